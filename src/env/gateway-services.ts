@@ -1,0 +1,13 @@
+/** Gateway services that speak UDP (DNS) live outside the core: datagrams go out here and answers come back through `VirtualNetwork.replyFromService`. */
+export interface GatewayServices {
+  /** A datagram for `service`; the bytes at [at, at + length) are valid only during the call. */
+  datagram(
+    service: string,
+    guestAddress: number,
+    guestPort: number,
+    gatewayAddress: number,
+    gatewayPort: number,
+    at: number,
+    length: number,
+  ): void;
+}

@@ -1,0 +1,8 @@
+/** Facts that go with a log line, printed as JSON fields. */
+export type LogFields = Readonly<Record<string, string | number | boolean>>;
+
+/** Where the core says what a person should know. Never called per packet: what repeats is a counter. */
+export interface Log {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+}

@@ -1,0 +1,19 @@
+import type { Port } from '../link/port.ts';
+
+/** A guest's address and where it is on the link. Kept by flows: updated in place when ARP or traffic shows that the guest moved. */
+export class Neighbor {
+  /** IPv4 address. */
+  readonly address: number;
+  /** MAC as a 48-bit number. */
+  mac: number;
+  port: Port;
+  /** Turn time when it was last heard. */
+  seenMs: number;
+
+  constructor(address: number, mac: number, port: Port, seenMs: number) {
+    this.address = address;
+    this.mac = mac;
+    this.port = port;
+    this.seenMs = seenMs;
+  }
+}

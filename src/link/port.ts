@@ -1,0 +1,19 @@
+import type { Frame } from './frame.ts';
+import type { Outlet } from './outlet.ts';
+
+/** A guest's place at the switch. `rx` is what the guest sent (fromGuest), `tx` what it was sent (toGuest). */
+export interface Port {
+  /** Small number, unique while attached. */
+  readonly id: number;
+  /** For people: 'qemu 3 (/run/x.sock)', 'tap0'. */
+  readonly name: string;
+  readonly outlet: Outlet;
+  /** False once detached: whoever keeps a port (a flow, a neighbor) must look before sending. */
+  readonly attached: boolean;
+  rxFrames: number;
+  rxBytes: number;
+  txFrames: number;
+  txBytes: number;
+  /** Hands a frame from the guest to the switch. The frame's bytes must stay in place until the turn's commit phase is over. Never throws on guest bytes. */
+  receive(frame: Frame): void;
+}

@@ -1,0 +1,37 @@
+/** Something with work to do in this turn. `work` does at most its own quota and adds itself again while more remains. */
+export interface Work {
+  /** Owned by the ReadyQueue: true while it stands in one. A Work stands in at most one queue. */
+  queued: boolean;
+  work(): void;
+}
+
+/** First in, first out; what is added while it runs waits for the next run, so no one starves the rest of the turn. */
+export class ReadyQueue {
+  #next: Work[] = [];
+  #running: Work[] = [];
+
+  add(item: Work): void {
+    if (item.queued) return;
+    item.queued = true;
+    this.#next.push(item);
+  }
+
+  /** True while something waits for the next run. */
+  get pending(): boolean {
+    return this.#next.length > 0;
+  }
+
+  /** Runs what stood in the queue when it began. */
+  run(): void {
+    const batch = this.#next;
+    if (batch.length === 0) return;
+    this.#next = this.#running;
+    this.#running = batch;
+    for (let i = 0; i < batch.length; i++) {
+      const item = batch[i] as Work;
+      item.queued = false;
+      item.work();
+    }
+    batch.length = 0;
+  }
+}
