@@ -1,0 +1,40 @@
+/**
+ * Every code that an error of Slipway can carry, and what it means. A code never changes its meaning and is never reused;
+ * `docs/errors.md` explains each, and a test compares the two lists both ways.
+ */
+export const ERRORS = {
+  ERR_USAGE: 'The command line asks for something that does not exist or does not fit together.',
+  ERR_CONFIG_READ: 'The configuration file cannot be read.',
+  ERR_CONFIG_SYNTAX: 'The configuration file is not valid YAML.',
+  ERR_CONFIG_INVALID: 'A key of the configuration is unknown or its value is not what the key expects.',
+  ERR_ADDRESSES: 'Subnet, gateway and host address do not fit together.',
+  ERR_LISTEN_URL: 'An attachment URL is not one that Slipway understands, or names an address that is not loopback.',
+  ERR_LISTEN_IN_USE: 'Another process already listens at the attachment address.',
+  ERR_LISTEN_FAILED: 'The host refused to open the listening socket.',
+  ERR_RUNTIME_FOLDER: 'The private runtime folder cannot be made.',
+  ERR_ENGINE_UNAVAILABLE: 'The chosen host engine does not work on this machine.',
+  ERR_SYSTEM_CALL: 'A system call that must succeed failed.',
+  ERR_NETWORK_THREAD: 'The network thread could not be started, or died too often.',
+  ERR_TUN_MISSING: 'There is no /dev/net/tun on this machine.',
+  ERR_TUN_DENIED: 'This user may not open /dev/net/tun.',
+  ERR_NAMESPACE_DENIED: 'The kernel does not let this user make the namespaces that a guest needs.',
+  ERR_NAMESPACE_SETUP: 'The namespace of the guest could not be set up.',
+  ERR_COMMAND_NOT_FOUND: 'The command to run in the guest does not exist.',
+  ERR_COMMAND_NOT_EXECUTABLE: 'The command to run in the guest exists but cannot be executed.',
+} as const;
+
+export type ErrorCode = keyof typeof ERRORS;
+
+/** An error that a person reads: `message` names what failed and why, `hint` what to do next. */
+export class SlipwayError extends Error {
+  override readonly name: string = 'SlipwayError';
+  readonly code: ErrorCode;
+  /** What to do next, as a sentence; empty when there is nothing to advise. */
+  readonly hint: string;
+
+  constructor(code: ErrorCode, message: string, hint = '', options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}
