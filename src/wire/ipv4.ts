@@ -1,0 +1,124 @@
+import { readU16, readU32, writeU16, writeU32 } from './bytes.ts';
+import { foldedComplement, sumBytes, updatedChecksum } from './checksum.ts';
+
+/** IPv4 (RFC 791). Addresses are unsigned 32-bit numbers. The header without options: */
+export const IPV4_HEADER_BYTES = 20;
+/** With all the options that IHL can name. */
+export const IPV4_MAX_HEADER_BYTES = 60;
+/** Largest packet, header included. */
+export const IPV4_MAX_BYTES = 65_535;
+
+export const PROTOCOL_ICMP = 1;
+export const PROTOCOL_IGMP = 2;
+export const PROTOCOL_TCP = 6;
+export const PROTOCOL_UDP = 17;
+
+/** For `flagsAndOffset` of `writeIpv4`; the offset is in units of eight bytes. */
+export const IPV4_DONT_FRAGMENT = 0x4000;
+export const IPV4_MORE_FRAGMENTS = 0x2000;
+
+/** 255.255.255.255 */
+export const IPV4_BROADCAST = 0xffff_ffff;
+
+export type Ipv4Fault = 'ipv4-truncated' | 'ipv4-bad-version' | 'ipv4-bad-header-length' | 'ipv4-bad-total-length';
+
+/** Filled by `parseIpv4`. */
+export class Ipv4Header {
+  /** Options included: 20 to 60. */
+  headerBytes = 0;
+  /** Header and payload; what lies between it and the end of the frame is padding. */
+  totalLength = 0;
+  identification = 0;
+  dontFragment = false;
+  moreFragments = false;
+  /** In bytes. */
+  fragmentOffset = 0;
+  ttl = 0;
+  protocol = 0;
+  checksum = 0;
+  source = 0;
+  destination = 0;
+}
+
+/**
+ * Reads the header at `at`; `end` is the end of the frame. Never throws, never reads past `end`. Does not look at the
+ * checksum nor at the options.
+ */
+export function parseIpv4(bytes: Uint8Array, at: number, end: number, into: Ipv4Header): Ipv4Fault | undefined {
+  if (end - at < IPV4_HEADER_BYTES) return 'ipv4-truncated';
+  const first = bytes[at]!;
+  if (first >>> 4 !== 4) return 'ipv4-bad-version';
+  const headerBytes = (first & 15) * 4;
+  if (headerBytes < IPV4_HEADER_BYTES || headerBytes > end - at) return 'ipv4-bad-header-length';
+  const totalLength = readU16(bytes, at + 2);
+  if (totalLength < headerBytes || totalLength > end - at) return 'ipv4-bad-total-length';
+  const flagsAndOffset = readU16(bytes, at + 6);
+  into.headerBytes = headerBytes;
+  into.totalLength = totalLength;
+  into.identification = readU16(bytes, at + 4);
+  into.dontFragment = (flagsAndOffset & IPV4_DONT_FRAGMENT) !== 0;
+  into.moreFragments = (flagsAndOffset & IPV4_MORE_FRAGMENTS) !== 0;
+  into.fragmentOffset = (flagsAndOffset & 0x1fff) * 8;
+  into.ttl = bytes[at + 8]!;
+  into.protocol = bytes[at + 9]!;
+  into.checksum = readU16(bytes, at + 10);
+  into.source = readU32(bytes, at + 12);
+  into.destination = readU32(bytes, at + 16);
+  return undefined;
+}
+
+/** Whether the header checksum is right. `headerBytes` as parsed. */
+export function ipv4ChecksumValid(bytes: Uint8Array, at: number, headerBytes: number): boolean {
+  return sumBytes(bytes, at, headerBytes, 0) === 0xffff;
+}
+
+/** Writes a header of 20 bytes, its checksum included. `flagsAndOffset`: IPV4_DONT_FRAGMENT, … and the offset / 8. */
+export function writeIpv4(
+  bytes: Uint8Array,
+  at: number,
+  totalLength: number,
+  identification: number,
+  flagsAndOffset: number,
+  ttl: number,
+  protocol: number,
+  source: number,
+  destination: number,
+): void {
+  writeU16(bytes, at, 0x4500);
+  writeU16(bytes, at + 2, totalLength);
+  writeU16(bytes, at + 4, identification);
+  writeU16(bytes, at + 6, flagsAndOffset);
+  bytes[at + 8] = ttl;
+  bytes[at + 9] = protocol;
+  writeU32(bytes, at + 12, source);
+  writeU32(bytes, at + 16, destination);
+  const sum =
+    0x4500 +
+    (totalLength & 0xffff) +
+    (identification & 0xffff) +
+    (flagsAndOffset & 0xffff) +
+    (((ttl & 0xff) << 8) | (protocol & 0xff)) +
+    (source >>> 16) +
+    (source & 0xffff) +
+    (destination >>> 16) +
+    (destination & 0xffff);
+  writeU16(bytes, at + 10, foldedComplement(sum));
+}
+
+/** Takes one from the time to live, which is above 0, and mends the checksum (RFC 1624). */
+export function decrementTtl(bytes: Uint8Array, at: number): void {
+  const before = readU16(bytes, at + 8);
+  const after = before - 0x100;
+  writeU16(bytes, at + 8, after);
+  writeU16(bytes, at + 10, updatedChecksum(readU16(bytes, at + 10), before, after));
+}
+
+/** 224.0.0.0/4 (RFC 5771) */
+export function isMulticastIpv4(address: number): boolean {
+  return address >>> 28 === 0xe;
+}
+
+/** 127.0.0.0/8 (RFC 1122 §3.2.1.3) */
+export function isLoopbackIpv4(address: number): boolean {
+  return address >>> 24 === 127;
+}
