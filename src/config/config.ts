@@ -1,0 +1,130 @@
+import type { Cidr } from '../wire/cidr.ts';
+import { addressPlan } from './addresses.ts';
+import {
+  DEFAULT_DIALS_IN_FLIGHT,
+  DEFAULT_DNS_LOOKUPS,
+  DEFAULT_DNS_TTL_SECONDS,
+  DEFAULT_FLOWS,
+  DEFAULT_GATEWAY_NAMES,
+  DEFAULT_GUESTS,
+  DEFAULT_HOST_NAMES,
+  DEFAULT_MTU,
+  DEFAULT_UDP_MAPPINGS,
+} from './defaults.ts';
+import type { AttachmentUrl } from './listen-url.ts';
+
+export const ENGINES = ['auto', 'epoll', 'node'] as const;
+export type EngineChoice = (typeof ENGINES)[number];
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** What a person said, each key checked by itself: from the file, from flags, or both merged. */
+export interface ConfigInput {
+  readonly network?:
+    | undefined
+    | {
+        readonly subnet?: Cidr | undefined;
+        readonly gateway?: number | undefined;
+        readonly hostAddress?: number | undefined;
+        readonly mtu?: number | undefined;
+      };
+  readonly listen?: readonly AttachmentUrl[] | undefined;
+  readonly hostLoopback?: boolean | undefined;
+  readonly engine?: EngineChoice | undefined;
+  readonly limits?:
+    | undefined
+    | {
+        readonly flows?: number | undefined;
+        readonly dialsInFlight?: number | undefined;
+        readonly udpMappings?: number | undefined;
+        readonly guests?: number | undefined;
+      };
+  readonly log?: undefined | { readonly level?: LogLevel | undefined };
+  readonly dns?:
+    | undefined
+    | {
+        readonly ttlSeconds?: number | undefined;
+        readonly lookups?: number | undefined;
+        readonly hostNames?: readonly string[] | undefined;
+        readonly gatewayNames?: readonly string[] | undefined;
+      };
+}
+
+/** The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is. */
+export interface Config {
+  readonly network: {
+    readonly subnet: Cidr;
+    readonly gateway: number;
+    readonly hostAddress: number;
+    /** Bytes. */
+    readonly mtu: number;
+  };
+  readonly listen: readonly AttachmentUrl[];
+  /** The host address reaches the host's own 127.0.0.1. */
+  readonly hostLoopback: boolean;
+  readonly engine: EngineChoice;
+  readonly limits: Limits;
+  readonly log: { readonly level: LogLevel };
+  readonly dns: {
+    readonly ttlSeconds: number;
+    /** Lookups at once. */
+    readonly lookups: number;
+    readonly hostNames: readonly string[];
+    readonly gatewayNames: readonly string[];
+  };
+}
+
+export interface Limits {
+  readonly flows: number;
+  readonly dialsInFlight: number;
+  readonly udpMappings: number;
+  readonly guests: number;
+}
+
+/** `upper` wins over `lower`, key by key; a list is replaced, not extended. */
+export function mergeConfig(lower: ConfigInput, upper: ConfigInput): ConfigInput {
+  return {
+    ...lower,
+    ...present(upper),
+    network: { ...lower.network, ...present(upper.network ?? {}) },
+    limits: { ...lower.limits, ...present(upper.limits ?? {}) },
+    log: { ...lower.log, ...present(upper.log ?? {}) },
+    dns: { ...lower.dns, ...present(upper.dns ?? {}) },
+  };
+}
+
+function present<T extends object>(record: T): T {
+  return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
+}
+
+/** Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES. */
+export function resolveConfig(input: ConfigInput): Config {
+  const plan = addressPlan(input.network ?? {});
+  return deepFrozen({
+    network: { ...plan, mtu: input.network?.mtu ?? DEFAULT_MTU },
+    listen: [...(input.listen ?? [])],
+    hostLoopback: input.hostLoopback ?? true,
+    engine: input.engine ?? 'auto',
+    limits: {
+      flows: input.limits?.flows ?? DEFAULT_FLOWS,
+      dialsInFlight: input.limits?.dialsInFlight ?? DEFAULT_DIALS_IN_FLIGHT,
+      udpMappings: input.limits?.udpMappings ?? DEFAULT_UDP_MAPPINGS,
+      guests: input.limits?.guests ?? DEFAULT_GUESTS,
+    },
+    log: { level: input.log?.level ?? 'info' },
+    dns: {
+      ttlSeconds: input.dns?.ttlSeconds ?? DEFAULT_DNS_TTL_SECONDS,
+      lookups: input.dns?.lookups ?? DEFAULT_DNS_LOOKUPS,
+      hostNames: [...(input.dns?.hostNames ?? DEFAULT_HOST_NAMES)],
+      gatewayNames: [...(input.dns?.gatewayNames ?? DEFAULT_GATEWAY_NAMES)],
+    },
+  });
+}
+
+function deepFrozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const part of Object.values(value)) deepFrozen(part);
+  }
+  return value;
+}

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
+import { SlipwayError } from '../../src/config/errors.ts';
+import { parseCidr } from '../../src/wire/cidr.ts';
+import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
+
+const at = (text: string): number => parseIpv4Address(text)!;
+
+test('without a word from anyone the network is 192.168.65.0/24', () => {
+  const config = resolveConfig({});
+  assert.equal(formatIpv4Address(config.network.gateway), '192.168.65.1');
+  assert.equal(formatIpv4Address(config.network.hostAddress), '192.168.65.254');
+  assert.equal(config.network.mtu, 1500);
+  assert.equal(config.hostLoopback, true);
+  assert.equal(config.engine, 'auto');
+});
+
+test('the result is frozen throughout', () => {
+  const config = resolveConfig({});
+  assert.ok(Object.isFrozen(config) && Object.isFrozen(config.network) && Object.isFrozen(config.network.subnet));
+  assert.ok(Object.isFrozen(config.dns.hostNames) && Object.isFrozen(config.listen));
+});
+
+test('gateway and host address follow the subnet', () => {
+  const { network } = resolveConfig({ network: { subnet: parseCidr('10.87.0.0/16') } });
+  assert.equal(formatIpv4Address(network.gateway), '10.87.0.1');
+  assert.equal(formatIpv4Address(network.hostAddress), '10.87.255.254');
+});
+
+test('a gateway at the end of the subnet moves the host address before it', () => {
+  const { network } = resolveConfig({ network: { gateway: at('192.168.65.254') } });
+  assert.equal(formatIpv4Address(network.hostAddress), '192.168.65.253');
+});
+
+test('addresses that do not fit together are refused with what would', () => {
+  const cases: [Parameters<typeof resolveConfig>[0], RegExp][] = [
+    [{ network: { gateway: at('10.0.0.1') } }, /gateway 10\.0\.0\.1 is outside of the subnet 192\.168\.65\.0\/24/],
+    [{ network: { gateway: at('192.168.65.0') } }, /is the network address of/],
+    [{ network: { hostAddress: at('192.168.65.255') } }, /host address 192\.168\.65\.255 is the broadcast address of/],
+    [{ network: { gateway: at('192.168.65.7'), hostAddress: at('192.168.65.7') } }, /are both 192\.168\.65\.7/],
+    [{ network: { subnet: parseCidr('127.0.0.0/8') } }, /is loopback/],
+    [{ network: { subnet: parseCidr('224.0.0.0/24') } }, /is multicast/],
+  ];
+  for (const [input, expected] of cases) {
+    assert.throws(
+      () => resolveConfig(input),
+      (error: unknown) =>
+        error instanceof SlipwayError &&
+        error.code === 'ERR_ADDRESSES' &&
+        expected.test(error.message) &&
+        error.hint !== '',
+    );
+  }
+});
+
+test('what a flag says wins over the file, and what no flag says stays', () => {
+  const file = {
+    network: { mtu: 9000, gateway: at('192.168.65.2') },
+    engine: 'node',
+    log: { level: 'debug' },
+  } as const;
+  const config = resolveConfig(mergeConfig(file, { network: { mtu: 1400, gateway: undefined }, engine: undefined }));
+  assert.equal(config.network.mtu, 1400);
+  assert.equal(config.network.gateway, at('192.168.65.2'));
+  assert.equal(config.engine, 'node');
+  assert.equal(config.log.level, 'debug');
+});

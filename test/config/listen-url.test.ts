@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type AttachmentUrl, parseListenUrl, qemuArguments } from '../../src/config/listen-url.ts';
+
+function accepted(text: string): AttachmentUrl {
+  const url = parseListenUrl(text);
+  assert.ok(typeof url === 'object', `refused: expected ${String(url)}`);
+  return url;
+}
+
+test('a unix socket to listen at and one to connect to', () => {
+  assert.deepEqual(accepted('qemu+unix:///run/vm%201.sock'), {
+    text: 'qemu+unix:///run/vm%201.sock',
+    protocol: 'qemu',
+    connect: false,
+    target: { kind: 'unix', path: '/run/vm 1.sock' },
+  });
+  assert.equal(accepted('qemu+unix:///run/a.sock?connect').connect, true);
+});
+
+test('a loopback port, and port 0 for any free one', () => {
+  assert.deepEqual(accepted('qemu+tcp://127.0.0.1:4444').target, { kind: 'tcp', address: 0x7f000001, port: 4444 });
+  assert.deepEqual(accepted('qemu+tcp://localhost:0').target, { kind: 'tcp', address: 0x7f000001, port: 0 });
+  assert.deepEqual(accepted('qemu+tcp://127.3.2.1:1').target, { kind: 'tcp', address: 0x7f030201, port: 1 });
+});
+
+test('an address that other computers reach is refused, and why', () => {
+  assert.match(
+    String(parseListenUrl('qemu+tcp://0.0.0.0:4444')),
+    /loopback address .* without a password.* join the network/,
+  );
+  assert.match(String(parseListenUrl('qemu+tcp://192.168.1.5:4444?connect')), /read every frame/);
+});
+
+test('what does not parse says what was expected', () => {
+  const cases: [string, RegExp][] = [
+    ['', /qemu\+unix/],
+    ['/run/a.sock', /qemu\+unix/],
+    ['vfkit:///run/a.sock', /qemu\+unix/],
+    ['qemu+unix://run/a.sock', /three slashes/],
+    ['qemu+unix:///run/', /three slashes/],
+    ['qemu+unix:///run/%zz', /percent/],
+    [`qemu+unix:///${'a'.repeat(107)}`, /at most 107 bytes \(this one has 108\)/],
+    ['qemu+unix:///run/a.sock?listen', /"connect"/],
+    ['qemu+tcp://127.0.0.1', /a port/],
+    ['qemu+tcp://127.0.0.1:70000', /a port/],
+    ['qemu+tcp://example.org:1', /IPv4 loopback/],
+    ['qemu+tcp://127.0.0.1:0?connect', /1 to 65535/],
+  ];
+  for (const [text, expected] of cases) assert.match(String(parseListenUrl(text)), expected, text);
+});
+
+test('any text at all is an answer, never an exception', () => {
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.webUrl(),
+        fc.string().map((s) => `qemu+unix:///${s}`),
+        fc.string().map((s) => `qemu+tcp://${s}`),
+      ),
+      (text) => {
+        parseListenUrl(text);
+      },
+    ),
+  );
+});
+
+test('the QEMU arguments can be pasted into a shell', () => {
+  assert.equal(
+    qemuArguments(accepted('qemu+unix:///run/x.sock')),
+    '-netdev stream,id=net0,addr.type=unix,addr.path=/run/x.sock -device virtio-net-pci,netdev=net0',
+  );
+  assert.equal(
+    qemuArguments(accepted('qemu+tcp://127.0.0.1:0'), 4567),
+    '-netdev stream,id=net0,addr.type=inet,addr.host=127.0.0.1,addr.port=4567 -device virtio-net-pci,netdev=net0',
+  );
+  assert.match(qemuArguments(accepted('qemu+unix:///run/x.sock?connect')), /stream,id=net0,server=on,addr\.type=unix/);
+  assert.match(
+    qemuArguments(accepted('qemu+unix:///tmp/a%20b,c.sock')),
+    /'stream,id=net0,addr\.type=unix,addr\.path=\/tmp\/a b,,c\.sock'/,
+  );
+});
