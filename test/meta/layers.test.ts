@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+/**
+ * Who may import whom. The compiler enforces most of it for the core (project references, no Node types); this table says
+ * the rest and gives the reason. A rule is: files under `from` must not import what matches `forbidden`.
+ */
+const CORE = ['env', 'wire', 'turn', 'link', 'flow', 'ip', 'icmp', 'tcp', 'udp', 'dhcp', 'attachment', 'network'];
+const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest'];
+/** Lowest first; a layer imports only what stands before it. */
+const ORDER = [
+  ['env', 'wire'],
+  ['turn'],
+  ['link'],
+  ['flow'],
+  ['ip'],
+  ['icmp'],
+  ['tcp', 'udp'],
+  ['dhcp'],
+  ['attachment'],
+  ['network'],
+];
+
+interface Rule {
+  readonly from: string;
+  readonly forbidden: RegExp;
+  readonly reason: string;
+}
+
+const RULES: readonly Rule[] = [
+  ...CORE.map((from) => ({
+    from,
+    forbidden: /^[^.]/,
+    reason: 'the core imports no package: one bare import brings the globals of Node back',
+  })),
+  ...CORE.map((from) => ({
+    from,
+    forbidden: new RegExp(`^(${SHELL.join('|')})/`),
+    reason: 'the core does not know the shell',
+  })),
+  ...ORDER.flatMap((layer, rank) =>
+    layer.map((from) => ({
+      from,
+      forbidden: new RegExp(
+        `^(${
+          ORDER.flatMap((above, i) => (i > rank || (i === rank && above.length > 1) ? above : []))
+            .filter((name) => name !== from)
+            .join('|') || 'nothing'
+        })/`,
+      ),
+      reason: 'imports go down only',
+    })),
+  ),
+  {
+    from: 'host',
+    forbidden: /^(network|services|control|cli|dhcp|tcp|udp|icmp|ip)\//,
+    reason: 'an engine implements env and knows no protocol',
+  },
+  {
+    from: 'services',
+    forbidden: /^(network|control|cli|host)\//,
+    reason: 'a service gets small capabilities, never the network',
+  },
+  {
+    from: 'config',
+    forbidden: /^(network|services|control|cli|host)\//,
+    reason: 'configuration is text in, a frozen value out',
+  },
+  { from: 'control', forbidden: /^cli\//, reason: 'the command line stands on top' },
+  {
+    from: 'cli',
+    forbidden: /^(tcp|udp|ip|icmp|link|flow|dhcp|attachment|turn)\//,
+    reason: 'the command line holds no logic',
+  },
+];
+
+const source = fileURLToPath(new URL('../../src/', import.meta.url));
+
+function sources(): { file: string; text: string }[] {
+  return readdirSync(source, { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts') && !file.includes('wasm/'))
+    .map((file) => ({ file, text: readFileSync(path.join(source, file), 'utf8') }));
+}
+
+/** What a file imports: paths from `src/` for its own, the bare name for a package. */
+function imports(file: string, text: string): string[] {
+  const found = [
+    ...text.matchAll(
+      /^(?:import|export)\b[^'"]*?\bfrom\s*['"]([^'"]+)['"]|^import\s*['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]/gm,
+    ),
+  ];
+  return found.map((match) => {
+    const name = match[1] ?? match[2] ?? match[3] ?? '';
+    return name.startsWith('.') ? path.posix.join(path.posix.dirname(file), name) : name;
+  });
+}
+
+/** Package imports are compared as ':name', so no folder is mistaken for one. */
+function violations(): string[] {
+  const problems: string[] = [];
+  for (const { file, text } of sources()) {
+    const from = file.split('/', 1)[0] ?? '';
+    for (const imported of imports(file, text)) {
+      const own = /^[a-z-]+\/.*\.ts$/.test(imported) && !imported.startsWith('node:');
+      for (const rule of RULES) {
+        if (rule.from !== from) continue;
+        const bare = rule.forbidden.source.startsWith('^[^.]');
+        if (bare ? !own : own && rule.forbidden.test(imported))
+          problems.push(`${file} imports ${imported}: ${rule.reason}`);
+      }
+      const service = /^services\/([^/]+)\//;
+      const [mine, theirs] = [service.exec(file)?.[1], service.exec(imported)?.[1]];
+      if (mine !== undefined && theirs !== undefined && mine !== theirs)
+        problems.push(`${file} imports ${imported}: services never import each other`);
+      if (imported === 'koffi' && from !== 'host') problems.push(`${file} imports koffi: system calls live in host`);
+    }
+  }
+  return problems;
+}
+
+test('imports follow the layers', () => {
+  assert.deepEqual(violations(), []);
+});
+
+test('the core takes time, chance and a place to speak as arguments', () => {
+  const forbidden = /\b(Date\.now|new Date|Math\.random|console\.|performance\.|setTimeout|setInterval|process\.)/;
+  const problems: string[] = [];
+  for (const { file, text } of sources()) {
+    if (!CORE.includes(file.split('/', 1)[0] ?? '')) continue;
+    text.split('\n').forEach((line, index) => {
+      const code = line.replace(/^\s*\*.*|\/\/.*|\/\*.*?\*\//, '');
+      const match = forbidden.exec(code);
+      if (match !== null) problems.push(`${file}:${index + 1} uses ${match[1]}`);
+    });
+  }
+  assert.deepEqual(problems, []);
+});
+
+test('no folder is named after nothing', () => {
+  const vague = new Set(['utils', 'util', 'common', 'helpers', 'lib', 'managers', 'types', 'misc']);
+  const folders = new Set(sources().flatMap(({ file }) => path.dirname(file).split('/')));
+  assert.deepEqual(
+    [...folders].filter((folder) => vague.has(folder)),
+    [],
+  );
+});
+
+test('every folder of src is known to this table', () => {
+  const known = new Set([...CORE, ...SHELL, 'bridge', 'helper', 'api']);
+  const folders = new Set(
+    sources()
+      .filter(({ file }) => file.includes('/'))
+      .map(({ file }) => file.split('/', 1)[0] ?? ''),
+  );
+  assert.deepEqual(
+    [...folders].filter((folder) => !known.has(folder)),
+    [],
+  );
+});
