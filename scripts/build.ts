@@ -1,0 +1,37 @@
+/**
+ * `npm run build`: the checksum routine to WebAssembly, then all of src to dist. Does only what is out of date, because it
+ * also runs before `npm start` and `npm test`. `--quiet` prints nothing unless it fails.
+ */
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
+import { checksumIsUpToDate, checksumWasm, compileChecksum } from './wasm.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+const quiet = process.argv.includes('--quiet');
+
+step('dist/checksum.wasm', () => {
+  if (checksumIsUpToDate()) return 'up to date';
+  compileChecksum(checksumWasm);
+  return 'built';
+});
+
+step('dist/**/*.js', () => {
+  const compiler = path.join(root, 'node_modules', 'typescript', 'bin', 'tsc');
+  const args = [compiler, '-b', 'src', '--pretty', String(process.stderr.isTTY === true)];
+  const { status, error } = spawnSync(process.execPath, args, { cwd: root, stdio: ['ignore', 2, 2] });
+  if (error !== undefined) throw error;
+  if (status !== 0) throw new Error('src does not compile; the compiler says why above');
+  return 'up to date';
+});
+
+/** Runs one step and prints a line for it; the first that fails ends the build with status 1. */
+function step(what: string, work: () => string): void {
+  const startMs = performance.now();
+  try {
+    const outcome = work();
+    if (!quiet) console.log(`build: ${what} ${outcome} (${((performance.now() - startMs) / 1000).toFixed(1)} s)`);
+  } catch (error) {
+    console.error(`build: ${what} failed: ${error instanceof Error ? error.message : String(error)}`);
+    process.exit(1);
+  }
+}
