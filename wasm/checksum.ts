@@ -1,38 +1,30 @@
 /**
  * The Internet checksum's sum (RFC 1071) with 128-bit SIMD; AssemblyScript, compiled by scripts/wasm.ts.
  *
- * Words are summed in the machine's little-endian order and the folded result is swapped once at the end: the ones'
- * complement sum does not care (RFC 1071 §2 B). The one instruction that multiplies and adds pairs of 16-bit words takes
- * them as signed, so each word is first moved down by 0x8000 (one xor) and the total is moved up again afterwards.
+ * Words are summed in the machine's little-endian order and the folded result is swapped once at the end; four bytes at
+ * a time are as good as two: the ones' complement sum does not care (RFC 1071 §2 B and C).
+ *
+ * The trick is to add 32-bit words in 64-bit lanes without masking them: one accumulator adds whole lanes and wraps, the
+ * other adds the lanes' upper halves. The sum of the lower halves is then `whole − (upper << 32)`, exact because it is
+ * below 2^64 itself. That is three instructions for 16 bytes and no constant that V8 would load again in every round
+ * (measured: half the time of multiply-and-add by pairs).
  */
-
-/**
- * 256 KiB between two spills of the lanes: a lane gains at most 2^16 in magnitude per 16 bytes and there are four
- * accumulators, so 2^12 rounds stay below 2^28.
- */
-const BLOCK_BYTES: u32 = 0x40000;
-
-/** How far one vector of eight words moves the total down. */
-const BIAS_PER_VECTOR: u64 = 8 * 0x8000;
 
 /**
  * Sum of `length` bytes at `at` as big-endian 16-bit words (an odd last byte padded with zero) added to `initial`,
  * folded to 16 bits. Reads nothing outside [at, at + length).
  */
 export function sum(at: u32, length: u32, initial: u32): u32 {
-  let total: u64 = 0;
   const end = at + length;
-  while (end - at >= 64) {
-    const bytes = min(end - at, BLOCK_BYTES) & ~63;
-    total += sumBlock(at, at + bytes);
-    at += bytes;
+  const vectorEnd = at + (length & ~63);
+  let total: u64 = 0;
+  if (at < vectorEnd) {
+    total = sumVectors(at, vectorEnd);
+    at = vectorEnd;
   }
-  while (end - at >= 16) {
-    total += lanes(words(at)) + BIAS_PER_VECTOR;
-    at += 16;
-  }
-  if (end - at >= 8) {
-    total += <u64>load<u32>(at) + <u64>load<u32>(at, 4);
+  while (end - at >= 8) {
+    const pair = load<u64>(at);
+    total += (pair >> 32) + (pair & 0xffffffff);
     at += 8;
   }
   if (end - at >= 4) {
@@ -49,31 +41,34 @@ export function sum(at: u32, length: u32, initial: u32): u32 {
   return fold(<u64>big + <u64>initial);
 }
 
-/** The sum of the words at [at, end), a multiple of 64 bytes. */
-function sumBlock(at: u32, end: u32): u64 {
-  const vectors = (end - at) >> 4;
-  let a = words(at);
-  let b = words(at + 16);
-  let c = words(at + 32);
-  let d = words(at + 48);
-  for (at += 64; at < end; at += 64) {
-    a = i32x4.add(a, words(at));
-    b = i32x4.add(b, words(at + 16));
-    c = i32x4.add(c, words(at + 32));
-    d = i32x4.add(d, words(at + 48));
-  }
-  return lanes(i32x4.add(i32x4.add(a, b), i32x4.add(c, d))) + <u64>vectors * BIAS_PER_VECTOR;
+/** The sum of the 32-bit words at [at, end), a multiple of 64 bytes above 0. Two accumulators of each kind, so additions overlap. */
+function sumVectors(at: u32, end: u32): u64 {
+  let wholeA = i64x2.splat(0);
+  let wholeB = wholeA;
+  let upperA = wholeA;
+  let upperB = wholeA;
+  do {
+    const a = v128.load(at);
+    const b = v128.load(at, 16);
+    const c = v128.load(at, 32);
+    const d = v128.load(at, 48);
+    wholeA = i64x2.add(wholeA, a);
+    upperA = i64x2.add(upperA, i64x2.shr_u(a, 32));
+    wholeB = i64x2.add(wholeB, b);
+    upperB = i64x2.add(upperB, i64x2.shr_u(b, 32));
+    wholeA = i64x2.add(wholeA, c);
+    upperA = i64x2.add(upperA, i64x2.shr_u(c, 32));
+    wholeB = i64x2.add(wholeB, d);
+    upperB = i64x2.add(upperB, i64x2.shr_u(d, 32));
+    at += 64;
+  } while (at < end);
+  const upper = lanes(i64x2.add(upperA, upperB));
+  return lanes(i64x2.add(wholeA, wholeB)) - (upper << 32) + upper;
 }
 
-/** Four sums of two words each, every word lowered by 0x8000. */
-function words(at: u32): v128 {
-  return i32x4.dot_i16x8_s(v128.xor(v128.load(at), i16x8.splat(-0x8000)), i16x8.splat(1));
-}
-
-/** The four signed lanes added; wraps below zero, which the bias brings back. */
+/** The two lanes added. */
 function lanes(vector: v128): u64 {
-  const pairs = i64x2.add(i64x2.extend_low_i32x4_s(vector), i64x2.extend_high_i32x4_s(vector));
-  return i64x2.extract_lane(pairs, 0) + i64x2.extract_lane(pairs, 1);
+  return i64x2.extract_lane(vector, 0) + i64x2.extract_lane(vector, 1);
 }
 
 /** To 16 bits with end-around carry. */
