@@ -49,6 +49,17 @@ export class ReceiveQueue {
     return copied;
   }
 
+  /** Copies what waits from `offset` on into `count` slots of `slotBytes`, `stride` apart, as `HostStream.peekInto`; returns the bytes. */
+  copySlots(offset: number, target: Uint8Array, at: number, slotBytes: number, stride: number, count: number): number {
+    let copied = 0;
+    for (let slot = 0; slot < count; slot++) {
+      const part = this.copy(offset + copied, target, at + slot * stride, slotBytes);
+      copied += part;
+      if (part < slotBytes) break;
+    }
+    return copied;
+  }
+
   /** Drops the oldest `length` bytes, at most all. */
   consume(length: number): void {
     let left = Math.min(length, this.#length);

@@ -31,8 +31,6 @@ export interface MemoryDatagramError {
 
 /** Received and not yet taken; more is dropped, as a socket's receive buffer does. */
 const MAX_WAITING = 1024;
-/** What an IPv4 packet leaves after its header and UDP's. */
-const MAX_PAYLOAD_BYTES = 65_507;
 
 /** One UDP socket or echo socket of the in-memory host. */
 export class MemoryDatagram implements HostDatagram {
@@ -66,8 +64,7 @@ export class MemoryDatagram implements HostDatagram {
       const at = batch.at[i] as number;
       const bytes = this.#arena.slice(at, at + (batch.length[i] as number));
       const to = { address: batch.address[i] as number, port: batch.port[i] as number };
-      if (bytes.length > MAX_PAYLOAD_BYTES) this.fail(bytes, to, { code: 'EMSGSIZE' });
-      else this.#route.carry(this, bytes, to, batch.ttl[i] as number, batch.dontFragment[i] === 1);
+      this.#route.carry(this, bytes, to, batch.ttl[i] as number, batch.dontFragment[i] === 1);
     }
     return 0;
   }
@@ -103,7 +100,7 @@ export class MemoryDatagram implements HostDatagram {
     this.#handler.readable();
   }
 
-  /** The datagram `bytes` to `to` was lost. Called by the route from a later step, except for EMSGSIZE of a send. */
+  /** The datagram `bytes` to `to` was lost. Called by the route from a later step. */
   fail(bytes: Uint8Array, to: Remote, error: MemoryDatagramError): void {
     const failure: DatagramFailure = {
       address: to.address,

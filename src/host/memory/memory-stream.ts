@@ -127,7 +127,10 @@ export class MemoryStream implements HostStream {
 
   close(): void {
     // What a kernel does with a socket that is closed over unread bytes.
-    if (this.#state === 'connecting' || this.#toHost.arrived.length > 0) return this.abort();
+    if (this.#state === 'connecting' || this.#toHost.arrived.length > 0) {
+      this.abort();
+      return;
+    }
     this.#handler = undefined;
     this.shutdownWrite();
   }
@@ -158,11 +161,15 @@ export class MemoryStream implements HostStream {
       if (this.#state !== 'open') return;
       const before = this.#toHost.sendingBytes;
       // Nobody reads a closed stream: what still comes is answered by a reset.
-      if (this.#handler === undefined && before > 0) return this.abort();
-      if (!this.#toHost.move()) return;
-      if (before > 0 && this.#toHost.sendingBytes === 0) this.peer.drained();
-      this.#handler?.readable();
+      if (this.#handler === undefined && before > 0) this.abort();
+      else if (this.#toHost.move()) this.#arrived(before);
     });
+  }
+
+  /** Something reached the host; the peer had `before` bytes to send. */
+  #arrived(before: number): void {
+    if (before > 0 && this.#toHost.sendingBytes === 0) this.peer.drained();
+    this.#handler?.readable();
   }
 
   #queueToPeer(): void {
