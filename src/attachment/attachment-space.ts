@@ -1,0 +1,99 @@
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { Log } from '../env/log.ts';
+import type { Turn } from '../turn/turn.ts';
+import { ReceiveArea } from './receive-area.ts';
+
+/** Largest Ethernet frame that a guest may hand over: 65,535 bytes of IP packet, header, and one byte to spare. */
+export const MAX_FRAME_BYTES = 65_550;
+
+export interface AttachmentLimits {
+  /** Guests at once; each costs `outboxBytes` of address space. */
+  readonly guests: number;
+  /** Frames waiting for one guest. 4 MiB holds one series of 64 frames of 64 KiB. */
+  readonly outboxBytes: number;
+  /** Frames read in one turn, all guests together. */
+  readonly receiveBytes: number;
+}
+
+export const DEFAULT_ATTACHMENT_LIMITS: AttachmentLimits = {
+  guests: 64,
+  outboxBytes: 4 * 2 ** 20,
+  receiveBytes: 4 * 2 ** 20,
+};
+
+/** How a guest is named, sized and let go. */
+export interface AttachmentOptions {
+  /** For people: 'qemu 3 (/run/x.sock)'. */
+  readonly name: string;
+  readonly mtu: number;
+  /** The attachment ended by itself (end of stream, error, nonsense); its pipe is already closed. Not called by `detach`. */
+  readonly onDetach: (reason: string) => void;
+}
+
+/** Room for a partial frame and its largest prefix. */
+const STASH_BYTES = MAX_FRAME_BYTES + 16;
+
+/** One guest's memory in the arena. */
+export interface AttachmentRegion {
+  readonly outboxAt: number;
+  readonly outboxBytes: number;
+  /** MAX_FRAME_BYTES + 16 bytes for the frame that a read cut off. */
+  readonly stashAt: number;
+}
+
+/**
+ * What attachments share: the receive area, and the regions of arena memory that guests take and give back. The arena
+ * never frees, so a detached guest's region is kept for the next one.
+ */
+export class AttachmentSpace {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly area: ReceiveArea;
+  readonly #limits: AttachmentLimits;
+  readonly #free: AttachmentRegion[] = [];
+  #inUse = 0;
+
+  /** Throws a RangeError when the arena has no room for the receive area. */
+  constructor(
+    arena: Arena,
+    turn: Turn,
+    counters: Counters,
+    log: Log,
+    limits: AttachmentLimits = DEFAULT_ATTACHMENT_LIMITS,
+  ) {
+    this.arena = arena;
+    this.turn = turn;
+    this.counters = counters;
+    this.log = log;
+    this.area = new ReceiveArea(arena, turn, limits.receiveBytes);
+    this.#limits = limits;
+  }
+
+  /** Memory for the guest called `name`; undefined (counted and logged) when the limit of guests or the arena's end is reached. */
+  takeRegion(name: string): AttachmentRegion | undefined {
+    const region = this.#inUse < this.#limits.guests ? (this.#free.pop() ?? this.#allocate()) : undefined;
+    if (region === undefined) {
+      this.counters.add('attachment-refused-limit');
+      this.log.warn(`${name} was turned away: ${this.#inUse} guests are attached, which is all there is room for`, {
+        limit: this.#limits.guests,
+      });
+      return undefined;
+    }
+    this.#inUse++;
+    return region;
+  }
+
+  giveRegion(region: AttachmentRegion): void {
+    this.#inUse--;
+    this.#free.push(region);
+  }
+
+  #allocate(): AttachmentRegion | undefined {
+    const { outboxBytes } = this.#limits;
+    const outboxAt = this.arena.allocate(outboxBytes + STASH_BYTES);
+    return outboxAt < 0 ? undefined : { outboxAt, outboxBytes, stashAt: outboxAt + outboxBytes };
+  }
+}

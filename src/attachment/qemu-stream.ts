@@ -1,0 +1,188 @@
+import { FAILED, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../env/host.ts';
+import { Frame } from '../link/frame.ts';
+import type { Port } from '../link/port.ts';
+import type { Work } from '../turn/ready-queue.ts';
+import {
+  type AttachmentOptions,
+  type AttachmentRegion,
+  type AttachmentSpace,
+  MAX_FRAME_BYTES,
+} from './attachment-space.ts';
+import { describeStranger } from './describe-stranger.ts';
+import { Outbox } from './outbox.ts';
+import { type DrainResult, type Framing, PipeOutlet } from './pipe-outlet.ts';
+
+/** u32 big-endian length before each frame. */
+const LENGTH_BYTES = 4;
+/** An Ethernet header. */
+const MIN_FRAME_BYTES = 14;
+/** One read a turn, so that one guest's bulk data does not starve the rest. */
+const READ_BYTES = 2 * 2 ** 20;
+/** Below this a read is not worth its system call: the guest waits for the next turn. */
+const MIN_READ_BYTES = 128 * 1024;
+
+/**
+ * A guest on a stream socket that speaks QEMU's `-netdev stream` protocol: each frame after its length, u32 big-endian.
+ *
+ * Reading: one read of up to 2 MiB a turn into the shared receive area; frames are handed to the port where they lie. The
+ * length is checked before anything is kept: a guest that sends another is detached, with one log line that shows its
+ * bytes. The frame that a read cut off (at most 64 KiB) goes to the stash and before the next read.
+ * Writing: the outbox holds frames with their lengths back to back, so one write sends all that waits.
+ *
+ * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
+ * accepted up to MAX_FRAME_BYTES whatever the MTU: a guest with a larger one is no stranger.
+ */
+export class QemuStreamAttachment implements HostPipeHandler {
+  readonly name: string;
+  /** The port's outlet. */
+  readonly outlet: PipeOutlet;
+  readonly #space: AttachmentSpace;
+  readonly #region: AttachmentRegion;
+  readonly #onDetach: (reason: string) => void;
+  readonly #reader: Work = { queued: false, work: () => this.#read() };
+  readonly #frame = new Frame();
+  #pipe: HostPipe | undefined;
+  #port: Port | undefined;
+  #stashed = 0;
+  #state: 'made' | 'started' | 'detached' = 'made';
+
+  /** Undefined when there is no room for another guest (counted and logged). */
+  static make(space: AttachmentSpace, options: AttachmentOptions): QemuStreamAttachment | undefined {
+    const region = space.takeRegion(options.name);
+    return region === undefined ? undefined : new QemuStreamAttachment(space, region, options);
+  }
+
+  private constructor(space: AttachmentSpace, region: AttachmentRegion, options: AttachmentOptions) {
+    this.name = options.name;
+    this.#space = space;
+    this.#region = region;
+    this.#onDetach = options.onDetach;
+    this.outlet = new PipeOutlet({
+      turn: space.turn,
+      outbox: new Outbox(space.arena.bytes, region.outboxAt, region.outboxBytes, LENGTH_BYTES),
+      framing: lengthFraming(space.arena.view),
+      mtu: options.mtu,
+      abilities: {
+        maxFrameBytes: options.mtu + MIN_FRAME_BYTES,
+        tcpSegmentation: false,
+        udpSegmentation: false,
+        checksum: false,
+      },
+      onFailed: () => this.#end(this.#pipe?.error ?? 'EPIPE'),
+    });
+  }
+
+  /** Frames flow from now on, between `pipe` and `port`; the first read happens in the next turn. */
+  start(pipe: HostPipe, port: Port): void {
+    if (this.#state !== 'made') return;
+    this.#state = 'started';
+    this.#pipe = pipe;
+    this.#port = port;
+    this.outlet.open(pipe, port);
+    this.#space.turn.ingress.add(this.#reader);
+  }
+
+  readable(): void {
+    if (this.#state === 'started') this.#space.turn.ingress.add(this.#reader);
+  }
+
+  writable(): void {
+    this.outlet.writable();
+  }
+
+  /** Closes the pipe and gives the memory back. Idempotent; `onDetach` is not called. */
+  detach(): void {
+    if (this.#state === 'detached') return;
+    this.#state = 'detached';
+    this.outlet.close();
+    this.#pipe?.close();
+    this.#pipe = undefined;
+    this.#port = undefined;
+    this.#space.giveRegion(this.#region);
+  }
+
+  #end(reason: string): void {
+    if (this.#state === 'detached') return;
+    this.detach();
+    this.#onDetach(reason);
+  }
+
+  #read(): void {
+    const pipe = this.#pipe;
+    const port = this.#port;
+    if (pipe === undefined || port === undefined) return;
+    const area = this.#space.area;
+    const free = area.freeBytes;
+    if (free < MIN_READ_BYTES) {
+      area.turnAway(this.#reader);
+      return;
+    }
+    const { bytes } = this.#space.arena;
+    const at = area.at;
+    const capacity = Math.min(READ_BYTES, free) - this.#stashed;
+    const count = pipe.read(at + this.#stashed, capacity);
+    if (count === WOULD_BLOCK) return;
+    if (count <= 0) {
+      this.#end(count === FAILED ? (pipe.error ?? 'EIO') : 'the guest closed the connection');
+      return;
+    }
+    bytes.copyWithin(at, this.#region.stashAt, this.#region.stashAt + this.#stashed);
+    const end = at + this.#stashed + count;
+    this.#stashed = 0;
+    area.take(end - at);
+    this.#cut(port, at, end);
+    if (this.#state === 'started' && count === capacity) area.again(this.#reader);
+  }
+
+  /** Hands every whole frame in [at, end) to the port and keeps the rest. */
+  #cut(port: Port, start: number, end: number): void {
+    const { bytes, view } = this.#space.arena;
+    let at = start;
+    while (end - at >= LENGTH_BYTES) {
+      const length = view.getUint32(at);
+      if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
+        this.#turnOut(at, end, length);
+        return;
+      }
+      if (end - at - LENGTH_BYTES < length) break;
+      this.#frame.plain(at + LENGTH_BYTES, length);
+      at += LENGTH_BYTES + length;
+      port.receive(this.#frame);
+      // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
+      if (this.#state === 'detached') return;
+    }
+    this.#stashed = end - at;
+    bytes.copyWithin(this.#region.stashAt, at, end);
+  }
+
+  #turnOut(at: number, end: number, length: number): void {
+    this.#space.counters.add('qemu-bad-frame-length');
+    const stranger = describeStranger(this.#space.arena.bytes, at, end);
+    const hint =
+      stranger.peer === undefined ? '' : `: this port speaks QEMU's stream protocol; ${stranger.peer} connected`;
+    this.#space.log.warn(`${this.name} sent a frame length of ${length}, which cannot be, and was detached${hint}`, {
+      hex: stranger.hex,
+      ascii: stranger.ascii,
+    });
+    this.#end(`bad frame length ${length}`);
+  }
+}
+
+/** One write sends all frames that lie in one piece; a wrapped ring takes two. */
+function lengthFraming(view: DataView): Framing {
+  return {
+    prefixBytes: LENGTH_BYTES,
+    writePrefix(at: number, frame: Frame): void {
+      view.setUint32(at - LENGTH_BYTES, frame.length);
+    },
+    drain(outbox: Outbox, pipe: HostPipe): DrainResult {
+      for (let waiting = outbox.chunkBytes; waiting > 0; waiting = outbox.chunkBytes) {
+        const taken = pipe.write(outbox.chunkAt, waiting);
+        if (taken < 0) return 'failed';
+        outbox.consume(taken);
+        if (taken < waiting) return 'blocked';
+      }
+      return 'drained';
+    },
+  };
+}
