@@ -1,0 +1,16 @@
+import type { Counters } from '../../env/counters.ts';
+import type { DescriptorTable } from './descriptors.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import type { Poller } from './poller.ts';
+
+/** What every socket of one engine shares. */
+export interface EpollContext {
+  readonly memory: KernelMemory;
+  readonly poller: Poller;
+  readonly descriptors: DescriptorTable;
+  readonly counters: Counters;
+  /** Families whose kernel peeks at an offset (SO_PEEK_OFF); others retain in a ring of their own. */
+  readonly peekOffset: { readonly inet: boolean; readonly inet6: boolean; readonly unix: boolean };
+  /** Seconds of silence before keepalive probes; 0: none are sent. */
+  readonly keepAliveSeconds: number;
+}

@@ -1,0 +1,119 @@
+import type { HostAddress, HostErrorCode, HostStreamHandler } from '../../env/host.ts';
+import { LOOPBACK6 } from '../../env/host.ts';
+import { Timer } from '../../turn/timers.ts';
+import type { EpollContext } from './context.ts';
+import { type Intake, KernelQueue } from './intake.ts';
+import * as libc from './libc.ts';
+import { RetentionRing } from './ring.ts';
+import { EpollStream, type Transport } from './stream.ts';
+
+/** A gateway service whose backlog is full is asked again this often, so many times: 2 s in all. */
+const BACKLOG_RETRY_MS = 20;
+const BACKLOG_RETRIES = 100;
+
+/** Starts a TCP connect; the stream, or the error when it failed at once. */
+export function dialTcp(
+  context: EpollContext,
+  address: HostAddress,
+  port: number,
+  ttl: number,
+  handler: HostStreamHandler,
+): EpollStream | HostErrorCode {
+  const { memory } = context;
+  const inet6 = address === LOOPBACK6;
+  const fd = openFlowSocket(context, inet6 ? libc.AF_INET6 : libc.AF_INET);
+  if (fd < 0) return libc.errorCode(libc.errno());
+  memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+  memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
+  memory.setResetOnClose(fd, true);
+  if (ttl > 0) {
+    if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_UNICAST_HOPS, ttl);
+    else memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);
+  }
+  if (context.keepAliveSeconds > 0) {
+    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_KEEPALIVE, 1);
+    memory.setOption(fd, libc.SOL_TCP, libc.TCP_KEEPIDLE, context.keepAliveSeconds);
+  }
+  const length = memory.writeAddress(memory.name, address, port);
+  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
+    return refuse(context, fd);
+  }
+  const peekOffset = inet6 ? context.peekOffset.inet6 : context.peekOffset.inet;
+  const stream = openStream(context, fd, 'tcp', peekOffset, handler);
+  return stream.watch() === 0 ? stream : refuse(context, fd);
+}
+
+/** Connects to a unix stream socket and writes `preamble` (at most a few hundred bytes) ahead of everything. */
+export function dialUnix(
+  context: EpollContext,
+  path: string,
+  preamble: Uint8Array,
+  handler: HostStreamHandler,
+): EpollStream | HostErrorCode {
+  const fd = openFlowSocket(context, libc.AF_UNIX);
+  if (fd < 0) return libc.errorCode(libc.errno());
+  const stream = openStream(context, fd, 'unix', context.peekOffset.unix, handler);
+  const number = connectUnix(context, fd, path, preamble, stream);
+  if (number === libc.EAGAIN) retryUnix(context, fd, path, preamble, stream);
+  else if (number !== 0) {
+    context.poller.closeLater(fd);
+    return libc.errorCode(number);
+  }
+  return stream;
+}
+
+/** 0 when connected and watched, else the errno. A full backlog is EAGAIN, and nothing tells when it has room. */
+function connectUnix(
+  context: EpollContext,
+  fd: number,
+  path: string,
+  preamble: Uint8Array,
+  stream: EpollStream,
+): number {
+  const { memory } = context;
+  const length = memory.writeUnixAddress(path);
+  if (length < 0) return libc.ENOENT;
+  if (libc.connect(fd, memory.base + memory.name, length) < 0) return libc.errno();
+  memory.arena.bytes.set(preamble, memory.scratch);
+  libc.send(fd, memory.base + memory.scratch, preamble.length, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+  return stream.watch();
+}
+
+function retryUnix(context: EpollContext, fd: number, path: string, preamble: Uint8Array, stream: EpollStream): void {
+  let left = BACKLOG_RETRIES;
+  const timer = new Timer(() => {
+    if (stream.closed) return;
+    const number = connectUnix(context, fd, path, preamble, stream);
+    if (number === 0) return;
+    if (number === libc.EAGAIN && --left > 0) context.poller.timers.arm(timer, BACKLOG_RETRY_MS);
+    else stream.fail(number === libc.EAGAIN ? libc.ECONNREFUSED : number);
+  });
+  context.counters.add('host-service-backlog-full');
+  context.poller.timers.arm(timer, BACKLOG_RETRY_MS);
+}
+
+function openFlowSocket(context: EpollContext, family: number): number {
+  const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+  if (fd >= 0) context.descriptors.record(fd, 'flow');
+  return fd;
+}
+
+function openStream(
+  context: EpollContext,
+  fd: number,
+  transport: Transport,
+  peekOffset: boolean,
+  handler: HostStreamHandler,
+): EpollStream {
+  const intake: Intake = peekOffset
+    ? new KernelQueue(context.memory, fd, transport === 'unix')
+    : new RetentionRing(context.memory, fd);
+  return new EpollStream(context, fd, transport, intake, handler);
+}
+
+/** Gives the descriptor back after a call that set errno. */
+function refuse(context: EpollContext, fd: number): HostErrorCode {
+  const code = libc.errorCode(libc.errno());
+  context.poller.closeLater(fd);
+  return code;
+}

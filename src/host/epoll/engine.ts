@@ -1,0 +1,104 @@
+import type { Counters } from '../../env/counters.ts';
+import type {
+  Host,
+  HostAddress,
+  HostCapabilities,
+  HostDatagram,
+  HostDatagramHandler,
+  HostErrorCode,
+  HostStream,
+  HostStreamHandler,
+  Origin,
+} from '../../env/host.ts';
+import { writeProxyV2 } from '../proxy-v2.ts';
+import type { EpollContext } from './context.ts';
+import { EpollDatagram } from './datagram.ts';
+import type { DescriptorTable } from './descriptors.ts';
+import { dialTcp, dialUnix } from './dial.ts';
+import { type EchoWay, EpollEcho, findEchoWay, PING_HINT } from './echo.ts';
+import { canPeekAtOffset } from './intake.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import * as libc from './libc.ts';
+import { type AcceptGuest, GuestDialer, type GuestEndpoint, GuestListener } from './listener.ts';
+import { MessageTables } from './message-tables.ts';
+import { EpollPipe, type PipeKind } from './pipe.ts';
+import type { Poller } from './poller.ts';
+
+export interface EpollHostOptions {
+  readonly memory: KernelMemory;
+  readonly poller: Poller;
+  readonly descriptors: DescriptorTable;
+  readonly counters: Counters;
+  /** Gateway services by name: the path of the unix socket each listens on. */
+  readonly services: ReadonlyMap<string, string>;
+  /** False keeps received bytes in rings of our own even where the kernel can peek at an offset (for tests). Default true. */
+  readonly peekOffset?: boolean;
+  /** Seconds of silence before the host probes a connection's peer; 0 (default): never. */
+  readonly keepAliveSeconds?: number;
+}
+
+/**
+ * The host engine of Linux: non-blocking sockets through FFI, told apart by one edge-triggered epoll. It belongs to the
+ * thread whose loop calls `poller.wait`; handlers run only there. No call blocks.
+ */
+export class EpollHost implements Host {
+  readonly capabilities: HostCapabilities;
+  readonly #context: EpollContext;
+  readonly #tables: MessageTables;
+  readonly #services: ReadonlyMap<string, string>;
+  readonly #echoWay: EchoWay | undefined;
+
+  constructor(options: EpollHostOptions) {
+    const { memory, poller, descriptors, counters } = options;
+    const wanted = options.peekOffset ?? true;
+    this.#context = {
+      memory,
+      poller,
+      descriptors,
+      counters,
+      keepAliveSeconds: options.keepAliveSeconds ?? 0,
+      peekOffset: {
+        inet: wanted && canPeekAtOffset(memory, libc.AF_INET),
+        inet6: wanted && canPeekAtOffset(memory, libc.AF_INET6),
+        unix: wanted && canPeekAtOffset(memory, libc.AF_UNIX),
+      },
+    };
+    this.#tables = new MessageTables(memory);
+    this.#services = options.services;
+    this.#echoWay = findEchoWay();
+    const ping = this.#echoWay !== undefined;
+    this.capabilities = { icmpErrors: true, ttl: true, ping, tap: true, pingHint: ping ? '' : PING_HINT };
+  }
+
+  dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+    return dialTcp(this.#context, address, port, ttl, handler);
+  }
+
+  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode {
+    const path = this.#services.get(service);
+    return path === undefined ? 'ECONNREFUSED' : dialUnix(this.#context, path, writeProxyV2(origin), handler);
+  }
+
+  openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
+    return EpollDatagram.open(this.#context, this.#tables, handler);
+  }
+
+  openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
+    return this.#echoWay === undefined ? 'EACCES' : EpollEcho.open(this.#context, this.#tables, this.#echoWay, handler);
+  }
+
+  /** Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless it fails. */
+  adoptPipe(fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
+    return EpollPipe.adopt(this.#context, fd, kind);
+  }
+
+  /** Accepts guests on a listening socket (`openListeningSocket`). Owns `fd`. */
+  listen(fd: number, accept: AcceptGuest): GuestListener {
+    return new GuestListener(this.#context, fd, accept);
+  }
+
+  /** Connects to a guest that listens, again and again. */
+  redial(endpoint: GuestEndpoint, accept: AcceptGuest): GuestDialer {
+    return new GuestDialer(this.#context, endpoint, accept);
+  }
+}

@@ -1,0 +1,219 @@
+import { chmodSync, unlinkSync } from 'node:fs';
+import type { HostErrorCode, HostPipeHandler } from '../../env/host.ts';
+import { Timer } from '../../turn/timers.ts';
+import type { EpollContext } from './context.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import * as libc from './libc.ts';
+import { EpollPipe } from './pipe.ts';
+import { INPUT_EVENTS, type PollHandler } from './poller.ts';
+
+/** Where guests attach: a unix socket's path, or an IPv4 address (unsigned 32-bit) and port. */
+export type GuestEndpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly address: number; readonly port: number };
+
+/** Takes a guest that just connected and returns who is told about its pipe; undefined turns it away. */
+export type AcceptGuest = (pipe: EpollPipe) => HostPipeHandler | undefined;
+
+const BACKLOG = 128;
+/** Without descriptors accept() fails at once and for ever: the listener rests for so long. */
+const PAUSE_MS = 100;
+const FIRST_REDIAL_MS = 100;
+const LAST_REDIAL_MS = 2000;
+
+/**
+ * Opens a listening socket, owned by the caller until a GuestListener adopts it. A unix socket file that nobody listens
+ * on is replaced; the new one is for this user only (0600).
+ */
+export function openListeningSocket(memory: KernelMemory, endpoint: GuestEndpoint): number | HostErrorCode {
+  const family = endpoint.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
+  const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+  if (fd < 0) return libc.errorCode(libc.errno());
+  const number = bindAndListen(memory, fd, endpoint);
+  if (number === 0) return fd;
+  libc.close(fd);
+  return libc.errorCode(number);
+}
+
+/** The port that the kernel chose for a TCP listener on port 0. */
+export function boundPort(memory: KernelMemory, fd: number): number {
+  memory.setU32(memory.scalar, 128);
+  libc.getsockname(fd, memory.base + memory.name, memory.base + memory.scalar);
+  return memory.readPort(memory.name);
+}
+
+/** Accepts guests on a listening socket until closed. */
+export class GuestListener implements PollHandler {
+  /** Stays valid in the whole process; a new network thread adopts it after a crash of the old. */
+  readonly fd: number;
+  readonly #context: EpollContext;
+  readonly #accept: AcceptGuest;
+  readonly #resume: Timer;
+  #slot: number;
+
+  /** Throws when epoll refuses the descriptor, which is then no listening socket. */
+  constructor(context: EpollContext, fd: number, accept: AcceptGuest) {
+    this.fd = fd;
+    this.#context = context;
+    this.#accept = accept;
+    this.#resume = new Timer(() => this.ready());
+    context.descriptors.record(fd, 'listener');
+    this.#slot = context.poller.add(fd, this, INPUT_EVENTS);
+    if (this.#slot < 0) throw new Error(`descriptor ${fd} is no listening socket (${libc.errorCode(libc.errno())})`);
+  }
+
+  ready(): void {
+    while (this.#slot >= 0) {
+      const fd = libc.accept4(this.fd, 0, 0, libc.SOCK_FLAGS);
+      if (fd >= 0) {
+        welcome(this.#context, fd, this.#accept);
+        continue;
+      }
+      const code = libc.errno();
+      if (code === libc.EAGAIN) return;
+      // The guest left before it was accepted: the next one may be fine.
+      if (libc.errorCode(code) === 'ECONNABORTED' || code === libc.EINTR) continue;
+      this.#context.counters.add('attachment-accept-failed');
+      this.#context.poller.timers.arm(this.#resume, PAUSE_MS);
+      return;
+    }
+  }
+
+  /** Stops accepting and closes the socket; guests stay. A unix socket's file is its owner's to remove. */
+  close(): void {
+    if (this.#slot < 0) return;
+    this.#context.poller.timers.cancel(this.#resume);
+    this.#context.poller.remove(this.#slot);
+    this.#slot = -1;
+    this.#context.poller.deregister(this.fd);
+    this.#context.poller.closeLater(this.fd);
+  }
+}
+
+/** Connects to a guest that listens, and again whenever its pipe is closed, for ever: after 100 ms, up to 2 s. */
+export class GuestDialer implements PollHandler {
+  readonly #context: EpollContext;
+  readonly #endpoint: GuestEndpoint;
+  readonly #accept: AcceptGuest;
+  readonly #redial: Timer;
+  #delayMs = FIRST_REDIAL_MS;
+  #fd = -1;
+  #slot = -1;
+  #closed = false;
+
+  constructor(context: EpollContext, endpoint: GuestEndpoint, accept: AcceptGuest) {
+    this.#context = context;
+    this.#endpoint = endpoint;
+    this.#accept = accept;
+    this.#redial = new Timer(() => this.#dial());
+    this.#dial();
+  }
+
+  ready(events: number): void {
+    if (this.#fd < 0 || (events & (libc.EPOLLOUT | libc.EPOLLERR | libc.EPOLLHUP)) === 0) return;
+    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    const fd = this.#letGo();
+    if (number !== 0) {
+      this.#retry(fd);
+      return;
+    }
+    this.#context.poller.deregister(fd);
+    const pipe = welcome(this.#context, fd, this.#accept);
+    if (pipe === undefined) this.#again();
+    else {
+      this.#delayMs = FIRST_REDIAL_MS;
+      pipe.onClosed = () => this.#again();
+    }
+  }
+
+  /** Dials no more; a guest that is attached stays. */
+  close(): void {
+    this.#closed = true;
+    this.#context.poller.timers.cancel(this.#redial);
+    if (this.#fd >= 0) this.#context.poller.closeLater(this.#letGo());
+  }
+
+  #dial(): void {
+    if (this.#closed) return;
+    const { memory, poller, descriptors } = this.#context;
+    const family = this.#endpoint.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
+    const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+    if (fd < 0) {
+      this.#again();
+      return;
+    }
+    descriptors.record(fd, 'guest');
+    const length = writeEndpoint(memory, this.#endpoint);
+    const failed = length < 0 || libc.connect(fd, memory.base + memory.name, length) < 0;
+    if (failed && (length < 0 || libc.errno() !== libc.EINPROGRESS)) {
+      this.#retry(fd);
+      return;
+    }
+    this.#fd = fd;
+    this.#slot = poller.add(fd, this);
+    if (this.#slot < 0) this.#retry(this.#letGo());
+  }
+
+  #letGo(): number {
+    const fd = this.#fd;
+    if (this.#slot >= 0) this.#context.poller.remove(this.#slot);
+    this.#slot = -1;
+    this.#fd = -1;
+    return fd;
+  }
+
+  #retry(fd: number): void {
+    this.#context.poller.closeLater(fd);
+    this.#again();
+  }
+
+  #again(): void {
+    if (this.#closed) return;
+    this.#context.poller.timers.arm(this.#redial, this.#delayMs);
+    this.#delayMs = Math.min(this.#delayMs * 2, LAST_REDIAL_MS);
+  }
+}
+
+/** Makes a pipe of a connected guest; undefined when it was turned away. */
+function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollPipe | undefined {
+  const pipe = EpollPipe.adopt(context, fd, 'stream');
+  if (typeof pipe === 'string') {
+    context.poller.closeLater(fd);
+    return undefined;
+  }
+  context.memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+  pipe.handler = accept(pipe);
+  if (pipe.handler !== undefined) return pipe;
+  pipe.close();
+  return undefined;
+}
+
+function bindAndListen(memory: KernelMemory, fd: number, endpoint: GuestEndpoint): number {
+  if (endpoint.kind === 'tcp') memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+  const length = writeEndpoint(memory, endpoint);
+  if (length < 0) return libc.EINVAL;
+  if (libc.bind(fd, memory.base + memory.name, length) < 0) {
+    const number = libc.errno();
+    if (endpoint.kind !== 'unix' || number !== libc.EADDRINUSE || !isAbandoned(memory, length)) return number;
+    unlinkSync(endpoint.path);
+    if (libc.bind(fd, memory.base + memory.name, length) < 0) return libc.errno();
+  }
+  // Before listen() nobody can connect, so no one slips in under the umask's mode.
+  if (endpoint.kind === 'unix') chmodSync(endpoint.path, 0o600);
+  return libc.listen(fd, BACKLOG) < 0 ? libc.errno() : 0;
+}
+
+/** Whether the unix socket whose address stands in `memory.name` refuses: its owner is gone. */
+function isAbandoned(memory: KernelMemory, length: number): boolean {
+  const probe = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+  if (probe < 0) return false;
+  const refused = libc.connect(probe, memory.base + memory.name, length) < 0 && libc.errno() === libc.ECONNREFUSED;
+  libc.close(probe);
+  return refused;
+}
+
+function writeEndpoint(memory: KernelMemory, endpoint: GuestEndpoint): number {
+  return endpoint.kind === 'unix'
+    ? memory.writeUnixAddress(endpoint.path)
+    : memory.writeAddress(memory.name, endpoint.address, endpoint.port);
+}

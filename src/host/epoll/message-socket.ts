@@ -1,0 +1,248 @@
+import type { DatagramBatch, DatagramFailure, HostDatagramHandler, HostErrorCode } from '../../env/host.ts';
+import type { EpollContext } from './context.ts';
+import { takeError } from './error-queue.ts';
+import * as libc from './libc.ts';
+import { MAX_MESSAGES, type MessageTables } from './message-tables.ts';
+import { INPUT_EVENTS, type PollHandler } from './poller.ts';
+
+/** Entries taken from the error queue at once; the kernel bounds the queue by the receive buffer. */
+const MAX_ERRORS = 1024;
+/** A datagram is sent again after each pending error that was not its own, so often at most. */
+const MAX_RETRIES = 64;
+/** Best effort: the kernel grants what net.core.rmem_max and wmem_max allow. */
+const BUFFER_BYTES = 4 * 2 ** 20;
+
+/** How a kind of socket dresses what it sends and undresses what it receives. */
+export interface MessageShape {
+  /** Whether errors quote an ICMP echo header instead of belonging to a port. */
+  readonly echo: boolean;
+  /** Fills message `index` from item `item`. */
+  dress(tables: MessageTables, index: number, batch: DatagramBatch, item: number): void;
+  /** Bytes to skip at the front of the payload at `at`, −1 when it belongs to another socket. */
+  undress(tables: MessageTables, at: number, length: number): number;
+  /** Whether an error that quotes this identifier is ours. */
+  ownsError(identifier: number): boolean;
+}
+
+/**
+ * One unconnected socket that sends and receives in batches, with IP_RECVERR.
+ *
+ * An error from one peer is pending on the socket and fails whatever is called next, unsent; so after each failure the
+ * error queue is emptied, and if it held something the same datagram is sent again. Only a failure with an empty queue is
+ * the datagram's own. TTL and Don't Fragment are options of the socket: a batch is sent in runs that agree in them.
+ */
+export class MessageSocket implements PollHandler {
+  readonly #context: EpollContext;
+  readonly #tables: MessageTables;
+  readonly #fd: number;
+  readonly #inet6: boolean;
+  readonly #shape: MessageShape;
+  readonly #handler: HostDatagramHandler;
+  #slot = -1;
+  #ttl = 0;
+  #dontFragment = -1;
+  /** Path MTU that the kernel told with the last EMSGSIZE of its own. */
+  #localMtu = 0;
+  readonly #failures: DatagramFailure[] = [];
+
+  /** Takes over `fd`, registered in the descriptor table; check `watch`. */
+  constructor(
+    context: EpollContext,
+    tables: MessageTables,
+    fd: number,
+    inet6: boolean,
+    shape: MessageShape,
+    handler: HostDatagramHandler,
+  ) {
+    this.#context = context;
+    this.#tables = tables;
+    this.#fd = fd;
+    this.#inet6 = inet6;
+    this.#shape = shape;
+    this.#handler = handler;
+  }
+
+  /** A socket of that family, type and protocol with big buffers and an error queue, or why there is none. */
+  static open(
+    context: EpollContext,
+    tables: MessageTables,
+    family: number,
+    type: number,
+    protocol: number,
+    shape: MessageShape,
+    handler: HostDatagramHandler,
+  ): MessageSocket | HostErrorCode {
+    const fd = libc.socket(family, type | libc.SOCK_FLAGS, protocol);
+    if (fd < 0) return libc.errorCode(libc.errno());
+    const { memory } = context;
+    const inet6 = family === libc.AF_INET6;
+    context.descriptors.record(fd, 'flow');
+    if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 1);
+    memory.setOption(fd, inet6 ? libc.SOL_IPV6 : libc.SOL_IP, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 1);
+    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
+    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
+    const socket = new MessageSocket(context, tables, fd, inet6, shape, handler);
+    socket.#slot = context.poller.add(fd, socket, INPUT_EVENTS);
+    if (socket.#slot >= 0) return socket;
+    const code = libc.errorCode(libc.errno());
+    context.poller.closeLater(fd);
+    return code;
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Sends items [first, end) in order; returns how many were dropped because the host has no room. */
+  send(batch: DatagramBatch, first: number, end: number): number {
+    let dropped = 0;
+    for (let next = first; next < end && dropped === 0; ) {
+      const ttl = batch.ttl[next] as number;
+      const dontFragment = batch.dontFragment[next] as number;
+      let count = 0;
+      while (next + count < end && count < MAX_MESSAGES) {
+        const item = next + count;
+        if (batch.ttl[item] !== ttl || batch.dontFragment[item] !== dontFragment) break;
+        this.#shape.dress(this.#tables, count++, batch, item);
+      }
+      this.#setRoute(ttl, dontFragment);
+      const left = this.#sendRun(batch, next, count);
+      if (left > 0) dropped = left + (end - next - count);
+      next += count;
+    }
+    this.#report();
+    return dropped;
+  }
+
+  /**
+   * Receives up to `count` datagrams as `HostDatagram.receive`, filling the batch from item `item` and memory from slot
+   * `item` on. Returns how many.
+   */
+  receive(batch: DatagramBatch, item: number, at: number, slotBytes: number, count: number): number {
+    const asked = Math.min(count, MAX_MESSAGES) - item;
+    if (asked <= 0) return 0;
+    const tables = this.#tables;
+    for (let i = 0; i < asked; i++) tables.setIncoming(i, at + (item + i) * slotBytes, slotBytes);
+    const received = this.#receiveMessages(asked);
+    let kept = 0;
+    for (let i = 0; i < received; i++) {
+      const slot = at + (item + i) * slotBytes;
+      const length = tables.receivedBytes(i);
+      const address = tables.memory.readAddress(tables.name(i));
+      const skip = this.#shape.undress(tables, slot, length);
+      const cut = (tables.receivedFlags(i) & libc.MSG_TRUNC) !== 0;
+      if (cut) this.#context.counters.add('host-datagram-cut');
+      if (skip < 0 || cut || address < 0) continue;
+      const target = item + kept++;
+      batch.at[target] = slot + skip;
+      batch.length[target] = length - skip;
+      batch.address[target] = address;
+      batch.port[target] = this.#shape.echo ? 0 : tables.memory.readPort(tables.name(i));
+    }
+    // What was left out makes the count short although more may wait.
+    if (kept < received && received === asked) this.#context.poller.owe(this);
+    return kept;
+  }
+
+  ready(events: number): void {
+    if (this.#slot < 0) return;
+    if ((events & libc.EPOLLERR) !== 0) {
+      this.#takeErrors();
+      this.#report();
+    }
+    if (this.#slot >= 0 && (events & libc.EPOLLIN) !== 0) this.#handler.readable();
+  }
+
+  close(): void {
+    if (this.#slot < 0) return;
+    this.#context.poller.remove(this.#slot);
+    this.#slot = -1;
+    this.#failures.length = 0;
+    this.#context.poller.closeLater(this.#fd);
+  }
+
+  /** Sends messages 0…count−1, items from `first` on; returns how many the host had no room for. */
+  #sendRun(batch: DatagramBatch, first: number, count: number): number {
+    let done = 0;
+    let retries = 0;
+    while (done < count) {
+      const address = this.#tables.address + (this.#tables.message(done) - this.#tables.message(0));
+      const sent = libc.sendmmsg(this.#fd, address, count - done, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+      if (sent > 0) {
+        done += sent;
+        retries = 0;
+        continue;
+      }
+      const number = libc.errno();
+      if (number === libc.EAGAIN || number === libc.ENOBUFS) return count - done;
+      this.#localMtu = 0;
+      if (this.#takeErrors() > 0 && retries++ < MAX_RETRIES) continue;
+      this.#failures.push(ownFailure(batch, first + done, number, this.#localMtu));
+      done++;
+      retries = 0;
+    }
+    return 0;
+  }
+
+  #receiveMessages(count: number): number {
+    for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
+      const received = libc.recvmmsg(this.#fd, this.#tables.address, count, libc.MSG_DONTWAIT, 0);
+      if (received >= 0) return received;
+      if (libc.errno() === libc.EAGAIN) return 0;
+      // A pending error of something sent stands before what was received; its report waits for EPOLLERR's own time.
+      if (this.#takeErrors() > 0) this.#context.poller.owe({ ready: () => this.#report() });
+    }
+    return 0;
+  }
+
+  /** Empties the error queue into #failures; returns how many entries came from outside. */
+  #takeErrors(): number {
+    let taken = 0;
+    for (let i = 0; i < MAX_ERRORS; i++) {
+      const error = takeError(this.#tables, this.#fd, this.#shape.echo);
+      if (error === undefined) break;
+      if (error.local) {
+        this.#localMtu = error.failure.mtu;
+        continue;
+      }
+      taken++;
+      if (error.failure.address >= 0 && this.#shape.ownsError(error.identifier)) this.#failures.push(error.failure);
+    }
+    return taken;
+  }
+
+  #report(): void {
+    while (this.#failures.length > 0 && this.#slot >= 0)
+      this.#handler.failed(this.#failures.shift() as DatagramFailure);
+  }
+
+  #setRoute(ttl: number, dontFragment: number): void {
+    const { memory } = this.#context;
+    if (ttl !== this.#ttl) {
+      this.#ttl = ttl;
+      const level = this.#inet6 ? libc.SOL_IPV6 : libc.SOL_IP;
+      const option = this.#inet6 ? libc.IPV6_UNICAST_HOPS : libc.IP_TTL;
+      memory.setOption(this.#fd, level, option, ttl === 0 ? -1 : ttl);
+    }
+    if (dontFragment !== this.#dontFragment && !this.#inet6) {
+      this.#dontFragment = dontFragment;
+      const mode = dontFragment === 0 ? libc.IP_PMTUDISC_DONT : libc.IP_PMTUDISC_DO;
+      memory.setOption(this.#fd, libc.SOL_IP, libc.IP_MTU_DISCOVER, mode);
+    }
+  }
+}
+
+/** What the host itself said to sending item `item`. */
+function ownFailure(batch: DatagramBatch, item: number, number: number, mtu: number): DatagramFailure {
+  return {
+    address: batch.address[item] as number,
+    port: batch.port[item] as number,
+    code: libc.errorCode(number),
+    icmpType: -1,
+    icmpCode: -1,
+    offender: 0,
+    mtu: number === libc.EMSGSIZE ? mtu : 0,
+    sequence: -1,
+    length: batch.length[item] as number,
+  };
+}

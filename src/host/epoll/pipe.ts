@@ -1,0 +1,109 @@
+import { FAILED, type HostErrorCode, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../../env/host.ts';
+import type { EpollContext } from './context.ts';
+import * as libc from './libc.ts';
+import type { PollHandler } from './poller.ts';
+
+export type PipeKind = 'stream' | 'tap';
+
+/** Room for a batch of frames each way, so that one wake-up moves much. */
+const BUFFER_BYTES = 4 * 2 ** 20;
+/** What reading or writing a tap says when the device is gone: EBADF, EFAULT (its queue was shut), EBADFD. */
+const TAP_GONE: readonly number[] = [9, 14, 77];
+
+/**
+ * A guest's stream socket or a tap device. The handler is set by whoever attaches the guest, before the next wait.
+ *
+ * A tap's frame that the kernel refuses (EIO while the interface is down, EINVAL for a bad offload header) is lost and
+ * counted; the device lives.
+ */
+export class EpollPipe implements HostPipe, PollHandler {
+  /** Who is told; none before the guest is attached. */
+  handler: HostPipeHandler | undefined;
+  /** Called once, when the pipe is closed by its owner. */
+  onClosed: (() => void) | undefined;
+  readonly fd: number;
+  readonly #context: EpollContext;
+  readonly #kind: PipeKind;
+  #slot = -1;
+  #error: HostErrorCode | undefined;
+
+  private constructor(context: EpollContext, fd: number, kind: PipeKind) {
+    this.#context = context;
+    this.fd = fd;
+    this.#kind = kind;
+  }
+
+  /**
+   * Takes over `fd` (made non-blocking): a connected stream socket or a tap device, new or left by a network thread that
+   * died. What waits in it already is announced by the next wait.
+   */
+  static adopt(context: EpollContext, fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
+    const flags = libc.fcntl(fd, libc.F_GETFL, 0);
+    if (flags < 0 || libc.fcntl(fd, libc.F_SETFL, flags | libc.O_NONBLOCK) < 0) return libc.errorCode(libc.errno());
+    const pipe = new EpollPipe(context, fd, kind);
+    context.descriptors.record(fd, kind === 'tap' ? 'tap' : 'guest');
+    if (kind === 'stream') raiseBuffers(context, fd);
+    pipe.#slot = context.poller.add(fd, pipe);
+    return pipe.#slot < 0 ? libc.errorCode(libc.errno()) : pipe;
+  }
+
+  get error(): HostErrorCode | undefined {
+    return this.#error;
+  }
+
+  read(at: number, capacity: number): number {
+    if (this.#slot < 0) return FAILED;
+    const address = this.#context.memory.base + at;
+    const taken =
+      this.#kind === 'tap'
+        ? libc.read(this.fd, address, capacity)
+        : libc.recv(this.fd, address, capacity, libc.MSG_DONTWAIT);
+    if (taken >= 0) return taken;
+    const number = libc.errno();
+    if (number === libc.EAGAIN) return this.#error === undefined ? WOULD_BLOCK : FAILED;
+    this.#error ??= libc.errorCode(number);
+    return FAILED;
+  }
+
+  write(at: number, length: number): number {
+    if (this.#slot < 0 || this.#error !== undefined) return FAILED;
+    const address = this.#context.memory.base + at;
+    const taken =
+      this.#kind === 'tap'
+        ? libc.write(this.fd, address, length)
+        : libc.send(this.fd, address, length, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+    if (taken >= 0) return taken;
+    const number = libc.errno();
+    if (number === libc.EAGAIN) return 0;
+    if (this.#kind === 'stream' || TAP_GONE.includes(number)) this.#error = libc.errorCode(number);
+    else this.#context.counters.add(number === libc.EIO ? 'tap-frame-refused-down' : 'tap-frame-refused');
+    return FAILED;
+  }
+
+  close(): void {
+    if (this.#slot < 0) return;
+    this.#context.poller.remove(this.#slot);
+    this.#slot = -1;
+    // A tap, or a socket that another process passed, may live on in copies of the descriptor.
+    this.#context.poller.deregister(this.fd);
+    this.#context.poller.closeLater(this.fd);
+    this.onClosed?.();
+  }
+
+  ready(events: number): void {
+    if ((events & ~libc.EPOLLOUT) !== 0) this.handler?.readable();
+    const room = (events & (libc.EPOLLOUT | libc.EPOLLERR | libc.EPOLLHUP)) !== 0;
+    if (room && this.#slot >= 0) this.handler?.writable();
+  }
+}
+
+/** As root beyond the limits of net.core, else up to them. */
+function raiseBuffers(context: EpollContext, fd: number): void {
+  const { memory } = context;
+  if (!memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, BUFFER_BYTES)) {
+    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
+  }
+  if (!memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, BUFFER_BYTES)) {
+    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
+  }
+}

@@ -1,0 +1,97 @@
+import type { Intake } from './intake.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import * as libc from './libc.ts';
+
+/** Most streams carry little: 16 KiB to begin with, doubled while the guest lags behind. */
+const FIRST_BYTES = 16 * 1024;
+/** More than this a stream does not retain: it stops reading, and the kernel's window holds the peer back. */
+const MAX_BYTES = 256 * 1024;
+
+/**
+ * Retention for kernels that cannot peek at an offset: what is read stays in a ring until it is consumed. Its memory is
+ * the stream's own, so it goes with it. An end or an error is kept behind the bytes that came before it.
+ */
+export class RetentionRing implements Intake {
+  readonly #memory: KernelMemory;
+  readonly #fd: number;
+  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(new ArrayBuffer(FIRST_BYTES));
+  #address: number = libc.addressOf(this.#bytes.buffer);
+  #first = 0;
+  #retained = 0;
+  /** 0: the stream ended; below: an errno, negated; undefined: it goes on. */
+  #ending: number | undefined;
+  /** Full when last asked for more: consuming makes room that no event announces. */
+  #full = false;
+
+  constructor(memory: KernelMemory, fd: number) {
+    this.#memory = memory;
+    this.#fd = fd;
+  }
+
+  peek(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
+    const wanted = slotBytes * count;
+    if (this.#retained < offset + wanted) this.#read(offset + wanted);
+    const available = Math.min(wanted, this.#retained - offset);
+    if (available <= 0) return this.#ending ?? -libc.EAGAIN;
+    for (let done = 0, slot = at; done < available; done += slotBytes, slot += stride) {
+      this.#copy(offset + done, slot, Math.min(slotBytes, available - done));
+    }
+    return available;
+  }
+
+  consume(length: number): boolean {
+    const taken = Math.min(length, this.#retained);
+    this.#first = (this.#first + taken) % this.#bytes.length;
+    this.#retained -= taken;
+    const owed = this.#full;
+    this.#full = false;
+    return owed;
+  }
+
+  drain(): void {
+    this.#first = 0;
+    this.#retained = 0;
+    while (libc.recv(this.#fd, this.#address, this.#bytes.length, libc.MSG_DONTWAIT) > 0);
+  }
+
+  /** Reads until `goal` bytes are retained, nothing waits, or the ring is as full as it may be. */
+  #read(goal: number): void {
+    while (this.#ending === undefined && this.#retained < goal) {
+      if (this.#retained === this.#bytes.length && !this.#grow()) {
+        this.#full = true;
+        return;
+      }
+      const capacity = this.#bytes.length;
+      const write = (this.#first + this.#retained) % capacity;
+      const room = Math.min(capacity - this.#retained, capacity - write);
+      const taken = libc.recv(this.#fd, this.#address + write, room, libc.MSG_DONTWAIT);
+      if (taken > 0) {
+        this.#retained += taken;
+        continue;
+      }
+      const number = taken === 0 ? 0 : libc.errno();
+      if (number !== libc.EAGAIN) this.#ending = -number;
+      return;
+    }
+  }
+
+  #grow(): boolean {
+    const old = this.#bytes;
+    if (old.length >= MAX_BYTES) return false;
+    const bytes = new Uint8Array(new ArrayBuffer(old.length * 2));
+    bytes.set(old.subarray(this.#first));
+    bytes.set(old.subarray(0, this.#first), old.length - this.#first);
+    this.#bytes = bytes;
+    this.#address = libc.addressOf(bytes.buffer);
+    this.#first = 0;
+    return true;
+  }
+
+  #copy(offset: number, at: number, length: number): void {
+    const bytes = this.#bytes;
+    const from = (this.#first + offset) % bytes.length;
+    const head = Math.min(length, bytes.length - from);
+    this.#memory.arena.bytes.set(bytes.subarray(from, from + head), at);
+    if (head < length) this.#memory.arena.bytes.set(bytes.subarray(0, length - head), at + head);
+  }
+}

@@ -1,0 +1,237 @@
+import {
+  FAILED,
+  type HostErrorCode,
+  type HostStream,
+  type HostStreamHandler,
+  type PieceList,
+  WOULD_BLOCK,
+} from '../../env/host.ts';
+import { Timer } from '../../turn/timers.ts';
+import type { EpollContext } from './context.ts';
+import type { Intake } from './intake.ts';
+import { MAX_IOVECS } from './kernel-memory.ts';
+import * as libc from './libc.ts';
+import type { PollHandler } from './poller.ts';
+
+export type Transport = 'tcp' | 'unix';
+
+/** How long a closed connection may keep its descriptor to see its last bytes acknowledged; then the kernel goes on alone. */
+const LINGER_MS = 60_000;
+const BROKEN = libc.EPOLLERR | libc.EPOLLHUP;
+const ENDED = libc.EPOLLERR | libc.EPOLLHUP | libc.EPOLLRDHUP;
+const INPUT = libc.EPOLLIN | libc.EPOLLPRI | ENDED;
+
+/**
+ * One connection of the host.
+ *
+ * States: connecting → open → (lingering →) closed. `lingering`: the core let go, the kernel still delivers; the
+ * descriptor stays until all is acknowledged, because an orphan of the kernel would give up on a slow peer.
+ *
+ * After a reset whichever call comes first takes the error from the kernel, and every later one sees a clean end; so all
+ * of them latch through `#latch`, the first wins, and 0 means FIN only while nothing is latched and SO_ERROR is silent.
+ *
+ * TCP sockets carry SO_LINGER {1, 0} from birth: when this process dies the peer gets a reset, never a false end. Only
+ * `close` takes it off.
+ */
+export class EpollStream implements HostStream, PollHandler {
+  readonly #context: EpollContext;
+  readonly #fd: number;
+  readonly #transport: Transport;
+  readonly #intake: Intake;
+  readonly #handler: HostStreamHandler;
+  #state: 'connecting' | 'open' | 'lingering' | 'closed' = 'connecting';
+  #slot = -1;
+  #error: HostErrorCode | undefined;
+  #finSent = false;
+  /** A write was cut short: tell when there is room. */
+  #writeBlocked = false;
+  /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
+  #moreMayWait = false;
+  #owed = false;
+  #lingerTimer: Timer | undefined;
+
+  constructor(context: EpollContext, fd: number, transport: Transport, intake: Intake, handler: HostStreamHandler) {
+    this.#context = context;
+    this.#fd = fd;
+    this.#transport = transport;
+    this.#intake = intake;
+    this.#handler = handler;
+  }
+
+  get error(): HostErrorCode | undefined {
+    return this.#error;
+  }
+
+  get closed(): boolean {
+    return this.#state === 'closed';
+  }
+
+  /** Begins to wait for the connect that was started; the errno when that is impossible, else 0. */
+  watch(): number {
+    this.#slot = this.#context.poller.add(this.#fd, this);
+    return this.#slot < 0 ? libc.errno() : 0;
+  }
+
+  /** Ends a dial that came to nothing: releases the descriptor and says so. */
+  fail(number: number): void {
+    this.#release();
+    this.#handler.failed(libc.errorCode(number));
+  }
+
+  peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
+    const wanted = slotBytes * count;
+    if (this.#state !== 'open') return FAILED;
+    // A peek of nothing returns 0 at any time, which is no end.
+    if (wanted <= 0) return this.#error === undefined ? WOULD_BLOCK : FAILED;
+    const copied = this.#intake.peek(offset, at, slotBytes, stride, count);
+    if (copied > 0) {
+      if (copied < wanted && this.#moreMayWait) this.#owe();
+      return copied;
+    }
+    if (copied === 0) {
+      this.#latchPending();
+      return this.#error === undefined ? 0 : FAILED;
+    }
+    if (copied === -libc.EAGAIN) {
+      this.#moreMayWait = false;
+      return this.#error === undefined ? WOULD_BLOCK : FAILED;
+    }
+    this.#latch(-copied);
+    return FAILED;
+  }
+
+  consume(length: number): void {
+    if (this.#state === 'open' && this.#intake.consume(length)) this.#owe();
+  }
+
+  write(pieces: PieceList): number {
+    if (this.#state !== 'open' || this.#error !== undefined) return FAILED;
+    const { memory } = this.#context;
+    let taken = 0;
+    for (let next = 0; next < pieces.count; ) {
+      let asked = 0;
+      let count = 0;
+      for (; next < pieces.count && count < MAX_IOVECS; next++, count++) {
+        const length = pieces.length[next] as number;
+        memory.setIovec(memory.iovecs, count, pieces.at[next] as number, length);
+        asked += length;
+      }
+      const sent = libc.sendmsg(this.#fd, memory.gather(count), libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+      if (sent === asked) {
+        taken += sent;
+        continue;
+      }
+      this.#writeBlocked = true;
+      if (sent >= 0) return taken + sent;
+      const number = libc.errno();
+      if (number === libc.EAGAIN) return taken;
+      this.#latch(number);
+      if (taken === 0) return FAILED;
+      this.#owe();
+      return taken;
+    }
+    return taken;
+  }
+
+  shutdownWrite(): void {
+    if (this.#state !== 'open' || this.#finSent) return;
+    this.#finSent = true;
+    libc.shutdown(this.#fd, libc.SHUT_WR);
+  }
+
+  close(): void {
+    if (this.#state !== 'open') {
+      if (this.#state === 'connecting') this.#release();
+      return;
+    }
+    if (this.#error !== undefined || this.#transport === 'unix') {
+      this.#release();
+      return;
+    }
+    this.shutdownWrite();
+    this.#intake.drain();
+    this.#context.memory.setResetOnClose(this.#fd, false);
+    if (this.#context.memory.unacknowledged(this.#fd) === 0) {
+      this.#release();
+      return;
+    }
+    this.#state = 'lingering';
+    this.#lingerTimer = new Timer(() => this.#release());
+    this.#context.poller.timers.arm(this.#lingerTimer, LINGER_MS);
+  }
+
+  abort(): void {
+    if (this.#state === 'closed') return;
+    if (this.#state === 'lingering') this.#context.memory.setResetOnClose(this.#fd, true);
+    this.#release();
+  }
+
+  ready(events: number): void {
+    this.#owed = false;
+    switch (this.#state) {
+      case 'connecting':
+        this.#finishConnect(events);
+        return;
+      case 'open':
+        this.#dispatch(events);
+        return;
+      case 'lingering':
+        if (this.#context.memory.unacknowledged(this.#fd) === 0) this.#release();
+    }
+  }
+
+  #finishConnect(events: number): void {
+    if ((events & (libc.EPOLLOUT | BROKEN)) === 0) return;
+    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    if (number !== 0) {
+      const code = libc.errorCode(number);
+      // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
+      const wasConnected = code === 'ECONNRESET' || code === 'EPIPE';
+      if (!wasConnected) {
+        this.fail(number);
+        return;
+      }
+      this.#latch(number);
+    }
+    this.#state = 'open';
+    this.#handler.connected();
+    this.#dispatch(events & ~libc.EPOLLOUT);
+  }
+
+  #dispatch(events: number): void {
+    const broken = (events & BROKEN) !== 0;
+    if ((events & (ENDED | libc.EPOLLPRI)) !== 0) this.#moreMayWait = true;
+    if (this.#state === 'open' && (events & INPUT) !== 0) this.#handler.readable();
+    if (this.#state === 'open' && (broken || (this.#writeBlocked && (events & libc.EPOLLOUT) !== 0))) {
+      this.#writeBlocked = false;
+      this.#handler.writable();
+    }
+  }
+
+  /** The one place where an error of this connection is noted; the first stays. */
+  #latch(number: number): void {
+    this.#error ??= libc.errorCode(number);
+    this.#moreMayWait = true;
+  }
+
+  /** An end that the kernel calls clean may hide a reset that no call has taken yet. */
+  #latchPending(): void {
+    if (this.#error !== undefined) return;
+    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    if (number > 0) this.#latch(number);
+  }
+
+  /** Calls `readable` in the next wait. */
+  #owe(): void {
+    if (this.#owed) return;
+    this.#owed = true;
+    this.#context.poller.owe(this);
+  }
+
+  #release(): void {
+    this.#state = 'closed';
+    if (this.#lingerTimer !== undefined) this.#context.poller.timers.cancel(this.#lingerTimer);
+    if (this.#slot >= 0) this.#context.poller.remove(this.#slot);
+    this.#context.poller.closeLater(this.#fd);
+  }
+}
