@@ -4,6 +4,7 @@ import type { HostPipe, HostPipeHandler } from '../../../src/env/host.ts';
 import { DescriptorTable } from '../../../src/host/epoll/descriptors.ts';
 import { EpollHost } from '../../../src/host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../../../src/host/epoll/kernel-memory.ts';
+import * as libc from '../../../src/host/epoll/libc.ts';
 import { openListeningSocket } from '../../../src/host/epoll/listener.ts';
 import { Poller } from '../../../src/host/epoll/poller.ts';
 import { PlainArena } from '../../support/plain-arena.ts';
@@ -63,6 +64,10 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
 
   async function close(): Promise<void> {
     poller.close();
+    for (const fd of descriptors.list('flow', 'guest', 'tap', 'listener')) {
+      descriptors.forget(fd);
+      libc.close(fd);
+    }
   }
 
   return { host, arena, memory, poller, descriptors, counters, poll, until, listenPipes, close };
