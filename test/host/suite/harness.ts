@@ -28,6 +28,13 @@ export interface HarnessOptions {
 
 export type CreateHarness = (options: HarnessOptions) => Harness | Promise<Harness>;
 
+export interface ListenOptions {
+  /** 127.0.0.1 unless told. */
+  readonly address?: HostAddress;
+  readonly paused?: boolean;
+  readonly greeting?: Uint8Array;
+}
+
 /** Where a peer is found. */
 export interface PeerAddress {
   readonly address: HostAddress;
@@ -36,8 +43,8 @@ export interface PeerAddress {
 
 /** The far side of the engine's sockets: real sockets, or the scripted objects of the in-memory host. */
 export interface Peers {
-  /** A TCP server whose connections are collected; a `paused` one reads nothing until told. */
-  listenTcp(options?: { address?: HostAddress; paused?: boolean }): Promise<PeerServer>;
+  /** A TCP server whose connections are collected; a `paused` one reads nothing until told; a greeting is sent at once. */
+  listenTcp(options?: ListenOptions): Promise<PeerServer>;
   /** The server behind a gateway service's name. */
   listenService(name: string): Promise<PeerServer>;
   /** A port of 127.0.0.1 at which nobody listens, for `protocol`. */
@@ -48,6 +55,8 @@ export interface Peers {
   dialPipe(path: string): Promise<PeerConnection>;
   /** Addresses that do not answer; undefined where the network around has none that is certain. */
   readonly unreachable: UnreachableAddresses | undefined;
+  /** An address that answers pings. */
+  readonly echoAddress: HostAddress;
   close(): Promise<void>;
 }
 
@@ -82,6 +91,8 @@ export interface PeerConnection {
   /** The error that ended the connection, by its code. */
   readonly error: string | undefined;
   send(bytes: Uint8Array): void;
+  /** Bytes that were sent and that the engine's side has not taken off the peer's hands. */
+  readonly unsentBytes: number;
   /** Sends a FIN once all is sent. */
   end(): void;
   /** Sends RST now. */

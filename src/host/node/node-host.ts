@@ -1,0 +1,77 @@
+import type { Arena } from '../../env/arena.ts';
+import { Counters } from '../../env/counters.ts';
+import type {
+  Host,
+  HostAddress,
+  HostCapabilities,
+  HostDatagram,
+  HostDatagramHandler,
+  HostErrorCode,
+  HostStream,
+  HostStreamHandler,
+  Origin,
+} from '../../env/host.ts';
+import { hostAddressText } from '../address-text.ts';
+import { hostErrorCode } from '../error-code.ts';
+import { writeProxyV2 } from '../proxy-v2.ts';
+import { NodeDatagram } from './node-datagram.ts';
+import { NodeStream, type NodeStreamTarget } from './node-stream.ts';
+
+export interface NodeHostOptions {
+  readonly arena: Arena;
+  /** Asks for a turn: called after each event (`NodeLoop.wake`). */
+  readonly wake: () => void;
+  /** Gateway services by name: the path of each one's unix socket (a named pipe on Windows). May grow later. */
+  readonly services: ReadonlyMap<string, string>;
+  readonly counters?: Counters;
+}
+
+/**
+ * The portable engine: the host seam on node:net and node:dgram, for macOS, Windows and kernels that the FFI engine does
+ * not suit. It copies where the other shares memory, and lacks what Node does not offer (see `capabilities`).
+ */
+export class NodeHost implements Host {
+  readonly capabilities: HostCapabilities = {
+    icmpErrors: false,
+    ttl: false,
+    ping: false,
+    tap: false,
+    pingHint: 'The portable engine (node) cannot ping: Node has no ICMP socket. On Linux use --host-engine epoll.',
+  };
+  readonly #options: NodeHostOptions;
+  readonly #counters: Counters;
+
+  constructor(options: NodeHostOptions) {
+    this.#options = options;
+    this.#counters = options.counters ?? new Counters();
+  }
+
+  /** `ttl` is not honoured: Node cannot set it for TCP. */
+  dial(address: HostAddress, port: number, _ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+    return this.#stream({ to: { host: hostAddressText(address), port } }, handler);
+  }
+
+  /** A name that is not in the table fails with ECONNREFUSED at once, as a port at which nobody listens. */
+  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode {
+    const path = this.#options.services.get(service);
+    if (path === undefined) return 'ECONNREFUSED';
+    return this.#stream({ to: { path }, first: writeProxyV2(origin) }, handler);
+  }
+
+  openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
+    return NodeDatagram.open(this.#options.arena.bytes, handler, this.#options.wake, this.#counters);
+  }
+
+  openEcho(_handler: HostDatagramHandler): HostDatagram | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  #stream(target: NodeStreamTarget, handler: HostStreamHandler): HostStream | HostErrorCode {
+    try {
+      return new NodeStream(this.#options.arena.bytes, target, handler, this.#options.wake);
+    } catch (error) {
+      // Node checks some arguments itself: port 0, a path too long for a socket.
+      return hostErrorCode(error);
+    }
+  }
+}

@@ -1,0 +1,182 @@
+/**
+ * A connection over node:net. Node has no peek, so what arrives is kept here, as the chunks it came in, until it is
+ * consumed: above RETAIN_BYTES the socket is paused (and the kernel closes the peer's window), below half it reads on.
+ *
+ * States: connecting → open → released (`close`, `abort` or a failed dial), after which no handler is called. While open,
+ * each direction ends by itself; the first error is latched and the socket is then gone, what was kept is not.
+ *
+ * Left to Node and the kernel: retransmission, Nagle (off), time to live (Node cannot set it for TCP). A reset that
+ * arrives while the socket is paused is noticed when it reads again, or at the next write.
+ */
+import { Socket } from 'node:net';
+import {
+  FAILED,
+  type HostErrorCode,
+  type HostStream,
+  type HostStreamHandler,
+  type PieceList,
+  WOULD_BLOCK,
+} from '../../env/host.ts';
+import { hostErrorCode } from '../error-code.ts';
+import { ReceiveQueue } from '../receive-queue.ts';
+
+/** Unconsumed bytes kept per stream before its socket is paused: a window of 1 MiB fills 8 Gbit/s at 1 ms. */
+const RETAIN_BYTES = 1 << 20;
+/** Bytes that wait in Node because the kernel had no room; the rest stays with the core, which closes the guest's window. */
+const WRITE_BOUND_BYTES = 1 << 20;
+
+/** Where a stream connects, and the bytes that go ahead of the guest's. */
+export interface NodeStreamTarget {
+  readonly to: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly first?: Uint8Array;
+}
+
+export class NodeStream implements HostStream {
+  error: HostErrorCode | undefined;
+  readonly #arena: Uint8Array;
+  readonly #socket: Socket;
+  readonly #received = new ReceiveQueue();
+  readonly #wake: () => void;
+  readonly #resettable: boolean;
+  #handler: HostStreamHandler | undefined;
+  #state: 'connecting' | 'open' | 'released' = 'connecting';
+  #ended = false;
+  #paused = false;
+
+  constructor(arena: Uint8Array, target: NodeStreamTarget, handler: HostStreamHandler, wake: () => void) {
+    this.#arena = arena;
+    this.#handler = handler;
+    this.#wake = wake;
+    this.#resettable = 'host' in target.to;
+    this.#socket = new Socket({ allowHalfOpen: true });
+    this.#socket.on('data', (chunk) => this.#arrived(chunk));
+    this.#socket.on('end', () => this.#readEnded());
+    this.#socket.on('drain', () => this.#tell('writable'));
+    this.#socket.on('error', (error) => this.#failed(hostErrorCode(error)));
+    this.#socket.on('close', () => this.#closed());
+    this.#socket.once('connect', () => this.#connected(target.first));
+    this.#socket.setNoDelay(true);
+    if ('host' in target.to) this.#socket.connect(target.to);
+    else this.#socket.connect(target.to);
+  }
+
+  peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
+    const copied = this.#received.copySlots(offset, this.#arena, at, slotBytes, stride, count);
+    if (copied > 0) return copied;
+    if (this.error !== undefined) return FAILED;
+    return this.#ended && offset === this.#received.length ? 0 : WOULD_BLOCK;
+  }
+
+  consume(length: number): void {
+    this.#received.consume(length);
+    if (!this.#paused || this.#received.length >= RETAIN_BYTES / 2) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  write(pieces: PieceList): number {
+    if (this.error !== undefined) return FAILED;
+    if (this.#state !== 'open' || this.#socket.writableEnded) return 0;
+    const room = WRITE_BOUND_BYTES - this.#socket.writableLength;
+    const bytes = gather(this.#arena, pieces, room);
+    if (bytes.length > 0) this.#socket.write(bytes);
+    return bytes.length;
+  }
+
+  shutdownWrite(): void {
+    if (this.#state === 'open') this.#socket.end();
+  }
+
+  close(): void {
+    if (this.#state === 'connecting') this.abort();
+    if (this.#state === 'released') return;
+    this.#release();
+    // Ends the writing side after all that was written, then closes the descriptor.
+    this.#socket.destroySoon();
+  }
+
+  abort(): void {
+    const connecting = this.#state === 'connecting';
+    if (this.#state !== 'released') this.#release();
+    const socket = this.#socket;
+    if (socket.destroyed) return;
+    if (connecting || !this.#resettable) socket.destroy();
+    // libuv refuses a reset while the FIN is on its way out, and would then leave the socket open.
+    else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
+      socket.once('finish', () => socket.destroyed || socket.resetAndDestroy());
+    } else socket.resetAndDestroy();
+  }
+
+  #release(): void {
+    this.#state = 'released';
+    this.#handler = undefined;
+    this.#received.clear();
+    // What still comes is for nobody.
+    this.#socket.resume();
+  }
+
+  #connected(first: Uint8Array | undefined): void {
+    if (this.#state !== 'connecting') return;
+    this.#state = 'open';
+    if (first !== undefined) this.#socket.write(first);
+    this.#handler?.connected();
+    this.#wake();
+  }
+
+  #arrived(chunk: Uint8Array): void {
+    if (this.#state === 'released') return;
+    this.#received.push(chunk);
+    if (this.#received.length >= RETAIN_BYTES) {
+      this.#paused = true;
+      this.#socket.pause();
+    }
+    this.#tell('readable');
+  }
+
+  #readEnded(): void {
+    this.#ended = true;
+    this.#tell('readable');
+  }
+
+  #failed(code: HostErrorCode): void {
+    this.error ??= code;
+    const handler = this.#handler;
+    if (handler === undefined) return;
+    if (this.#state === 'connecting') {
+      this.#release();
+      handler.failed(code);
+    } else {
+      handler.readable();
+      this.#handler?.writable();
+    }
+    this.#wake();
+  }
+
+  /** The descriptor is closed. Without an error and without both ends that is a reset that nobody told. */
+  #closed(): void {
+    if (this.#state === 'open' && this.error === undefined && !(this.#ended && this.#socket.writableFinished)) {
+      this.#failed('ECONNRESET');
+    }
+  }
+
+  #tell(what: 'readable' | 'writable'): void {
+    if (this.#state !== 'open') return;
+    this.#handler?.[what]();
+    this.#wake();
+  }
+}
+
+/** One copy of at most `room` bytes of the pieces, in order. */
+function gather(arena: Uint8Array, pieces: PieceList, room: number): Uint8Array {
+  let total = 0;
+  for (let i = 0; i < pieces.count; i++) total += pieces.length[i] as number;
+  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(total, room)));
+  let taken = 0;
+  for (let i = 0; i < pieces.count && taken < bytes.length; i++) {
+    const at = pieces.at[i] as number;
+    const part = Math.min(pieces.length[i] as number, bytes.length - taken);
+    bytes.set(arena.subarray(at, at + part), taken);
+    taken += part;
+  }
+  return bytes;
+}
