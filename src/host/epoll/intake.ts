@@ -34,7 +34,7 @@ export class KernelQueue implements Intake {
       memory.setOption(this.#fd, libc.SOL_SOCKET, libc.SO_PEEK_OFF, offset);
       this.#kernelOffset = offset;
     }
-    for (let i = 0; i < count; i++) memory.setIovec(memory.iovecs, i, at + i * stride, slotBytes);
+    memory.setSlots(at, slotBytes, stride, count);
     const copied = libc.recvmsg(this.#fd, memory.gather(count), libc.MSG_PEEK | libc.MSG_DONTWAIT);
     if (copied < 0) return -libc.errno();
     this.#kernelOffset += copied;

@@ -24,6 +24,8 @@ export const NAME_BYTES = 128;
 export const SCRATCH_BYTES = 65536;
 
 const CONTROL_BYTES = 512;
+/** 2^32: what half a pointer holds. */
+const HALF = 4294967296;
 
 /**
  * The structs that cross to the kernel, laid out in one region of the arena and reused by every call of one thread.
@@ -43,12 +45,19 @@ export class KernelMemory {
   readonly controlBytes: number = CONTROL_BYTES;
   /** Bytes that nobody keeps: what is drained goes here. */
   readonly scratch: number;
-  readonly #words: Uint32Array;
+  readonly #words: Int32Array;
+  /** The base address in halves: an offset below `#carryAt` leaves the high half as it is. */
+  readonly #baseLow: number;
+  readonly #baseHigh: number;
+  readonly #carryAt: number;
 
   constructor(arena: NativeArena) {
     this.arena = arena;
     this.base = libc.addressOf(arena.baseBuffer);
-    this.#words = new Uint32Array(arena.baseBuffer, 0, arena.baseBuffer.byteLength >>> 2);
+    this.#words = new Int32Array(arena.baseBuffer, 0, arena.baseBuffer.byteLength >>> 2);
+    this.#baseLow = this.base | 0;
+    this.#baseHigh = Math.floor(this.base / HALF);
+    this.#carryAt = Math.min(HALF - (this.base % HALF), 0x7fffffff);
     this.scalar = this.allocate(64);
     this.iovecs = this.allocate(MAX_IOVECS * IOVEC_BYTES);
     this.message = this.allocate(MSGHDR_BYTES);
@@ -67,11 +76,11 @@ export class KernelMemory {
   }
 
   u32(at: number): number {
-    return this.#words[at >>> 2] as number;
+    return (this.#words[at >>> 2] as number) >>> 0;
   }
 
   i32(at: number): number {
-    return (this.#words[at >>> 2] as number) | 0;
+    return this.#words[at >>> 2] as number;
   }
 
   setU32(at: number, value: number): void {
@@ -82,17 +91,29 @@ export class KernelMemory {
   setPointer(at: number, value: number): void {
     const word = at >>> 2;
     this.#words[word] = value;
-    this.#words[word + 1] = value / 4294967296;
+    this.#words[word + 1] = value / HALF;
   }
 
   /** iovec number `index` of the table at `table`: `length` bytes of the arena at `at`. */
   setIovec(table: number, index: number, at: number, length: number): void {
     const word = (table >>> 2) + index * 4;
-    const address = this.base + at;
-    this.#words[word] = address;
-    this.#words[word + 1] = address / 4294967296;
+    this.#words[word] = (this.#baseLow + at) | 0;
+    this.#words[word + 1] = at < this.#carryAt ? this.#baseHigh : this.#baseHigh + 1;
     this.#words[word + 2] = length;
-    this.#words[word + 3] = 0;
+  }
+
+  /** `iovecs` 0…count−1: `slotBytes` each, `stride` apart, from `at` on. */
+  setSlots(at: number, slotBytes: number, stride: number, count: number): void {
+    const words = this.#words;
+    const low = this.#baseLow;
+    const high = this.#baseHigh;
+    const carryAt = this.#carryAt;
+    let word = this.iovecs >>> 2;
+    for (let i = 0, slot = at; i < count; i++, slot += stride, word += 4) {
+      words[word] = (low + slot) | 0;
+      words[word + 1] = slot < carryAt ? high : high + 1;
+      words[word + 2] = slotBytes;
+    }
   }
 
   /** Points `message` at `count` of the iovecs and returns its address. */

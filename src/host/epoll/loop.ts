@@ -42,7 +42,8 @@ export class LoopControl {
 }
 
 export interface LoopOptions {
-  readonly turn: Turn;
+  /** What has work to do: the network's Turn. */
+  readonly turn: Pick<Turn, 'waitMs' | 'run'>;
   readonly poller: Poller;
   readonly clock: Clock;
   readonly control: LoopControl;
