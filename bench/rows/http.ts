@@ -1,0 +1,35 @@
+import type { Lane } from '../backends/backend.ts';
+import { Program } from '../process.ts';
+import { type Bench, type Cell, GUEST_BACKENDS, stream } from './cell.ts';
+
+const CONNECTIONS = '32';
+
+/** wrk in the guest against a small server on the host: a connection for each request, and many requests on each. */
+export function httpCells(): Cell[] {
+  return [
+    httpCell('http-connections', 'HTTP connections', '1/s', ['-H', 'Connection: close']),
+    httpCell('http-requests', 'HTTP requests', '1/s', []),
+  ];
+}
+
+function httpCell(id: string, title: string, unit: string, headers: readonly string[]): Cell {
+  return {
+    id,
+    setting: stream(1500),
+    backends: GUEST_BACKENDS,
+    figures: [{ id, title: `${title}, ${CONNECTIONS} at once`, unit, better: 'more', group: 'http' }],
+    async measure(lane: Lane, { workshop, seconds }: Bench): Promise<readonly number[]> {
+      const url = `http://${lane.host}:${workshop.port('http')}/`;
+      const duration = `${Math.max(1, Math.round(seconds))}s`;
+      const wrk = ['wrk', '-t1', `-c${CONNECTIONS}`, `-d${duration}`, ...headers, url];
+      const client = new Program([...lane.prefix, ...wrk]);
+      try {
+        const [, rate] = await client.line(/^Requests\/sec:\s+([\d.]+)/, 10_000 + seconds * 1000);
+        if (!(Number(rate) > 0)) throw new Error('wrk: no request was answered');
+        return [Number(rate)];
+      } finally {
+        await client.kill();
+      }
+    },
+  };
+}
