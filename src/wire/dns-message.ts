@@ -1,0 +1,284 @@
+import { readU16, writeU16, writeU32 } from './bytes.ts';
+import { DnsName, type DnsNameFault, dnsNameKey, parseDnsName, writeDnsName } from './dns-name.ts';
+
+/** DNS messages (RFC 1035 §4): a query with one question, and answers to it. */
+export const DNS_HEADER_BYTES = 12;
+/** What a UDP answer may have without EDNS (RFC 1035 §4.2.1). */
+export const DNS_UDP_MAX_BYTES = 512;
+
+export const DNS_TYPE_A = 1;
+export const DNS_TYPE_NS = 2;
+export const DNS_TYPE_CNAME = 5;
+export const DNS_TYPE_SOA = 6;
+export const DNS_TYPE_PTR = 12;
+export const DNS_TYPE_MX = 15;
+export const DNS_TYPE_TXT = 16;
+export const DNS_TYPE_AAAA = 28;
+export const DNS_TYPE_SRV = 33;
+export const DNS_TYPE_OPT = 41;
+export const DNS_TYPE_ANY = 255;
+
+export const DNS_CLASS_IN = 1;
+
+/** Response codes (RFC 1035 §4.1.1, RFC 2136 §2.2). */
+export const DNS_NOERROR = 0;
+export const DNS_FORMERR = 1;
+export const DNS_SERVFAIL = 2;
+export const DNS_NXDOMAIN = 3;
+export const DNS_NOTIMP = 4;
+export const DNS_REFUSED = 5;
+
+/** Flags of the header's second word. */
+export const DNS_QR = 0x8000;
+export const DNS_AA = 0x0400;
+export const DNS_TC = 0x0200;
+export const DNS_RD = 0x0100;
+export const DNS_RA = 0x0080;
+export const DNS_AD = 0x0020;
+export const DNS_CD = 0x0010;
+const OPCODE_SHIFT = 11;
+
+/** Shorter than the header; not exactly one question; a question that is cut off; a bad name. */
+export type DnsFault = 'dns-truncated' | 'dns-not-one-question' | DnsNameFault;
+
+/** Filled by `parseDnsQuestion`. */
+export class DnsQuestion {
+  id = 0;
+  /** DNS_QR, DNS_RD, … with opcode and rcode between them. */
+  flags = 0;
+  answerCount = 0;
+  authorityCount = 0;
+  additionalCount = 0;
+  /** As sent: case is kept, no last dot. */
+  name = '';
+  type = 0;
+  class = 0;
+  /** The question as it stands in the message: to be repeated in the answer. */
+  questionAt = 0;
+  questionEnd = 0;
+
+  get response(): boolean {
+    return (this.flags & DNS_QR) !== 0;
+  }
+
+  /** 0: QUERY. */
+  get opcode(): number {
+    return (this.flags >>> OPCODE_SHIFT) & 15;
+  }
+
+  get recursionDesired(): boolean {
+    return (this.flags & DNS_RD) !== 0;
+  }
+
+  get truncated(): boolean {
+    return (this.flags & DNS_TC) !== 0;
+  }
+
+  get rcode(): number {
+    return this.flags & 15;
+  }
+}
+
+const name = new DnsName();
+
+/**
+ * Reads header and question of the message at [at, end). Never throws, never reads past `end`. Unless it says
+ * 'dns-truncated', id and flags are filled even with a fault, so that the asker can be told (FORMERR); the question is then empty.
+ */
+export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, into: DnsQuestion): DnsFault | undefined {
+  if (end - at < DNS_HEADER_BYTES) return 'dns-truncated';
+  into.id = readU16(bytes, at);
+  into.flags = readU16(bytes, at + 2);
+  into.answerCount = readU16(bytes, at + 6);
+  into.authorityCount = readU16(bytes, at + 8);
+  into.additionalCount = readU16(bytes, at + 10);
+  into.name = '';
+  into.type = 0;
+  into.class = 0;
+  into.questionAt = at + DNS_HEADER_BYTES;
+  into.questionEnd = into.questionAt;
+  if (readU16(bytes, at + 4) !== 1) return 'dns-not-one-question';
+  const fault = parseDnsName(bytes, at, into.questionAt, end, name);
+  if (fault !== undefined) return fault;
+  if (end - name.nextAt < 4) return 'dns-name-truncated';
+  into.name = name.text;
+  into.type = readU16(bytes, name.nextAt);
+  into.class = readU16(bytes, name.nextAt + 2);
+  into.questionEnd = name.nextAt + 4;
+  return undefined;
+}
+
+/** Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 when `qname` is no name or has no room. */
+export function writeDnsQuery(
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+  id: number,
+  qname: string,
+  type: number,
+): number {
+  if (end - at < DNS_HEADER_BYTES) return -1;
+  const nameBytes = writeDnsName(bytes, at + DNS_HEADER_BYTES, end, qname);
+  const nextAt = at + DNS_HEADER_BYTES + nameBytes;
+  if (nameBytes < 0 || end - nextAt < 4) return -1;
+  bytes.fill(0, at, at + DNS_HEADER_BYTES);
+  writeU16(bytes, at, id);
+  writeU16(bytes, at + 2, DNS_RD);
+  writeU16(bytes, at + 4, 1);
+  writeU16(bytes, nextAt, type);
+  writeU16(bytes, nextAt + 2, DNS_CLASS_IN);
+  return nextAt + 4 - at;
+}
+
+/** The fields of an SOA record (RFC 1035 §3.3.13), which a negative answer carries (RFC 2308 §3). */
+export interface DnsSoa {
+  readonly mname: string;
+  readonly rname: string;
+  readonly serial: number;
+  readonly refreshSeconds: number;
+  readonly retrySeconds: number;
+  readonly expireSeconds: number;
+  /** How long a negative answer may be kept. */
+  readonly minimumSeconds: number;
+}
+
+/**
+ * Writes one answer: `start`, records of the answer section, records of the authority section, `finish`. An owner name is
+ * compressed when it is the question's name or a parent of it. A record that does not fit sets TC, and none follows it.
+ */
+export class DnsWriter {
+  readonly #bytes: Uint8Array;
+  #start = 0;
+  #at = 0;
+  #end = 0;
+  #questionEnd = 0;
+  #flags = 0;
+  #answers = 0;
+  #authorities = 0;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+  }
+
+  /**
+   * Begins the answer to `question` at `at`, at most `maxBytes` (at least 512), and repeats the question from `from`, the
+   * bytes it was parsed from. `flags`: DNS_AA, DNS_RA, …; QR is set, opcode, RD and CD are the question's.
+   */
+  start(at: number, maxBytes: number, from: Uint8Array, question: DnsQuestion, rcode: number, flags: number): void {
+    const bytes = this.#bytes;
+    const questionBytes = question.questionEnd - question.questionAt;
+    bytes.fill(0, at, at + DNS_HEADER_BYTES);
+    writeU16(bytes, at, question.id);
+    writeU16(bytes, at + 4, questionBytes > 0 ? 1 : 0);
+    bytes.set(from.subarray(question.questionAt, question.questionEnd), at + DNS_HEADER_BYTES);
+    this.#start = at;
+    this.#at = at + DNS_HEADER_BYTES + questionBytes;
+    this.#questionEnd = this.#at;
+    this.#end = Math.min(at + maxBytes, bytes.length);
+    this.#flags = DNS_QR | (question.flags & (0x7800 | DNS_RD | DNS_CD)) | flags | rcode;
+    this.#answers = 0;
+    this.#authorities = 0;
+  }
+
+  /** Each of these adds one record; false when it does not fit or a name in it is none. */
+  a(owner: string, ttlSeconds: number, address: number): boolean {
+    return this.#answer(owner, DNS_TYPE_A, ttlSeconds, (at) => {
+      if (this.#end - at < 4) return -1;
+      writeU32(this.#bytes, at, address);
+      return at + 4;
+    });
+  }
+
+  /** `address`: 16 bytes. */
+  aaaa(owner: string, ttlSeconds: number, address: Uint8Array): boolean {
+    return this.#answer(owner, DNS_TYPE_AAAA, ttlSeconds, (at) => {
+      if (address.length !== 16 || this.#end - at < 16) return -1;
+      this.#bytes.set(address, at);
+      return at + 16;
+    });
+  }
+
+  ptr(owner: string, ttlSeconds: number, target: string): boolean {
+    return this.#answer(owner, DNS_TYPE_PTR, ttlSeconds, (at) => this.#name(at, target));
+  }
+
+  cname(owner: string, ttlSeconds: number, target: string): boolean {
+    return this.#answer(owner, DNS_TYPE_CNAME, ttlSeconds, (at) => this.#name(at, target));
+  }
+
+  /** Into the authority section, so after all answers. */
+  soa(zone: string, ttlSeconds: number, soa: DnsSoa): boolean {
+    const written = this.#record(zone, DNS_TYPE_SOA, ttlSeconds, (at) => {
+      const rnameAt = this.#name(at, soa.mname);
+      const fixedAt = rnameAt < 0 ? -1 : this.#name(rnameAt, soa.rname);
+      if (fixedAt < 0 || this.#end - fixedAt < 20) return -1;
+      writeU32(this.#bytes, fixedAt, soa.serial);
+      writeU32(this.#bytes, fixedAt + 4, soa.refreshSeconds);
+      writeU32(this.#bytes, fixedAt + 8, soa.retrySeconds);
+      writeU32(this.#bytes, fixedAt + 12, soa.expireSeconds);
+      writeU32(this.#bytes, fixedAt + 16, soa.minimumSeconds);
+      return fixedAt + 20;
+    });
+    if (written) this.#authorities++;
+    return written;
+  }
+
+  /** Sets TC: the asker is to come back over TCP. */
+  truncate(): void {
+    this.#flags |= DNS_TC;
+  }
+
+  /** Ends the message; returns its length in bytes. */
+  finish(): number {
+    writeU16(this.#bytes, this.#start + 2, this.#flags);
+    writeU16(this.#bytes, this.#start + 6, this.#answers);
+    writeU16(this.#bytes, this.#start + 8, this.#authorities);
+    return this.#at - this.#start;
+  }
+
+  #answer(owner: string, type: number, ttlSeconds: number, data: (at: number) => number): boolean {
+    const written = this.#record(owner, type, ttlSeconds, data);
+    if (written) this.#answers++;
+    return written;
+  }
+
+  /** `data` writes the record's data at an offset and returns the offset after it, −1 for no room. */
+  #record(owner: string, type: number, ttlSeconds: number, data: (at: number) => number): boolean {
+    if ((this.#flags & DNS_TC) !== 0) return false;
+    const fixedAt = this.#owner(this.#at, owner);
+    const dataAt = fixedAt + 10;
+    const dataEnd = fixedAt < 0 || dataAt > this.#end ? -1 : data(dataAt);
+    if (dataEnd < 0) {
+      this.truncate();
+      return false;
+    }
+    writeU16(this.#bytes, fixedAt, type);
+    writeU16(this.#bytes, fixedAt + 2, DNS_CLASS_IN);
+    writeU32(this.#bytes, fixedAt + 4, ttlSeconds);
+    writeU16(this.#bytes, fixedAt + 8, dataEnd - dataAt);
+    this.#at = dataEnd;
+    return true;
+  }
+
+  /** Writes a record's owner, as a pointer into the question when that ends with it. Returns the offset after it. */
+  #owner(at: number, owner: string): number {
+    const key = dnsNameKey(owner);
+    const parsed = new DnsName();
+    let suffixAt = this.#start + DNS_HEADER_BYTES;
+    while (key !== '' && suffixAt < this.#questionEnd && this.#bytes[suffixAt] !== 0) {
+      if (parseDnsName(this.#bytes, this.#start, suffixAt, this.#questionEnd, parsed) !== undefined) break;
+      if (dnsNameKey(parsed.text) === key) {
+        if (this.#end - at < 2) return -1;
+        writeU16(this.#bytes, at, 0xc000 | (suffixAt - this.#start));
+        return at + 2;
+      }
+      suffixAt += 1 + this.#bytes[suffixAt]!;
+    }
+    return this.#name(at, owner);
+  }
+
+  #name(at: number, text: string): number {
+    const written = writeDnsName(this.#bytes, at, this.#end, text);
+    return written < 0 ? -1 : at + written;
+  }
+}
