@@ -32,7 +32,8 @@ export function openListeningSocket(memory: KernelMemory, endpoint: GuestEndpoin
   const number = bindAndListen(memory, fd, endpoint);
   if (number === 0) return fd;
   libc.close(fd);
-  return libc.errorCode(number);
+  // ENOENT of bind is a folder that is missing.
+  return number === libc.ENOENT ? 'EADDRNOTAVAIL' : libc.errorCode(number);
 }
 
 /** The port that the kernel chose for a TCP listener on port 0. */
