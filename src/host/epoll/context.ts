@@ -11,6 +11,6 @@ export interface EpollContext {
   readonly counters: Counters;
   /** Families whose kernel peeks at an offset (SO_PEEK_OFF); others retain in a ring of their own. */
   readonly peekOffset: { readonly inet: boolean; readonly inet6: boolean; readonly unix: boolean };
-  /** Seconds of silence before keepalive probes; 0: none are sent. */
+  /** Seconds of silence before keepalive probes, and again until the connection is given up; 0: none are sent. */
   readonly keepAliveSeconds: number;
 }

@@ -1,14 +1,20 @@
 import { type KernelMemory, SCRATCH_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 
+/** One read takes all that waits; a peer that sends on while it should have ended is not followed for ever. */
+export const MAX_DRAINS = 64;
+
 /** Where a stream's received bytes wait until they are consumed. */
 export interface Intake {
   /** As `HostStream.peekInto`, for more than 0 bytes: the bytes copied, 0 at the end of the stream, or an errno, negated. */
   peek(offset: number, at: number, slotBytes: number, stride: number, count: number): number;
   /** Drops the oldest bytes; true when more can be peeked now that no event will announce. */
   consume(length: number): boolean;
-  /** Drops all that waits, so that close() ends gracefully (unread bytes would make it a reset). */
-  drain(): void;
+  /**
+   * Drops all that waits, so that close() ends gracefully (unread bytes would make it a reset). Returns the errno that it
+   * took from the connection, 0 for none.
+   */
+  drain(): number;
 }
 
 /**
@@ -53,8 +59,12 @@ export class KernelQueue implements Intake {
     return false;
   }
 
-  drain(): void {
-    while (this.#truncate(0x7ffff000) > 0);
+  drain(): number {
+    for (let i = 0; i < MAX_DRAINS; i++) {
+      const taken = this.#truncate(0x7ffff000);
+      if (taken <= 0) return drainEnd(taken);
+    }
+    return 0;
   }
 
   #truncate(length: number): number {
@@ -65,6 +75,12 @@ export class KernelQueue implements Intake {
     const { base, scratch } = this.#memory;
     return libc.recv(this.#fd, base + scratch, Math.min(length, SCRATCH_BYTES), libc.MSG_DONTWAIT);
   }
+}
+
+/** What the read that ended a drain says of the connection: an errno, 0 when nothing is wrong. */
+export function drainEnd(taken: number): number {
+  const number = taken < 0 ? libc.errno() : 0;
+  return number === libc.EAGAIN ? 0 : number;
 }
 
 /** Whether this kernel peeks at an offset on a stream socket of the family (TCP: Linux 6.9 and later). */

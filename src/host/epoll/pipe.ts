@@ -44,7 +44,10 @@ export class EpollPipe implements HostPipe, PollHandler {
     context.descriptors.record(fd, kind === 'tap' ? 'tap' : 'guest');
     if (kind === 'stream') raiseBuffers(context, fd);
     pipe.#slot = context.poller.add(fd, pipe);
-    return pipe.#slot < 0 ? libc.errorCode(libc.errno()) : pipe;
+    if (pipe.#slot >= 0) return pipe;
+    const code = libc.errorCode(libc.errno());
+    context.descriptors.forget(fd);
+    return code;
   }
 
   get error(): HostErrorCode | undefined {

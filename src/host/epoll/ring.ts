@@ -1,4 +1,4 @@
-import type { Intake } from './intake.ts';
+import { drainEnd, type Intake, MAX_DRAINS } from './intake.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 
@@ -48,10 +48,14 @@ export class RetentionRing implements Intake {
     return owed;
   }
 
-  drain(): void {
+  drain(): number {
     this.#first = 0;
     this.#retained = 0;
-    while (libc.recv(this.#fd, this.#address, this.#bytes.length, libc.MSG_DONTWAIT) > 0);
+    for (let i = 0; i < MAX_DRAINS; i++) {
+      const taken = libc.recv(this.#fd, this.#address, this.#bytes.length, libc.MSG_DONTWAIT);
+      if (taken <= 0) return drainEnd(taken);
+    }
+    return 0;
   }
 
   /** Reads until `goal` bytes are retained, nothing waits, or the ring is as full as it may be. */
@@ -70,7 +74,7 @@ export class RetentionRing implements Intake {
         continue;
       }
       const number = taken === 0 ? 0 : libc.errno();
-      if (number !== libc.EAGAIN) this.#ending = -number;
+      if (number !== libc.EAGAIN) this.#ending = 0 - number;
       return;
     }
   }

@@ -149,9 +149,16 @@ export class EpollStream implements HostStream, PollHandler {
       return;
     }
     this.shutdownWrite();
-    this.#intake.drain();
+    const number = this.#intake.drain();
+    if (number !== 0) this.#latch(number);
     this.#context.memory.setResetOnClose(this.#fd, false);
     if (this.#context.memory.unacknowledged(this.#fd) === 0) {
+      this.#release();
+      return;
+    }
+    // A reset whose event has already passed: nothing more would be told.
+    this.#latchPending();
+    if (this.#error !== undefined) {
       this.#release();
       return;
     }
@@ -176,7 +183,7 @@ export class EpollStream implements HostStream, PollHandler {
         this.#dispatch(events);
         return;
       case 'lingering':
-        if (this.#context.memory.unacknowledged(this.#fd) === 0) this.#release();
+        if ((events & libc.EPOLLERR) !== 0 || this.#context.memory.unacknowledged(this.#fd) === 0) this.#release();
     }
   }
 

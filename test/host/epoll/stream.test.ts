@@ -52,43 +52,6 @@ for (const peekOffset of [true, false]) {
       libc.close(peer);
     });
 
-    it('agrees with a plain copy through random peeks, rewinds and consumes', async (t) => {
-      const { harness, server, stream, peer } = await open(t, peekOffset);
-      const bytes = pattern(200_000);
-      const at = harness.arena.allocate(64 * 1500);
-      let seed = 12345;
-      const random = (below: number): number => {
-        seed = (Math.imul(seed, 1103515245) + 12345) & 0x7fffffff;
-        return seed % below;
-      };
-      let sent = 0;
-      let consumed = 0;
-      let seen = 0;
-      for (let step = 0; consumed < bytes.length && step < 20_000; step++) {
-        if (sent < bytes.length && random(3) === 0) {
-          sent += Math.max(0, server.send(peer, bytes.subarray(sent, sent + random(20_000))));
-        }
-        const offset = random(2) === 0 ? seen - consumed : random(seen - consumed + 1);
-        const slotBytes = 1 + random(1460);
-        const count = 1 + random(64);
-        const copied = stream.peekInto(offset, at, slotBytes, 1500, count);
-        if (copied === WOULD_BLOCK) continue;
-        assert.ok(copied > 0, `peek returned ${copied}`);
-        for (let done = 0; done < copied; done += slotBytes) {
-          const length = Math.min(slotBytes, copied - done);
-          const from = at + (done / slotBytes) * 1500;
-          const start = consumed + offset + done;
-          assert.deepEqual(harness.arena.bytes.slice(from, from + length), bytes.slice(start, start + length));
-        }
-        seen = Math.max(seen, consumed + offset + copied);
-        const length = random(seen - consumed + 1);
-        stream.consume(length);
-        consumed += length;
-      }
-      assert.equal(consumed, bytes.length);
-      libc.close(peer);
-    });
-
     it('delivers the ten bytes before a reset, then the reset and no clean end', async (t) => {
       const { harness, server, recorder, stream, peer } = dial(t, peekOffset);
       server.send(peer, ascii('0123456789'));
@@ -192,6 +155,43 @@ for (const peekOffset of [true, false]) {
 }
 
 describe('a stream', () => {
+  it('on its own ring holds 256 KiB at most and says when it reads on', async (t) => {
+    const { harness, server, recorder, stream, peer } = await open(t, false);
+    const bytes = pattern(2 ** 20);
+    const at = harness.arena.allocate(65536);
+    let sent = 0;
+    let seen = 0;
+    await harness.until(() => {
+      sent += Math.max(0, server.send(peer, bytes.subarray(sent)));
+      const copied = stream.peekInto(seen, at, 65536, 65536, 1);
+      if (copied > 0) seen += copied;
+      return seen === 256 * 1024;
+    }, 'a full ring');
+    for (let i = 0; i < 5; i++) await harness.poll();
+    assert.equal(stream.peekInto(seen, at, 65536, 65536, 1), WOULD_BLOCK);
+    const calls = recorder.readableCalls;
+    stream.consume(1000);
+    await harness.until(() => recorder.readableCalls > calls, 'readable');
+    assert.equal(stream.peekInto(seen - 1000, at, 65536, 65536, 1), 1000);
+    assert.deepEqual(harness.arena.bytes.slice(at, at + 1000), bytes.slice(seen, seen + 1000));
+    libc.close(peer);
+  });
+
+  it('lets its descriptor go when the peer resets what close left to deliver', async (t) => {
+    for (const resetFirst of [true, false]) {
+      const { harness, server, stream, peer } = await open(t, true);
+      const at = harness.arena.allocate(4 * 2 ** 20);
+      stream.write(pieces([at, 4 * 2 ** 20]));
+      if (resetFirst) {
+        server.reset(peer);
+        await harness.poll();
+      }
+      stream.close();
+      if (!resetFirst) server.reset(peer);
+      await harness.until(() => harness.descriptors.list('flow').length === 0, 'the descriptor to be closed');
+    }
+  });
+
   it('says what a refused dial failed with, once, and is closed then', async (t) => {
     const harness = createEpollHarness();
     t.after(() => harness.close());
