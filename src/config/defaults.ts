@@ -12,8 +12,8 @@ export const DEFAULT_FLOWS = 65_536;
 export const DEFAULT_DIALS_IN_FLIGHT = 1024;
 /** 4,096 mappings: each holds a socket; the oldest goes first. */
 export const DEFAULT_UDP_MAPPINGS = 4096;
-/** 256 guests: a /24 holds no more. */
-export const DEFAULT_GUESTS = 256;
+/** 64 guests: each takes 4 MiB of address space for frames that wait. */
+export const DEFAULT_GUESTS = 64;
 
 /** 10 s: the host's resolver does not tell a TTL, and a VPN that comes up must show soon. */
 export const DEFAULT_DNS_TTL_SECONDS = 10;

@@ -1,0 +1,87 @@
+import { receiveMessageOnPort } from 'node:worker_threads';
+import { SlipwayError } from '../config/errors.ts';
+import type { TcpTarget, UnixTarget } from '../config/listen-url.ts';
+import type { Clock } from '../env/clock.ts';
+import type { Counters } from '../env/counters.ts';
+import { DescriptorTable } from '../host/epoll/descriptors.ts';
+import { EpollHost } from '../host/epoll/engine.ts';
+import { KernelMemory, type NativeArena } from '../host/epoll/kernel-memory.ts';
+import { boundPort, openListeningSocket } from '../host/epoll/listener.ts';
+import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
+import { Poller } from '../host/epoll/poller.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
+import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+
+/** The epoll engine and its loop. Loaded on demand: it brings the FFI. */
+export class EpollThread implements ThreadEngine {
+  readonly host: EpollHost;
+  readonly #data: ThreadData;
+  readonly #memory: KernelMemory;
+  readonly #poller: Poller;
+  readonly #clock: Clock;
+  readonly #control: LoopControl;
+
+  constructor(data: ThreadData, arena: NativeArena, clock: Clock, counters: Counters, control: LoopControl) {
+    this.#data = data;
+    const descriptors = new DescriptorTable(data.descriptors);
+    this.#memory = new KernelMemory(arena);
+    this.#poller = new Poller(this.#memory, descriptors, clock);
+    this.#clock = clock;
+    this.#control = control;
+    const services = new Map(Object.entries(data.services));
+    this.host = new EpollHost({ memory: this.#memory, poller: this.#poller, descriptors, counters, services });
+  }
+
+  get wakeDescriptor(): number {
+    return this.#poller.wakeDescriptor;
+  }
+
+  listen(request: ListenRequest, accept: AcceptGuest): Listening {
+    const { url } = request;
+    if (url.connect) {
+      this.host.redial(url.target, accept);
+      return { fd: -1, port: 0 };
+    }
+    const fd = request.fd ?? openListeningSocket(this.#memory, url.target);
+    if (typeof fd === 'string') throw listenError(url.target, fd);
+    this.host.listen(fd, accept);
+    return { fd, port: url.target.kind === 'tcp' ? boundPort(this.#memory, fd) : 0 };
+  }
+
+  attachTap(tap: TapGuest, handlerOf: AcceptGuest): void {
+    const pipe = this.host.adoptPipe(tap.fd, 'tap');
+    if (typeof pipe === 'string')
+      throw new SlipwayError('ERR_SYSTEM_CALL', `the tap ${tap.name} cannot be used: ${pipe}`);
+    pipe.handler = handlerOf(pipe);
+  }
+
+  run(turn: Turning, receive: ReceiveMessage): void {
+    const { port } = this.#data;
+    this.#poller.onWake = () => {
+      receive(undefined);
+      for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+        receive(next.message as ToNetwork);
+      }
+    };
+    // What came before the eventfd was known has woken nobody.
+    this.#poller.wake();
+    runLoop({ turn, poller: this.#poller, clock: this.#clock, control: this.#control });
+  }
+}
+
+function listenError(target: UnixTarget | TcpTarget, errno: string): SlipwayError {
+  const place = target.kind === 'unix' ? target.path : `${formatIpv4Address(target.address)}:${target.port}`;
+  if (errno === 'EADDRINUSE') {
+    return new SlipwayError(
+      'ERR_LISTEN_IN_USE',
+      `another process listens at ${place}`,
+      'Stop it, or choose another address with --listen.',
+    );
+  }
+  return new SlipwayError(
+    'ERR_LISTEN_FAILED',
+    `cannot listen for guests at ${place} (${errno})`,
+    errno === 'EACCES' ? 'Choose a folder that you may write to, or a port above 1023.' : 'Check the address.',
+  );
+}

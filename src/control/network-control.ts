@@ -1,0 +1,280 @@
+import type { Config } from '../config/config.ts';
+import { SlipwayError } from '../config/errors.ts';
+import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { LogFields } from '../env/log.ts';
+import type { KeptLease, Listening, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
+import { NetworkThreadHandle } from './network-thread-handle.ts';
+import { SocketFile } from './socket-file.ts';
+import type { Fault } from './thread-state.ts';
+
+/** Four looks of 500 ms without a beat: the loop is stuck (2 s); an idle one beats once a second. */
+const LOOK_MS = 500;
+const LOOKS_UNTIL_STUCK = 4;
+/** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
+const MAX_RESTARTS = 5;
+const RESTART_WINDOW_MS = 60_000;
+/** All exits must be over within a second: what does not stop in this time is killed. */
+const JOIN_MS = 700;
+
+/** A promise that time fulfils. */
+function deadline(ms: number): { readonly passed: Promise<false>; cancel(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const passed = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), ms);
+  });
+  return { passed, cancel: () => clearTimeout(timer) };
+}
+
+/** Where lines for people go. */
+export interface ControlLog {
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+}
+
+/** Takes a guest's datagram to a gateway service; may answer now, later or never. */
+export type DatagramService = (datagram: ServiceDatagram, reply: (bytes: Uint8Array) => void) => void;
+
+export interface NetworkControlOptions {
+  readonly config: Config;
+  readonly engine: 'epoll' | 'node';
+  readonly log: ControlLog;
+  /** UDP services by name. */
+  readonly datagramServices?: Readonly<Record<string, DatagramService>>;
+  /** TCP services by name: the unix sockets they listen at. */
+  readonly streamServices?: Readonly<Record<string, string>>;
+  /** The network is lost for good; the process should end with this error. */
+  readonly onFatal: (error: SlipwayError) => void;
+}
+
+interface Listener {
+  readonly url: AttachmentUrl;
+  readonly file: SocketFile | undefined;
+  readonly listening: Listening;
+}
+
+/**
+ * The control thread's side of the network: starts the network thread, speaks to it, watches it and replaces it.
+ *
+ * A thread that throws, or whose heartbeat stops for two seconds, is ended; its descriptors are closed (connections are
+ * reset) but for taps and listeners, which a new thread takes over, with the leases that were given. Guests on a tap carry
+ * on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
+ *
+ * Ending: a Worker inside epoll_wait would hang every exit of the process, so `stop` (graceful) and `stopNow` (for
+ * process.on('exit')) set the stop word and wake the loop; a thread that has not ended after 700 ms takes the process with it.
+ *
+ * States: new → running ⇄ recovering → stopped.
+ */
+export class NetworkControl {
+  readonly #options: NetworkControlOptions;
+  readonly #taps: TapGuest[] = [];
+  readonly #listeners: Listener[] = [];
+  readonly #leases = new Map<number, KeptLease>();
+  readonly #deaths: number[] = [];
+  readonly #onExit = (): void => this.stopNow();
+  #thread: NetworkThreadHandle | undefined;
+  /** Settles when the thread in `#thread` has all that the network has. */
+  #running: Promise<void> = Promise.resolve();
+  #watch: NodeJS.Timeout | undefined;
+  #replies: ServiceDatagram[] = [];
+  #stopped = false;
+
+  constructor(options: NetworkControlOptions) {
+    this.#options = options;
+  }
+
+  /** Starts the network thread. Rejects with ERR_NETWORK_THREAD or what the engine said. */
+  async start(): Promise<void> {
+    process.on('exit', this.#onExit);
+    const thread = this.#spawn();
+    const { pingHint } = await thread.ready;
+    if (pingHint !== '') this.#options.log.warn(`guests cannot ping beyond the host: ${pingHint}`);
+    this.#startWatch();
+  }
+
+  /** Opens (or, with ?connect, begins to dial) an attachment. Rejects with ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
+  async listen(url: AttachmentUrl): Promise<Listening> {
+    const { target } = url;
+    const file = target.kind === 'unix' && !url.connect ? new SocketFile(target.path) : undefined;
+    await file?.makeFree();
+    const listening = await this.#request((thread) => thread.request({ type: 'listen', listen: { url } }));
+    file?.claim();
+    this.#listeners.push({ url, file, listening });
+    return listening;
+  }
+
+  /** Attaches a tap device. The descriptor stays the caller's to close, after the guest has gone. */
+  async attachTap(tap: TapGuest): Promise<void> {
+    await this.#request((thread) => thread.request({ type: 'attach-tap', tap }));
+    this.#taps.push(tap);
+  }
+
+  /** A picture of the network now. */
+  status(): Promise<NetworkStatus> {
+    return this.#request((thread) => thread.request({ type: 'status' }));
+  }
+
+  /** For tests: makes the loop throw or spin, as a defect would. */
+  fault(fault: Fault): void {
+    this.#thread?.state.setFault(fault);
+    this.#thread?.wake();
+  }
+
+  /** Ends the network within 700 ms and removes its sockets. Idempotent. */
+  async stop(): Promise<void> {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    clearInterval(this.#watch);
+    const thread = this.#thread;
+    if (thread !== undefined) {
+      thread.requestStop();
+      const late = deadline(JOIN_MS);
+      const ended = await Promise.race([thread.gone.then(() => true), late.passed]);
+      late.cancel();
+      if (!ended) this.#killProcess();
+      thread.closeDescriptors(this.#tapDescriptors());
+    }
+    this.#removeSockets();
+    process.off('exit', this.#onExit);
+  }
+
+  /** The same without waiting for anything but the thread: for process.on('exit'), where no promise settles any more. */
+  stopNow(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#removeSockets();
+    const thread = this.#thread;
+    if (thread === undefined) return;
+    thread.requestStop();
+    if (!thread.state.waitForEnd(JOIN_MS)) this.#killProcess();
+  }
+
+  #spawn(): NetworkThreadHandle {
+    const { config, engine, streamServices } = this.#options;
+    const thread = new NetworkThreadHandle(
+      { config, engine, services: streamServices ?? {} },
+      {
+        log: (level, message, fields) => this.#options.log[level](message, fields),
+        lease: (lease) => void this.#leases.set(lease.mac, lease),
+        datagrams: (datagrams) => this.#serve(datagrams),
+        died: (error) => this.#recover(thread, error),
+      },
+    );
+    this.#thread = thread;
+    return thread;
+  }
+
+  async #request<T>(ask: (thread: NetworkThreadHandle) => Promise<T>): Promise<T> {
+    await this.#running;
+    const thread = this.#thread;
+    if (thread === undefined || this.#stopped) {
+      throw new SlipwayError('ERR_NETWORK_THREAD', 'the network is not running');
+    }
+    return ask(thread);
+  }
+
+  /** A thread that dies before it was ready has nothing to hand over: `start` rejects and that is all. */
+  #recover(dead: NetworkThreadHandle, error: Error): void {
+    if (this.#stopped || dead !== this.#thread) return;
+    if (this.#watch === undefined) return;
+    const listeners = new Set(this.#listeners.map(({ listening }) => listening.fd));
+    const flows = dead.closeDescriptors(new Set([...this.#tapDescriptors(), ...listeners]));
+    this.#options.log.error(
+      `network thread died: ${error.message}; ${flows} flows reset, ${this.#taps.length} guests kept`,
+      {
+        stack: error.stack ?? '',
+      },
+    );
+    const now = performance.now();
+    this.#deaths.push(now);
+    while ((this.#deaths[0] ?? now) < now - RESTART_WINDOW_MS) this.#deaths.shift();
+    if (this.#deaths.length > MAX_RESTARTS) {
+      this.#fail(
+        new SlipwayError(
+          'ERR_NETWORK_THREAD',
+          `the network thread died ${this.#deaths.length} times within a minute, last: ${error.message}`,
+          'This is a defect of Slipway: please report it with the log.',
+          { cause: error },
+        ),
+      );
+      return;
+    }
+    const thread = this.#spawn();
+    this.#running = this.#rebuild(thread);
+    // A thread that dies while it is rebuilt comes back here by itself; only its refusals are final.
+    this.#running.catch((cause: unknown) => {
+      if (!this.#stopped && thread === this.#thread) {
+        this.#fail(
+          new SlipwayError('ERR_NETWORK_THREAD', `the network cannot be rebuilt: ${(cause as Error).message}`, '', {
+            cause,
+          }),
+        );
+      }
+    });
+  }
+
+  async #rebuild(thread: NetworkThreadHandle): Promise<void> {
+    await thread.ready;
+    await thread.request({ type: 'reserve-leases', leases: [...this.#leases.values()] });
+    for (const [index, listener] of this.#listeners.entries()) {
+      const { url, file } = listener;
+      const fd = listener.listening.fd;
+      if (fd < 0) await file?.makeFree();
+      const listening = await thread.request({ type: 'listen', listen: fd < 0 ? { url } : { url, fd } });
+      if (fd < 0) file?.claim();
+      this.#listeners[index] = { url, file, listening };
+    }
+    for (const tap of this.#taps) await thread.request({ type: 'attach-tap', tap });
+  }
+
+  #startWatch(): void {
+    let seen = -1;
+    let looks = 0;
+    this.#watch = setInterval(() => {
+      const thread = this.#thread;
+      if (thread === undefined) return;
+      const { beats } = thread.loop;
+      looks = beats === seen ? looks + 1 : 0;
+      seen = beats;
+      if (looks < LOOKS_UNTIL_STUCK) return;
+      looks = 0;
+      thread.terminate(new Error(`stuck for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`));
+    }, LOOK_MS);
+    this.#watch.unref();
+  }
+
+  #serve(datagrams: readonly ServiceDatagram[]): void {
+    for (const datagram of datagrams) {
+      const service = this.#options.datagramServices?.[datagram.service];
+      service?.(datagram, (bytes) => {
+        if (this.#replies.length === 0) setImmediate(() => this.#sendReplies());
+        this.#replies.push({ ...datagram, bytes });
+      });
+    }
+  }
+
+  #sendReplies(): void {
+    const replies = this.#replies;
+    this.#replies = [];
+    if (!this.#stopped) this.#thread?.reply(replies);
+  }
+
+  #tapDescriptors(): Set<number> {
+    return new Set(this.#taps.map((tap) => tap.fd));
+  }
+
+  #removeSockets(): void {
+    for (const { file } of this.#listeners) file?.remove();
+  }
+
+  #fail(error: SlipwayError): void {
+    this.#options.onFatal(error);
+  }
+
+  /** The thread sits in a system call that nothing ends, and Node would wait for it for ever. */
+  #killProcess(): void {
+    this.#removeSockets();
+    process.stderr.write('slipway: the network thread does not stop; killing the process\n');
+    process.kill(process.pid, 'SIGKILL');
+  }
+}

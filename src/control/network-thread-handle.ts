@@ -1,0 +1,195 @@
+import { closeSync, writeSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { SlipwayError } from '../config/errors.ts';
+import { DescriptorTable } from '../host/epoll/descriptors.ts';
+import { LoopControl } from '../host/epoll/loop.ts';
+import type { Answers, FromNetwork, KeptLease, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
+import { ThreadState } from './thread-state.ts';
+
+/** The entry beside this file: .ts when run from source, .js when built. */
+const ENTRY = new URL(`./network-thread${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+/** An eventfd takes a u64 to add. */
+const ONE = new BigUint64Array([1n]);
+
+export interface ThreadEvents {
+  log(level: 'info' | 'warn', message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+  datagrams(datagrams: readonly ServiceDatagram[]): void;
+  /** A guest was given an address. */
+  lease(lease: KeptLease): void;
+  /** The thread ended without having been asked to. Called at most once. */
+  died(error: Error): void;
+}
+
+interface Pending {
+  resolve(answer: unknown): void;
+  reject(error: Error): void;
+}
+
+/**
+ * One life of the network thread, seen from the control thread. A new thread gets a new handle.
+ *
+ * States: starting → ready → ended (by `stop` or by itself). Requests before ready wait; requests after the end fail.
+ */
+export class NetworkThreadHandle {
+  readonly loop: LoopControl = new LoopControl();
+  readonly state: ThreadState = new ThreadState();
+  readonly descriptors: DescriptorTable = new DescriptorTable();
+  /** Fulfilled when the loop runs and its ability to ping is known; rejected when the thread dies before. */
+  readonly ready: Promise<{ readonly pingHint: string }>;
+  /** Fulfilled when the Worker is gone. */
+  readonly gone: Promise<void>;
+  readonly #worker: Worker;
+  readonly #port: MessagePort;
+  readonly #events: ThreadEvents;
+  readonly #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #wakeDescriptor = -1;
+  #over = false;
+  #lastError: Error | undefined;
+
+  constructor(data: Pick<ThreadData, 'config' | 'engine' | 'services'>, events: ThreadEvents) {
+    this.#events = events;
+    const { port1, port2 } = new MessageChannel();
+    this.#port = port1;
+    const workerData: ThreadData = {
+      ...data,
+      port: port2,
+      loop: this.loop.buffer,
+      state: this.state.buffer,
+      descriptors: this.descriptors.buffer,
+    };
+    this.#worker = new Worker(ENTRY, { name: 'network', workerData, transferList: [port2] });
+    this.#worker.on('error', (error) => {
+      this.#lastError = error instanceof Error ? error : new Error(String(error));
+    });
+    this.gone = new Promise((resolve) => {
+      this.#worker.once('exit', () => {
+        this.#ended();
+        resolve();
+      });
+    });
+    this.ready = new Promise((resolve, reject) => {
+      this.#pending.set(0, { resolve: resolve as (answer: unknown) => void, reject });
+    });
+    // Who awaits it hears of a death; nobody awaiting must not end the process.
+    this.ready.catch(() => {});
+    port1.on('message', (message: FromNetwork) => this.#receive(message));
+    // Only the Worker keeps the process alive.
+    port1.unref();
+  }
+
+  /** Asks the network thread; rejects with its SlipwayError, or when it dies first. */
+  request<T extends Request['type']>(request: Request & { readonly type: T }): Promise<Answers[T]> {
+    if (this.#over) return Promise.reject(this.#deathError());
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve: resolve as (answer: unknown) => void, reject });
+      this.#post({ type: 'request', id, request });
+    });
+  }
+
+  reply(replies: readonly ServiceDatagram[]): void {
+    if (!this.#over) this.#post({ type: 'replies', replies });
+  }
+
+  /** Makes the loop look at the words that both threads see. */
+  wake(): void {
+    if (!this.#over) this.#post({ type: 'wake' });
+  }
+
+  /** Asks the loop to end; `gone` tells when it has. */
+  requestStop(): void {
+    this.loop.stop();
+    this.wake();
+  }
+
+  /** Stops JavaScript that never comes back, for the reason `error`. Does not help against a thread that sits in a system call. */
+  terminate(error: Error): void {
+    this.#lastError ??= error;
+    void this.#worker.terminate();
+  }
+
+  /**
+   * Closes what a dead thread left open, except what `keep` names; connections are reset, since the thread had them
+   * linger for no time. Only after `gone`: a living thread could close the same numbers.
+   */
+  closeDescriptors(keep: ReadonlySet<number>): number {
+    let flows = 0;
+    for (const fd of this.descriptors.list('flow', 'guest', 'other', 'listener', 'tap')) {
+      if (keep.has(fd)) continue;
+      if (this.descriptors.kind(fd) === 'flow') flows++;
+      this.descriptors.forget(fd);
+      try {
+        closeSync(fd);
+      } catch {
+        // Closed between the record and the death: nothing is left to do.
+      }
+    }
+    return flows;
+  }
+
+  #post(message: ToNetwork): void {
+    this.#port.postMessage(message);
+    this.#endSleep();
+  }
+
+  /** Node's own loop wakes for the message; one that sleeps in epoll needs its eventfd. */
+  #endSleep(): void {
+    if (this.#wakeDescriptor < 0 || this.state.ended) return;
+    try {
+      writeSync(this.#wakeDescriptor, new Uint8Array(ONE.buffer));
+    } catch {
+      // EAGAIN: it is full, so the loop is awake already. EBADF: the thread is just ending.
+    }
+  }
+
+  #receive(message: FromNetwork): void {
+    switch (message.type) {
+      case 'ready':
+        this.#wakeDescriptor = message.wakeDescriptor;
+        this.#settle(0)?.resolve({ pingHint: message.pingHint });
+        this.#endSleep();
+        return;
+      case 'answer':
+        this.#settle(message.id)?.resolve(message.answer);
+        return;
+      case 'refusal': {
+        const { code, hint, message: text } = message.error;
+        this.#settle(message.id)?.reject(code === undefined ? new Error(text) : new SlipwayError(code, text, hint));
+        return;
+      }
+      case 'log':
+        this.#events.log(message.level, message.message, message.fields);
+        return;
+      case 'lease':
+        this.#events.lease(message.lease);
+        return;
+      case 'datagrams':
+        this.state.addTaken(message.datagrams.length);
+        this.#events.datagrams(message.datagrams);
+        return;
+    }
+  }
+
+  #settle(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
+  }
+
+  #ended(): void {
+    this.#over = true;
+    this.#port.close();
+    const error = this.#deathError();
+    for (const pending of this.#pending.values()) pending.reject(error);
+    this.#pending.clear();
+    if (!this.loop.stopping || this.#lastError !== undefined) this.#events.died(error);
+  }
+
+  #deathError(): Error {
+    if (this.#lastError !== undefined) return this.#lastError;
+    return new SlipwayError('ERR_NETWORK_THREAD', 'the network thread has ended');
+  }
+}

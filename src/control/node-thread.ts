@@ -1,0 +1,90 @@
+import { SlipwayError } from '../config/errors.ts';
+import type { Arena } from '../env/arena.ts';
+import type { Clock } from '../env/clock.ts';
+import type { Counters } from '../env/counters.ts';
+import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { LoopControl } from '../host/epoll/loop.ts';
+import { NodeLoop } from '../host/node/loop.ts';
+import { NodeHost } from '../host/node/node-host.ts';
+import { dialPipes, listenPipes, type PipeTarget } from '../host/node/pipe-endpoints.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
+import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+
+/** The portable engine and its loop, which is Node's own. */
+export class NodeThread implements ThreadEngine {
+  readonly host: NodeHost;
+  /** Messages arrive by Node's loop. */
+  readonly wakeDescriptor = -1;
+  readonly #data: ThreadData;
+  readonly #arena: Arena;
+  readonly #control: LoopControl;
+  readonly #wake = (): void => this.#loop.wake();
+  readonly #loop: NodeLoop;
+  #crash: (error: unknown) => void = () => {};
+
+  constructor(data: ThreadData, arena: Arena, clock: Clock, counters: Counters, control: LoopControl) {
+    this.#data = data;
+    this.#arena = arena;
+    this.#control = control;
+    this.#loop = new NodeLoop({ clock, onCrash: (error) => this.#crash(error) });
+    const services = new Map(Object.entries(data.services));
+    this.host = new NodeHost({ arena, wake: this.#wake, services, counters });
+  }
+
+  async listen(request: ListenRequest, accept: AcceptGuest): Promise<Listening> {
+    const { connect, target } = request.url;
+    const where: PipeTarget =
+      target.kind === 'unix' ? { path: target.path } : { host: formatIpv4Address(target.address), port: target.port };
+    const options = {
+      arena: this.#arena,
+      wake: this.#wake,
+      accept: (pipe: HostPipe) => accept(pipe) ?? turnedAway(pipe),
+    };
+    if (connect) {
+      dialPipes(where, options);
+      return { fd: -1, port: 0 };
+    }
+    const { port } = await listenPipes(where, options);
+    return { fd: -1, port };
+  }
+
+  attachTap(tap: TapGuest): void {
+    throw new SlipwayError(
+      'ERR_ENGINE_UNAVAILABLE',
+      `the tap ${tap.name} cannot be attached: the portable engine has no tap devices`,
+      'Use --host-engine epoll.',
+    );
+  }
+
+  async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
+    const crashed = new Promise<never>((_resolve, reject) => {
+      this.#crash = reject;
+    });
+    const stopped = new Promise<void>((resolve) => {
+      this.#data.port.on('message', (message: ToNetwork) => {
+        if (this.#control.stopping) return resolve();
+        try {
+          receive(message);
+          this.#wake();
+        } catch (error) {
+          this.#crash(error);
+        }
+      });
+    });
+    this.#loop.start({
+      run: (nowMs) => {
+        this.#control.beat();
+        turn.run(nowMs);
+      },
+      waitMs: (limitMs) => turn.waitMs(limitMs),
+    });
+    await Promise.race([stopped, crashed]);
+    this.#loop.stop();
+  }
+}
+
+function turnedAway(pipe: HostPipe): HostPipeHandler {
+  pipe.close();
+  return { readable() {}, writable() {} };
+}

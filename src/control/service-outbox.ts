@@ -1,0 +1,63 @@
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { GatewayServices } from '../env/gateway-services.ts';
+import type { Work } from '../turn/ready-queue.ts';
+import type { Turn } from '../turn/turn.ts';
+import type { FromNetwork, ServiceDatagram } from './messages.ts';
+import type { ThreadState } from './thread-state.ts';
+
+/** Datagrams on their way that control has not yet taken: 1,024 of 64 KiB are 64 MiB at worst; a flood beyond is dropped. */
+const MAX_WAITING = 1024;
+
+/**
+ * Datagrams for gateway services on their way to the control thread: one message carries all of a turn. When control
+ * falls behind, what comes more is dropped and counted as 'service-busy'.
+ */
+export class ServiceOutbox implements GatewayServices {
+  readonly #arena: Arena;
+  readonly #counters: Counters;
+  readonly #state: ThreadState;
+  readonly #tell: (message: FromNetwork) => void;
+  readonly #flush: Work = { queued: false, work: () => this.#send() };
+  #turn: Turn | undefined;
+  #datagrams: ServiceDatagram[] = [];
+  /** Datagrams ever queued, modulo 2^32, to compare with `ThreadState.taken`. */
+  #queued = 0;
+
+  constructor(arena: Arena, counters: Counters, state: ThreadState, tell: (message: FromNetwork) => void) {
+    this.#arena = arena;
+    this.#counters = counters;
+    this.#state = state;
+    this.#tell = tell;
+  }
+
+  /** The turn at whose end the batch leaves. */
+  flushWith(turn: Turn): void {
+    this.#turn = turn;
+  }
+
+  datagram(
+    service: string,
+    guestAddress: number,
+    guestPort: number,
+    gatewayAddress: number,
+    gatewayPort: number,
+    at: number,
+    length: number,
+  ): void {
+    if (((this.#queued - this.#state.taken) | 0) >= MAX_WAITING) {
+      this.#counters.add('service-busy');
+      return;
+    }
+    this.#queued = (this.#queued + 1) | 0;
+    const bytes = this.#arena.bytes.slice(at, at + length);
+    this.#datagrams.push({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
+    this.#turn?.flushes.add(this.#flush);
+  }
+
+  #send(): void {
+    const datagrams = this.#datagrams;
+    this.#datagrams = [];
+    this.#tell({ type: 'datagrams', datagrams });
+  }
+}

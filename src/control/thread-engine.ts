@@ -1,0 +1,27 @@
+import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { Listening, ListenRequest, TapGuest, ToNetwork } from './messages.ts';
+
+/** What a loop runs: the network's `Turn`. */
+export interface Turning {
+  run(nowMs: number): void;
+  waitMs(limitMs: number): number;
+}
+
+/** Takes a guest that just connected; undefined turns it away. */
+export type AcceptGuest = (pipe: HostPipe) => HostPipeHandler | undefined;
+
+/** Called with each message of control, and with undefined when the thread was only woken. */
+export type ReceiveMessage = (message: ToNetwork | undefined) => void;
+
+/** A host engine together with its loop, as the network thread uses it. */
+export interface ThreadEngine {
+  readonly host: Host;
+  /** Writing a u64 of 1 to it ends a sleep; −1 where a message does that by itself. */
+  readonly wakeDescriptor: number;
+  /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
+  listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;
+  /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
+  attachTap(tap: TapGuest, handlerOf: AcceptGuest): void;
+  /** Turns until asked to stop and hands out control's messages between turns. Throws (rejects with) what a turn throws. */
+  run(turn: Turning, receive: ReceiveMessage): void | Promise<void>;
+}
