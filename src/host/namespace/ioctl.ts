@@ -1,5 +1,5 @@
 /**
- * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them: a guest's namespace is set up
+ * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them (and the queue length by netlink): a guest's namespace is set up
  * without iproute2, which a machine need not have. Every function acts on the network namespace of the calling process.
  */
 import { SlipwayError } from '../../config/errors.ts';
@@ -18,6 +18,7 @@ import {
   SOCK_DGRAM,
   socket,
 } from './libc.ts';
+import { setQueueLength } from './netlink.ts';
 
 const ioctl: (fd: number, request: number, argument: Uint8Array) => number = declare(
   'int ioctl(int fd, unsigned long request, void *argument)',
@@ -33,7 +34,6 @@ const SIOCSIFADDR = 0x8916;
 const SIOCSIFNETMASK = 0x891c;
 const SIOCSIFMTU = 0x8922;
 const SIOCSIFHWADDR = 0x8924;
-const SIOCSIFTXQLEN = 0x8943;
 const TUNSETIFF = 0x400454ca;
 const TUNSETOFFLOAD = 0x400454d0;
 const TUNSETVNETHDRSZ = 0x400454d8;
@@ -166,9 +166,7 @@ export function configureInterface(name: string, options: InterfaceOptions): voi
       });
     }
     if (mtu !== undefined) set('MTU', SIOCSIFMTU, (bytes) => bytes.writeInt32LE(mtu, VALUE));
-    if (txQueueLength !== undefined) {
-      set('queue length', SIOCSIFTXQLEN, (bytes) => bytes.writeInt32LE(txQueueLength, VALUE));
-    }
+    if (txQueueLength !== undefined) setQueueLength(name, txQueueLength);
     if (address !== undefined) {
       set('address', SIOCSIFADDR, (bytes) => writeSocketAddress(bytes, VALUE, address));
       set('netmask', SIOCSIFNETMASK, (bytes) => writeSocketAddress(bytes, VALUE, netmask(prefix)));

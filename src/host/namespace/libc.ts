@@ -65,6 +65,7 @@ export const exitNow: (code: number) => never = declare('void _exit(int code)');
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const SOCK_DGRAM = 2;
+export const SOCK_RAW = 3;
 export const SOCK_SEQPACKET = 5;
 export const SOCK_CLOEXEC = 0o2000000;
 export const O_RDWR = 2;

@@ -195,8 +195,12 @@ class LaunchedGuest implements NamespaceGuest {
     if (last?.kind === 'failed') return new SlipwayError(last.code, last.message, last.hint);
     if (this.#state === 'closed') return { signal: 'SIGKILL' };
     const signal = status & 0x7f;
-    if (signal !== 0) return { signal: signalName(signal) };
-    return diagnose(said, `init ended with status ${(status >> 8) & 0xff}`, this.#privileged);
+    const crash = said.replace(/^unshare: .*$/gm, '').trim();
+    if (this.#state !== 'starting' && crash === '') {
+      // unshare cannot pass a SIGKILL of init on, and exits with a complaint instead. COMMAND had that signal either way.
+      return { signal: signalName(signal === 0 ? constants.signals.SIGKILL : signal) };
+    }
+    return diagnose(said, `init ended with status ${(status >> 8) & 0xff}, signal ${signal}`, this.#privileged);
   }
 }
 
