@@ -180,7 +180,8 @@ export class MemoryStream implements HostStream {
       if (this.#state !== 'open') return;
       const before = this.#toPeer.sendingBytes;
       // A reading peer takes at once, so its buffer bounds one step, not the whole.
-      while (this.#toPeer.move()) this.peer.take();
+      do this.peer.take();
+      while (this.#toPeer.move());
       this.peer.take();
       if (this.#toPeer.sendingBytes < before) this.#handler?.writable();
     });
