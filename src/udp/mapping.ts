@@ -1,0 +1,159 @@
+import {
+  type DatagramBatch,
+  type DatagramFailure,
+  type HostAddress,
+  type HostDatagram,
+  type HostDatagramHandler,
+  LOOPBACK4,
+} from '../env/host.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { OutletWaiter } from '../link/outlet.ts';
+import type { Work } from '../turn/ready-queue.ts';
+import { Timer } from '../turn/timers.ts';
+import type { GatherOwner } from './gatherer.ts';
+import { LoopbackChoice } from './loopback-choice.ts';
+
+/** Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. */
+const MAX_REMOTES = 64;
+const DNS_PORT = 53;
+/** Idle times: nothing answered yet; a DNS answer came (who asks again opens anew); a conversation. */
+const UNANSWERED_MS = 30_000;
+const DNS_ANSWERED_MS = 5_000;
+const STREAM_MS = 120_000;
+
+/** What a mapping asks of its owner. */
+export interface MappingOwner {
+  readonly nowMs: number;
+  arm(timer: Timer, delayMs: number): void;
+  /** Data waits in the socket: `mapping.work` shall run in the egress phase. */
+  wantsToReceive(mapping: Mapping): void;
+  /** Receives and delivers one share. */
+  receiveFor(mapping: Mapping): void;
+  failed(mapping: Mapping, failure: DatagramFailure): void;
+  expired(mapping: Mapping): void;
+}
+
+/**
+ * One guest address and port as the outside sees it: one host socket, whoever the guest speaks to (endpoint-independent
+ * mapping, RFC 4787 §4.1), that lets in datagrams from any port of the addresses the guest has sent to
+ * (address-dependent filtering, §5).
+ *
+ * States: unanswered (30 s from the last datagram sent) → answered (120 s from the last datagram either way; 5 s when all
+ * it ever asked was port 53, and 30 s again with the next question) → gone.
+ */
+export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Work {
+  queued = false;
+  readonly guestAddress: number;
+  readonly guestPort: number;
+  readonly neighbor: Neighbor;
+  batch: DatagramBatch | undefined;
+  /** Neighbours in the MappingTable's order of use, which owns these. */
+  older: Mapping | undefined;
+  newer: Mapping | undefined;
+  usedMs: number;
+  answered = false;
+  bytesFromGuest = 0;
+  bytesToGuest = 0;
+  readonly timer: Timer;
+  readonly #owner: MappingOwner;
+  #socket: HostDatagram | undefined;
+  #loopback: LoopbackChoice | undefined;
+  /** Host address → the address that the guest knows it by; the oldest first. */
+  readonly #remotes = new Map<HostAddress, number>();
+  #lastRemote: HostAddress = -1;
+  #lastSeenAs = -1;
+  #onlyDns = true;
+
+  constructor(owner: MappingOwner, neighbor: Neighbor, guestPort: number) {
+    this.#owner = owner;
+    this.neighbor = neighbor;
+    this.guestAddress = neighbor.address;
+    this.guestPort = guestPort;
+    this.usedMs = owner.nowMs;
+    this.timer = new Timer(() => owner.expired(this));
+  }
+
+  /** The socket, once `open` gave it; using a mapping without one is a bug. */
+  get socket(): HostDatagram {
+    if (this.#socket === undefined) throw new Error('a UDP mapping was used before its socket was opened');
+    return this.#socket;
+  }
+
+  open(socket: HostDatagram): void {
+    this.#socket = socket;
+  }
+
+  /** False once it was taken out of the table. */
+  get live(): boolean {
+    return this.#socket !== undefined;
+  }
+
+  close(): void {
+    this.#socket?.close();
+    this.#socket = undefined;
+  }
+
+  /** Which of the host's loopback addresses a port is on; made for the first datagram to the host address. */
+  get loopback(): LoopbackChoice {
+    this.#loopback ??= new LoopbackChoice();
+    return this.#loopback;
+  }
+
+  /** The guest sends `length` bytes to `remote`, which it calls `seenAs`: that address may answer now. */
+  sent(remote: HostAddress, seenAs: number, port: number, length: number): void {
+    this.bytesFromGuest += length;
+    this.usedMs = this.#owner.nowMs;
+    if (port !== DNS_PORT) this.#onlyDns = false;
+    this.#owner.arm(this.timer, this.answered && !this.#onlyDns ? STREAM_MS : UNANSWERED_MS);
+    if (remote === this.#lastRemote && seenAs === this.#lastSeenAs) return;
+    this.allow(remote, seenAs);
+  }
+
+  allow(remote: HostAddress, seenAs: number): void {
+    this.#remotes.delete(remote);
+    if (this.#remotes.size === MAX_REMOTES) {
+      for (const oldest of this.#remotes.keys()) {
+        this.#remotes.delete(oldest);
+        break;
+      }
+    }
+    this.#remotes.set(remote, seenAs);
+    this.#lastRemote = remote;
+    this.#lastSeenAs = seenAs;
+  }
+
+  /** The address that the guest knows `remote` by; undefined when it may not answer. */
+  seenAs(remote: HostAddress): number | undefined {
+    return remote === this.#lastRemote ? this.#lastSeenAs : this.#remotes.get(remote);
+  }
+
+  /** `length` bytes from `remote` reached the guest. */
+  received(remote: HostAddress, port: number, length: number): void {
+    this.bytesToGuest += length;
+    this.usedMs = this.#owner.nowMs;
+    this.answered = true;
+    if (remote === LOOPBACK4) this.#loopback?.answered4(port);
+    this.#owner.arm(this.timer, this.#onlyDns ? DNS_ANSWERED_MS : STREAM_MS);
+  }
+
+  /** The addresses that may answer, as the guest knows them. */
+  get remotes(): number[] {
+    return [...new Set(this.#remotes.values())];
+  }
+
+  readable(): void {
+    if (this.live) this.#owner.wantsToReceive(this);
+  }
+
+  failed(failure: DatagramFailure): void {
+    if (this.live) this.#owner.failed(this, failure);
+  }
+
+  outletWritable(): void {
+    if (this.live) this.#owner.wantsToReceive(this);
+  }
+
+  work(): void {
+    if (this.live) this.#owner.receiveFor(this);
+  }
+}

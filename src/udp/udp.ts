@@ -1,0 +1,368 @@
+import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import type { Timer } from '../turn/timers.ts';
+import { pseudoHeaderSum } from '../wire/checksum.ts';
+import { IPV4_BROADCAST, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
+import { BATCH_DATAGRAMS, makeDatagramBatch } from './datagram-batch.ts';
+import { UdpDelivery } from './delivery.ts';
+import { reportOf } from './failure-report.ts';
+import { Gatherer } from './gatherer.ts';
+import { LoopbackRetries } from './loopback-retries.ts';
+import { Mapping, type MappingOwner } from './mapping.ts';
+import { MappingTable } from './mapping-table.ts';
+import {
+  DEFAULT_UDP_LIMITS,
+  type UdpLimits,
+  type UdpMappingStatus,
+  type UdpOptions,
+  type UdpServiceHandler,
+} from './udp-options.ts';
+
+/** Largest datagram and its header fit a slot with room to spare: the header of one lies at the end of the slot before. */
+const SLOT_BYTES = 65_536;
+/** Datagrams received for one mapping in one turn. */
+const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
+/** Asked of the outlet before a batch is received: while a guest's outlet is full its datagrams wait in the host's socket. */
+const PROBE_BYTES = 65_550;
+/** ICMP types, and codes of UNREACHABLE (RFC 792, RFC 1812 §5.2.7.1). */
+const UNREACHABLE = 3;
+const TIME_EXCEEDED = 11;
+const PORT_UNREACHABLE = 3;
+const PROHIBITED = 13;
+
+/**
+ * UDP between guests and the host's sockets (RFC 768, NAT behaviour of RFC 4787): see Mapping for what is let in and for
+ * how long. Datagrams from guests are gathered and sent at the turn's commit, one call for each socket; answers are
+ * received in the egress phase, up to 64 a call, and keep their real source.
+ *
+ * It keeps no payload, except one small datagram for the [::1] retry of a mapping that speaks to the host address. An
+ * error of the host becomes an ICMP error about that one datagram. The table is bounded, in all and for each guest; the
+ * mapping not used for longest makes room, also when the host is out of descriptors. A mapping of a detached guest
+ * dies with its timer or its next answer.
+ */
+export class Udp implements ProtocolHandler, MappingOwner {
+  readonly #options: UdpOptions;
+  readonly #limits: UdpLimits;
+  readonly #table = new MappingTable();
+  readonly #gatherer: Gatherer;
+  readonly #delivery: UdpDelivery;
+  readonly #services = new Map<number, UdpServiceHandler>();
+  readonly #header = new UdpHeader();
+  readonly #received = makeDatagramBatch();
+  /** BATCH_DATAGRAMS slots for what is received, with room for a header before the first. */
+  readonly #scratchAt: number;
+  readonly #retries: LoopbackRetries;
+
+  /** Throws a RangeError when the arena has no room for the receive slots (while the network is assembled). */
+  constructor(options: UdpOptions) {
+    this.#options = options;
+    this.#limits = options.limits ?? DEFAULT_UDP_LIMITS;
+    this.#gatherer = new Gatherer(options.turn, options.counters);
+    this.#delivery = new UdpDelivery(options.arena, options.output);
+    const slots = options.arena.allocate(BATCH_DATAGRAMS * SLOT_BYTES + UDP_HEADER_BYTES);
+    if (slots < 0) throw new RangeError('the arena has no room for the slots that UDP datagrams are received into');
+    this.#scratchAt = slots + UDP_HEADER_BYTES;
+    this.#retries = new LoopbackRetries(options.turn, options.arena, this.#scratchAt);
+  }
+
+  get nowMs(): number {
+    return this.#options.turn.nowMs;
+  }
+
+  /** Datagrams to `port` of the gateway, or broadcast to it, go to `handler`. One for each port. */
+  registerBroadcastService(port: number, handler: UdpServiceHandler): void {
+    this.#services.set(port, handler);
+  }
+
+  /** All mappings, in the order in which they were made. */
+  list(): UdpMappingStatus[] {
+    return Array.from(this.#table.values(), (mapping) => ({
+      guestAddress: mapping.guestAddress,
+      guestPort: mapping.guestPort,
+      remotes: mapping.remotes,
+      bytesFromGuest: mapping.bytesFromGuest,
+      bytesToGuest: mapping.bytesToGuest,
+      state: mapping.answered ? 'answered' : 'unanswered',
+    }));
+  }
+
+  /** Releases every socket. */
+  close(): void {
+    for (const mapping of [...this.#table.values()]) this.#remove(mapping);
+  }
+
+  receive(packet: Packet): void {
+    const { counters, arena } = this.#options;
+    const header = this.#header;
+    const at = packet.payloadAt;
+    const fault = parseUdp(arena.bytes, at, packet.payloadEnd, header);
+    if (fault !== undefined) {
+      counters.add(fault);
+      return;
+    }
+    if (!this.#checksumHolds(packet, header)) {
+      counters.add('udp-bad-checksum');
+      return;
+    }
+    if (!this.#handedToService(packet, header)) this.#route(packet, header);
+  }
+
+  /**
+   * A gateway service answers a guest: the payload at [at, at + length), any place in the arena. Copies at once; false
+   * when the guest is gone, its outlet is full or the answer too long (counted).
+   */
+  replyFromService(
+    guestAddress: number,
+    guestPort: number,
+    gatewayAddress: number,
+    gatewayPort: number,
+    at: number,
+    length: number,
+  ): boolean {
+    const { counters, neighborOf, arena } = this.#options;
+    const neighbor = neighborOf(guestAddress);
+    if (neighbor === undefined || !neighbor.port.attached) {
+      counters.add('udp-guest-gone');
+      return false;
+    }
+    if (length > UDP_MAX_PAYLOAD_BYTES) {
+      counters.add('udp-reply-too-long');
+      return false;
+    }
+    // The header goes before the payload, where the caller's own bytes may lie.
+    arena.bytes.copyWithin(this.#scratchAt, at, at + length);
+    return this.#deliver(neighbor, gatewayAddress, gatewayPort, guestPort, this.#scratchAt, length);
+  }
+
+  /**
+   * Sends a datagram of Slipway's own to `neighbor` (for DHCP: a made-up one for the broadcast address or a client without an
+   * address). The eight bytes before `at` are overwritten. False when the outlet was full (counted).
+   */
+  send(
+    neighbor: Neighbor,
+    source: number,
+    sourcePort: number,
+    destinationPort: number,
+    at: number,
+    length: number,
+  ): boolean {
+    return this.#deliver(neighbor, source, sourcePort, destinationPort, at, length);
+  }
+
+  arm(timer: Timer, delayMs: number): void {
+    this.#options.turn.timers.arm(timer, delayMs);
+  }
+
+  wantsToReceive(mapping: Mapping): void {
+    this.#options.turn.egress.add(mapping);
+  }
+
+  receiveFor(mapping: Mapping): void {
+    const { outlet } = mapping.neighbor.port;
+    const batch = this.#received;
+    for (let received = 0; received < RECEIVE_QUOTA; received += BATCH_DATAGRAMS) {
+      if (mapping.neighbor.port.attached) {
+        const room = outlet.reserve(Math.min(PROBE_BYTES, outlet.abilities.maxFrameBytes)) >= 0;
+        outlet.cancel();
+        if (!room) {
+          outlet.whenWritable(mapping);
+          return;
+        }
+      }
+      const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, BATCH_DATAGRAMS);
+      for (let i = 0; i < count; i++) {
+        this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!);
+        if (!mapping.live) return;
+      }
+      if (count < BATCH_DATAGRAMS) return;
+    }
+    this.wantsToReceive(mapping);
+  }
+
+  expired(mapping: Mapping): void {
+    this.#remove(mapping);
+  }
+
+  failed(mapping: Mapping, failure: DatagramFailure): void {
+    this.#options.counters.add('udp-host-error');
+    if (failure.address === LOOPBACK4 && failure.code === 'ECONNREFUSED') {
+      const outcome = mapping.loopback.refused4(failure.port);
+      if (outcome === 'moved') return;
+      if (outcome !== 'refused') {
+        mapping.allow(LOOPBACK6, mapping.seenAs(LOOPBACK4) ?? this.#options.gatewayAddress);
+        this.#retries.add(mapping, failure.port, outcome);
+        return;
+      }
+    }
+    if (failure.address === LOOPBACK6) mapping.loopback.refused6(failure.port);
+    this.#report(mapping, failure);
+  }
+
+  /** Tells the guest what became of its datagram, in the name of who said so. */
+  #report(mapping: Mapping, failure: DatagramFailure): void {
+    const report = reportOf(failure);
+    const { neighbor } = mapping;
+    if (report === undefined || !neighbor.port.attached) return;
+    const remote = mapping.seenAs(failure.address);
+    if (remote === undefined) return;
+    const { gatewayAddress, errors } = this.#options;
+    const router = failure.offender === 0 ? gatewayAddress : (mapping.seenAs(failure.offender) ?? failure.offender);
+    const length = UDP_HEADER_BYTES + Math.max(0, failure.length);
+    const quoted = {
+      protocol: PROTOCOL_UDP,
+      source: mapping.guestAddress,
+      destination: remote,
+      firstWord: ((mapping.guestPort << 16) | failure.port) >>> 0,
+      secondWord: (length << 16) >>> 0,
+      length,
+    };
+    const source = report.speaker === 'peer' ? remote : router;
+    errors.aboutQuoted(neighbor, quoted, report.type, report.code, source, failure.mtu);
+  }
+
+  #checksumHolds(packet: Packet, header: UdpHeader): boolean {
+    const { frame } = packet;
+    if (header.checksum === 0 || frame.checksumValid || frame.needsChecksum) return true;
+    const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_UDP, header.length);
+    return this.#options.arena.sum(packet.payloadAt, header.length, pseudo) === 0xffff;
+  }
+
+  /** The gateway itself, or everyone on the link. */
+  #isLocal(destination: number): boolean {
+    const { gatewayAddress, broadcastAddress } = this.#options;
+    if (destination === gatewayAddress || destination === broadcastAddress) return true;
+    return destination === IPV4_BROADCAST || isMulticastIpv4(destination);
+  }
+
+  /** True when the datagram is done with: local services took it, or it went to everyone and no one cares. */
+  #handedToService(packet: Packet, header: UdpHeader): boolean {
+    if (!this.#isLocal(packet.destination)) return false;
+    const service = this.#services.get(header.destinationPort);
+    if (service === undefined) {
+      if (packet.destination === this.#options.gatewayAddress) return false;
+      this.#options.counters.add('udp-broadcast');
+    } else {
+      service(packet, packet.payloadAt + UDP_HEADER_BYTES, header.length - UDP_HEADER_BYTES);
+    }
+    return true;
+  }
+
+  #route(packet: Packet, header: UdpHeader): void {
+    const { counters, decide, errors, services } = this.#options;
+    const { source, destination } = packet;
+    const { sourcePort, destinationPort } = header;
+    if (sourcePort === 0 || destinationPort === 0) {
+      counters.add('udp-port-zero');
+      return;
+    }
+    const target = decide('udp', destination, destinationPort);
+    if (target.kind === 'host') {
+      this.#forward(packet, header, target.address, target.port);
+    } else if (target.kind === 'service') {
+      const at = packet.payloadAt + UDP_HEADER_BYTES;
+      const length = header.length - UDP_HEADER_BYTES;
+      services.datagram(target.service, source, sourcePort, destination, destinationPort, at, length);
+    } else {
+      counters.add(target.reason);
+      if (target.kind === 'refuse') errors.about(packet, UNREACHABLE, PORT_UNREACHABLE, destination);
+      else if (target.kind === 'prohibit') errors.about(packet, UNREACHABLE, PROHIBITED);
+    }
+  }
+
+  #forward(packet: Packet, header: UdpHeader, address: HostAddress, port: number): void {
+    const toHostItself = address === LOOPBACK4;
+    if (packet.ttl <= 1 && !toHostItself) {
+      this.#options.counters.add('udp-ttl-expired');
+      this.#options.errors.about(packet, TIME_EXCEEDED, 0);
+      return;
+    }
+    const mapping = this.#table.find(packet.source, header.sourcePort) ?? this.#open(packet, header.sourcePort);
+    if (mapping === undefined) return;
+    const at = packet.payloadAt + UDP_HEADER_BYTES;
+    const length = header.length - UDP_HEADER_BYTES;
+    const remote = toHostItself ? mapping.loopback.addressFor(port) : address;
+    this.#table.touch(mapping);
+    mapping.sent(remote, packet.destination, port, length);
+    if (remote === LOOPBACK4) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
+    const ttl = toHostItself ? 0 : packet.ttl - 1;
+    const { frame } = packet;
+    // A super-datagram stands for one datagram of gsoSize bytes after the other (virtio 1.2 §5.1.6, USO).
+    const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
+    let from = 0;
+    do {
+      const part = Math.min(step, length - from);
+      this.#gatherer.add(mapping, at + from, part, remote, port, ttl, packet.dontFragment);
+      from += step;
+    } while (from < length);
+  }
+
+  /** A new mapping for the packet's sender; undefined (counted) when the host has no socket to give. */
+  #open(packet: Packet, guestPort: number): Mapping | undefined {
+    const { counters, host } = this.#options;
+    if (this.#table.countOf(packet.source) >= this.#limits.mappingsPerGuest) {
+      this.#evict(this.#table.oldest(packet.source), 'udp-evicted-guest-limit');
+    } else if (this.#table.count >= this.#limits.mappings) {
+      this.#evict(this.#table.oldest(), 'udp-evicted-table-limit');
+    }
+    const mapping = new Mapping(this, packet.neighbor, guestPort);
+    let socket = host.openDatagram(mapping);
+    if ((socket === 'EMFILE' || socket === 'ENFILE') && this.#table.count > 0) {
+      this.#evict(this.#table.oldest(), 'udp-evicted-descriptors');
+      socket = host.openDatagram(mapping);
+    }
+    if (typeof socket === 'string') {
+      counters.add('udp-no-socket');
+      return undefined;
+    }
+    mapping.open(socket);
+    this.#table.add(mapping);
+    return mapping;
+  }
+
+  #evict(mapping: Mapping | undefined, counter: string): void {
+    if (mapping === undefined) return;
+    this.#options.counters.add(counter);
+    this.#remove(mapping);
+  }
+
+  /** What was gathered for it still leaves. */
+  #remove(mapping: Mapping): void {
+    this.#gatherer.flush(mapping);
+    this.#options.turn.timers.cancel(mapping.timer);
+    this.#table.remove(mapping);
+    mapping.close();
+  }
+
+  #answer(mapping: Mapping, address: HostAddress, port: number, at: number, length: number): void {
+    const { counters } = this.#options;
+    const { neighbor } = mapping;
+    if (!neighbor.port.attached) {
+      counters.add('udp-guest-gone');
+      this.#remove(mapping);
+      return;
+    }
+    const source = mapping.seenAs(address);
+    if (source === undefined) {
+      counters.add('udp-filtered');
+      return;
+    }
+    if (!this.#deliver(neighbor, source, port, mapping.guestPort, at, length)) return;
+    this.#table.touch(mapping);
+    mapping.received(address, port, length);
+  }
+
+  #deliver(
+    neighbor: Neighbor,
+    source: number,
+    sourcePort: number,
+    guestPort: number,
+    at: number,
+    length: number,
+  ): boolean {
+    if (this.#delivery.send(neighbor, source, sourcePort, guestPort, at, length)) return true;
+    this.#options.counters.add('udp-outlet-full');
+    return false;
+  }
+}
