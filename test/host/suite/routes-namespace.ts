@@ -15,26 +15,26 @@ const MARK = 'SLIPWAY_HOST_SUITE_NAMESPACE';
 const SETUP = `
 set -eu
 ip link set lo up
-# A dummy device asks nobody for a hardware address and sends into nothing.
-ip link add hole type dummy
-ip address add 10.99.0.1/24 dev hole
-ip link set hole up
+# 10.96.0.0/24 has no route at all; a router in a namespace of its own swallows 10.99.0.0/24 and leads to 10.94.0.0/24.
 ip route add unreachable 10.98.0.0/24
 ip route add prohibit 10.97.0.0/24
-# 10.96.0.0/24 has no route at all. A router in a namespace of its own leads to 10.94.0.0/24, at MTU 1280.
 router=$(unshare -n sh -c 'echo $$; exec sleep infinity >/dev/null 2>&1 </dev/null' &)
 inside() { nsenter -t "$router" -n "$@"; }
 ip link add near type veth peer name back netns "$router"
 ip address add 10.95.0.1/24 dev near
 ip link set near up
 ip route add 10.94.0.0/24 via 10.95.0.2
+ip route add 10.99.0.0/24 via 10.95.0.2
 inside ip link set lo up
 inside ip address add 10.95.0.2/24 dev back
 inside ip link set back up
-inside ip link add far type dummy
-inside ip link set far mtu 1280
+inside ip route add blackhole 10.99.0.0/24
+# Without ARP the far end sends to nobody's hardware address: what is forwarded there is gone.
+inside ip link add far type veth peer name nobody
+inside ip link set far mtu 1280 arp off
 inside ip address add 10.94.0.1/24 dev far
 inside ip link set far up
+inside ip link set nobody up
 inside sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward; echo 0 >/proc/sys/net/ipv4/icmp_ratelimit'
 "$1" --test-reporter=spec "$2"
 `;
