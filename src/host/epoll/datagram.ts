@@ -13,7 +13,8 @@ import type { MessageTables } from './message-tables.ts';
 const UDP_SHAPE: MessageShape = {
   echo: false,
   dress: (tables, index, batch, item) => tables.setOutgoing(index, batch, item),
-  undress: () => 0,
+  prefixBytes: 0,
+  undress: (_tables, _index, _at, received) => received,
   ownsError: () => true,
 };
 

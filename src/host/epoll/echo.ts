@@ -12,6 +12,8 @@ export const PING_HINT =
   'allow unprivileged ping sockets: sysctl -w net.ipv4.ping_group_range="0 2147483647" (or run with CAP_NET_RAW)';
 
 const ECHO_REPLY = 0;
+/** Without options. */
+const IPV4_HEADER_BYTES = 20;
 /** linux/icmp.h: a set bit keeps that type from a raw socket. */
 const ONLY_ECHO_REPLIES = ~(1 << ECHO_REPLY);
 
@@ -85,7 +87,8 @@ export class EpollEcho implements HostDatagram {
 const PING_SHAPE: MessageShape = {
   echo: true,
   dress: (tables, index, batch, item) => tables.setOutgoing(index, batch, item),
-  undress: () => 0,
+  prefixBytes: 0,
+  undress: (_tables, _index, _at, received) => received,
   ownsError: () => true,
 };
 
@@ -98,16 +101,16 @@ function rawShape(identifier: number): MessageShape {
         return;
       }
       tables.setOutgoingBehindHeader(index, batch, item);
-      writeHeader(tables, tables.header(index), batch.at[item] as number, identifier);
+      writeHeader(tables, tables.prefix(index), batch.at[item] as number, identifier);
     },
-    undress(tables, at, length): number {
-      const { view } = tables.memory.arena;
-      if (length < 20) return -1;
-      const headerBytes = (view.getUint8(at) & 0x0f) * 4;
-      if (length < headerBytes + ECHO_HEADER_BYTES) return -1;
-      const isOurs =
-        view.getUint8(at + headerBytes) === ECHO_REPLY && view.getUint16(at + headerBytes + 4) === identifier;
-      return isOurs ? headerBytes : -1;
+    prefixBytes: IPV4_HEADER_BYTES,
+    undress(tables, index, at, received): number {
+      const { view, bytes } = tables.memory.arena;
+      const optionBytes = (view.getUint8(tables.prefix(index)) & 0x0f) * 4 - IPV4_HEADER_BYTES;
+      const length = received - IPV4_HEADER_BYTES - optionBytes;
+      if (optionBytes < 0 || length < ECHO_HEADER_BYTES) return -1;
+      if (optionBytes > 0) bytes.copyWithin(at, at + optionBytes, at + optionBytes + length);
+      return view.getUint8(at) === ECHO_REPLY && view.getUint16(at + 4) === identifier ? length : -1;
     },
     ownsError: (quoted) => quoted === identifier,
   };

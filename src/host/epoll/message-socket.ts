@@ -18,8 +18,10 @@ export interface MessageShape {
   readonly echo: boolean;
   /** Fills message `index` from item `item`. */
   dress(tables: MessageTables, index: number, batch: DatagramBatch, item: number): void;
-  /** Bytes to skip at the front of the payload at `at`, −1 when it belongs to another socket. */
-  undress(tables: MessageTables, at: number, length: number): number;
+  /** Bytes that the kernel puts before the payload; they are received beside it. */
+  readonly prefixBytes: number;
+  /** Length of the payload of message `index`, which lies at `at`; −1 when it belongs to another socket. */
+  undress(tables: MessageTables, index: number, at: number, received: number): number;
   /** Whether an error that quotes this identifier is ours. */
   ownsError(identifier: number): boolean;
 }
@@ -122,22 +124,24 @@ export class MessageSocket implements PollHandler {
     const asked = Math.min(count, MAX_MESSAGES) - item;
     if (asked <= 0) return 0;
     const tables = this.#tables;
-    for (let i = 0; i < asked; i++) tables.setIncoming(i, at + (item + i) * slotBytes, slotBytes);
+    const { prefixBytes } = this.#shape;
+    for (let i = 0; i < asked; i++) tables.setIncoming(i, at + (item + i) * slotBytes, slotBytes, prefixBytes);
     const received = this.#receiveMessages(asked);
     let kept = 0;
     for (let i = 0; i < received; i++) {
       const slot = at + (item + i) * slotBytes;
-      const length = tables.receivedBytes(i);
+      const length = this.#shape.undress(tables, i, slot, tables.receivedBytes(i));
       const address = tables.memory.readAddress(tables.name(i));
-      const skip = this.#shape.undress(tables, slot, length);
       const cut = (tables.receivedFlags(i) & libc.MSG_TRUNC) !== 0;
       if (cut) this.#context.counters.add('host-datagram-cut');
-      if (skip < 0 || cut || address < 0) continue;
+      if (length < 0 || cut || address < 0) continue;
       const target = item + kept++;
-      batch.at[target] = slot + skip;
-      batch.length[target] = length - skip;
+      batch.at[target] = at + target * slotBytes;
+      batch.length[target] = length;
       batch.address[target] = address;
       batch.port[target] = this.#shape.echo ? 0 : tables.memory.readPort(tables.name(i));
+      // Behind one that was left out: each lies in its own slot.
+      if (kept <= i) tables.memory.arena.bytes.copyWithin(batch.at[target] as number, slot, slot + length);
     }
     // What was left out makes the count short although more may wait.
     if (kept < received && received === asked) this.#context.poller.owe(this);

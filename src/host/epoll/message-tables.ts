@@ -8,8 +8,9 @@ export const MAX_MESSAGES = 64;
 const NAME_STRIDE = 32;
 /** Two pieces each: a raw echo request has a header of its own. */
 const IOVECS_EACH = 2;
-/** An ICMP echo header each. */
 export const ECHO_HEADER_BYTES = 8;
+/** An ICMP header to send or an IPv4 header that came, without options; 20 bytes at most. */
+const PREFIX_STRIDE = 32;
 
 /** The mmsghdr array of one thread with the names and pieces that it points at. */
 export class MessageTables {
@@ -19,7 +20,7 @@ export class MessageTables {
   readonly #messages: number;
   readonly #names: number;
   readonly #iovecs: number;
-  readonly #headers: number;
+  readonly #prefixes: number;
   /** A msghdr with name, one piece of scratch and control data, for the error queue. */
   readonly errorMessage: number;
 
@@ -28,7 +29,7 @@ export class MessageTables {
     this.#messages = memory.allocate(MAX_MESSAGES * MMSGHDR_BYTES);
     this.#names = memory.allocate(MAX_MESSAGES * NAME_STRIDE);
     this.#iovecs = memory.allocate(MAX_MESSAGES * IOVECS_EACH * IOVEC_BYTES);
-    this.#headers = memory.allocate(MAX_MESSAGES * ECHO_HEADER_BYTES);
+    this.#prefixes = memory.allocate(MAX_MESSAGES * PREFIX_STRIDE);
     this.errorMessage = memory.allocate(MSGHDR_BYTES);
     this.address = memory.base + this.#messages;
     for (let i = 0; i < MAX_MESSAGES; i++) {
@@ -46,9 +47,9 @@ export class MessageTables {
     return this.#names + index * NAME_STRIDE;
   }
 
-  /** Where message `index` may keep an ICMP header of its own. */
-  header(index: number): number {
-    return this.#headers + index * ECHO_HEADER_BYTES;
+  /** Where message `index` keeps bytes that stand before its payload but not in the batch. */
+  prefix(index: number): number {
+    return this.#prefixes + index * PREFIX_STRIDE;
   }
 
   /** Message `index` goes to where item `item` of the batch goes, with its payload as the only piece. */
@@ -62,22 +63,25 @@ export class MessageTables {
     memory.setIovec(this.#iovecs, index * IOVECS_EACH, batch.at[item] as number, batch.length[item] as number);
   }
 
-  /** As setOutgoing, but the first bytes come from `header(index)` and the rest from the payload behind them. */
+  /** As setOutgoing, but the first bytes come from `prefix(index)` and the rest from the payload behind them. */
   setOutgoingBehindHeader(index: number, batch: DatagramBatch, item: number): void {
     this.setOutgoing(index, batch, item);
     const at = (batch.at[item] as number) + ECHO_HEADER_BYTES;
     const length = (batch.length[item] as number) - ECHO_HEADER_BYTES;
-    this.memory.setIovec(this.#iovecs, index * IOVECS_EACH, this.header(index), ECHO_HEADER_BYTES);
+    this.memory.setIovec(this.#iovecs, index * IOVECS_EACH, this.prefix(index), ECHO_HEADER_BYTES);
     this.memory.setIovec(this.#iovecs, index * IOVECS_EACH + 1, at, length);
     this.memory.setU32(this.message(index) + 24, 2);
   }
 
-  /** Message `index` is received into [at, at + length). */
-  setIncoming(index: number, at: number, length: number): void {
+  /** Message `index` is received into [at, at + length), its first `prefixBytes` into `prefix(index)`. */
+  setIncoming(index: number, at: number, length: number, prefixBytes: number): void {
+    const { memory } = this;
     const message = this.message(index);
-    this.memory.setU32(message + 8, SOCKADDR_IN6_BYTES);
-    this.memory.setU32(message + 24, 1);
-    this.memory.setIovec(this.#iovecs, index * IOVECS_EACH, at, length);
+    const first = index * IOVECS_EACH;
+    memory.setU32(message + 8, SOCKADDR_IN6_BYTES);
+    memory.setU32(message + 24, prefixBytes === 0 ? 1 : 2);
+    if (prefixBytes > 0) memory.setIovec(this.#iovecs, first, this.prefix(index), prefixBytes);
+    memory.setIovec(this.#iovecs, prefixBytes === 0 ? first : first + 1, at, length);
   }
 
   receivedBytes(index: number): number {

@@ -42,10 +42,10 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
   const poller = new Poller(memory, descriptors, { nowMs: () => performance.now() });
   const host = new EpollHost({ ...options, memory, poller, descriptors, counters });
 
-  // The engine's wait blocks this thread, where the peers live too: a millisecond each, in turn.
+  // The engine's wait blocks this thread, where the peers live too: they take turns, a millisecond for the engine.
   async function poll(): Promise<void> {
-    poller.wait(1);
     await setImmediate();
+    poller.wait(1);
   }
 
   async function until(condition: () => boolean, what: string): Promise<void> {
