@@ -7,7 +7,7 @@
 export const DESCRIPTOR_KINDS = ['free', 'flow', 'tap', 'listener', 'guest', 'other'] as const;
 export type DescriptorKind = Exclude<(typeof DESCRIPTOR_KINDS)[number], 'free'>;
 
-/** One byte a descriptor; a descriptor beyond is not recorded (RLIMIT_NOFILE is raised to at most this). */
+/** One byte a descriptor; one beyond is not recorded, and then a crash of the network thread leaves it open. */
 const MAX_DESCRIPTORS = 1 << 20;
 
 export class DescriptorTable {
@@ -21,12 +21,12 @@ export class DescriptorTable {
   }
 
   record(fd: number, kind: DescriptorKind): void {
-    Atomics.store(this.#kinds, fd, DESCRIPTOR_KINDS.indexOf(kind));
+    if (fd < this.#kinds.length) Atomics.store(this.#kinds, fd, DESCRIPTOR_KINDS.indexOf(kind));
   }
 
   /** Call before close(): afterwards the number may already belong to someone else. */
   forget(fd: number): void {
-    Atomics.store(this.#kinds, fd, 0);
+    if (fd < this.#kinds.length) Atomics.store(this.#kinds, fd, 0);
   }
 
   kind(fd: number): DescriptorKind | undefined {

@@ -1,11 +1,12 @@
 import { drainEnd, type Intake, MAX_DRAINS } from './intake.ts';
-import type { KernelMemory } from './kernel-memory.ts';
+import { type KernelMemory, SCRATCH_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 
 /** Most streams carry little: 16 KiB to begin with, doubled while the guest lags behind. */
 const FIRST_BYTES = 16 * 1024;
 /** More than this a stream does not retain: it stops reading, and the kernel's window holds the peer back. */
 const MAX_BYTES = 256 * 1024;
+const NOTHING = new Uint8Array(new ArrayBuffer(0));
 
 /**
  * Retention for kernels that cannot peek at an offset: what is read stays in a ring until it is consumed. Its memory is
@@ -14,8 +15,9 @@ const MAX_BYTES = 256 * 1024;
 export class RetentionRing implements Intake {
   readonly #memory: KernelMemory;
   readonly #fd: number;
-  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(new ArrayBuffer(FIRST_BYTES));
-  #address: number = libc.addressOf(this.#bytes.buffer);
+  /** Nothing before the first byte comes: an idle stream costs no memory. */
+  #bytes: Uint8Array<ArrayBuffer> = NOTHING;
+  #address = 0;
   #first = 0;
   #retained = 0;
   /** 0: the stream ended; below: an errno, negated; undefined: it goes on. */
@@ -41,7 +43,7 @@ export class RetentionRing implements Intake {
 
   consume(length: number): boolean {
     const taken = Math.min(length, this.#retained);
-    this.#first = (this.#first + taken) % this.#bytes.length;
+    if (taken > 0) this.#first = (this.#first + taken) % this.#bytes.length;
     this.#retained -= taken;
     const owed = this.#full;
     this.#full = false;
@@ -49,10 +51,10 @@ export class RetentionRing implements Intake {
   }
 
   drain(): number {
-    this.#first = 0;
     this.#retained = 0;
+    const { base, scratch } = this.#memory;
     for (let i = 0; i < MAX_DRAINS; i++) {
-      const taken = libc.recv(this.#fd, this.#address, this.#bytes.length, libc.MSG_DONTWAIT);
+      const taken = libc.recv(this.#fd, base + scratch, SCRATCH_BYTES, libc.MSG_DONTWAIT);
       if (taken <= 0) return drainEnd(taken);
     }
     return 0;
@@ -82,7 +84,7 @@ export class RetentionRing implements Intake {
   #grow(): boolean {
     const old = this.#bytes;
     if (old.length >= MAX_BYTES) return false;
-    const bytes = new Uint8Array(new ArrayBuffer(old.length * 2));
+    const bytes = new Uint8Array(new ArrayBuffer(Math.max(FIRST_BYTES, old.length * 2)));
     bytes.set(old.subarray(this.#first));
     bytes.set(old.subarray(0, this.#first), old.length - this.#first);
     this.#bytes = bytes;
