@@ -23,6 +23,8 @@ const CASES: readonly HostCase[] = [
   ...pipes,
 ];
 
+const ELSEWHERE = 'its addresses exist only in a namespace of its own, where it runs once more';
+
 /** How an engine's test file calls the suite. */
 export interface DescribeHostOptions {
   /** `import.meta.filename` of an engine with real sockets: run once more in a namespace that has unreachable addresses. */
@@ -65,11 +67,9 @@ function lackOf(need: CaseNeed, harness: Harness, peers: Peers): string | undefi
     case 'pipes':
       return harness.listenPipes === undefined ? 'this engine’s pipes are tested on their own' : undefined;
     case 'unreachable addresses':
-      return peers.unreachable === undefined ? 'runs in a namespace of its own, see the last test' : undefined;
+      return peers.unreachable === undefined ? ELSEWHERE : undefined;
     case 'a router':
-      return peers.unreachable?.behindRouter === undefined
-        ? 'runs in a namespace of its own, see the last test'
-        : undefined;
+      return peers.unreachable?.behindRouter === undefined ? ELSEWHERE : undefined;
     default:
       return capabilities[need]
         ? undefined
