@@ -1,5 +1,5 @@
 import { readU16, writeU16, writeU32 } from './bytes.ts';
-import { DnsName, type DnsNameFault, dnsNameKey, parseDnsName, writeDnsName } from './dns-name.ts';
+import { DnsName, type DnsNameFault, dnsLabels, dnsNameKey, parseDnsName, writeDnsName } from './dns-name.ts';
 
 /** DNS messages (RFC 1035 §4): a query with one question, and answers to it. */
 export const DNS_HEADER_BYTES = 12;
@@ -142,6 +142,10 @@ export interface DnsSoa {
   readonly minimumSeconds: number;
 }
 
+/** Why a record cannot be written, in place of the offset after it. */
+const NO_ROOM = -1;
+const NO_NAME = -2;
+
 /**
  * Writes one answer: `start`, records of the answer section, records of the authority section, `finish`. An owner name is
  * compressed when it is the question's name or a parent of it. A record that does not fit sets TC, and none follows it.
@@ -183,7 +187,7 @@ export class DnsWriter {
   /** Each of these adds one record; false when it does not fit or a name in it is none. */
   a(owner: string, ttlSeconds: number, address: number): boolean {
     return this.#answer(owner, DNS_TYPE_A, ttlSeconds, (at) => {
-      if (this.#end - at < 4) return -1;
+      if (this.#end - at < 4) return NO_ROOM;
       writeU32(this.#bytes, at, address);
       return at + 4;
     });
@@ -192,8 +196,8 @@ export class DnsWriter {
   /** `address`: 16 bytes. */
   aaaa(owner: string, ttlSeconds: number, address: Uint8Array): boolean {
     return this.#answer(owner, DNS_TYPE_AAAA, ttlSeconds, (at) => {
-      if (address.length !== 16 || this.#end - at < 16) return -1;
-      this.#bytes.set(address, at);
+      if (this.#end - at < 16) return NO_ROOM;
+      this.#bytes.set(address.subarray(0, 16), at);
       return at + 16;
     });
   }
@@ -210,8 +214,9 @@ export class DnsWriter {
   soa(zone: string, ttlSeconds: number, soa: DnsSoa): boolean {
     const written = this.#record(zone, DNS_TYPE_SOA, ttlSeconds, (at) => {
       const rnameAt = this.#name(at, soa.mname);
-      const fixedAt = rnameAt < 0 ? -1 : this.#name(rnameAt, soa.rname);
-      if (fixedAt < 0 || this.#end - fixedAt < 20) return -1;
+      const fixedAt = rnameAt < 0 ? rnameAt : this.#name(rnameAt, soa.rname);
+      if (fixedAt < 0) return fixedAt;
+      if (this.#end - fixedAt < 20) return NO_ROOM;
       writeU32(this.#bytes, fixedAt, soa.serial);
       writeU32(this.#bytes, fixedAt + 4, soa.refreshSeconds);
       writeU32(this.#bytes, fixedAt + 8, soa.retrySeconds);
@@ -242,14 +247,14 @@ export class DnsWriter {
     return written;
   }
 
-  /** `data` writes the record's data at an offset and returns the offset after it, −1 for no room. */
+  /** `data` writes the record's data at an offset and returns the offset after it, or NO_ROOM or NO_NAME. */
   #record(owner: string, type: number, ttlSeconds: number, data: (at: number) => number): boolean {
     if ((this.#flags & DNS_TC) !== 0) return false;
     const fixedAt = this.#owner(this.#at, owner);
     const dataAt = fixedAt + 10;
-    const dataEnd = fixedAt < 0 || dataAt > this.#end ? -1 : data(dataAt);
+    const dataEnd = fixedAt < 0 ? fixedAt : dataAt > this.#end ? NO_ROOM : data(dataAt);
     if (dataEnd < 0) {
-      this.truncate();
+      if (dataEnd === NO_ROOM) this.truncate();
       return false;
     }
     writeU16(this.#bytes, fixedAt, type);
@@ -268,7 +273,7 @@ export class DnsWriter {
     while (key !== '' && suffixAt < this.#questionEnd && this.#bytes[suffixAt] !== 0) {
       if (parseDnsName(this.#bytes, this.#start, suffixAt, this.#questionEnd, parsed) !== undefined) break;
       if (dnsNameKey(parsed.text) === key) {
-        if (this.#end - at < 2) return -1;
+        if (this.#end - at < 2) return NO_ROOM;
         writeU16(this.#bytes, at, 0xc000 | (suffixAt - this.#start));
         return at + 2;
       }
@@ -279,6 +284,7 @@ export class DnsWriter {
 
   #name(at: number, text: string): number {
     const written = writeDnsName(this.#bytes, at, this.#end, text);
-    return written < 0 ? -1 : at + written;
+    if (written >= 0) return at + written;
+    return dnsLabels(text) === undefined ? NO_NAME : NO_ROOM;
   }
 }

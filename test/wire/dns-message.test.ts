@@ -86,6 +86,17 @@ test('the record that does not fit sets TC and is left out whole', () => {
   assert.ok(length <= 512 && length > 512 - 16);
 });
 
+test('a record with a name that is none is left out without TC', () => {
+  const bytes = new Uint8Array(512);
+  const writer = new DnsWriter(bytes);
+  writer.start(0, 512, QUERY, asked(), DNS_NOERROR, DNS_RA);
+  assert.equal(writer.ptr('foo.example', 60, 'a..b'), false);
+  assert.ok(writer.ptr('foo.example', 60, 'a.b'));
+  const answer = new DnsQuestion();
+  assert.equal(parseDnsQuestion(bytes, 0, writer.finish(), answer), undefined);
+  assert.deepEqual([answer.truncated, answer.answerCount], [false, 1]);
+});
+
 test('a bad question still tells whom to answer', () => {
   const bad = QUERY.slice();
   bad[12] = 0x40;
