@@ -1,0 +1,41 @@
+import { readU16, readU32 } from './bytes.ts';
+
+/**
+ * The PROXY protocol header, version 2 (HAProxy's proxy-protocol.txt §2.2), that opens a connection to a gateway service:
+ * who the guest is and what it meant to reach. Written by `host/proxy-v2.ts`.
+ */
+const SIGNATURE: readonly number[] = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
+/** Signature, version and command, family, length. */
+export const PROXY_V2_FIXED_BYTES = 16;
+const VERSION_COMMAND = 0x21;
+const TCP_OVER_IPV4 = 0x11;
+const IPV4_BLOCK_BYTES = 12;
+
+export type ProxyV2Fault = 'proxy-bad-signature' | 'proxy-unknown-command' | 'proxy-unknown-family';
+
+export interface ProxyV2Header {
+  readonly sourceAddress: number;
+  readonly sourcePort: number;
+  readonly destinationAddress: number;
+  readonly destinationPort: number;
+  /** Of the whole header, extensions included: the stream's own bytes begin there. */
+  readonly headerBytes: number;
+}
+
+/** Reads the header at [at, end); undefined while it is not complete. Never throws, never reads past `end`. */
+export function parseProxyV2(bytes: Uint8Array, at: number, end: number): ProxyV2Header | ProxyV2Fault | undefined {
+  const here = Math.min(end - at, SIGNATURE.length);
+  for (let i = 0; i < here; i++) if (bytes[at + i] !== SIGNATURE[i]) return 'proxy-bad-signature';
+  if (end - at < PROXY_V2_FIXED_BYTES) return undefined;
+  if (bytes[at + 12] !== VERSION_COMMAND) return 'proxy-unknown-command';
+  const length = readU16(bytes, at + 14);
+  if (bytes[at + 13] !== TCP_OVER_IPV4 || length < IPV4_BLOCK_BYTES) return 'proxy-unknown-family';
+  if (end - at < PROXY_V2_FIXED_BYTES + length) return undefined;
+  return {
+    sourceAddress: readU32(bytes, at + 16),
+    destinationAddress: readU32(bytes, at + 20),
+    sourcePort: readU16(bytes, at + 24),
+    destinationPort: readU16(bytes, at + 26),
+    headerBytes: PROXY_V2_FIXED_BYTES + length,
+  };
+}
