@@ -97,6 +97,8 @@ export class MessageSocket implements PollHandler {
 
   /** Sends items [first, end) in order; returns how many were dropped because the host has no room. */
   send(batch: DatagramBatch, first: number, end: number): number {
+    // Once closed, the number may be another socket's.
+    if (this.#slot < 0) return end - first;
     let dropped = 0;
     for (let next = first; next < end && dropped === 0; ) {
       const ttl = batch.ttl[next] as number;
@@ -122,7 +124,7 @@ export class MessageSocket implements PollHandler {
    */
   receive(batch: DatagramBatch, item: number, at: number, slotBytes: number, count: number): number {
     const asked = Math.min(count, MAX_MESSAGES) - item;
-    if (asked <= 0) return 0;
+    if (asked <= 0 || this.#slot < 0) return 0;
     const tables = this.#tables;
     const { prefixBytes } = this.#shape;
     for (let i = 0; i < asked; i++) tables.setIncoming(i, at + (item + i) * slotBytes, slotBytes, prefixBytes);
@@ -204,7 +206,7 @@ export class MessageSocket implements PollHandler {
     let taken = 0;
     for (let i = 0; i < MAX_ERRORS; i++) {
       const error = takeError(this.#tables, this.#fd, this.#shape.echo);
-      if (error === undefined) break;
+      if (error === undefined) return taken;
       if (error.local) {
         this.#localMtu = error.failure.mtu;
         continue;
@@ -212,6 +214,8 @@ export class MessageSocket implements PollHandler {
       taken++;
       if (error.failure.address >= 0 && this.#shape.ownsError(error.identifier)) this.#failures.push(error.failure);
     }
+    // More than one turn takes; no new edge will tell of the rest.
+    this.#context.poller.owe({ ready: () => this.ready(libc.EPOLLERR) });
     return taken;
   }
 

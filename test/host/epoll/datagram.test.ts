@@ -221,6 +221,8 @@ describe('a UDP socket', () => {
     await harness.poll();
     assert.deepEqual([recorder.failures.length, recorder.readableCalls], [0, 0]);
     assert.deepEqual(harness.descriptors.list('flow'), []);
+    assert.equal(socket.send(batchOf(harness, at, [{ bytes: ascii('late'), port: dead }])), 1, 'dropped');
+    assert.equal(socket.receive(emptyBatch(), at, SLOT_BYTES, 64), 0);
   });
 });
 
