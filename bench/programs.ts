@@ -24,6 +24,7 @@ export class Workshop {
   readonly load: string;
   readonly countersPath: string;
   readonly #counters: number;
+  #serversPid: number | undefined;
   readonly #ports = new Map<Service, string>();
 
   /** Compiles with `cc` into a temporary folder that goes with the process. */
@@ -46,6 +47,12 @@ export class Workshop {
       this.#ports.set(service, port!);
     }
     await servers.line(/^ready$/);
+    this.#serversPid = servers.pid;
+  }
+
+  /** Root of the servers' process tree, once they have started. */
+  get serversPid(): number | undefined {
+    return this.#serversPid;
   }
 
   port(service: Service): string {

@@ -20,6 +20,8 @@ export interface Lane {
   readonly prefix: readonly string[];
   /** Root of the backend's process tree; absent for bare loopback. */
   readonly pid?: number;
+  /** The program that joins a stream backend to the guest's tap. */
+  readonly relayPid?: number;
   /** From the start of the backend's process to its first ARP answer; absent where the guest does not exist before. */
   readonly firstPacketMs?: number;
   /** False once a process of it has ended. */
@@ -71,6 +73,7 @@ export async function startNamespaceLane(workshop: Workshop, lane: NamespaceLane
       host: lane.host,
       prefix: guest.prefix,
       pid: backend.pid,
+      ...(programs[1] ? { relayPid: programs[1].pid } : {}),
       firstPacketMs: Number(answered - started) / 1e6,
       alive: () => programs.every((program) => program.running),
       stop,

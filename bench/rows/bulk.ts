@@ -69,19 +69,19 @@ function tcpTransfer(
 
 function udpCell(way: Direction): Cell {
   const id = `udp-${way}`;
-  const what = `UDP ${WORDS[way]}, 1,400-byte datagrams`;
+  const what = `UDP ${WORDS[way]}, 1,400-byte datagrams, 5 Gbit/s offered`;
   return {
     id,
     setting: stream(1500),
     backends: GUEST_BACKENDS,
     figures: [
       { id, title: `${what}, goodput`, unit: 'Gbit/s', better: 'more', group: 'udp' },
-      { id: `${id}-loss`, title: `${what}, lost of what was sent`, unit: '%', better: 'less', group: 'loss' },
+      { id: `${id}-loss`, title: `${what}, lost`, unit: '%', better: 'less', group: 'loss' },
     ],
     async measure(lane: Lane, bench: Bench): Promise<readonly number[]> {
       const [command, service] =
-        way === 'up' ? ['udp-send', 'udp-sink' as const] : ['udp-receive', 'udp-source' as const];
-      const moved = await transfer(lane, bench, command!, bench.workshop.port(service as 'udp-sink'), []);
+        way === 'up' ? (['udp-send', 'udp-sink'] as const) : (['udp-receive', 'udp-source'] as const);
+      const moved = await transfer(lane, bench, command, bench.workshop.port(service), []);
       if (moved.udpReceived === 0) throw new Error('nothing arrived');
       const loss = Math.max(0, 1 - moved.udpReceived / Math.max(1, moved.udpSent));
       return [(moved.udpBytes * 8) / moved.seconds / 1e9, loss * 100];

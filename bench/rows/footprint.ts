@@ -3,7 +3,7 @@ import { cpuSeconds, Program, pause, resident } from '../process.ts';
 import { type Bench, type Cell, type Figure, GUEST_BACKENDS, type Outcome, stream } from './cell.ts';
 
 const IDLE_FLOWS = [1_000, 10_000] as const;
-const OPENING_MS = 20_000;
+const OPENING_MS = 15_000;
 /** Late frees and a garbage collection, after the flows are open. */
 const SETTLE_MS = 500;
 /** After the start, before idle CPU counts. */

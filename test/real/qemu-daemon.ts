@@ -1,0 +1,58 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+const MAIN = join(import.meta.dirname, '../../dist/cli/main.js');
+const START_LIMIT_MS = 20_000;
+
+/** `slipway up` as a person runs it: the built program in a process of its own. */
+export class Daemon {
+  readonly #process: ChildProcess;
+  readonly #exited: Promise<void>;
+  #said = '';
+
+  private constructor(child: ChildProcess) {
+    this.#process = child;
+    this.#exited = new Promise((resolve) => child.on('close', () => resolve()));
+  }
+
+  /** Resolves once the daemon has said where it listens, or whom it dials. */
+  static async up(url: string, ...options: readonly string[]): Promise<Daemon> {
+    if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: npm run build');
+    const argv = [MAIN, 'up', '--listen', url, ...options];
+    const daemon = new Daemon(spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    try {
+      await daemon.#says(new URL(url).pathname);
+      return daemon;
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
+  }
+
+  /** Ends it as Ctrl-C does, and waits until it is gone. */
+  async stop(): Promise<void> {
+    this.#process.kill('SIGTERM');
+    await this.#exited;
+  }
+
+  async #says(text: string): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => fail('said nothing of it'), START_LIMIT_MS);
+      const fail = (what: string): void => {
+        clearTimeout(timer);
+        reject(new Error(`slipway up ${what} (${text}): ${this.#said.trim()}`));
+      };
+      const listen = (chunk: Buffer): void => {
+        this.#said += chunk.toString();
+        if (!this.#said.includes(text)) return;
+        clearTimeout(timer);
+        resolve();
+      };
+      this.#process.stdout!.on('data', listen);
+      this.#process.stderr!.on('data', listen);
+      this.#process.on('error', (error) => fail(error.message));
+      void this.#exited.then(() => fail('ended early'));
+    });
+  }
+}
