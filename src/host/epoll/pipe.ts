@@ -26,6 +26,8 @@ export class EpollPipe implements HostPipe, PollHandler {
   readonly #kind: PipeKind;
   #slot = -1;
   #error: HostErrorCode | undefined;
+  /** The end was announced: behind a short read it waits, and no new edge tells. */
+  #ended = false;
 
   private constructor(context: EpollContext, fd: number, kind: PipeKind) {
     this.#context = context;
@@ -61,7 +63,10 @@ export class EpollPipe implements HostPipe, PollHandler {
       this.#kind === 'tap'
         ? libc.read(this.fd, address, capacity)
         : libc.recv(this.fd, address, capacity, libc.MSG_DONTWAIT);
-    if (taken >= 0) return taken;
+    if (taken >= 0) {
+      if (taken > 0 && taken < capacity && this.#ended) this.#context.poller.owe(this);
+      return taken;
+    }
     const number = libc.errno();
     if (number === libc.EAGAIN) return this.#error === undefined ? WOULD_BLOCK : FAILED;
     this.#error ??= libc.errorCode(number);
@@ -94,6 +99,8 @@ export class EpollPipe implements HostPipe, PollHandler {
   }
 
   ready(events: number): void {
+    if (this.#slot < 0) return;
+    if ((events & (libc.EPOLLRDHUP | libc.EPOLLHUP | libc.EPOLLERR)) !== 0) this.#ended = true;
     if ((events & ~libc.EPOLLOUT) !== 0) this.handler?.readable();
     const room = (events & (libc.EPOLLOUT | libc.EPOLLERR | libc.EPOLLHUP)) !== 0;
     if (room && this.#slot >= 0) this.handler?.writable();

@@ -92,12 +92,8 @@ export class EpollStream implements HostStream, PollHandler {
       this.#latchPending();
       return this.#error === undefined ? 0 : FAILED;
     }
-    if (copied === -libc.EAGAIN) {
-      this.#moreMayWait = false;
-      return this.#error === undefined ? WOULD_BLOCK : FAILED;
-    }
-    this.#latch(-copied);
-    return FAILED;
+    if (copied !== -libc.EAGAIN) this.#latch(-copied);
+    return this.#error === undefined ? WOULD_BLOCK : FAILED;
   }
 
   consume(length: number): void {

@@ -153,6 +153,27 @@ describe('a guest dialer', () => {
 });
 
 describe('a pipe', () => {
+  it('tells of the end that stands behind a short read', async (t) => {
+    const harness = createEpollHarness();
+    t.after(() => harness.close());
+    const pair = harness.arena.allocate(64);
+    const at = harness.arena.allocate(64);
+    assert.equal(libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0, harness.memory.base + pair), 0);
+    const peer = harness.memory.i32(pair + 4);
+    libc.send(peer, harness.memory.base + at, 5, 0);
+    libc.close(peer);
+    const pipe = harness.host.adoptPipe(harness.memory.i32(pair), 'stream');
+    assert.ok(typeof pipe !== 'string');
+    const results: number[] = [];
+    // One read for each call, as one that stops at a short read.
+    pipe.handler = { readable: () => results.push(pipe.read(at, 64)), writable: () => {} };
+    await harness.until(() => results.length >= 2, 'a second readable');
+    assert.deepEqual(results.slice(0, 2), [5, 0]);
+    pipe.close();
+    await harness.poll();
+    assert.equal(results.length, 2);
+  });
+
   it('calls a tap frame that the kernel refuses lost, and lives', async (t) => {
     const harness = createEpollHarness();
     t.after(() => harness.close());

@@ -177,6 +177,35 @@ describe('a stream', () => {
     libc.close(peer);
   });
 
+  it('tells of the end that came while its ring was full', async (t) => {
+    const { harness, server, recorder, stream, peer } = await open(t, false);
+    const bytes = pattern(300_000);
+    const at = harness.arena.allocate(65536);
+    let sent = 0;
+    let seen = 0;
+    let last = WOULD_BLOCK;
+    // A reader that believes the seam: it peeks when told, and no more after a short peek.
+    const read = (): void => {
+      do {
+        last = stream.peekInto(seen, at, 65536, 65536, 1);
+        if (last > 0) seen += last;
+      } while (last === 65536);
+    };
+    recorder.readable = read;
+    await harness.until(() => {
+      sent += Math.max(0, server.send(peer, bytes.subarray(sent)));
+      return sent === bytes.length && seen === 256 * 1024;
+    }, 'a full ring');
+    server.end(peer);
+    for (let i = 0; i < 5; i++) await harness.poll();
+    read();
+    assert.equal(last, WOULD_BLOCK);
+    stream.consume(seen);
+    seen = 0;
+    await harness.until(() => last === 0, 'the end');
+    assert.equal(seen, bytes.length - 256 * 1024);
+  });
+
   it('lets its descriptor go when the peer resets what close left to deliver', async (t) => {
     for (const resetFirst of [true, false]) {
       const { harness, server, stream, peer } = await open(t, true);
