@@ -1,0 +1,39 @@
+import type { Station } from './forwarding-database.ts';
+import type { Frame } from './frame.ts';
+import type { Outlet } from './outlet.ts';
+import type { Port } from './port.ts';
+
+/** Where a port hands its frames: the switch that it belongs to. */
+export interface PortOwner {
+  receive(port: SwitchPort, frame: Frame): void;
+}
+
+/** A port of `Switch`. Only the switch makes one. */
+export class SwitchPort implements Port {
+  readonly id: number;
+  readonly name: string;
+  readonly outlet: Outlet;
+  attached = true;
+  rxFrames = 0;
+  rxBytes = 0;
+  txFrames = 0;
+  txBytes = 0;
+  /** Addresses that the forwarding database holds for this port. */
+  stations = 0;
+  /** The address heard last, so that a run of frames from one guest costs no look-up. */
+  recent: Station | undefined;
+  /** The log has said that this port claims the gateway's MAC. */
+  claimLogged = false;
+  readonly #owner: PortOwner;
+
+  constructor(owner: PortOwner, id: number, name: string, outlet: Outlet) {
+    this.#owner = owner;
+    this.id = id;
+    this.name = name;
+    this.outlet = outlet;
+  }
+
+  receive(frame: Frame): void {
+    this.#owner.receive(this, frame);
+  }
+}

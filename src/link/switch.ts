@@ -1,0 +1,198 @@
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { Log } from '../env/log.ts';
+import type { Turn } from '../turn/turn.ts';
+import {
+  destinationMac,
+  ETHERNET_HEADER_BYTES,
+  ETHERTYPE_VLAN,
+  etherType,
+  isMulticastMac,
+  sourceMac,
+} from '../wire/ethernet.ts';
+import { formatMac } from '../wire/mac.ts';
+import { ForwardingDatabase } from './forwarding-database.ts';
+import { Frame } from './frame.ts';
+import type { Outlet } from './outlet.ts';
+import type { Port } from './port.ts';
+import { SoftwareSegmentation } from './segmentation.ts';
+import { SwitchPort } from './switch-port.ts';
+import type { Uplink } from './uplink.ts';
+
+/** An IEEE 802.1Q tag: a tagged frame may be this much longer than the MTU says. */
+const VLAN_TAG_BYTES = 4;
+
+/** Why the switch dropped a frame; each is a counter. */
+export type SwitchDrop =
+  | 'switch-runt'
+  | 'switch-port-detached'
+  | 'switch-bad-source-mac'
+  | 'switch-gateway-mac-claimed'
+  | 'switch-same-port'
+  | 'switch-no-other-port'
+  | 'switch-port-full'
+  | 'switch-frame-too-big'
+  | 'switch-bad-offload';
+
+export interface SwitchOptions {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly log: Log;
+  readonly gatewayMac: number;
+  readonly uplink: Uplink;
+}
+
+/**
+ * A learning Ethernet switch (IEEE 802.1D without spanning tree): guests on its ports, the gateway on its uplink.
+ *
+ * It knows frames, not IP. Unknown unicast, broadcast and multicast are flooded; the gateway hears broadcast and
+ * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC. A frame for another guest
+ * is copied into that guest's outlet at once; if it does not fit there it is dropped, so no port ever waits for another.
+ * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
+ */
+export class Switch {
+  readonly #arena: Arena;
+  readonly #turn: Turn;
+  readonly #counters: Counters;
+  readonly #log: Log;
+  readonly #gatewayMac: number;
+  readonly #uplink: Uplink;
+  readonly #ports: SwitchPort[] = [];
+  readonly #stations: ForwardingDatabase;
+  readonly #segmentation: SoftwareSegmentation;
+  readonly #copy = new Frame();
+  #nextId = 1;
+
+  constructor(options: SwitchOptions) {
+    this.#arena = options.arena;
+    this.#turn = options.turn;
+    this.#counters = options.counters;
+    this.#log = options.log;
+    this.#gatewayMac = options.gatewayMac;
+    this.#uplink = options.uplink;
+    this.#stations = new ForwardingDatabase(options.counters);
+    this.#segmentation = new SoftwareSegmentation(options.arena);
+  }
+
+  /** The ports, in the order in which they were attached. */
+  get ports(): readonly Port[] {
+    return this.#ports;
+  }
+
+  /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
+  attach(outlet: Outlet, name: string): Port {
+    const port = new SwitchPort(this, this.#nextId++, name, outlet);
+    this.#ports.push(port);
+    return port;
+  }
+
+  /** Takes the port out and forgets what was learned behind it. Idempotent. */
+  detach(port: Port): void {
+    const index = this.#ports.indexOf(port as SwitchPort);
+    const [removed] = index < 0 ? [] : this.#ports.splice(index, 1);
+    if (removed === undefined) return;
+    removed.attached = false;
+    this.#stations.forget(removed);
+  }
+
+  /** A frame from the guest behind `port`; called by the port. Never throws on guest bytes. */
+  receive(port: SwitchPort, frame: Frame): void {
+    port.rxFrames++;
+    port.rxBytes += frame.length;
+    const drop = this.#refusal(port, frame) ?? this.#forward(port, frame);
+    if (drop !== undefined) this.#counters.add(drop);
+  }
+
+  /** Why a frame is not switched at all. */
+  #refusal(port: SwitchPort, frame: Frame): SwitchDrop | undefined {
+    if (!port.attached) return 'switch-port-detached';
+    if (frame.length < ETHERNET_HEADER_BYTES) return 'switch-runt';
+    const source = sourceMac(this.#arena.bytes, frame.at);
+    if (source === 0 || isMulticastMac(source)) return 'switch-bad-source-mac';
+    if (source === this.#gatewayMac) {
+      this.#reportClaim(port);
+      return 'switch-gateway-mac-claimed';
+    }
+    this.#stations.learn(source, port, this.#turn.nowMs);
+    return undefined;
+  }
+
+  #forward(port: SwitchPort, frame: Frame): SwitchDrop | undefined {
+    const destination = destinationMac(this.#arena.bytes, frame.at);
+    if (destination === this.#gatewayMac) {
+      this.#uplink.receive(port, frame);
+      return undefined;
+    }
+    if (isMulticastMac(destination)) {
+      // The other guests first: they get what was sent, whatever the gateway makes of its bytes.
+      this.#flood(port, frame);
+      this.#uplink.receive(port, frame);
+      return undefined;
+    }
+    const target = this.#stations.find(destination, this.#turn.nowMs);
+    if (target === port) return 'switch-same-port';
+    if (target !== undefined) this.#deliver(target, frame);
+    else if (this.#flood(port, frame) === 0) return 'switch-no-other-port';
+    return undefined;
+  }
+
+  /** Returns to how many ports it went. */
+  #flood(from: SwitchPort, frame: Frame): number {
+    for (const port of this.#ports) if (port !== from) this.#deliver(port, frame);
+    return this.#ports.length - 1;
+  }
+
+  /** Copies the frame into the outlet of `port`, cut and checksummed as far as the guest cannot do that itself. */
+  #deliver(port: SwitchPort, frame: Frame): void {
+    const { outlet } = port;
+    const sent = this.#carries(outlet, frame) ? this.#copyWhole(outlet, frame) : this.#segmentation.send(frame, outlet);
+    if (typeof sent === 'string') {
+      this.#counters.add(sent);
+      return;
+    }
+    port.txFrames += sent;
+    port.txBytes += frame.length;
+  }
+
+  #copyWhole(outlet: Outlet, frame: Frame): number | SwitchDrop {
+    if (!this.#fits(outlet, frame)) return 'switch-frame-too-big';
+    const at = outlet.reserve(frame.length);
+    if (at < 0) return 'switch-port-full';
+    this.#arena.bytes.copyWithin(at, frame.at, frame.at + frame.length);
+    const copy = this.#copy;
+    copy.plain(at, frame.length);
+    copy.needsChecksum = frame.needsChecksum;
+    copy.checksumStart = frame.checksumStart;
+    copy.checksumOffset = frame.checksumOffset;
+    copy.checksumValid = frame.checksumValid;
+    copy.gsoSize = frame.gsoSize;
+    copy.gsoType = frame.gsoType;
+    outlet.commit(copy);
+    return 1;
+  }
+
+  /** The guest takes the frame's offload facts as they are. */
+  #carries(outlet: Outlet, frame: Frame): boolean {
+    const { abilities } = outlet;
+    if (frame.gsoSize > 0) return frame.gsoType === 'udp' ? abilities.udpSegmentation : abilities.tcpSegmentation;
+    return !frame.needsChecksum || abilities.checksum;
+  }
+
+  /** Its size is within what the outlet carries and, on the guest's wire, within the MTU: a switch does not fragment. */
+  #fits(outlet: Outlet, frame: Frame): boolean {
+    if (frame.length > outlet.abilities.maxFrameBytes) return false;
+    if (frame.gsoSize > 0) return this.#segmentation.fits(frame, outlet.mtu);
+    const tag = etherType(this.#arena.bytes, frame.at) === ETHERTYPE_VLAN ? VLAN_TAG_BYTES : 0;
+    return frame.length <= outlet.mtu + ETHERNET_HEADER_BYTES + tag;
+  }
+
+  #reportClaim(port: SwitchPort): void {
+    if (port.claimLogged) return;
+    port.claimLogged = true;
+    this.#log.warn('a guest uses the MAC address of the gateway; its frames are dropped: give it another address', {
+      port: port.name,
+      mac: formatMac(this.#gatewayMac),
+    });
+  }
+}
