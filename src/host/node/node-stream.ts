@@ -24,6 +24,9 @@ import { ReceiveQueue } from '../receive-queue.ts';
 const RETAIN_BYTES = 1 << 20;
 /** Bytes that wait in Node because the kernel had no room; the rest stays with the core, which closes the guest's window. */
 const WRITE_BOUND_BYTES = 1 << 20;
+/** Dials of a service that is busy: every 10 ms, for 10 s. */
+const RETRY_MS = 10;
+const MAX_RETRIES = 1000;
 
 /** Where a stream connects, and the bytes that go ahead of the guest's. */
 export interface NodeStreamTarget {
@@ -34,10 +37,12 @@ export interface NodeStreamTarget {
 export class NodeStream implements HostStream {
   error: HostErrorCode | undefined;
   readonly #arena: Uint8Array;
-  readonly #socket: Socket;
+  readonly #target: NodeStreamTarget;
   readonly #received = new ReceiveQueue();
   readonly #wake: () => void;
-  readonly #resettable: boolean;
+  #socket: Socket;
+  #retry: NodeJS.Timeout | undefined;
+  #retriesLeft = MAX_RETRIES;
   #handler: HostStreamHandler | undefined;
   #state: 'connecting' | 'open' | 'released' = 'connecting';
   #ended = false;
@@ -45,19 +50,10 @@ export class NodeStream implements HostStream {
 
   constructor(arena: Uint8Array, target: NodeStreamTarget, handler: HostStreamHandler, wake: () => void) {
     this.#arena = arena;
+    this.#target = target;
     this.#handler = handler;
     this.#wake = wake;
-    this.#resettable = 'host' in target.to;
-    this.#socket = new Socket({ allowHalfOpen: true });
-    this.#socket.on('data', (chunk) => this.#arrived(chunk));
-    this.#socket.on('end', () => this.#readEnded());
-    this.#socket.on('drain', () => this.#tell('writable'));
-    this.#socket.on('error', (error) => this.#failed(hostErrorCode(error)));
-    this.#socket.on('close', () => this.#closed());
-    this.#socket.once('connect', () => this.#connected(target.first));
-    this.#socket.setNoDelay(true);
-    if ('host' in target.to) this.#socket.connect(target.to);
-    else this.#socket.connect(target.to);
+    this.#socket = this.#connect();
   }
 
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
@@ -100,14 +96,30 @@ export class NodeStream implements HostStream {
     if (this.#state !== 'released') this.#release();
     const socket = this.#socket;
     if (socket.destroyed) return;
-    if (connecting || !this.#resettable) socket.destroy();
+    if (connecting || 'path' in this.#target.to) socket.destroy();
     // libuv refuses a reset while the FIN is on its way out, and would then leave the socket open.
     else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       socket.once('finish', () => socket.destroyed || socket.resetAndDestroy());
     } else socket.resetAndDestroy();
   }
 
+  #connect(): Socket {
+    const { to, first } = this.#target;
+    const socket = new Socket({ allowHalfOpen: true });
+    socket.on('data', (chunk) => this.#arrived(chunk));
+    socket.on('end', () => this.#readEnded());
+    socket.on('drain', () => this.#tell('writable'));
+    socket.on('error', (error) => this.#socketError(error));
+    socket.on('close', () => this.#closed());
+    socket.once('connect', () => this.#connected(first));
+    socket.setNoDelay(true);
+    if ('host' in to) socket.connect(to);
+    else socket.connect(to);
+    return socket;
+  }
+
   #release(): void {
+    clearTimeout(this.#retry);
     this.#state = 'released';
     this.#handler = undefined;
     this.#received.clear();
@@ -136,6 +148,18 @@ export class NodeStream implements HostStream {
   #readEnded(): void {
     this.#ended = true;
     this.#tell('readable');
+  }
+
+  /** A unix socket whose backlog is full says EAGAIN and lets nobody wait: dial again until the service took the others. */
+  #socketError(error: NodeJS.ErrnoException): void {
+    if (error.code !== 'EAGAIN' || this.#state !== 'connecting') this.#failed(hostErrorCode(error));
+    else if (this.#retriesLeft === 0) this.#failed('ETIMEDOUT');
+    else {
+      this.#retriesLeft--;
+      this.#retry = setTimeout(() => {
+        this.#socket = this.#connect();
+      }, RETRY_MS);
+    }
   }
 
   #failed(code: HostErrorCode): void {
