@@ -26,6 +26,8 @@ const SLOT_BYTES = 65_536;
 const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
 /** Asked of the outlet before a batch is received: while a guest's outlet is full its datagrams wait in the host's socket. */
 const PROBE_BYTES = 65_550;
+/** Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for nothing. */
+const MAX_SEGMENTS = 128;
 /** ICMP types, and codes of UNREACHABLE (RFC 792, RFC 1812 §5.2.7.1). */
 const UNREACHABLE = 3;
 const TIME_EXCEEDED = 11;
@@ -278,18 +280,22 @@ export class Udp implements ProtocolHandler, MappingOwner {
       this.#options.errors.about(packet, TIME_EXCEEDED, 0);
       return;
     }
-    const mapping = this.#table.find(packet.source, header.sourcePort) ?? this.#open(packet, header.sourcePort);
-    if (mapping === undefined) return;
     const at = packet.payloadAt + UDP_HEADER_BYTES;
     const length = header.length - UDP_HEADER_BYTES;
+    const { frame } = packet;
+    // A super-datagram stands for one datagram of gsoSize bytes after the other (virtio 1.2 §5.1.6, USO).
+    const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
+    if (length > step * MAX_SEGMENTS) {
+      this.#options.counters.add('udp-too-many-segments');
+      return;
+    }
+    const mapping = this.#table.find(packet.source, header.sourcePort) ?? this.#open(packet, header.sourcePort);
+    if (mapping === undefined) return;
     const remote = toHostItself ? mapping.loopback.addressFor(port) : address;
     this.#table.touch(mapping);
     mapping.sent(remote, packet.destination, port, length);
     if (remote === LOOPBACK4) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
     const ttl = toHostItself ? 0 : packet.ttl - 1;
-    const { frame } = packet;
-    // A super-datagram stands for one datagram of gsoSize bytes after the other (virtio 1.2 §5.1.6, USO).
-    const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
     let from = 0;
     do {
       const part = Math.min(step, length - from);

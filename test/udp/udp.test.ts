@@ -125,6 +125,8 @@ describe('Udp', () => {
     t.send(5000, REMOTE, 9, 'aaaabbbbcc', { frame });
     t.settle();
     assert.deepEqual(got, ['aaaa', 'bbbb', 'cc']);
+    t.send(5000, REMOTE, 9, new Uint8Array(129), { frame: { ...frame, gsoSize: 1 } });
+    assert.equal(t.counters.get('udp-too-many-segments'), 1);
   });
 
   it('drops a wrong checksum, unless the tap says that it was checked', () => {
