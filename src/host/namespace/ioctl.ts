@@ -181,15 +181,15 @@ export function configureInterface(name: string, options: InterfaceOptions): voi
 /** Routes everything else to `gateway` (IPv4, unsigned 32-bit) through that interface. Errors: ERR_SYSTEM_CALL. */
 export function addDefaultRoute(name: string, gateway: number): void {
   withControlSocket((control) => {
-    const device = Buffer.from(`${name}\0`);
-    const route = Buffer.alloc(RTENTRY_BYTES);
+    // The name that the structure points to lies behind it, in the same buffer.
+    const route = Buffer.alloc(RTENTRY_BYTES + NAME_BYTES_MAX + 1);
+    route.write(name, RTENTRY_BYTES, NAME_BYTES_MAX);
     writeSocketAddress(route, RT_DST, 0);
     writeSocketAddress(route, RT_GENMASK, 0);
     writeSocketAddress(route, RT_GATEWAY, gateway);
     route.writeUInt16LE(RTF_UP | RTF_GATEWAY, RT_FLAGS);
-    route.writeBigUInt64LE(addressOf(device), RT_DEV);
-    const result = ioctl(control, SIOCADDRT, route);
-    check(`adding the default route through ${device.toString('latin1', 0, device.length - 1)}`, result);
+    route.writeBigUInt64LE(addressOf(route) + BigInt(RTENTRY_BYTES), RT_DEV);
+    check(`adding the default route through ${name}`, ioctl(control, SIOCADDRT, route));
   });
 }
 

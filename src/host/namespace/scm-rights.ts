@@ -2,6 +2,7 @@
  * Messages with descriptors in them over unix sockets (SCM_RIGHTS, unix(7)), which Node itself cannot receive. One
  * message is one datagram of a SOCK_SEQPACKET pair, so nothing needs framing, and a closed end reads as the empty message.
  */
+import { SlipwayError } from '../../config/errors.ts';
 import { AF_UNIX, addressOf, check, declare, errnoName, SOCK_CLOEXEC, SOCK_SEQPACKET } from './libc.ts';
 
 /** What one message may hold, in bytes. A message is a few short fields and at most one diagnosis. */
@@ -13,11 +14,19 @@ const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
 const MSG_CMSG_CLOEXEC = 0x40000000;
 
-/** struct msghdr: name, namelen, iov, iovlen, control, controllen, flags. */
-const MSGHDR_BYTES = 56;
-/** struct cmsghdr (length, level, type) and one descriptor, padded: CMSG_SPACE(4). */
-const CONTROL_BYTES = 24;
-/** CMSG_LEN(4) */
+/**
+ * One buffer holds a call whole, so that nothing it points to can be collected before it: struct msghdr (name, namelen,
+ * iov, iovlen, control, controllen, flags), one struct iovec, one struct cmsghdr with a descriptor, the payload.
+ */
+const IOV_POINTER = 16;
+const IOV_LENGTH = 24;
+const CONTROL_POINTER = 32;
+const CONTROL_BYTES_GIVEN = 40;
+const IOVEC = 56;
+const CONTROL = 72;
+const PAYLOAD = 96;
+/** CMSG_SPACE(4) and CMSG_LEN(4) */
+const CONTROL_SPACE = 24;
 const CONTROL_LENGTH = 20;
 
 const sendmsg: (fd: number, header: Uint8Array, flags: number) => number = declare(
@@ -37,18 +46,18 @@ export function messagePair(): [number, number] {
   return [pair[0]!, pair[1]!];
 }
 
-function header(payload: Uint8Array, control: Uint8Array | undefined): { bytes: Buffer; iovec: Buffer } {
-  const iovec = Buffer.alloc(16);
-  iovec.writeBigUInt64LE(addressOf(payload), 0);
-  iovec.writeBigUInt64LE(BigInt(payload.length), 8);
-  const bytes = Buffer.alloc(MSGHDR_BYTES);
-  bytes.writeBigUInt64LE(addressOf(iovec), 16);
-  bytes.writeBigUInt64LE(1n, 24);
-  if (control !== undefined) {
-    bytes.writeBigUInt64LE(addressOf(control), 32);
-    bytes.writeBigUInt64LE(BigInt(control.length), 40);
+function layOut(payloadBytes: number, withControl: boolean): Buffer {
+  const call = Buffer.alloc(PAYLOAD + payloadBytes);
+  const base = addressOf(call);
+  call.writeBigUInt64LE(base + BigInt(IOVEC), IOV_POINTER);
+  call.writeBigUInt64LE(1n, IOV_LENGTH);
+  call.writeBigUInt64LE(base + BigInt(PAYLOAD), IOVEC);
+  call.writeBigUInt64LE(BigInt(payloadBytes), IOVEC + 8);
+  if (withControl) {
+    call.writeBigUInt64LE(base + BigInt(CONTROL), CONTROL_POINTER);
+    call.writeBigUInt64LE(BigInt(CONTROL_SPACE), CONTROL_BYTES_GIVEN);
   }
-  return { bytes, iovec };
+  return call;
 }
 
 /**
@@ -56,21 +65,19 @@ function header(payload: Uint8Array, control: Uint8Array | undefined): { bytes: 
  * is gone; throws ERR_SYSTEM_CALL for anything else.
  */
 export function sendDescriptor(socket: number, payload: Uint8Array, descriptor?: number): boolean {
-  let control: Buffer | undefined;
+  const call = layOut(payload.length, descriptor !== undefined);
+  call.set(payload, PAYLOAD);
   if (descriptor !== undefined) {
-    control = Buffer.alloc(CONTROL_BYTES);
-    control.writeBigUInt64LE(BigInt(CONTROL_LENGTH), 0);
-    control.writeInt32LE(SOL_SOCKET, 8);
-    control.writeInt32LE(SCM_RIGHTS, 12);
-    control.writeInt32LE(descriptor, 16);
+    call.writeBigUInt64LE(BigInt(CONTROL_LENGTH), CONTROL);
+    call.writeInt32LE(SOL_SOCKET, CONTROL + 8);
+    call.writeInt32LE(SCM_RIGHTS, CONTROL + 12);
+    call.writeInt32LE(descriptor, CONTROL + 16);
   }
-  const { bytes, iovec } = header(payload, control);
-  const sent = sendmsg(socket, bytes, MSG_NOSIGNAL);
-  keepAlive(payload, iovec, control);
+  const sent = sendmsg(socket, call, MSG_NOSIGNAL);
   if (sent >= 0) return true;
   const reason = errnoName();
   if (reason === 'EPIPE' || reason === 'ECONNRESET') return false;
-  return check('sendmsg', -1) >= 0;
+  throw new SlipwayError('ERR_SYSTEM_CALL', `sendmsg failed: ${reason}`);
 }
 
 export interface Message {
@@ -82,25 +89,20 @@ export interface Message {
 
 /** The next message, or undefined when none waits. Never blocks. A reset of the other end reads as its end. */
 export function receiveDescriptor(socket: number): Message | undefined {
-  const payload = Buffer.alloc(MESSAGE_BYTES_MAX);
-  const control = Buffer.alloc(CONTROL_BYTES);
-  const { bytes, iovec } = header(payload, control);
-  const received = recvmsg(socket, bytes, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  keepAlive(payload, iovec, control);
+  const call = layOut(MESSAGE_BYTES_MAX, true);
+  const received = recvmsg(socket, call, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
   if (received < 0) {
     const reason = errnoName();
     if (reason === 'EAGAIN' || reason === 'EINTR') return undefined;
     if (reason === 'ECONNRESET') return { payload: new Uint8Array(0), descriptor: -1 };
-    check('recvmsg', -1);
+    throw new SlipwayError('ERR_SYSTEM_CALL', `recvmsg failed: ${reason}`);
   }
   const carried =
-    Number(bytes.readBigUInt64LE(40)) >= CONTROL_LENGTH &&
-    control.readInt32LE(8) === SOL_SOCKET &&
-    control.readInt32LE(12) === SCM_RIGHTS;
-  return { payload: payload.subarray(0, Math.max(received, 0)), descriptor: carried ? control.readInt32LE(16) : -1 };
-}
-
-/** The kernel saw these by address only: a use after the call keeps the collector from taking them before it. */
-function keepAlive(...buffers: (Uint8Array | undefined)[]): void {
-  if (buffers.length === 0) throw new RangeError('nothing to keep');
+    Number(call.readBigUInt64LE(CONTROL_BYTES_GIVEN)) >= CONTROL_LENGTH &&
+    call.readInt32LE(CONTROL + 8) === SOL_SOCKET &&
+    call.readInt32LE(CONTROL + 12) === SCM_RIGHTS;
+  return {
+    payload: call.subarray(PAYLOAD, PAYLOAD + received),
+    descriptor: carried ? call.readInt32LE(CONTROL + 16) : -1,
+  };
 }
