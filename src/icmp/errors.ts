@@ -1,0 +1,112 @@
+/**
+ * ICMP errors towards guests (RFC 792, RFC 1812 §4.3.2). Quotes as much of the packet as fits into 576 bytes. Says nothing
+ * about an ICMP error, a later fragment, a broadcast or multicast, or a guest without an address (RFC 1122 §3.2.2), and to
+ * one guest no more than a token bucket lets through (RFC 1812 §4.3.2.8).
+ */
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { IcmpErrors, QuotedPacket } from '../ip/icmp-errors.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { Ipv4Output } from '../ip/output.ts';
+import type { Packet } from '../ip/packet.ts';
+import type { Turn } from '../turn/turn.ts';
+import { readU16, writeU32 } from '../wire/bytes.ts';
+import type { Cidr } from '../wire/cidr.ts';
+import { ICMP_HEADER_BYTES, ICMP_MAX_QUOTE_BYTES, isIcmpError, writeIcmpError } from '../wire/icmpv4.ts';
+import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_ICMP, writeIpv4 } from '../wire/ipv4.ts';
+
+/** Errors to one guest: a traceroute or a port scan is answered, a flood is not. */
+const ERRORS_PER_MS = 1;
+const BURST_ERRORS = 100;
+const ERROR_TTL = 64;
+/** What an earlier packet's quoted header says: it is not remembered, and nobody looks. */
+const QUOTED_TTL = 64;
+/** The header of what is quoted and eight bytes more (RFC 792). */
+const SHORT_QUOTE_BYTES = IPV4_HEADER_BYTES + 8;
+
+export interface IcmpErrorOptions {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly output: Ipv4Output;
+  readonly gatewayAddress: number;
+  readonly subnet: Cidr;
+}
+
+interface Bucket {
+  tokens: number;
+  filledMs: number;
+}
+
+export class IcmpErrorSender implements IcmpErrors {
+  readonly #options: IcmpErrorOptions;
+  /** Goes with its neighbor, so it is bounded by the neighbor cache and the flows. */
+  readonly #buckets = new WeakMap<Neighbor, Bucket>();
+  readonly #quoteAt: number;
+  readonly #messageAt: number;
+
+  constructor(options: IcmpErrorOptions) {
+    this.#options = options;
+    this.#quoteAt = options.arena.allocate(SHORT_QUOTE_BYTES);
+    this.#messageAt = options.arena.allocate(ICMP_HEADER_BYTES + ICMP_MAX_QUOTE_BYTES);
+    if (this.#messageAt < 0) throw new RangeError('the arena has no room for ICMP errors: make it larger');
+  }
+
+  about(packet: Packet, type: number, code: number, source?: number, mtu = 0): void {
+    const { bytes } = this.#options.arena;
+    const first = packet.payloadEnd > packet.payloadAt ? (bytes[packet.payloadAt] ?? 0) : 0;
+    const laterFragment = (readU16(bytes, packet.headerAt + 6) & 0x1fff) !== 0;
+    if (laterFragment || !this.#mayAnswer(packet.neighbor, packet.destination, packet.protocol, first)) {
+      this.#options.counters.add('icmp-error-suppressed');
+      return;
+    }
+    const length = packet.payloadEnd - packet.headerAt;
+    this.#send(packet.neighbor, type, code, source ?? this.#options.gatewayAddress, mtu, packet.headerAt, length);
+  }
+
+  aboutQuoted(neighbor: Neighbor, quoted: QuotedPacket, type: number, code: number, source: number, mtu = 0): void {
+    const { bytes } = this.#options.arena;
+    if (!this.#mayAnswer(neighbor, quoted.destination, quoted.protocol, quoted.firstWord >>> 24)) {
+      this.#options.counters.add('icmp-error-suppressed');
+      return;
+    }
+    const at = this.#quoteAt;
+    const totalLength = Math.min(IPV4_HEADER_BYTES + Math.max(quoted.length, 8), 0xffff);
+    writeIpv4(bytes, at, totalLength, 0, 0, QUOTED_TTL, quoted.protocol, quoted.source, quoted.destination);
+    writeU32(bytes, at + IPV4_HEADER_BYTES, quoted.firstWord);
+    writeU32(bytes, at + IPV4_HEADER_BYTES + 4, quoted.secondWord);
+    this.#send(neighbor, type, code, source, mtu, at, SHORT_QUOTE_BYTES);
+  }
+
+  #mayAnswer(neighbor: Neighbor, destination: number, protocol: number, firstByte: number): boolean {
+    const { subnet } = this.#options;
+    if (neighbor.address === 0 || destination === IPV4_BROADCAST || isMulticastIpv4(destination)) return false;
+    if (destination === subnet.broadcast && subnet.prefix < 31) return false;
+    return protocol !== PROTOCOL_ICMP || !isIcmpError(firstByte);
+  }
+
+  #send(to: Neighbor, type: number, code: number, source: number, mtu: number, quoteAt: number, length: number): void {
+    const { arena, counters, output } = this.#options;
+    if (!this.#takeToken(to)) {
+      counters.add('icmp-error-rate-limited');
+      return;
+    }
+    const bytes = writeIcmpError(arena.bytes, this.#messageAt, type, code, mtu, quoteAt, length);
+    const sent = output.send(to, source, PROTOCOL_ICMP, ERROR_TTL, this.#messageAt, bytes);
+    counters.add(sent ? 'icmp-error-sent' : 'icmp-error-port-full');
+  }
+
+  #takeToken(neighbor: Neighbor): boolean {
+    const { nowMs } = this.#options.turn;
+    let bucket = this.#buckets.get(neighbor);
+    if (bucket === undefined) {
+      bucket = { tokens: BURST_ERRORS, filledMs: nowMs };
+      this.#buckets.set(neighbor, bucket);
+    }
+    bucket.tokens = Math.min(BURST_ERRORS, bucket.tokens + (nowMs - bucket.filledMs) * ERRORS_PER_MS);
+    bucket.filledMs = nowMs;
+    if (bucket.tokens < 1) return false;
+    bucket.tokens--;
+    return true;
+  }
+}

@@ -1,0 +1,59 @@
+import type { Counters } from '../env/counters.ts';
+import type { Port } from '../link/port.ts';
+import { Neighbor } from './neighbor.ts';
+
+/** 4,096: a /20 full of guests. A guest that sends from every address of a larger subnet pushes out the idle ones first. */
+export const MAX_NEIGHBORS = 4096;
+/** The order of use is kept to the second, so a stream of packets does not reorder the table each time. */
+const REFRESH_MS = 1000;
+
+/**
+ * Guest address → MAC and port, learned from ARP and from IPv4 itself, so the gateway never has to ask. Bounded; who was
+ * not heard for the longest time goes first. A neighbor that moved is changed in place, for the flows that keep it.
+ */
+export class NeighborCache {
+  readonly #neighbors = new Map<number, Neighbor>();
+  readonly #counters: Counters;
+
+  constructor(counters: Counters) {
+    this.#counters = counters;
+  }
+
+  get size(): number {
+    return this.#neighbors.size;
+  }
+
+  /** The neighbor at `address`, heard now from `mac` behind `port`. */
+  learn(address: number, mac: number, port: Port, nowMs: number): Neighbor {
+    const known = this.#neighbors.get(address);
+    if (known === undefined) return this.#insert(address, mac, port, nowMs);
+    if (known.mac !== mac || known.port !== port) {
+      known.mac = mac;
+      known.port = port;
+      this.#counters.add('neighbor-moved');
+    }
+    if (nowMs - known.seenMs >= REFRESH_MS) {
+      this.#neighbors.delete(address);
+      this.#neighbors.set(address, known);
+      known.seenMs = nowMs;
+    }
+    return known;
+  }
+
+  /** Undefined when nobody spoke from that address, or whose port is gone. */
+  find(address: number): Neighbor | undefined {
+    const known = this.#neighbors.get(address);
+    return known?.port.attached === true ? known : undefined;
+  }
+
+  #insert(address: number, mac: number, port: Port, nowMs: number): Neighbor {
+    if (this.#neighbors.size >= MAX_NEIGHBORS) {
+      const [oldest] = this.#neighbors.keys();
+      if (oldest !== undefined) this.#neighbors.delete(oldest);
+      this.#counters.add('neighbor-evicted');
+    }
+    const neighbor = new Neighbor(address, mac, port, nowMs);
+    this.#neighbors.set(address, neighbor);
+    return neighbor;
+  }
+}
