@@ -3,7 +3,7 @@ import { Timers } from './timers.ts';
 
 /**
  * One pass of the network, in this order: frames from guests → commit what the batch gathered for the host → data from
- * the host → timers → commit once more → flush what lies in the outlets. Whoever has work adds itself to the queue of the phase.
+ * the host → timers → commit once more → acknowledgements that no data carried → flush what lies in the outlets. Whoever has work adds itself to the queue of the phase.
  */
 export class Turn {
   /** The time of this turn in ms (`Clock.nowMs`, read once a turn). */
@@ -14,6 +14,8 @@ export class Turn {
   readonly commits: ReadyQueue = new ReadyQueue();
   /** Flows and mappings with data from the host to send to their guest. */
   readonly egress: ReadyQueue = new ReadyQueue();
+  /** Flows that owe their guest an acknowledgement unless data carries it first. */
+  readonly acknowledgements: ReadyQueue = new ReadyQueue();
   /** Attachments with frames to write. */
   readonly flushes: ReadyQueue = new ReadyQueue();
   readonly timers: Timers;
@@ -31,12 +33,14 @@ export class Turn {
     this.egress.run();
     this.timers.run(nowMs);
     this.commits.run();
+    this.acknowledgements.run();
     this.flushes.run();
   }
 
   /** How long the engine may sleep before the next turn: 0 while work is left, else until the next timer, at most `limitMs`. */
   waitMs(limitMs: number): number {
-    if (this.ingress.pending || this.commits.pending || this.egress.pending || this.flushes.pending) return 0;
+    if (this.ingress.pending || this.commits.pending || this.egress.pending) return 0;
+    if (this.acknowledgements.pending || this.flushes.pending) return 0;
     return this.timers.waitMs(limitMs);
   }
 }

@@ -1,0 +1,53 @@
+import type { Arena } from '../env/arena.ts';
+import type { Clock } from '../env/clock.ts';
+import type { Counters } from '../env/counters.ts';
+import type { GatewayServices } from '../env/gateway-services.ts';
+import type { Host } from '../env/host.ts';
+import type { Log } from '../env/log.ts';
+import type { Random } from '../env/random.ts';
+import type { Cidr } from '../wire/cidr.ts';
+
+/** What the world gives the network. */
+export interface NetworkWorld {
+  readonly arena: Arena;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly counters: Counters;
+  readonly host: Host;
+  /** Takes datagrams to UDP services of the gateway (DNS). */
+  readonly services: GatewayServices;
+}
+
+/** How the network is set up; consistent (`config/addresses` checks it) and frozen while it runs. */
+export interface NetworkOptions {
+  readonly subnet: Cidr;
+  readonly gateway: number;
+  readonly hostAddress: number;
+  /** MTU of guests' interfaces in bytes, 576 to 65,520. */
+  readonly mtu: number;
+  /** Whether the host address reaches the host's own loopback services. */
+  readonly hostLoopback: boolean;
+  readonly limits: NetworkLimits;
+  /** A guest got or renewed a lease: kept outside, so that a restarted network gives the same address. */
+  readonly onLease?: (mac: number, address: number) => void;
+}
+
+export interface NetworkLimits {
+  readonly guests: number;
+  readonly flows: number;
+  readonly dialsInFlight: number;
+  readonly udpMappings: number;
+}
+
+/** The gateway's MAC: locally administered, the same in every Slipway network (each is a link of its own). */
+export const GATEWAY_MAC = 0x5a_94_ef_e4_0c_dd;
+/** Services at the gateway's address (protocol and port → name). */
+export const GATEWAY_SERVICES: ReadonlyMap<string, string> = new Map([
+  ['udp:53', 'dns'],
+  ['tcp:53', 'dns'],
+]);
+/** Receive windows that all flows together may have promised, and the memory behind them (touched only as used). */
+export const WINDOW_BYTES: number = 256 * 2 ** 20;
+/** A lease lasts a day: guests are few and the pool is theirs. */
+export const LEASE_SECONDS = 86_400;

@@ -1,0 +1,294 @@
+import { FAILED, type HostStream } from '../env/host.ts';
+import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
+import type { TcpContext } from './context.ts';
+import { Ranges } from './ranges.ts';
+import { SequenceBuffer } from './sequence-buffer.ts';
+
+/** The first window (what a SYN-ACK can say without scaling); it doubles while the flow fills it. */
+const FIRST_WINDOW_BYTES = 65_535;
+/** Gaps that one flow may hold open at once; more is a loss pattern that retransmission mends anyway. */
+const MAX_GAPS = 64;
+
+/**
+ * The receiving half of a connection: text from the guest on its way to the host socket.
+ *
+ * Sequence space, left to right: `hostNxt` (the kernel took all before it) … waiting bytes … `rcvNxt` … gaps and early
+ * ranges … `edge` (what was promised). In-order text of a turn is only noted where it lies in the receive area and
+ * handed to the host in one write at the turn's commit; what the host does not take, and what came early, is copied into
+ * the sequence buffer. Nothing is acknowledged before commit, so what finds no chunk can still be forgotten.
+ *
+ * The promised edge never moves left (RFC 9293 §3.8.6.2.1) and is reserved from the window budget; when the host socket
+ * is slow, hostNxt stands still and so does the edge: that is the back-pressure.
+ */
+export class Receiver {
+  /** Next sequence number expected; counts a FIN in order. */
+  rcvNxt: number;
+  /** The guest's FIN has been reached in order. */
+  finReached = false;
+  /** An acknowledgement is due at once (gap, duplicate, FIN, or two full segments). */
+  ackNow = false;
+  /** Something unacknowledged came. */
+  ackDue = false;
+  /** Scale of the window fields we send: WINDOW_SCALE when the guest offered the option, else 0. */
+  windowScale = 0;
+  /** Bytes that the guest sent, in order. */
+  bytes = 0;
+  readonly held: Ranges = new Ranges(MAX_GAPS);
+  readonly #context: TcpContext;
+  readonly #mss: number;
+  #hostNxt: number;
+  #edge: number;
+  #target: number = FIRST_WINDOW_BYTES;
+  #finSequence = -1;
+  #unacknowledged = 0;
+  #blocked = false;
+  #buffer: SequenceBuffer | undefined;
+  #gatherHead = -1;
+  #gatherTail = -1;
+  #gatherBytes = 0;
+
+  /** @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
+  constructor(context: TcpContext, next: number, mss: number) {
+    this.#context = context;
+    this.#mss = mss;
+    this.rcvNxt = next;
+    this.#hostNxt = next;
+    this.#edge = next;
+    this.#advanceEdge();
+  }
+
+  /** True when the kernel has everything that the guest sent so far. */
+  get delivered(): boolean {
+    return this.#hostNxt === this.#dataEnd;
+  }
+
+  /** Bytes that the guest may still send. */
+  get window(): number {
+    return Math.max(0, seqDiff(this.#edge, this.rcvNxt));
+  }
+
+  /** Takes a segment's text [at, at + length) and FIN. Trims to the window (RFC 9293 §3.10.7.4, seventh). */
+  receive(sequence: number, at: number, length: number, fin: boolean): void {
+    const before = seqDiff(this.rcvNxt, sequence);
+    if (before > 0) {
+      // RFC 9293: a retransmission of what is known is acknowledged at once, so that a lost ACK is made good.
+      this.ackNow = true;
+      if (before >= length + (fin ? 1 : 0)) return;
+      if (before >= length) length = 0;
+      else length -= before;
+      at += before;
+      sequence = this.rcvNxt;
+    }
+    // The field we sent was rounded up to whole units of the scale.
+    const room = seqDiff(this.#edge, sequence) + (1 << this.windowScale) - 1;
+    if (length > room) {
+      this.#context.counters.add('tcp-beyond-window');
+      this.ackNow = true;
+      fin = false;
+      length = Math.max(0, room);
+    }
+    if (fin && this.#finSequence < 0) this.#finSequence = seqAdd(sequence, length);
+    if (length > 0) this.#take(sequence, at, length);
+    this.#reachFin();
+  }
+
+  /** Hands what waits to the host. Returns FAILED when the host socket broke, else 0. */
+  commit(stream: HostStream): number {
+    while (!this.#blocked && !this.delivered) {
+      const asked = this.#fillPieces();
+      const taken = stream.write(this.#context.pieces);
+      if (taken === FAILED) {
+        this.#forgetGather();
+        return FAILED;
+      }
+      this.#advance(taken);
+      if (taken < asked) this.#blocked = true;
+    }
+    this.#keepRest();
+    return 0;
+  }
+
+  /** The host socket has room again. */
+  hostWritable(): void {
+    this.#blocked = false;
+  }
+
+  /** Whether the window has opened far enough to be worth telling (RFC 9293 §3.8.6.2.2, silly window avoidance). */
+  get windowUpdateDue(): boolean {
+    return seqDiff(this.#wantedEdge, this.#edge) >= Math.max(2 * this.#mss, this.#target >> 2);
+  }
+
+  /** An acknowledgement is being written: what was due is done. Returns the window field to send with it. */
+  acknowledge(): number {
+    this.ackNow = false;
+    this.ackDue = false;
+    this.#unacknowledged = 0;
+    this.#advanceEdge();
+    const scale = this.windowScale;
+    // Rounded up: rounding down would take back bytes that were promised (RFC 7323 §2.4).
+    return Math.min(0xffff, (this.window + (1 << scale) - 1) >> scale);
+  }
+
+  /** Gives everything back. */
+  destroy(): void {
+    this.#forgetGather();
+    this.#buffer?.clear();
+    this.held.clear();
+    this.#context.budget.reserve(-Math.max(0, seqDiff(this.#edge, this.#hostNxt)));
+    this.#edge = this.#hostNxt;
+  }
+
+  /** Where the in-order text ends (the FIN is not text). */
+  get #dataEnd(): number {
+    return this.finReached ? seqAdd(this.rcvNxt, -1) : this.rcvNxt;
+  }
+
+  #take(sequence: number, at: number, length: number): void {
+    if (sequence === this.rcvNxt && this.held.count === 0) {
+      this.#takeInOrder(at, length);
+      return;
+    }
+    this.ackNow = true;
+    const stored = this.#store(sequence, at, length);
+    if (stored === 0) return;
+    const end = seqAdd(sequence, stored);
+    if (!this.held.insert(sequence, end)) {
+      this.#context.counters.add('tcp-too-many-gaps');
+      return;
+    }
+    if (this.held.left(0) === this.rcvNxt) {
+      this.#inOrder(seqDiff(this.held.right(0), this.rcvNxt));
+      this.held.dropBefore(this.rcvNxt);
+    }
+  }
+
+  #takeInOrder(at: number, length: number): void {
+    const piece = this.#blocked || !this.#gatherPossible ? -1 : this.#context.gather.take(at, length);
+    if (piece >= 0) {
+      if (this.#gatherHead < 0) this.#gatherHead = piece;
+      else this.#context.gather.next[this.#gatherTail] = piece;
+      this.#gatherTail = piece;
+      this.#gatherBytes += length;
+    } else {
+      length = this.#store(this.rcvNxt, at, length);
+    }
+    this.#inOrder(length);
+  }
+
+  /** Gathered pieces stand right after hostNxt: nothing stored may lie between. */
+  get #gatherPossible(): boolean {
+    return seqAdd(this.#hostNxt, this.#gatherBytes) === this.rcvNxt;
+  }
+
+  #inOrder(length: number): void {
+    this.rcvNxt = seqAdd(this.rcvNxt, length);
+    this.bytes += length;
+    this.ackDue = true;
+    this.#unacknowledged += length;
+    // RFC 9293 §3.8.6.3: an ACK for at least every second full-sized segment; sooner where that is much of the window.
+    if (this.#unacknowledged >= Math.min(2 * this.#mss, this.#target >> 2)) this.ackNow = true;
+  }
+
+  #reachFin(): void {
+    if (this.finReached || this.#finSequence !== this.rcvNxt) return;
+    this.finReached = true;
+    this.rcvNxt = seqAdd(this.rcvNxt, 1);
+    this.ackNow = true;
+  }
+
+  #store(sequence: number, at: number, length: number): number {
+    this.#buffer ??= new SequenceBuffer(this.#context.arena.bytes, this.#context.pool);
+    const stored = this.#buffer.store(sequence, at, length);
+    if (stored < length) this.#context.counters.add('tcp-chunk-pool-exhausted');
+    return stored;
+  }
+
+  /** Lists the oldest waiting bytes; returns how many. */
+  #fillPieces(): number {
+    const { gather, pieces } = this.#context;
+    const room = pieces.at.length;
+    pieces.count = 0;
+    let bytes = 0;
+    let piece = this.#gatherHead;
+    for (; piece >= 0 && pieces.count < room; piece = gather.next[piece]!) {
+      pieces.at[pieces.count] = gather.at[piece]!;
+      pieces.length[pieces.count] = gather.length[piece]!;
+      bytes += gather.length[piece]!;
+      pieces.count++;
+    }
+    if (piece >= 0 || this.#buffer === undefined) return bytes;
+    const gathered = pieces.count;
+    this.#buffer.gather(seqAdd(this.#hostNxt, this.#gatherBytes), this.#dataEnd, pieces);
+    for (let i = gathered; i < pieces.count; i++) bytes += pieces.length[i]!;
+    return bytes;
+  }
+
+  /** The host took `taken` bytes. */
+  #advance(taken: number): void {
+    const { gather, budget } = this.#context;
+    const from = this.#hostNxt;
+    this.#hostNxt = seqAdd(from, taken);
+    budget.reserve(-taken);
+    let left = Math.min(taken, this.#gatherBytes);
+    this.#gatherBytes -= left;
+    while (left > 0) {
+      const piece = this.#gatherHead;
+      const length = gather.length[piece]!;
+      if (length > left) {
+        gather.at[piece]! += left;
+        gather.length[piece]! -= left;
+        break;
+      }
+      left -= length;
+      this.#gatherHead = gather.give(piece);
+    }
+    this.#buffer?.release(from, this.#hostNxt, this.#hostNxt !== this.#dataEnd || this.held.count > 0);
+  }
+
+  /** Copies gathered text that the host did not take, before the receive area is reused. */
+  #keepRest(): void {
+    const { gather } = this.#context;
+    let sequence = this.#hostNxt;
+    while (this.#gatherHead >= 0) {
+      const length = gather.length[this.#gatherHead]!;
+      const stored = this.#store(sequence, gather.at[this.#gatherHead]!, length);
+      sequence = seqAdd(sequence, stored);
+      if (stored < length) {
+        this.#forgetFrom(sequence);
+        return;
+      }
+      this.#gatherHead = gather.give(this.#gatherHead);
+    }
+    this.#gatherBytes = 0;
+  }
+
+  /** No chunk was left: what lies from `sequence` on was not acknowledged yet and never came, as far as the guest knows. */
+  #forgetFrom(sequence: number): void {
+    this.#forgetGather();
+    this.held.clear();
+    this.rcvNxt = sequence;
+    this.finReached = false;
+    this.#finSequence = -1;
+  }
+
+  #forgetGather(): void {
+    while (this.#gatherHead >= 0) this.#gatherHead = this.#context.gather.give(this.#gatherHead);
+    this.#gatherBytes = 0;
+  }
+
+  get #wantedEdge(): number {
+    return seqAdd(this.#hostNxt, Math.min(this.#target, this.#context.budget.share));
+  }
+
+  #advanceEdge(): void {
+    // A flow that used up half of its window within one acknowledgement may have twice as much.
+    if (this.window * 2 < this.#target && this.delivered && this.bytes > 0) {
+      this.#target = Math.min(this.#target * 2, Math.max(this.#target, this.#context.budget.share));
+    }
+    const wanted = this.#wantedEdge;
+    const step = seqDiff(wanted, this.#edge);
+    if (!seqGt(wanted, this.#edge) || step < Math.min(this.#mss, this.#target >> 1)) return;
+    this.#context.budget.reserve(step);
+    this.#edge = wanted;
+  }
+}

@@ -1,0 +1,333 @@
+import { FAILED, type HostStream, WOULD_BLOCK } from '../env/host.ts';
+import type { Outlet } from '../link/outlet.ts';
+import { seqAdd, seqDiff, seqGt, seqGte, seqLt, seqLte } from '../wire/seqnum.ts';
+import { ACK, FIN, PSH } from '../wire/tcp.ts';
+import type { TcpOptions } from '../wire/tcp-options.ts';
+import { CongestionWindow } from './congestion.ts';
+import type { TcpContext } from './context.ts';
+import { LossRecovery } from './loss-recovery.ts';
+import type { Receiver } from './receiver.ts';
+import { RttEstimator } from './rtt.ts';
+import { SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
+
+/** What one flow may send in one turn: two of the largest guest windows of an untuned Linux, short enough that others are served within a millisecond. */
+const QUOTA_BYTES = 512 * 1024;
+/** Slots of one peek (bound of HostStream.peekInto). */
+const MAX_SLOTS = 64;
+/** A first peek reserves this many segments; what fills doubles it. */
+const FIRST_SLOTS = 4;
+/** The largest IPv4 packet, for super-segments. */
+const MAX_IP_BYTES = 65_535;
+
+/** How the host's side of the flow ended. */
+type HostEnd = 'open' | 'fin' | 'failed';
+/** Why the pump stopped: 'idle' (nothing to send or the guest's window is shut), 'more' (quota used), 'outlet-full', 'reset' (the host failed and all it left is acknowledged). */
+export type PumpResult = 'idle' | 'more' | 'outlet-full' | 'reset';
+
+/**
+ * The sending half of a connection: bytes from the host socket on their way to the guest.
+ *
+ * It keeps no copy: the host's receive queue is the retransmission buffer. Bytes are peeked straight into laid-out
+ * frames, stay queued until acknowledged and are then consumed; `#consumed` is the sequence number of the queue's first byte.
+ * When the host socket fails, what it still holds is delivered first and the reset follows at exactly sndNxt.
+ */
+export class Sender {
+  sndUna: number;
+  sndNxt: number;
+  /** Bytes that the guest allows beyond sndUna. */
+  sndWnd: number;
+  readonly mss: number;
+  readonly rtt: RttEstimator = new RttEstimator();
+  /** The host may have something to peek. */
+  readable = true;
+  /** Bytes that the guest acknowledged. */
+  bytes = 0;
+  readonly #context: TcpContext;
+  readonly #to: SegmentAddress;
+  readonly #recovery: LossRecovery;
+  readonly #congestion: CongestionWindow;
+  #windowSequence: number;
+  #windowAcknowledgment: number;
+  #largestWindow: number;
+  #consumed: number;
+  #finSequence = -1;
+  #hostEnd: HostEnd = 'open';
+  #slots: number = FIRST_SLOTS;
+  /** The number whose acknowledgement is being timed, −1 for none. */
+  #timed = -1;
+  #timedAtMs = 0;
+
+  /** @param next first number after our SYN. @param window what the guest allows, scaled. */
+  constructor(context: TcpContext, to: SegmentAddress, next: number, mss: number, window: number, sequence: number) {
+    this.#context = context;
+    this.#to = to;
+    this.mss = mss;
+    this.sndUna = next;
+    this.sndNxt = next;
+    this.sndWnd = window;
+    this.#largestWindow = window;
+    this.#windowSequence = sequence;
+    this.#windowAcknowledgment = next;
+    this.#consumed = next;
+    this.#recovery = new LossRecovery(mss, next);
+    this.#congestion = new CongestionWindow(mss);
+  }
+
+  get inFlight(): number {
+    return seqDiff(this.sndNxt, this.sndUna);
+  }
+
+  get finSent(): boolean {
+    return this.#finSequence >= 0;
+  }
+
+  get finAcknowledged(): boolean {
+    return this.#finSequence >= 0 && seqGt(this.sndUna, this.#finSequence);
+  }
+
+  /** The host socket failed on the other path: deliver what it still holds, then reset. */
+  hostFailed(): void {
+    this.readable = true;
+  }
+
+  /** Whether the guest's shut window keeps data back: the persist timer must probe (RFC 9293 §3.8.6.1). */
+  get stalledByWindow(): boolean {
+    return this.inFlight === 0 && this.sndWnd === 0 && this.readable && !this.finSent;
+  }
+
+  /**
+   * Takes an acceptable acknowledgement (sndUna ≤ number ≤ sndNxt) and window. `bare`: the segment had no text, SYN or
+   * FIN, so an unchanged number may be a duplicate (RFC 5681 §2). Returns whether the window opened or bytes left the network.
+   */
+  acknowledge(
+    acknowledgment: number,
+    window: number,
+    sequence: number,
+    bare: boolean,
+    options: TcpOptions | undefined,
+  ): boolean {
+    const advanced = seqDiff(acknowledgment, this.sndUna);
+    const newSack = options !== undefined && options.sackCount > 0 && this.#noteSack(options);
+    const windowChanged = this.#takeWindow(acknowledgment, window, sequence);
+    if (advanced > 0) {
+      this.#advance(acknowledgment, advanced);
+      return true;
+    }
+    if (bare && this.inFlight > 0 && (newSack || !windowChanged)) {
+      if (this.#recovery.duplicate(this.sndUna, this.sndNxt)) {
+        this.#context.counters.add('tcp-fast-retransmit');
+        this.#congestion.lost(this.inFlight);
+      }
+      return true;
+    }
+    return windowChanged;
+  }
+
+  /** Sends what may be sent: first what was lost, then new data. */
+  pump(stream: HostStream, outlet: Outlet, receiver: Receiver): PumpResult {
+    this.#consume(stream);
+    let quota = QUOTA_BYTES;
+    if (this.#recovery.recovering) {
+      const result = this.#retransmit(stream, outlet, receiver);
+      if (result !== 'idle') return result;
+    }
+    while (this.readable && !this.finSent && quota > 0) {
+      const sent = this.#sendNew(stream, outlet, receiver, quota);
+      if (sent === -1) return 'outlet-full';
+      if (sent === 0) break;
+      quota -= sent;
+    }
+    if (this.#hostEnd === 'failed' && this.inFlight === 0) return 'reset';
+    if (this.#hostEnd === 'fin' && !this.finSent) return this.#sendFin(receiver);
+    return quota <= 0 ? 'more' : 'idle';
+  }
+
+  /** The retransmission timer expired with something in flight (RFC 6298 §5.4 to 5.6). */
+  timedOut(): void {
+    this.#context.counters.add('tcp-retransmission-timeout');
+    this.rtt.timedOut();
+    this.#timed = -1;
+    // Only the first timeout of a series says something about the path's queue.
+    if (this.rtt.timeouts === 1) this.#congestion.timedOut(this.inFlight);
+    this.#recovery.timedOut(this.sndUna, this.sndNxt);
+  }
+
+  /** A segment that the guest must answer: no text, one number before what it expects (keepalive, RFC 9293 §3.8.4, and window probe). */
+  probe(receiver: Receiver): void {
+    this.#control(ACK, seqAdd(this.sndUna, -1), receiver);
+  }
+
+  /** Consumes what was acknowledged, so that the host's window opens. */
+  #consume(stream: HostStream): void {
+    const until = this.finAcknowledged ? this.#finSequence : this.sndUna;
+    const length = seqDiff(until, this.#consumed);
+    if (length <= 0) return;
+    stream.consume(length);
+    this.#consumed = until;
+  }
+
+  /** Consumes what is left before a graceful close. */
+  finish(stream: HostStream): void {
+    this.#consume(stream);
+  }
+
+  #advance(acknowledgment: number, advanced: number): void {
+    this.sndUna = acknowledgment;
+    this.bytes += advanced;
+    this.rtt.progressed();
+    if (this.#timed >= 0 && seqGte(acknowledgment, this.#timed)) {
+      this.rtt.sample(this.#context.turn.nowMs - this.#timedAtMs);
+      this.#timed = -1;
+    }
+    if (!this.#recovery.recovering || this.#recovery.afterTimeout) this.#congestion.acknowledged(advanced);
+    this.#recovery.acknowledged(acknowledgment);
+  }
+
+  #noteSack(options: TcpOptions): boolean {
+    return this.#recovery.noteSack(options, this.sndUna, this.sndNxt);
+  }
+
+  /** RFC 9293 §3.10.7.4: SND.WL1 and SND.WL2 keep an old segment from shrinking the window. */
+  #takeWindow(acknowledgment: number, window: number, sequence: number): boolean {
+    const newer =
+      seqLt(this.#windowSequence, sequence) ||
+      (this.#windowSequence === sequence && seqLte(this.#windowAcknowledgment, acknowledgment));
+    if (!newer) return false;
+    const changed = window !== this.sndWnd;
+    if (this.sndWnd === 0 && window > 0) this.rtt.progressed();
+    this.sndWnd = window;
+    if (window > this.#largestWindow) this.#largestWindow = window;
+    this.#windowSequence = sequence;
+    this.#windowAcknowledgment = acknowledgment;
+    return changed;
+  }
+
+  /** Peeks new data into frames and sends them. Returns payload bytes sent, 0 when nothing can be sent now, −1 when the outlet is full. */
+  #sendNew(stream: HostStream, outlet: Outlet, receiver: Receiver, quota: number): number {
+    const usable = this.#usable();
+    if (usable <= 0) return 0;
+    const slotBytes = Math.min(this.#slotBytes(outlet), usable);
+    const wanted = Math.min(
+      this.#slots,
+      MAX_SLOTS,
+      Math.floor(Math.min(usable, Math.max(quota, slotBytes)) / slotBytes),
+    );
+    const at = outlet.reserve(SEGMENT_HEADER_BYTES + slotBytes);
+    if (at < 0) return -1;
+    let count = 1;
+    while (count < wanted && outlet.reserve(SEGMENT_HEADER_BYTES + slotBytes) >= 0) count++;
+    const stride = outlet.stride(SEGMENT_HEADER_BYTES + slotBytes);
+    const offset = seqDiff(this.sndNxt, this.#consumed);
+    const peeked = stream.peekInto(offset, at + SEGMENT_HEADER_BYTES, slotBytes, stride, count);
+    if (peeked <= 0) {
+      outlet.cancel();
+      this.#noteEnd(peeked);
+      return 0;
+    }
+    if (peeked < slotBytes * count) this.readable = false;
+    this.#slots =
+      peeked >= slotBytes * this.#slots ? this.#slots * 2 : Math.max(FIRST_SLOTS, Math.ceil(peeked / slotBytes));
+    if (this.#slots > MAX_SLOTS) this.#slots = MAX_SLOTS;
+    this.#commit(outlet, receiver, at, stride, slotBytes, peeked);
+    return peeked;
+  }
+
+  #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {
+    const window = receiver.acknowledge();
+    this.#time(seqAdd(this.sndNxt, bytes));
+    for (let done = 0; done < bytes; done += slotBytes) {
+      const length = Math.min(slotBytes, bytes - done);
+      const flags = done + length === bytes ? ACK | PSH : ACK;
+      const acknowledgment = receiver.rcvNxt;
+      this.#context.output.data(outlet, this.#to, at, length, this.mss, flags, this.sndNxt, acknowledgment, window);
+      this.sndNxt = seqAdd(this.sndNxt, length);
+      at += stride;
+    }
+    outlet.cancel();
+  }
+
+  /** A short peek with nothing, an end or an error. */
+  #noteEnd(peeked: number): void {
+    if (peeked !== WOULD_BLOCK) this.#hostEnd = peeked === FAILED ? 'failed' : 'fin';
+    this.readable = false;
+  }
+
+  /**
+   * Bytes that may be sent now. Less than a segment is held back while something is in flight, unless it is half of the
+   * largest window that this guest ever had (RFC 9293 §3.8.6.2.1, sender's silly window avoidance).
+   */
+  #usable(): number {
+    const byWindow = this.sndWnd - this.inFlight;
+    const byCongestion = this.#congestion.bytes - this.#recovery.pipe(this.sndUna, this.sndNxt);
+    const usable = Math.floor(Math.min(byWindow, byCongestion));
+    if (usable >= this.mss || this.inFlight === 0) return usable;
+    return usable >= this.#largestWindow >> 1 ? usable : 0;
+  }
+
+  /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries. */
+  #slotBytes(outlet: Outlet): number {
+    if (!outlet.abilities.tcpSegmentation) return this.mss;
+    const most = MAX_IP_BYTES - (SEGMENT_HEADER_BYTES - 14);
+    return most - (most % this.mss);
+  }
+
+  #retransmit(stream: HostStream, outlet: Outlet, receiver: Receiver): PumpResult {
+    while (this.#recovery.findHole(this.sndUna)) {
+      const { holeStart, holeBytes } = this.#recovery;
+      const pipe = this.#recovery.pipe(this.sndUna, this.sndNxt);
+      if (pipe > 0 && pipe + holeBytes > this.#congestion.bytes) return 'idle';
+      this.#context.counters.add('tcp-retransmitted');
+      if (holeStart === this.#finSequence) {
+        if (!this.#control(FIN | ACK, holeStart, receiver)) return 'outlet-full';
+        this.#recovery.retransmitted(1);
+        continue;
+      }
+      const sent = this.#sendAgain(stream, outlet, receiver, holeStart, holeBytes);
+      if (sent < 0) return 'outlet-full';
+      if (sent === 0) return 'reset';
+      this.#recovery.retransmitted(sent);
+    }
+    return 'idle';
+  }
+
+  /** Sends one segment again from the host's queue. Returns its bytes; −1: outlet full; 0: the queue lost what it held (never seen; ends the flow). */
+  #sendAgain(stream: HostStream, outlet: Outlet, receiver: Receiver, sequence: number, length: number): number {
+    const toFin = this.finSent ? seqDiff(this.#finSequence, sequence) : length;
+    const wanted = Math.min(length, toFin, this.mss);
+    const at = outlet.reserve(SEGMENT_HEADER_BYTES + wanted);
+    if (at < 0) return -1;
+    const offset = seqDiff(sequence, this.#consumed);
+    const peeked = stream.peekInto(offset, at + SEGMENT_HEADER_BYTES, wanted, wanted, 1);
+    if (peeked <= 0) {
+      outlet.cancel();
+      this.#context.counters.add('tcp-retransmission-impossible');
+      return 0;
+    }
+    const window = receiver.acknowledge();
+    const flags = ACK | PSH;
+    this.#context.output.data(outlet, this.#to, at, peeked, this.mss, flags, sequence, receiver.rcvNxt, window);
+    outlet.cancel();
+    this.#timed = -1;
+    return peeked;
+  }
+
+  #sendFin(receiver: Receiver): PumpResult {
+    if (!this.#control(FIN | ACK, this.sndNxt, receiver)) return 'outlet-full';
+    this.#finSequence = this.sndNxt;
+    this.sndNxt = seqAdd(this.sndNxt, 1);
+    this.#time(this.sndNxt);
+    return 'idle';
+  }
+
+  #control(flags: number, sequence: number, receiver: Receiver): boolean {
+    const window = receiver.acknowledge();
+    return this.#context.output.control(this.#to, flags, sequence, receiver.rcvNxt, window, undefined);
+  }
+
+  /** Times one segment at a time, none while something is sent again. */
+  #time(until: number): void {
+    if (this.#timed >= 0 || this.#recovery.recovering) return;
+    this.#timed = until;
+    this.#timedAtMs = this.#context.turn.nowMs;
+  }
+}

@@ -1,0 +1,397 @@
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { Host, HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
+import type { Random } from '../env/random.ts';
+import type { Target } from '../flow/route.ts';
+import { TupleTable } from '../flow/tuple-table.ts';
+import { unreachableCode } from '../icmp/unreachable.ts';
+import type { IcmpErrors } from '../ip/icmp-errors.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import { TokenBucket } from '../turn/token-bucket.ts';
+import type { Turn } from '../turn/turn.ts';
+import { foldedComplement, pseudoHeaderSum } from '../wire/checksum.ts';
+import { ICMP_COMMUNICATION_PROHIBITED, ICMP_DESTINATION_UNREACHABLE } from '../wire/icmpv4.ts';
+import { PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { seqAdd, seqGt } from '../wire/seqnum.ts';
+import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
+import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
+import { ChunkPool } from './chunk-pool.ts';
+import { type ConnectionOwner, TcpConnection } from './connection.ts';
+import type { TcpContext } from './context.ts';
+import { DialLimits } from './dial-limits.ts';
+import { GatherTable } from './gather.ts';
+import { SegmentOutput } from './segment-output.ts';
+import { type TimeWaitEntry, TimeWaitTable } from './time-wait.ts';
+import { WindowBudget } from './window-budget.ts';
+
+/** Pieces of in-order text that one turn may note: two receive areas of 1,500-byte frames. */
+const GATHER_PIECES = 8_192;
+/** Pieces of one gather write (UIO_MAXIOV). */
+const WRITE_PIECES = 1_024;
+/** RSTs and challenge ACKs for what belongs to no flow: enough for a whole guest's sockets after a restart, no reflector. */
+const RESETS_PER_SECOND = 5_000;
+const CHALLENGES_PER_SECOND = 1_000;
+
+export interface TcpLimits {
+  /** Flows at once. */
+  readonly flows: number;
+  /** Dials in flight at once; one guest gets at most half. */
+  readonly dialsInFlight: number;
+  /** Bytes of receive window promised to all guests together, and of the chunk pool behind it. */
+  readonly windowBytes: number;
+}
+
+export interface TcpOptionsOfNetwork {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly random: Random;
+  readonly host: Host;
+  readonly icmpErrors: IcmpErrors;
+  readonly gatewayMac: number;
+  readonly limits: TcpLimits;
+  /** Where a new flow goes (flow/route). */
+  readonly decide: (destination: number, port: number) => Target;
+}
+
+/** One flow as people see it. */
+export interface TcpFlowStatus {
+  readonly guestAddress: number;
+  readonly guestPort: number;
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+  readonly state: string;
+  readonly bytesFromGuest: number;
+  readonly bytesToGuest: number;
+}
+
+/**
+ * TCP towards the guests: finds the connection of a segment, opens new ones (a SYN is held while the host connects) and
+ * answers what belongs to none. What the guest sees is what the real peer did: RST for refused, ICMP for unreachable,
+ * nothing for a black hole.
+ */
+export class Tcp implements ProtocolHandler, ConnectionOwner {
+  readonly #options: TcpOptionsOfNetwork;
+  readonly #context: TcpContext;
+  readonly #flows: TupleTable<TcpConnection>;
+  readonly #draining = new Set<TcpConnection>();
+  readonly #timeWait: TimeWaitTable;
+  readonly #dials: DialLimits;
+  readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
+  readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
+  readonly #header = new TcpHeader();
+  readonly #tcpOptions = new TcpOptions();
+
+  constructor(options: TcpOptionsOfNetwork) {
+    const { arena, turn, counters, random, limits } = options;
+    this.#options = options;
+    this.#flows = new TupleTable(random.u32());
+    this.#timeWait = new TimeWaitTable(turn, random.u32());
+    this.#dials = new DialLimits(limits.dialsInFlight);
+    const pool = new ChunkPool(arena, limits.windowBytes);
+    this.#context = {
+      arena,
+      turn,
+      counters,
+      random,
+      pool,
+      budget: new WindowBudget(pool.freeBytes),
+      gather: new GatherTable(GATHER_PIECES),
+      pieces: { at: new Int32Array(WRITE_PIECES), length: new Int32Array(WRITE_PIECES), count: 0 },
+      output: new SegmentOutput(arena, counters, options.gatewayMac),
+    };
+  }
+
+  /** Flows that hold a host stream. */
+  get flowCount(): number {
+    return this.#flows.size + this.#draining.size;
+  }
+
+  get dialsInFlight(): number {
+    return this.#dials.inFlight;
+  }
+
+  get timeWaitCount(): number {
+    return this.#timeWait.size;
+  }
+
+  /** Receive window promised to guests, in bytes. */
+  get windowBytesReserved(): number {
+    return this.#context.budget.reserved;
+  }
+
+  /** A copy of up to `limit` flows for people. */
+  list(limit: number): TcpFlowStatus[] {
+    const list: TcpFlowStatus[] = [];
+    for (const flow of this.#flows.values()) {
+      if (list.length >= limit) break;
+      list.push(statusOf(flow));
+    }
+    for (const flow of this.#draining) if (list.length < limit) list.push(statusOf(flow));
+    return list;
+  }
+
+  receive(packet: Packet): void {
+    const header = this.#header;
+    const { payloadAt, payloadEnd, source, destination } = packet;
+    const { arena } = this.#context;
+    const fault = parseTcp(arena.bytes, payloadAt, payloadEnd, header);
+    if (fault !== undefined) {
+      this.#context.counters.add(fault);
+      return;
+    }
+    if (!this.#checksumValid(packet)) {
+      this.#context.counters.add('tcp-bad-checksum');
+      return;
+    }
+    let options: TcpOptions | undefined;
+    const textAt = payloadAt + header.headerBytes;
+    if (header.headerBytes > TCP_HEADER_BYTES) {
+      options = this.#tcpOptions;
+      const bad = parseTcpOptions(arena.bytes, payloadAt + TCP_HEADER_BYTES, textAt, options);
+      if (bad !== undefined) this.#context.counters.add(bad);
+    }
+    const flow = this.#flows.get(source, header.sourcePort, destination, header.destinationPort);
+    if (flow === undefined || this.#isNewAttempt(flow, header)) this.#withoutFlow(packet, header, options, textAt);
+    else flow.segment(header, options, textAt, payloadEnd - textAt);
+  }
+
+  /**
+   * Opens a connection to a guest for a connected host stream: `local` is the address and port that the guest sees as
+   * its peer. Returns the handler that the stream's events go to, or undefined when that pair of ports is in use or the table is full.
+   */
+  open(
+    neighbor: Neighbor,
+    guestPort: number,
+    localAddress: number,
+    localPort: number,
+    stream: HostStream,
+  ): HostStreamHandler | undefined {
+    if (this.#flows.get(neighbor.address, guestPort, localAddress, localPort) !== undefined) return undefined;
+    if (this.flowCount >= this.#options.limits.flows) {
+      this.#context.counters.add('tcp-flow-limit');
+      return undefined;
+    }
+    const iss = this.#context.random.u32();
+    const flow = new TcpConnection(this.#context, this, neighbor, guestPort, localAddress, localPort, iss);
+    this.#flows.set(neighbor.address, guestPort, localAddress, localPort, flow);
+    flow.open(stream);
+    return flow;
+  }
+
+  /** Ends every flow: guests and hosts get RSTs. */
+  destroy(): void {
+    for (const flow of [...this.#flows.values(), ...this.#draining]) flow.abort();
+  }
+
+  // ── ConnectionOwner ──
+
+  dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
+    this.#dials.end(flow.neighbor.address);
+    if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
+  }
+
+  detached(flow: TcpConnection, timeWait: boolean): void {
+    const { neighbor, guestPort, remoteAddress, remotePort, sender, receiver } = flow;
+    this.#flows.delete(neighbor.address, guestPort, remoteAddress, remotePort);
+    if (flow.state === 'DRAINING') this.#draining.add(flow);
+    if (!timeWait || sender === undefined || receiver === undefined) return;
+    const guestAddress = neighbor.address;
+    const { sndNxt } = sender;
+    const { rcvNxt } = receiver;
+    this.#timeWait.add({ guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt });
+  }
+
+  closed(flow: TcpConnection): void {
+    this.#draining.delete(flow);
+  }
+
+  challengeAllowed(): boolean {
+    return this.#challenges.take(this.#context.turn.nowMs);
+  }
+
+  // ── segments without a flow ──
+
+  /** A SYN with another number than the held one: the guest rebooted or gave up long ago. */
+  #isNewAttempt(flow: TcpConnection, header: TcpHeader): boolean {
+    if (flow.state !== 'SYN-HELD' || (header.flags & (SYN | ACK | RST)) !== SYN || header.sequence === flow.irs) {
+      return false;
+    }
+    flow.abort();
+    return true;
+  }
+
+  #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textAt: number): void {
+    const timeWait = this.#timeWait.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
+    const flags = header.flags & (SYN | ACK | RST | FIN);
+    if (timeWait !== undefined && !this.#inTimeWait(timeWait, packet, header, flags)) return;
+    if (flags === SYN) {
+      if (options === undefined) {
+        this.#tcpOptions.clear();
+        options = this.#tcpOptions;
+      }
+      this.#open(packet, header, options, timeWait);
+      return;
+    }
+    if ((flags & RST) === 0) this.#reset(packet, header, packet.payloadEnd - textAt);
+  }
+
+  /** RFC 9293 §3.10.7.4, TIME-WAIT. Returns true when the segment may open a new connection (§3.6.1). */
+  #inTimeWait(entry: TimeWaitEntry, packet: Packet, header: TcpHeader, flags: number): boolean {
+    if (flags === SYN && seqGt(header.sequence, entry.rcvNxt)) {
+      this.#timeWait.remove(entry);
+      return true;
+    }
+    // RFC 1337: a RST does not end it. Anything else is told once more where we stand.
+    if ((flags & RST) === 0 && this.challengeAllowed()) {
+      const to = addressOf(packet, header);
+      this.#context.output.control(to, ACK, entry.sndNxt, entry.rcvNxt, 0, undefined);
+    }
+    return false;
+  }
+
+  #open(packet: Packet, header: TcpHeader, options: TcpOptions, after: TimeWaitEntry | undefined): void {
+    const { counters, random } = this.#context;
+    const target = this.#options.decide(packet.destination, header.destinationPort);
+    if (target.kind === 'refuse' || target.kind === 'prohibit' || target.kind === 'drop') {
+      counters.add(target.reason);
+      if (target.kind === 'refuse') this.#reset(packet, header, 0);
+      if (target.kind === 'prohibit') {
+        this.#options.icmpErrors.about(packet, ICMP_DESTINATION_UNREACHABLE, ICMP_COMMUNICATION_PROHIBITED);
+      }
+      return;
+    }
+    if (this.flowCount >= this.#options.limits.flows) {
+      counters.add('tcp-flow-limit');
+      return;
+    }
+    const refusal = this.#dials.begin(packet.source);
+    if (refusal !== undefined) {
+      counters.add(refusal);
+      return;
+    }
+    // RFC 6528; after TIME-WAIT the new numbers start beyond the old ones (RFC 9293 §3.6.1).
+    const iss = after === undefined ? random.u32() : seqAdd(after.sndNxt, 65_536 + (random.u32() >>> 16));
+    const { neighbor, destination } = packet;
+    const flow = new TcpConnection(
+      this.#context,
+      this,
+      neighbor,
+      header.sourcePort,
+      destination,
+      header.destinationPort,
+      iss,
+    );
+    flow.heldSyn(header, options);
+    this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
+    const stream = this.#dial(target, packet, header, flow);
+    if (typeof stream === 'string') flow.failed(stream);
+    else flow.dialing(stream);
+  }
+
+  #dial(
+    target: Target & { kind: 'host' | 'service' },
+    packet: Packet,
+    header: TcpHeader,
+    flow: TcpConnection,
+  ): HostStream | HostErrorCode {
+    const { host } = this.#options;
+    this.#context.counters.add('tcp-dials');
+    if (target.kind === 'host')
+      return host.dial(target.address, target.port, packet.ttl > 1 ? packet.ttl - 1 : 0, flow);
+    return host.dialService(
+      target.service,
+      {
+        guestAddress: packet.source,
+        guestPort: header.sourcePort,
+        originalAddress: packet.destination,
+        originalPort: header.destinationPort,
+      },
+      flow,
+    );
+  }
+
+  /** The guest sees what the real peer did. Local shortage and black holes are silence: the guest tries again. */
+  #tellFailure(flow: TcpConnection, error: HostErrorCode): void {
+    const { counters, output } = this.#context;
+    if (error === 'ECONNREFUSED' || error === 'ECONNRESET') {
+      counters.add('tcp-refused');
+      output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
+      return;
+    }
+    const code = unreachableCode(error);
+    if (code < 0) {
+      counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
+      return;
+    }
+    counters.add('tcp-unreachable');
+    this.#options.icmpErrors.aboutQuoted(
+      flow.neighbor,
+      {
+        protocol: PROTOCOL_TCP,
+        source: flow.neighbor.address,
+        destination: flow.remoteAddress,
+        firstWord: ((flow.guestPort << 16) | flow.remotePort) >>> 0,
+        secondWord: flow.irs,
+        length: TCP_HEADER_BYTES,
+      },
+      ICMP_DESTINATION_UNREACHABLE,
+      code,
+      flow.remoteAddress,
+    );
+  }
+
+  /** RFC 9293 §3.5.2, group 1: an ACK gets RST with SEQ = SEG.ACK, anything else one that acknowledges it. */
+  #reset(packet: Packet, header: TcpHeader, textBytes: number): void {
+    const { counters, output, turn } = this.#context;
+    if (!this.#resets.take(turn.nowMs)) {
+      counters.add('tcp-reset-rate-limited');
+      return;
+    }
+    const to = addressOf(packet, header);
+    if ((header.flags & ACK) !== 0) {
+      output.control(to, RST, header.acknowledgment, 0, 0, undefined);
+      return;
+    }
+    const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
+    output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
+  }
+
+  #checksumValid(packet: Packet): boolean {
+    // A frame that still needs its checksum came through memory: there is nothing to verify yet.
+    if (packet.frame.checksumValid || packet.frame.needsChecksum) return true;
+    const length = packet.payloadEnd - packet.payloadAt;
+    const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_TCP, length);
+    return foldedComplement(this.#context.arena.sum(packet.payloadAt, length, pseudo)) === 0;
+  }
+}
+
+function addressOf(
+  packet: Packet,
+  header: TcpHeader,
+): {
+  neighbor: Neighbor;
+  guestPort: number;
+  remoteAddress: number;
+  remotePort: number;
+} {
+  return {
+    neighbor: packet.neighbor,
+    guestPort: header.sourcePort,
+    remoteAddress: packet.destination,
+    remotePort: header.destinationPort,
+  };
+}
+
+function statusOf(flow: TcpConnection): TcpFlowStatus {
+  return {
+    guestAddress: flow.neighbor.address,
+    guestPort: flow.guestPort,
+    remoteAddress: flow.remoteAddress,
+    remotePort: flow.remotePort,
+    state: flow.state,
+    bytesFromGuest: flow.receiver?.bytes ?? 0,
+    bytesToGuest: flow.sender?.bytes ?? 0,
+  };
+}
