@@ -195,7 +195,7 @@ test('after kill -9 of the outer process nothing is left', TIMEOUT, async (t) =>
   if (!canRunGuests(t)) return;
   const guest = startGuest(t, ['sh', '-c', 'readlink /proc/self/ns/net; setsid sleep 1000 & sleep 1000']);
   const network = await nextLine(guest);
-  assert.ok(processesIn(network).length >= 4);
+  assert.ok(processesIn(network).length >= 3, 'unshare, init and the shell');
   guest.kill('SIGKILL');
   assert.equal((await finished(guest)).signal, 'SIGKILL');
   await until(() => processesIn(network).length === 0);

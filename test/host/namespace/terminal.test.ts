@@ -51,6 +51,11 @@ function canUseTerminals(t: TestContext): boolean {
   return canRunGuests(t) && needs(t, 'script', 'bash');
 }
 
+/** Says when it runs and when it runs again: what is typed between a shell's own lines and that would be the shell's. */
+const READER =
+  'process.stdin.on("data", (line) => console.log("got-" + String(line).trim())).on("end", () => process.exit(4)); ' +
+  'process.on("SIGCONT", () => console.log("continued")); console.log("up")';
+
 const ENV = { PATH: process.env.PATH, PS1: 'guest> ', TERM: 'dumb' };
 const SHELL = ['bash', '--norc', '--noprofile', '-i'];
 
@@ -58,13 +63,13 @@ test('an interactive shell has its terminal and job control, without a complaint
   if (!canUseTerminals(t)) return;
   const terminal = new Terminal(t, runGuestCommand(SHELL, { env: ENV }));
   assert.equal(await terminal.see('guest> '), 'guest> ');
-  terminal.type("sh -c 'echo up; exec cat'\n");
+  terminal.type(`${process.execPath} -e '${READER}'\n`);
   await terminal.see('\nup');
   terminal.type('\x1a');
   await terminal.see('Stopped');
   await terminal.see('guest> ');
   terminal.type('fg\n');
-  await terminal.see('cat');
+  await terminal.see('\ncontinued');
   terminal.type('\x03');
   await terminal.see('guest> ');
   terminal.type('echo st-$?; exit 6\n');
@@ -91,26 +96,24 @@ test('Ctrl-Z stops the job of the shell outside, and fg continues it', TIMEOUT, 
   if (!canUseTerminals(t)) return;
   const terminal = new Terminal(t, ['env', 'PS1=outer> ', 'TERM=dumb', ...SHELL]);
   await terminal.see('outer> ');
-  const script = 'echo up; while read -r word; do echo "got-$word"; done; exit 4';
-  const line = runGuestCommand(['sh', '-c', script])
+  const line = runGuestCommand([process.execPath, '-e', READER])
     .map((word) => `'${word}'`)
     .join(' ');
-  terminal.type(`stty -echo; ${line}; echo st-$?\n`);
+  terminal.type(`${line}\n`);
   await terminal.see('\nup');
   terminal.type('one\n');
-  await terminal.see('got-one');
+  await terminal.see('\ngot-one');
   terminal.type('\x1a');
   await terminal.see('Stopped');
   await terminal.see('outer> ');
   terminal.type('fg\n');
-  await terminal.see('run-guest');
+  await terminal.see('\ncontinued');
   terminal.type('two\n');
-  await terminal.see('got-two');
+  await terminal.see('\ngot-two');
   terminal.type('\x04');
   await terminal.see('outer> ');
-  terminal.type('echo over; exit\n');
-  await terminal.see('over');
-  await terminal.ended;
+  terminal.type('exit $?\n');
+  assert.equal(await terminal.ended, 4);
 });
 
 test('after a shell took the terminal and died, the program outside can read again', TIMEOUT, async (t) => {
