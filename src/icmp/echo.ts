@@ -1,0 +1,169 @@
+/**
+ * ICMP from guests (RFC 792). Echo requests to the gateway or the host address are answered here; to anywhere else they go
+ * by a ping socket of the host, one for each guest address and identifier, so the replies, the hops of a traceroute and
+ * the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or when the table is full: the one not used for the
+ * longest time goes first, the guest's own before others'.
+ *
+ * Errors from guests and all other types are counted and go no further.
+ */
+import type { Host } from '../env/host.ts';
+import type { Log } from '../env/log.ts';
+import type { OwnAddresses } from '../ip/own-addresses.ts';
+import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import { writeU16 } from '../wire/bytes.ts';
+import { foldedComplement } from '../wire/checksum.ts';
+import {
+  ICMP_CHECKSUM_OFFSET,
+  ICMP_ECHO_REPLY,
+  ICMP_ECHO_REQUEST,
+  type IcmpFault,
+  IcmpHeader,
+  isIcmpError,
+  parseIcmp,
+  writeIcmpEcho,
+} from '../wire/icmpv4.ts';
+import { PROTOCOL_ICMP } from '../wire/ipv4.ts';
+import { ECHO_RECEIVE_BATCH, ECHO_SLOT_BYTES, type EchoContext, EchoMapping, makeEchoBatch } from './echo-mapping.ts';
+
+/** Each mapping is a descriptor of the host. */
+export const MAX_ECHO_MAPPINGS = 1024;
+/** A quarter: a guest that counts identifiers up leaves the others their share. */
+export const MAX_ECHO_MAPPINGS_PER_GUEST = 256;
+const REPLY_TTL = 64;
+
+/** What became of a message that caused no request to the host; each is a counter. */
+export type EchoOutcome =
+  | IcmpFault
+  | 'icmp-bad-checksum'
+  | 'icmp-echo-answered'
+  | 'icmp-echo-reply-port-full'
+  | 'icmp-echo-no-ping-socket'
+  | 'icmp-echo-open-failed'
+  | 'icmp-error-from-guest'
+  | 'icmp-unhandled-type';
+
+export interface EchoOptions extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onIdle' | 'gatewayAddress'> {
+  readonly host: Host;
+  readonly log: Log;
+  /** `Interface.own` */
+  readonly own: OwnAddresses;
+}
+
+export class IcmpEcho implements ProtocolHandler {
+  readonly #options: EchoOptions;
+  readonly #context: EchoContext;
+  readonly #header = new IcmpHeader();
+  /** By guest address and identifier, in the order of last use. */
+  readonly #mappings = new Map<number, EchoMapping>();
+  readonly #perGuest = new Map<number, number>();
+  #hintLogged = false;
+
+  constructor(options: EchoOptions) {
+    this.#options = options;
+    const repliesAt = options.arena.allocate(ECHO_RECEIVE_BATCH * ECHO_SLOT_BYTES);
+    if (repliesAt < 0) throw new RangeError('the arena has no room for echo replies: make it larger');
+    this.#context = {
+      ...options,
+      gatewayAddress: options.own.gateway,
+      replies: makeEchoBatch(ECHO_RECEIVE_BATCH),
+      repliesAt,
+      onIdle: (mapping) => this.#remove(mapping),
+    };
+  }
+
+  /** Mappings that hold a ping socket. */
+  get size(): number {
+    return this.#mappings.size;
+  }
+
+  receive(packet: Packet): void {
+    const outcome = this.#handle(packet);
+    if (outcome !== undefined) this.#options.counters.add(outcome);
+  }
+
+  /** Releases every ping socket. */
+  close(): void {
+    for (const mapping of this.#mappings.values()) this.#remove(mapping);
+  }
+
+  #handle(packet: Packet): EchoOutcome | undefined {
+    const { arena, own } = this.#options;
+    const { payloadAt, payloadEnd, frame } = packet;
+    const fault = parseIcmp(arena.bytes, payloadAt, payloadEnd, this.#header);
+    if (fault !== undefined) return fault;
+    const unchecked = frame.checksumValid || frame.needsChecksum;
+    if (!unchecked && arena.sum(payloadAt, payloadEnd - payloadAt, 0) !== 0xffff) return 'icmp-bad-checksum';
+    const { type } = this.#header;
+    if (type !== ICMP_ECHO_REQUEST) return isIcmpError(type) ? 'icmp-error-from-guest' : 'icmp-unhandled-type';
+    if (own.has(packet.destination)) return this.#answer(packet);
+    return this.#forward(packet);
+  }
+
+  /** Turns the request into the reply where it lies (it is ours until the turn's end) and sends a copy. */
+  #answer(packet: Packet): EchoOutcome {
+    const { arena, output } = this.#options;
+    const { payloadAt: at, payloadEnd } = packet;
+    const length = payloadEnd - at;
+    writeIcmpEcho(arena.bytes, at, ICMP_ECHO_REPLY, this.#header.identifier, this.#header.sequence);
+    writeU16(arena.bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(arena.sum(at, length, 0)));
+    const sent = output.send(packet.neighbor, packet.destination, PROTOCOL_ICMP, REPLY_TTL, at, length);
+    return sent ? 'icmp-echo-answered' : 'icmp-echo-reply-port-full';
+  }
+
+  #forward(packet: Packet): EchoOutcome | undefined {
+    const { identifier } = this.#header;
+    const key = packet.source * 0x1_0000 + identifier;
+    const known = this.#mappings.get(key);
+    if (known !== undefined) {
+      this.#mappings.delete(key);
+      this.#mappings.set(key, known);
+      known.neighbor = packet.neighbor;
+      known.request(packet);
+      return undefined;
+    }
+    const { capabilities } = this.#options.host;
+    if (!capabilities.ping) return this.#noPing(capabilities.pingHint);
+    this.#makeRoom(packet.source);
+    const mapping = new EchoMapping(this.#context, key, packet.neighbor, identifier);
+    const socket = this.#options.host.openEcho(mapping);
+    if (socket === 'EACCES' || socket === 'EPERM') return this.#noPing(capabilities.pingHint);
+    if (typeof socket === 'string') return 'icmp-echo-open-failed';
+    mapping.open(socket);
+    this.#mappings.set(key, mapping);
+    this.#perGuest.set(packet.source, (this.#perGuest.get(packet.source) ?? 0) + 1);
+    mapping.request(packet);
+    return undefined;
+  }
+
+  #noPing(hint: string): EchoOutcome {
+    if (!this.#hintLogged) {
+      this.#hintLogged = true;
+      this.#options.log.warn('guests cannot ping the outside: this host gives the process no ping socket', { hint });
+    }
+    return 'icmp-echo-no-ping-socket';
+  }
+
+  #makeRoom(guest: number): void {
+    const crowded = (this.#perGuest.get(guest) ?? 0) >= MAX_ECHO_MAPPINGS_PER_GUEST;
+    if (!crowded && this.#mappings.size < MAX_ECHO_MAPPINGS) return;
+    for (const mapping of this.#mappings.values()) {
+      if (crowded && guestOf(mapping) !== guest) continue;
+      this.#remove(mapping);
+      this.#options.counters.add('icmp-echo-evicted');
+      return;
+    }
+  }
+
+  #remove(mapping: EchoMapping): void {
+    if (!this.#mappings.delete(mapping.key)) return;
+    const guest = guestOf(mapping);
+    const left = (this.#perGuest.get(guest) ?? 1) - 1;
+    if (left > 0) this.#perGuest.set(guest, left);
+    else this.#perGuest.delete(guest);
+    mapping.close();
+  }
+}
+
+function guestOf(mapping: EchoMapping): number {
+  return Math.floor(mapping.key / 0x1_0000);
+}
