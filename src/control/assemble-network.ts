@@ -6,8 +6,9 @@ import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
-import { Turn } from '../turn/turn.ts';
-import type { KeptLease, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
+import { VirtualNetwork } from '../network/virtual-network.ts';
+import type { Turn } from '../turn/turn.ts';
+import type { GuestStatus, KeptLease, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
 
 /** What the network is made of. */
 export interface NetworkParts {
@@ -32,16 +33,46 @@ export interface Network {
   status(): NetworkStatus;
 }
 
+/** The largest answer of a UDP service, and the header that goes before it. */
+const REPLY_BYTES = 65_507;
+const UDP_HEADER_BYTES = 8;
+
 /** Joins the core to this thread's engine. */
 export function assembleNetwork(parts: NetworkParts): Network {
-  // Until src/network is there: a network without a guest.
-  const turn = new Turn(parts.clock.nowMs());
+  const { arena, config, counters } = parts;
+  const network = new VirtualNetwork(parts, {
+    ...config.network,
+    hostLoopback: config.hostLoopback,
+    limits: config.limits,
+    onLease: (mac, address) => parts.onLease({ mac, address }),
+  });
+  const replyAt = arena.allocate(UDP_HEADER_BYTES + REPLY_BYTES) + UDP_HEADER_BYTES;
+  if (replyAt < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');
   return {
-    turn,
-    attachQemu: () => undefined,
-    attachTap: () => undefined,
-    reply: () => {},
-    reserveLease: () => {},
-    status: () => ({ guests: [], flows: 0, counters: parts.counters.snapshot() }),
+    turn: network.turn,
+    attachQemu: (pipe, name) => network.attachQemu(pipe, name),
+    attachTap: (pipe, tap) => network.attachTap(pipe, tap.name, tap.offloads),
+    reply: ({ guestAddress, guestPort, gatewayAddress, gatewayPort, bytes }) => {
+      if (bytes.length > REPLY_BYTES) {
+        counters.add('service-reply-too-big');
+        return;
+      }
+      arena.bytes.set(bytes, replyAt);
+      network.replyFromService(guestAddress, guestPort, gatewayAddress, gatewayPort, replyAt, bytes.length);
+    },
+    reserveLease: (mac, address) => network.reserveLease(mac, address),
+    status: () => statusOf(network, counters),
   };
+}
+
+function statusOf(network: VirtualNetwork, counters: Counters): NetworkStatus {
+  const guests = network.ports.map((port): GuestStatus => {
+    const [address] = port.addresses;
+    return {
+      name: port.name,
+      ...(address !== undefined && { address }),
+      ...(port.mac !== undefined && { mac: port.mac }),
+    };
+  });
+  return { guests, flows: network.flowCount, counters: { ...counters.snapshot(), ...network.gauges } };
 }

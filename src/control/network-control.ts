@@ -109,6 +109,12 @@ export class NetworkControl {
     this.#taps.push(tap);
   }
 
+  /** Gives `address` to no one but `mac`, in this thread and every later one. */
+  async keepLease(lease: KeptLease): Promise<void> {
+    this.#leases.set(lease.mac, lease);
+    await this.#request((thread) => thread.request({ type: 'reserve-leases', leases: [lease] }));
+  }
+
   /** A picture of the network now. */
   status(): Promise<NetworkStatus> {
     return this.#request((thread) => thread.request({ type: 'status' }));

@@ -1,0 +1,43 @@
+import type { LogLevel } from '../config/config.ts';
+import type { ControlLog } from '../control/network-control.ts';
+import type { LogFields } from '../env/log.ts';
+
+/** The daemon's log: pino on standard error, as JSON lines or, for people, as text. */
+export async function daemonLog(level: LogLevel, json: boolean): Promise<ControlLog> {
+  const { pino } = await import('pino');
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  // Synchronous: the last lines before an exit are the ones that matter, and there are few.
+  const logger = json
+    ? pino(options, pino.destination({ fd: 2, sync: true }))
+    : pino(options, { write: (line: string) => process.stderr.write(readable(line)) });
+  return {
+    info: (message, fields) => logger.info(fields ?? {}, message),
+    warn: (message, fields) => logger.warn(fields ?? {}, message),
+    error: (message, fields) => logger.error(fields ?? {}, message),
+  };
+}
+
+/** `12:00:01 warn  message key=value`; a stack stands below. */
+function readable(line: string): string {
+  const { level, time, msg, stack, ...fields } = JSON.parse(line) as Record<string, unknown>;
+  const clock = String(time).slice(11, 19);
+  const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${String(value)}`);
+  const below = stack === undefined ? '' : `\n${String(stack)}`;
+  return `${clock} ${String(level).padEnd(5)} ${String(msg)}${facts.join('')}${below}\n`;
+}
+
+/** For commands that must not speak over the guest's own output: what matters, on standard error, without pino. */
+export function quietLog(level: LogLevel): ControlLog {
+  const ranks: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+  const line =
+    (rank: LogLevel) =>
+    (message: string, _fields?: LogFields): void => {
+      if (ranks.indexOf(rank) >= ranks.indexOf(level)) process.stderr.write(`slipway: ${message}\n`);
+    };
+  return { info: line('info'), warn: line('warn'), error: line('error') };
+}

@@ -1,0 +1,96 @@
+import type { Command } from 'commander';
+import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
+import { type ErrorCode, SlipwayError } from '../config/errors.ts';
+import {
+  integer,
+  ipv4Address,
+  listenUrl,
+  Mismatch,
+  mtuBytes,
+  oneOf,
+  shown,
+  subnet,
+  type ValueParser,
+} from '../config/values.ts';
+
+/** The flags that every command with a network has, as commander hands them over. */
+export interface NetworkFlags {
+  readonly subnet?: string;
+  readonly gateway?: string;
+  readonly hostAddress?: string;
+  readonly mtu?: string;
+  readonly hostLoopback: boolean;
+  readonly hostEngine?: string;
+  readonly logLevel?: string;
+  readonly maxFlows?: string;
+  readonly maxDials?: string;
+  readonly config?: string;
+  readonly listen?: readonly string[];
+}
+
+/** Adds those flags; `mtu` is the default that the help shows. */
+export function addNetworkFlags(command: Command, mtu: number): Command {
+  return command
+    .option('--subnet <cidr>', 'addresses of the network (default: 192.168.65.0/24)')
+    .option('--gateway <ip>', 'address of gateway and DNS server (default: the first of the subnet)')
+    .option('--host-address <ip>', 'address that reaches this computer (default: the last of the subnet)')
+    .option('--mtu <bytes>', `largest IP packet of the guests (default: ${mtu})`)
+    .option('--no-host-loopback', "close the way from the host address to this computer's 127.0.0.1")
+    .option('--host-engine <name>', `${ENGINES.join(', ')} (default: auto)`)
+    .option('--max-flows <n>', 'TCP connections at once (default: 65536, or what RLIMIT_NOFILE leaves)')
+    .option('--max-dials <n>', 'connections being opened at once (default: 1024)')
+    .option('--config <file>', 'YAML file; a flag wins over it')
+    .option('--log-level <level>', LOG_LEVELS.join(', '));
+}
+
+/** The configuration that file and flags make together. Throws SlipwayError. */
+export async function configOf(flags: NetworkFlags, defaults: ConfigInput = {}): Promise<Config> {
+  let file: ConfigInput = {};
+  if (flags.config !== undefined) {
+    // Loaded only when there is a file: zod and yaml are a good part of the memory of a small daemon.
+    const { readConfigFile } = await import('../config/parse.ts');
+    file = readConfigFile(flags.config);
+  }
+  return resolveConfig(mergeConfig(mergeConfig(defaults, file), fromFlags(flags)));
+}
+
+function fromFlags(flags: NetworkFlags): ConfigInput {
+  return {
+    network: {
+      subnet: flag('--subnet', flags.subnet, subnet),
+      gateway: flag('--gateway', flags.gateway, ipv4Address),
+      hostAddress: flag('--host-address', flags.hostAddress, ipv4Address),
+      mtu: flag('--mtu', flags.mtu, fromText(mtuBytes)),
+    },
+    listen: flags.listen?.map((text) => flag('--listen', text, listenUrl, 'ERR_LISTEN_URL')!),
+    // commander gives true where the flag is absent, and the file may say false.
+    hostLoopback: flags.hostLoopback ? undefined : false,
+    engine: flag('--host-engine', flags.hostEngine, oneOf(...ENGINES)),
+    limits: {
+      flows: flag('--max-flows', flags.maxFlows, fromText(integer(16, 1_000_000))),
+      dialsInFlight: flag('--max-dials', flags.maxDials, fromText(integer(1, 65_536))),
+    },
+    log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
+  };
+}
+
+function flag<T>(
+  name: string,
+  text: string | undefined,
+  parse: ValueParser<T>,
+  code: ErrorCode = 'ERR_USAGE',
+): T | undefined {
+  if (text === undefined) return undefined;
+  const value = parse(text);
+  if (!(value instanceof Mismatch)) return value;
+  throw new SlipwayError(
+    code,
+    `${name}: expected ${value.expected}, found ${shown(text)}`,
+    'slipway --help shows examples.',
+  );
+}
+
+/** A number as a flag has it. */
+function fromText(parse: ValueParser<number>): ValueParser<number> {
+  return (raw) => parse(typeof raw === 'string' && /^\d+$/.test(raw) ? Number(raw) : raw);
+}
