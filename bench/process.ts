@@ -83,10 +83,12 @@ export class Program {
     await this.exited;
   }
 
-  /** SIGTERM, and by force what is left after two seconds. */
+  /** SIGTERM, and by force what is left of it and its descendants after two seconds, orphans included. */
   async stop(): Promise<void> {
+    const family = processTree(this.pid).map((pid) => [pid, startTime(pid)] as const);
     if (!this.#ended) this.#child.kill('SIGTERM');
     await Promise.race([this.exited, pause(2000)]);
+    for (const [pid, started] of family) if (started !== undefined && startTime(pid) === started) killOne(pid);
     await this.kill();
   }
 
@@ -181,14 +183,20 @@ function backendTree(root: number): number[] {
 }
 
 function killTree(root: number): void {
-  if (root === 0 || statFields(root) === undefined) return;
-  for (const pid of processTree(root)) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch {
-      // Ended meanwhile.
-    }
+  if (root !== 0 && statFields(root) !== undefined) for (const pid of processTree(root)) killOne(pid);
+}
+
+function killOne(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // Ended meanwhile.
   }
+}
+
+/** Tells a process from a later one with the same number. */
+function startTime(pid: number): string | undefined {
+  return statFields(pid)?.[19];
 }
 
 /** The fields of /proc/PID/stat after the name: 0 is the state, 1 the parent. */
