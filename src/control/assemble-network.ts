@@ -31,6 +31,8 @@ export interface Network {
   reply(reply: ServiceDatagram): void;
   reserveLease(mac: number, address: number): void;
   status(): NetworkStatus;
+  /** Ends every flow with a reset. */
+  destroy(): void;
 }
 
 /** The largest answer of a UDP service, and the header that goes before it. */
@@ -62,6 +64,7 @@ export function assembleNetwork(parts: NetworkParts): Network {
     },
     reserveLease: (mac, address) => network.reserveLease(mac, address),
     status: () => statusOf(network, counters),
+    destroy: () => network.destroy(),
   };
 }
 

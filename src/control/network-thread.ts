@@ -52,6 +52,8 @@ async function live(): Promise<void> {
   services.flushWith(network.turn);
   tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor, pingHint: engine.host.capabilities.pingHint });
   await engine.run(network.turn, (message) => receive(network, engine, message));
+  // Guests that go on living learn at once that their connections are gone.
+  network.destroy();
 }
 
 async function makeEngine(

@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { needsRoot, needsTun } from '../support/needs.ts';
+import { SlipwayProcess, slipway } from './slipway.ts';
+
+test('a command that does not exist ends with 127 and says so', async (t) => {
+  if (!needsTun(t)) return;
+  const { status, stderr } = await slipway(t, 'run', '--', 'no-such-command-here');
+  assert.equal(status, 127);
+  assert.match(stderr, /no-such-command-here[\s\S]*ERR_COMMAND_NOT_FOUND/);
+});
+
+test('a mistake in the flags of run ends with 125, its own failure', async (t) => {
+  const { status, stderr } = await slipway(t, 'run', '--subnet', '127.0.0.0/8', '--', 'true');
+  assert.equal(status, 125);
+  assert.match(stderr, /ERR_ADDRESSES/);
+});
+
+test('the exit status and the streams of the command pass through, and flags after it are its own', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const { status, stdout, stderr } = await slipway(
+    t,
+    'run',
+    'sh',
+    '-c',
+    'echo out; echo err >&2; exit 7',
+    '--mtu',
+    '3',
+  );
+  assert.equal(stdout, 'out\n');
+  assert.equal(stderr, 'err\n');
+  assert.equal(status, 7);
+});
+
+test('the command stands in the network that the flags describe', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const script =
+    'cat /etc/resolv.conf /proc/net/route; cat /sys/class/net/*/mtu 2>/dev/null; hostname -I 2>/dev/null; true';
+  const { stdout } = await slipway(t, 'run', '--subnet', '10.99.0.0/24', '--', 'sh', '-c', script);
+  assert.match(stdout, /nameserver 10\.99\.0\.1\n/);
+  assert.match(stdout, /tap0\s+00000000\s+0100630A/);
+});
+
+test('a signal to slipway run reaches the command, and its end by a signal is 128 + n', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const run = new SlipwayProcess(t, 'run', '--', 'sh', '-c', 'echo ready; exec sleep 60');
+  await run.prints(/ready/);
+  run.child.kill('SIGTERM');
+  assert.equal((await run.end()).status, 143);
+});

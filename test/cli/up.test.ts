@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SlipwayProcess, slipway } from './slipway.ts';
+
+function folder(t: TestContext): string {
+  const made = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
+  t.after(() => rmSync(made, { recursive: true, force: true }));
+  return made;
+}
+
+test('the version and the help, with examples, go to standard output', async (t) => {
+  const version = await slipway(t, '--version');
+  assert.equal(version.status, 0);
+  assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+  const help = await slipway(t, '--help');
+  assert.equal(help.status, 0);
+  assert.match(help.stdout, /Examples:\n {2}slipway run -- curl/);
+});
+
+test('a slip in a flag is named, with what was expected and a code', async (t) => {
+  const mtu = await slipway(t, 'up', '--mtu', 'big');
+  assert.equal(mtu.status, 1);
+  assert.match(mtu.stderr, /^slipway: --mtu: expected an integer from 576 to 65520, found "big"\n.*\n {2}\(ERR_USAGE/);
+  const listen = await slipway(t, 'up', '--listen', 'qemu+tcp://0.0.0.0:1');
+  assert.match(listen.stderr, /--listen: expected a loopback address[\s\S]*ERR_LISTEN_URL/);
+  assert.match((await slipway(t, 'up')).stderr, /nowhere for guests to attach[\s\S]*--listen/);
+  const unknown = await slipway(t, 'up', '--listn', 'x');
+  assert.equal(unknown.status, 2);
+  assert.match(unknown.stderr, /Did you mean --listen\?/);
+});
+
+test('five lines say where things are, the QEMU arguments among them, and SIGINT ends it', async (t) => {
+  const socket = path.join(folder(t), 'vm.sock');
+  const up = new SlipwayProcess(
+    t,
+    'up',
+    '--listen',
+    `qemu+unix://${socket}`,
+    '--subnet',
+    '10.87.0.0/24',
+    '--no-host-loopback',
+  );
+  await up.prints(/Ctrl-C ends it\n/);
+  const lines = up.stdout.trimEnd().split('\n');
+  assert.equal(lines.length, 5);
+  assert.match(lines[0]!, /network 10\.87\.0\.0\/24, gateway and DNS 10\.87\.0\.1, 10\.87\.0\.254 is closed, MTU 1500/);
+  assert.match(lines[1]!, /engine epoll; up to \d+ flows, 1024 dials, .* \(RLIMIT_NOFILE \d+\)/);
+  assert.ok(
+    lines[3]!.endsWith(`-netdev stream,id=net0,addr.type=unix,addr.path=${socket} -device virtio-net-pci,netdev=net0`),
+  );
+  assert.equal(statSync(socket).mode & 0o777, 0o600);
+  up.child.kill('SIGINT');
+  assert.equal((await up.end()).status, 130);
+  assert.equal(existsSync(socket), false);
+});
+
+test('--json prints one line for programs, with the port that the host chose', async (t) => {
+  const up = new SlipwayProcess(t, 'up', '--json', '--host-engine', 'node', '--listen', 'qemu+tcp://127.0.0.1:0');
+  const facts = JSON.parse((await up.prints(/^\{.*\}\n/))[0]);
+  assert.equal(facts.event, 'up');
+  assert.equal(facts.engine, 'node');
+  assert.match(facts.attachments[0].url, /^qemu\+tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
+  up.child.kill('SIGTERM');
+  assert.equal((await up.end()).status, 143);
+});
+
+test('a configuration file is read, a flag wins over it, and its mistakes are told by line', async (t) => {
+  const file = path.join(folder(t), 'slipway.yaml');
+  writeFileSync(
+    file,
+    'network:\n  mtu: 9000\n  subnet: 10.1.0.0/16\nlisten: ["qemu+tcp://127.0.0.1:0"]\nhostLoopback: false\n',
+  );
+  const up = new SlipwayProcess(t, 'up', '--config', file, '--mtu', '1400');
+  await up.prints(/network 10\.1\.0\.0\/16, .* is closed, MTU 1400/);
+  up.child.kill('SIGTERM');
+  await up.end();
+  writeFileSync(file, 'network:\n  mtu: 9\n');
+  const wrong = await slipway(t, 'up', '--config', file);
+  assert.equal(wrong.status, 1);
+  assert.ok(
+    wrong.stderr.startsWith(`slipway: ${file}:2: network.mtu: expected an integer from 576 to 65520, found 9\n`),
+  );
+});
+
+test('what is in use is refused and nothing is left running', async (t) => {
+  const socket = path.join(folder(t), 'vm.sock');
+  const first = new SlipwayProcess(t, 'up', '--listen', `qemu+unix://${socket}`);
+  await first.prints(/Ctrl-C/);
+  const second = await slipway(t, 'up', '--listen', `qemu+unix://${socket}`);
+  assert.equal(second.status, 1);
+  assert.match(second.stderr, /another process listens at .*vm\.sock[\s\S]*ERR_LISTEN_IN_USE/);
+  assert.ok(existsSync(socket));
+  first.child.kill('SIGTERM');
+  await first.end();
+});
+
+test('slow: up holds at most 110 MiB before the first flow', async (t) => {
+  const up = new SlipwayProcess(t, 'up', '--listen', 'qemu+tcp://127.0.0.1:0');
+  await up.prints(/Ctrl-C/);
+  const resident = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${up.child.pid}/status`, 'utf8'))?.[1]) / 1024;
+  assert.ok(resident <= 110, `${resident.toFixed(0)} MiB`);
+  up.child.kill('SIGTERM');
+  await up.end();
+});
