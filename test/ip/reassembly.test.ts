@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { TIMEOUT_MS } from '../../src/ip/reassembly.ts';
+import { ipv4ChecksumValid } from '../../src/wire/ipv4.ts';
+import { bytesOf, CoreWorld, GATEWAY, GUEST, GUEST_MAC, ipFrame } from '../support/core-world.ts';
+
+/** The frames of a datagram cut every `step` bytes. */
+function fragments(payload: Uint8Array, step: number, identification = 9, source = GUEST): Uint8Array[] {
+  const frames: Uint8Array[] = [];
+  for (let at = 0; at < payload.length; at += step) {
+    const last = at + step >= payload.length;
+    const flagsAndOffset = (last ? 0 : 0x2000) | (at / 8);
+    frames.push(ipFrame({ source, identification, flagsAndOffset, payload: payload.slice(at, at + step) }));
+  }
+  return frames;
+}
+
+test('fragments in any order make the datagram, duplicates included', () => {
+  const payload = bytesOf(65_507 + 8);
+  const frames = fragments(payload, 1480);
+  fc.assert(
+    fc.property(fc.shuffledSubarray([...frames, ...frames.slice(0, 3)], { minLength: frames.length + 3 }), (order) => {
+      const world = new CoreWorld();
+      const guest = world.guest();
+      const packets = world.record(17);
+      for (const frame of order) world.receive(guest, frame);
+      assert.equal(packets.length, 1);
+      assert.deepEqual(packets[0]!.payload, payload);
+    }),
+    { numRuns: 10 },
+  );
+});
+
+test('a datagram handed up keeps its memory until the end of the turn', () => {
+  const world = new CoreWorld();
+  const guest = world.guest();
+  const places: number[] = [];
+  world.interface.register(17, { receive: (packet) => void places.push(packet.payloadAt) });
+  for (let id = 0; id < 70; id++) for (const f of fragments(bytesOf(32), 16, id)) world.receive(guest, f);
+  assert.equal(new Set(places).size, 64);
+  assert.equal(places.length, 64);
+  world.turn.run(1001);
+  for (const f of fragments(bytesOf(32), 16, 99)) world.receive(guest, f);
+  assert.equal(places.length, 65);
+});
+
+test('an overlap gives up the datagram', () => {
+  const world = new CoreWorld();
+  const guest = world.guest();
+  const packets = world.record(17);
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x2000, payload: bytesOf(16) }));
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x2001, payload: bytesOf(16, 2) }));
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x0002, payload: bytesOf(16) }));
+  assert.equal(packets.length, 0);
+  assert.equal(world.counters.get('reassembly-overlap'), 1);
+});
+
+test('lengths that cannot be are dropped by name', () => {
+  const world = new CoreWorld();
+  const guest = world.guest();
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x2000, payload: bytesOf(15) }));
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x0001, payload: new Uint8Array(0) }));
+  world.receive(guest, ipFrame({ flagsAndOffset: 0x1fff, payload: bytesOf(16) }));
+  assert.equal(world.counters.get('reassembly-bad-length'), 2);
+  assert.equal(world.counters.get('reassembly-too-big'), 1);
+});
+
+test('after 15 s a datagram whose beginning came gets time exceeded, code 1', () => {
+  const world = new CoreWorld();
+  const guest = world.guest();
+  world.receive(guest, ipFrame({ identification: 1, flagsAndOffset: 0x2000, payload: bytesOf(16) }));
+  world.receive(guest, ipFrame({ identification: 2, flagsAndOffset: 0x2002, payload: bytesOf(16) }));
+  world.turn.run(1000 + TIMEOUT_MS - 10);
+  assert.equal(guest.outlet.count, 0);
+  world.turn.run(1000 + TIMEOUT_MS + 10);
+  assert.deepEqual(
+    guest.outlet.take().map(({ bytes }) => [bytes[34], bytes[35]]),
+    [[11, 1]],
+  );
+  assert.equal(world.counters.get('reassembly-timed-out'), 2);
+});
+
+test('one guest holds at most 16 unfinished datagrams, the oldest goes first', () => {
+  const world = new CoreWorld();
+  const guest = world.guest();
+  const packets = world.record(17);
+  for (let id = 0; id < 17; id++) world.receive(guest, fragments(bytesOf(32), 16, id)[0]!);
+  assert.equal(world.counters.get('reassembly-evicted'), 1);
+  for (let id = 16; id >= 0; id--) world.receive(guest, fragments(bytesOf(32), 16, id)[1]!);
+  assert.equal(packets.length, 16);
+});
+
+test('what is sent beyond the MTU goes in fragments that reassemble, or not at all', () => {
+  const world = new CoreWorld();
+  const guest = world.guest({ mtu: 1500 });
+  world.receive(guest, ipFrame());
+  const neighbor = world.interface.neighbors.find(GUEST)!;
+  guest.outlet.take();
+  const payload = bytesOf(65_515);
+  const at = world.arena.allocate(payload.length);
+  world.arena.bytes.set(payload, at);
+  assert.ok(world.output.send(neighbor, GATEWAY, 17, 64, at, payload.length));
+  const frames = guest.outlet.take();
+  assert.equal(frames.length, 45);
+  const data: number[] = [];
+  for (const { bytes } of frames) {
+    assert.ok(bytes.length <= 1514 && ipv4ChecksumValid(bytes, 14, 20));
+    data.push(...bytes.subarray(34));
+  }
+  assert.deepEqual(Uint8Array.from(data), payload);
+  guest.outlet.capacity = 44;
+  assert.equal(world.output.send(neighbor, GATEWAY, 17, 64, at, payload.length), false);
+  assert.equal(guest.outlet.count, 0);
+  assert.equal(guest.outlet.cancelled, 1);
+  assert.equal(neighbor.mac, GUEST_MAC);
+});

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { AGEING_MS, MAX_STATIONS_PER_PORT } from '../../src/link/forwarding-database.ts';
+import { ETHERTYPE_IPV4 } from '../../src/wire/ethernet.ts';
+import { CoreWorld, ethernetFrame, GATEWAY_MAC } from '../support/core-world.ts';
+
+const A = 0x02_0000_0000_0a;
+const B = 0x02_0000_0000_0b;
+const BROADCAST = 0xffff_ffff_ffff;
+const TYPE = 0x88b5;
+
+const frame = (destination: number, source: number, length = 46): Uint8Array =>
+  ethernetFrame(destination, source, TYPE, new Uint8Array(length));
+
+test('unknown unicast is flooded to the other guests, known unicast goes to its port alone', () => {
+  const world = new CoreWorld();
+  const [a, b, c] = [world.guest(), world.guest(), world.guest()];
+  world.receive(a, frame(B, A));
+  assert.deepEqual([a.outlet.take().length, b.outlet.take().length, c.outlet.take().length], [0, 1, 1]);
+  world.receive(b, frame(A, B));
+  assert.deepEqual([a.outlet.take().length, b.outlet.take().length, c.outlet.take().length], [1, 0, 0]);
+});
+
+test('a broadcast reaches every other guest and the gateway', () => {
+  const world = new CoreWorld();
+  const [a, b, c] = [world.guest(), world.guest(), world.guest()];
+  world.receive(a, frame(BROADCAST, A));
+  assert.deepEqual([a.outlet.count, b.outlet.count, c.outlet.count], [0, 1, 1]);
+  assert.equal(world.counters.get('ethernet-unknown-type'), 1);
+});
+
+test("a guest that uses the gateway's MAC is dropped, counted, and named in the log once", () => {
+  const world = new CoreWorld();
+  const [a, b] = [world.guest(), world.guest()];
+  world.receive(a, frame(BROADCAST, GATEWAY_MAC));
+  world.receive(a, frame(BROADCAST, GATEWAY_MAC));
+  assert.equal(b.outlet.count, 0);
+  assert.equal(world.counters.get('switch-gateway-mac-claimed'), 2);
+  assert.equal(world.lines.length, 1);
+  assert.equal(world.lines[0]?.fields?.port, a.port.name);
+});
+
+test('runts and sources that no station has are dropped', () => {
+  const world = new CoreWorld();
+  const a = world.guest();
+  world.receive(a, frame(B, A).subarray(0, 13));
+  world.receive(a, frame(B, BROADCAST));
+  world.receive(a, frame(B, 0));
+  assert.deepEqual(world.counters.snapshot(), { 'switch-bad-source-mac': 2, 'switch-runt': 1 });
+});
+
+test('a full guest loses its own frames and holds nobody back', () => {
+  const world = new CoreWorld();
+  const [a, slow, c] = [world.guest(), world.guest({ capacity: 1 }), world.guest()];
+  for (let i = 0; i < 3; i++) world.receive(a, frame(BROADCAST, A));
+  assert.deepEqual([slow.outlet.count, c.outlet.count], [1, 3]);
+  assert.equal(world.counters.get('switch-port-full'), 2);
+});
+
+test('a station that moves to another port is followed and counted', () => {
+  const world = new CoreWorld();
+  const [a, b, c] = [world.guest(), world.guest(), world.guest()];
+  world.receive(a, frame(BROADCAST, A));
+  world.receive(b, frame(BROADCAST, A));
+  for (const g of [a, b, c]) g.outlet.take();
+  world.receive(c, frame(A, B));
+  assert.deepEqual([a.outlet.count, b.outlet.count], [0, 1]);
+  assert.equal(world.counters.get('switch-address-moved'), 1);
+});
+
+test('what was not heard for five minutes is flooded again', () => {
+  const world = new CoreWorld();
+  const [a, b, c] = [world.guest(), world.guest(), world.guest()];
+  world.receive(a, frame(BROADCAST, A));
+  world.turn.run(1000 + AGEING_MS + 1);
+  for (const g of [a, b, c]) g.outlet.take();
+  world.receive(b, frame(A, B));
+  assert.deepEqual([a.outlet.count, c.outlet.count], [1, 1]);
+});
+
+test('one guest cannot fill the forwarding database', () => {
+  const world = new CoreWorld();
+  const a = world.guest();
+  for (let i = 0; i < MAX_STATIONS_PER_PORT + 5; i++) world.receive(a, frame(GATEWAY_MAC, A + 0x100 * (i + 1)));
+  assert.equal(world.counters.get('switch-port-address-limit'), 5);
+});
+
+test('a detached port neither sends nor receives, and its stations are forgotten', () => {
+  const world = new CoreWorld();
+  const [a, b, c] = [world.guest(), world.guest(), world.guest()];
+  world.receive(a, frame(BROADCAST, A));
+  world.switch.detach(a.port);
+  world.switch.detach(a.port);
+  world.receive(a, frame(BROADCAST, A));
+  assert.equal(world.counters.get('switch-port-detached'), 1);
+  for (const g of [a, b, c]) g.outlet.take();
+  world.receive(b, frame(A, B));
+  assert.deepEqual([a.outlet.count, c.outlet.count], [0, 1]);
+  assert.equal(a.port.attached, false);
+});
+
+test('a frame beyond the MTU of its guest is dropped, as a switch does', () => {
+  const world = new CoreWorld();
+  const [a, b] = [world.guest({ mtu: 9000 }), world.guest({ mtu: 1500 })];
+  world.receive(a, ethernetFrame(B, A, ETHERTYPE_IPV4, new Uint8Array(1501)));
+  world.receive(a, ethernetFrame(B, A, ETHERTYPE_IPV4, new Uint8Array(1500)));
+  assert.equal(b.outlet.count, 1);
+  assert.equal(world.counters.get('switch-frame-too-big'), 1);
+});
