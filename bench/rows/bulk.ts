@@ -69,7 +69,7 @@ function tcpTransfer(
 
 function udpCell(way: Direction): Cell {
   const id = `udp-${way}`;
-  const what = `UDP ${WORDS[way]}, 1,400-byte datagrams, 5 Gbit/s offered`;
+  const what = `UDP ${WORDS[way]}, 1,400-byte datagrams, up to 5 Gbit/s offered`;
   return {
     id,
     setting: stream(1500),
