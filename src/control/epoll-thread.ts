@@ -13,6 +13,9 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
 import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
 
+/** A path that died without a word (Wi-Fi gone, VPN down) ends an idle flow with an error after about twice this. */
+const KEEPALIVE_SECONDS = 120;
+
 /** The epoll engine and its loop. Loaded on demand: it brings the FFI. */
 export class EpollThread implements ThreadEngine {
   readonly host: EpollHost;
@@ -30,7 +33,14 @@ export class EpollThread implements ThreadEngine {
     this.#clock = clock;
     this.#control = control;
     const services = new Map(Object.entries(data.services));
-    this.host = new EpollHost({ memory: this.#memory, poller: this.#poller, descriptors, counters, services });
+    this.host = new EpollHost({
+      memory: this.#memory,
+      poller: this.#poller,
+      descriptors,
+      counters,
+      services,
+      keepAliveSeconds: KEEPALIVE_SECONDS,
+    });
   }
 
   get wakeDescriptor(): number {

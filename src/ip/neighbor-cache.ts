@@ -46,6 +46,11 @@ export class NeighborCache {
     return known?.port.attached === true ? known : undefined;
   }
 
+  /** All that are known, the longest unheard first; the cache must not change meanwhile. */
+  values(): IterableIterator<Neighbor> {
+    return this.#neighbors.values();
+  }
+
   #insert(address: number, mac: number, port: Port, nowMs: number): Neighbor {
     if (this.#neighbors.size >= MAX_NEIGHBORS) {
       const [oldest] = this.#neighbors.keys();

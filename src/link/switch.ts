@@ -147,12 +147,7 @@ export class Switch {
   #deliver(port: SwitchPort, frame: Frame): void {
     const { outlet } = port;
     const sent = this.#carries(outlet, frame) ? this.#copyWhole(outlet, frame) : this.#segmentation.send(frame, outlet);
-    if (typeof sent === 'string') {
-      this.#counters.add(sent);
-      return;
-    }
-    port.txFrames += sent;
-    port.txBytes += frame.length;
+    if (typeof sent === 'string') this.#counters.add(sent);
   }
 
   #copyWhole(outlet: Outlet, frame: Frame): number | SwitchDrop {

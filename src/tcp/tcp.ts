@@ -4,7 +4,7 @@ import type { Host, HostErrorCode, HostStream, HostStreamHandler } from '../env/
 import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
-import { unreachableCode } from '../icmp/unreachable.ts';
+import { unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
@@ -320,8 +320,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
       return;
     }
-    const code = unreachableCode(error);
-    if (code < 0) {
+    const kind = unreachableFor(error);
+    if (kind === undefined) {
       counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
       return;
     }
@@ -336,8 +336,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
         secondWord: flow.irs,
         length: TCP_HEADER_BYTES,
       },
-      ICMP_DESTINATION_UNREACHABLE,
-      code,
+      kind.type,
+      kind.code,
       flow.remoteAddress,
     );
   }

@@ -1,0 +1,269 @@
+import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
+import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
+import { TapAttachment } from '../attachment/tap.ts';
+import { LeaseTable } from '../dhcp/lease-table.ts';
+import type { DhcpParameters } from '../dhcp/reply.ts';
+import { DhcpServer } from '../dhcp/server.ts';
+import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import { decide, type FlowProtocol, type RoutePolicy, type Target } from '../flow/route.ts';
+import { IcmpEcho } from '../icmp/echo.ts';
+import { IcmpErrorSender } from '../icmp/errors.ts';
+import { Interface } from '../ip/interface.ts';
+import { Ipv4Sender } from '../ip/ipv4-sender.ts';
+import type { Port } from '../link/port.ts';
+import { Switch } from '../link/switch.ts';
+import { Tcp, type TcpFlowStatus } from '../tcp/tcp.ts';
+import { Turn } from '../turn/turn.ts';
+import { Udp } from '../udp/udp.ts';
+import type { UdpMappingStatus } from '../udp/udp-options.ts';
+import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { DhcpAdapter } from './dhcp-adapter.ts';
+import {
+  GATEWAY_MAC,
+  GATEWAY_SERVICES,
+  LEASE_SECONDS,
+  type NetworkOptions,
+  type NetworkWorld,
+  WINDOW_BYTES,
+} from './network-options.ts';
+
+/** A guest's place at the switch, for people. */
+export interface PortStatus {
+  readonly name: string;
+  readonly addresses: readonly number[];
+  readonly mac: number | undefined;
+  readonly rxFrames: number;
+  readonly rxBytes: number;
+  readonly txFrames: number;
+  readonly txBytes: number;
+}
+
+/** What a tap's kernel granted. */
+export interface TapAbilities {
+  readonly tcpSegmentation: boolean;
+  readonly udpSegmentation: boolean;
+  readonly checksum: boolean;
+}
+
+/** An attached guest: tell it what the pipe says, or let it go. */
+export interface AttachedGuest extends HostPipeHandler {
+  detach(): void;
+}
+
+/**
+ * The whole network: switch, interface and protocols joined, with a host behind it. It does no input or output of its own,
+ * so it runs as it is in a test with a clock by hand. Whoever owns it runs `turn.run(now)` whenever the host or a guest has
+ * something, and sleeps at most `turn.waitMs(limit)` in between.
+ */
+export class VirtualNetwork {
+  readonly turn: Turn;
+  readonly #world: NetworkWorld;
+  readonly #options: NetworkOptions;
+  readonly #space: AttachmentSpace;
+  readonly #switch: Switch;
+  readonly #interface: Interface;
+  readonly #icmp: IcmpEcho;
+  readonly #tcp: Tcp;
+  readonly #udp: Udp;
+  readonly #leases: LeaseTable;
+
+  /** Throws a RangeError when the arena is too small for it. */
+  constructor(world: NetworkWorld, options: NetworkOptions) {
+    const { arena, random, log, counters, host, services } = world;
+    const { subnet, gateway, hostAddress, limits } = options;
+    const turn = new Turn(world.clock.nowMs());
+    const wiring = { arena, turn, counters, log, random, host };
+    this.turn = turn;
+    this.#world = world;
+    this.#options = options;
+    this.#space = new AttachmentSpace(arena, turn, counters, log, {
+      ...DEFAULT_ATTACHMENT_LIMITS,
+      guests: limits.guests,
+    });
+    const output = new Ipv4Sender({ arena, random, gatewayMac: GATEWAY_MAC });
+    const errors = new IcmpErrorSender({ ...wiring, output, gatewayAddress: gateway, subnet });
+    const uplink = new Interface({
+      ...wiring,
+      subnet,
+      gatewayAddress: gateway,
+      hostAddress,
+      gatewayMac: GATEWAY_MAC,
+      errors,
+    });
+    this.#interface = uplink;
+    this.#switch = new Switch({ ...wiring, gatewayMac: GATEWAY_MAC, uplink });
+    const policy: RoutePolicy = {
+      gatewayAddress: gateway,
+      hostAddress,
+      hostLoopback: options.hostLoopback,
+      services: GATEWAY_SERVICES,
+    };
+    const route = (protocol: FlowProtocol, destination: number, port: number): Target =>
+      decide(policy, protocol, destination, port);
+    this.#tcp = new Tcp({
+      ...wiring,
+      icmpErrors: errors,
+      gatewayMac: GATEWAY_MAC,
+      limits: { flows: limits.flows, dialsInFlight: limits.dialsInFlight, windowBytes: WINDOW_BYTES },
+      decide: (destination, port) => route('tcp', destination, port),
+    });
+    this.#udp = new Udp({
+      ...wiring,
+      output,
+      errors,
+      services,
+      decide: route,
+      neighborOf: (address) => uplink.neighbors.find(address),
+      gatewayAddress: gateway,
+      broadcastAddress: subnet.broadcast,
+      limits: { mappings: limits.udpMappings, mappingsPerGuest: Math.max(1, limits.udpMappings >> 2) },
+    });
+    this.#icmp = new IcmpEcho({ ...wiring, output, errors, own: uplink.own });
+    uplink.register(PROTOCOL_TCP, this.#tcp);
+    uplink.register(PROTOCOL_UDP, this.#udp);
+    uplink.register(PROTOCOL_ICMP, this.#icmp);
+    this.#leases = this.#serveDhcp(uplink);
+  }
+
+  /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
+  attachQemu(pipe: HostPipe, name: string): AttachedGuest | undefined {
+    const end: GuestEnd = { port: undefined };
+    const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, end));
+    if (attachment === undefined) return undefined;
+    end.port = this.#switch.attach(attachment.outlet, name);
+    attachment.start(pipe, end.port);
+    this.#world.log.info('guest attached', { guest: name });
+    return this.#guest(attachment, end);
+  }
+
+  /** A guest behind a tap device. Undefined when there is no room for another. */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities): AttachedGuest | undefined {
+    const end: GuestEnd = { port: undefined };
+    const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, end), ...abilities });
+    if (attachment === undefined) return undefined;
+    end.port = this.#switch.attach(attachment.outlet, name);
+    attachment.start(pipe, end.port);
+    return this.#guest(attachment, end);
+  }
+
+  /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */
+  replyFromService(
+    guestAddress: number,
+    guestPort: number,
+    gatewayAddress: number,
+    gatewayPort: number,
+    at: number,
+    length: number,
+  ): boolean {
+    return this.#udp.replyFromService(guestAddress, guestPort, gatewayAddress, gatewayPort, at, length);
+  }
+
+  /** `mac` always gets `address`. */
+  reserveLease(mac: number, address: number): void {
+    this.#leases.reserve(mac, address);
+  }
+
+  /** Flows that hold a host stream. */
+  get flowCount(): number {
+    return this.#tcp.flowCount;
+  }
+
+  get ports(): PortStatus[] {
+    const neighbors = [...this.#interface.neighbors.values()];
+    return this.#switch.ports.map((port) => {
+      const here = neighbors.filter((neighbor) => neighbor.port === port);
+      const { name, rxFrames, rxBytes, txFrames, txBytes } = port;
+      const addresses = here.map((neighbor) => neighbor.address);
+      return { name, addresses, mac: here[0]?.mac, rxFrames, rxBytes, txFrames, txBytes };
+    });
+  }
+
+  /** Up to `limit` TCP flows. */
+  tcpFlows(limit: number): TcpFlowStatus[] {
+    return this.#tcp.list(limit);
+  }
+
+  udpMappings(): UdpMappingStatus[] {
+    return this.#udp.list();
+  }
+
+  /** What is held now; the counters say what happened. */
+  get gauges(): Readonly<Record<string, number>> {
+    return {
+      'tcp-flows': this.#tcp.flowCount,
+      'tcp-dials-in-flight': this.#tcp.dialsInFlight,
+      'tcp-time-wait': this.#tcp.timeWaitCount,
+      'tcp-window-bytes': this.#tcp.windowBytesReserved,
+    };
+  }
+
+  /** Ends every flow with a reset and closes every host socket. */
+  destroy(): void {
+    this.#tcp.destroy();
+    this.#udp.close();
+    this.#icmp.close();
+    this.turn.flushes.run();
+  }
+
+  #attachmentOptions(name: string, end: GuestEnd): AttachmentOptions {
+    return {
+      name,
+      mtu: this.#options.mtu,
+      onDetach: (reason) => {
+        this.#release(end);
+        this.#world.log.info('guest detached', { guest: name, reason });
+      },
+    };
+  }
+
+  #guest(attachment: QemuStreamAttachment | TapAttachment, end: GuestEnd): AttachedGuest {
+    return {
+      readable: () => attachment.readable(),
+      writable: () => attachment.writable(),
+      detach: () => {
+        attachment.detach();
+        this.#release(end);
+      },
+    };
+  }
+
+  #release(end: GuestEnd): void {
+    if (end.port !== undefined) this.#switch.detach(end.port);
+    end.port = undefined;
+  }
+
+  #serveDhcp(uplink: Interface): LeaseTable {
+    const { subnet, gateway, hostAddress, mtu, onLease } = this.#options;
+    const { arena, counters } = this.#world;
+    // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
+    const excluded = [gateway, hostAddress, subnet.network + 2];
+    const leases = new LeaseTable({
+      network: subnet.network,
+      prefixLength: subnet.prefix,
+      excluded,
+      usedByOther: (address, mac) => {
+        const there = uplink.neighbors.find(address);
+        return there !== undefined && there.mac !== mac;
+      },
+    });
+    const parameters: DhcpParameters = {
+      serverAddress: gateway,
+      subnetMask: subnet.mask,
+      broadcastAddress: subnet.broadcast,
+      routers: [gateway],
+      dnsServers: [gateway],
+      mtu,
+      leaseSeconds: LEASE_SECONDS,
+      domainName: '',
+    };
+    const server = new DhcpServer(parameters, leases, counters);
+    new DhcpAdapter(arena, this.turn, this.#udp, server, parameters, onLease);
+    uplink.acceptBroadcast(67);
+    return leases;
+  }
+}
+
+/** The port of an attachment, known only after both are made. */
+interface GuestEnd {
+  port: Port | undefined;
+}
