@@ -86,8 +86,6 @@ export class Arp {
     writeArp(arena.bytes, arpAt, ARP_REPLY, gatewayMac, targetAddress, senderMac, senderAddress);
     this.#reply.plain(at, length);
     port.outlet.commit(this.#reply);
-    port.txFrames++;
-    port.txBytes += length;
     return 'arp-answered';
   }
 

@@ -80,8 +80,6 @@ export class Ipv4Sender implements Ipv4Output {
       bytes.copyWithin(frameAt + HEADERS_BYTES, at + offset, at + offset + size);
       this.#frame.plain(frameAt, HEADERS_BYTES + size);
       port.outlet.commit(this.#frame);
-      port.txFrames++;
-      port.txBytes += HEADERS_BYTES + size;
     }
     return true;
   }
