@@ -42,15 +42,15 @@ export type EchoOutcome =
   | 'icmp-error-from-guest'
   | 'icmp-unhandled-type';
 
-export interface IcmpOptions extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onIdle' | 'gatewayAddress'> {
+export interface EchoOptions extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onIdle' | 'gatewayAddress'> {
   readonly host: Host;
   readonly log: Log;
   /** `Interface.own` */
   readonly own: OwnAddresses;
 }
 
-export class Icmp implements ProtocolHandler {
-  readonly #options: IcmpOptions;
+export class IcmpEcho implements ProtocolHandler {
+  readonly #options: EchoOptions;
   readonly #context: EchoContext;
   readonly #header = new IcmpHeader();
   /** By guest address and identifier, in the order of last use. */
@@ -58,7 +58,7 @@ export class Icmp implements ProtocolHandler {
   readonly #perGuest = new Map<number, number>();
   #hintLogged = false;
 
-  constructor(options: IcmpOptions) {
+  constructor(options: EchoOptions) {
     this.#options = options;
     const repliesAt = options.arena.allocate(ECHO_RECEIVE_BATCH * ECHO_SLOT_BYTES);
     if (repliesAt < 0) throw new RangeError('the arena has no room for echo replies: make it larger');

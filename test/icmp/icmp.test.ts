@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { DatagramFailure, Host, HostDatagramHandler } from '../../src/env/host.ts';
-import { Icmp, MAX_ECHO_MAPPINGS_PER_GUEST } from '../../src/icmp/echo.ts';
+import { IcmpEcho, MAX_ECHO_MAPPINGS_PER_GUEST } from '../../src/icmp/echo.ts';
 import { ECHO_IDLE_MS } from '../../src/icmp/echo-mapping.ts';
 import { unreachableFor } from '../../src/icmp/unreachable.ts';
 import { readU16, readU32 } from '../../src/wire/bytes.ts';
@@ -85,10 +85,10 @@ class PingHost {
   }
 }
 
-function build(ping = true): { world: CoreWorld; guest: Guest; pings: PingHost; echo: Icmp } {
+function build(ping = true): { world: CoreWorld; guest: Guest; pings: PingHost; echo: IcmpEcho } {
   const world = new CoreWorld();
   const pings = new PingHost(world, ping);
-  const echo = new Icmp({ ...world, host: pings.host, own: world.interface.own });
+  const echo = new IcmpEcho({ ...world, host: pings.host, own: world.interface.own });
   world.interface.register(1, echo);
   return { world, guest: world.guest(), pings, echo };
 }
