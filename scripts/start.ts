@@ -4,7 +4,8 @@ import { constants } from 'node:os';
 import path from 'node:path';
 
 const main = path.resolve(import.meta.dirname, '..', 'dist', 'cli', 'main.js');
-const command = process.argv.slice(2);
+const given = process.argv.slice(2);
+const command = given[0] === '--' ? given.slice(1) : given;
 const args = command.length === 0 ? ['demo'] : ['run', '--', ...command];
 
 const child = spawn(process.execPath, [main, ...args], { stdio: 'inherit' });

@@ -5,6 +5,8 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
+/** As first argument: what is published, not the source (whose type stripping takes memory of its own). */
+export const BUILT: string = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export interface Ended {
   readonly status: number | null;
@@ -19,7 +21,7 @@ export class SlipwayProcess {
   stderr = '';
 
   constructor(t: TestContext, ...args: readonly string[]) {
-    this.child = spawn(process.execPath, [MAIN, ...args]);
+    this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args]);
     t.after(() => this.child.kill('SIGKILL'));
     this.child.stdout.on('data', (bytes) => {
       this.stdout += String(bytes);

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { SlipwayProcess, slipway } from './slipway.ts';
+import { BUILT, SlipwayProcess, slipway } from './slipway.ts';
 
 function folder(t: TestContext): string {
   const made = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
@@ -98,7 +98,8 @@ test('what is in use is refused and nothing is left running', async (t) => {
 });
 
 test('slow: up holds at most 110 MiB before the first flow', async (t) => {
-  const up = new SlipwayProcess(t, 'up', '--listen', 'qemu+tcp://127.0.0.1:0');
+  if (!existsSync(BUILT)) return t.skip('needs npm run build');
+  const up = new SlipwayProcess(t, BUILT, 'up', '--listen', 'qemu+tcp://127.0.0.1:0');
   await up.prints(/Ctrl-C/);
   const resident = Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${up.child.pid}/status`, 'utf8'))?.[1]) / 1024;
   assert.ok(resident <= 110, `${resident.toFixed(0)} MiB`);
