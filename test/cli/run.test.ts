@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
-import { needsRoot, needsTun } from '../support/needs.ts';
+import { needs, needsRoot, needsTun } from '../support/needs.ts';
 import { SlipwayProcess, slipway } from './slipway.ts';
 
 test('a command that does not exist ends with 127 and says so', async (t) => {
@@ -47,4 +49,26 @@ test('a signal to slipway run reaches the command, and its end by a signal is 12
   await run.prints(/ready/);
   run.child.kill('SIGTERM');
   assert.equal((await run.end()).status, 143);
+});
+
+test('the guest’s resolver gets answers over UDP and over TCP', async (t) => {
+  if (!needsRoot(t) || !needsTun(t) || !needs(t, 'dig')) return;
+  for (const transport of ['+notcp', '+tcp']) {
+    const { stdout } = await slipway(t, 'run', '--', 'dig', '+short', '+tries=1', transport, 'host.docker.internal');
+    assert.equal(stdout, '192.168.65.254\n', transport);
+  }
+});
+
+test('--no-host-loopback closes the way to the host’s own servers', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const server = createServer((socket) => socket.end('hello'));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const guest = `require('node:net').connect(${port}, 'host.docker.internal').on('error', (e) => console.log(e.code)).on('data', (d) => console.log(String(d)))`;
+  const open = await slipway(t, 'run', '--', process.execPath, '-e', guest);
+  assert.equal(open.stdout, 'hello\n');
+  const closed = await slipway(t, 'run', '--no-host-loopback', '--', process.execPath, '-e', guest);
+  assert.match(closed.stdout, /^E[A-Z]+\n$/);
 });
