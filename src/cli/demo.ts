@@ -72,6 +72,8 @@ function namespaceGuest(network: RunningNetwork, servers: DemoServers): Checklis
     kind: 'a network namespace with the kernel’s own TCP',
     run: async (report) => {
       const folder = mkdtempSync(path.join(tmpdir(), 'slipway-demo-'));
+      const remove = (): void => rmSync(folder, { recursive: true, force: true });
+      process.once('exit', remove);
       const server = createServer((socket) => {
         createInterface({ input: socket }).on('line', (line) => report(JSON.parse(line) as CheckReport));
       });
@@ -88,7 +90,8 @@ function namespaceGuest(network: RunningNetwork, servers: DemoServers): Checklis
         await guest.status;
       } finally {
         server.close();
-        rmSync(folder, { recursive: true, force: true });
+        remove();
+        process.off('exit', remove);
       }
     },
   };

@@ -99,6 +99,10 @@ export class DnsService {
     this.#inFlight++;
     try {
       return await this.#fromHost(asked);
+    } catch {
+      // A defect costs the one answer, never the process.
+      counters.add('dns-defect');
+      return this.#reply(asked, DNS_SERVFAIL);
     } finally {
       this.#inFlight--;
     }

@@ -77,13 +77,17 @@ export class Forwarder {
 function overUdp(server: Nameserver, query: Uint8Array): Promise<Uint8Array | undefined> {
   return new Promise((resolve) => {
     const socket = createSocket(isIPv6(server.address) ? 'udp6' : 'udp4');
+    let open = true;
     const end = (answer?: Uint8Array): void => {
+      // A second answer may be in the same batch as the first.
+      if (!open) return;
+      open = false;
       clearTimeout(timer);
       socket.close();
       resolve(answer);
     };
     const timer = setTimeout(end, SERVER_TIMEOUT_MS, undefined);
-    socket.once('error', () => end());
+    socket.on('error', () => end());
     socket.on('message', (message) => {
       if (answers(query, message)) end(new Uint8Array(message));
     });

@@ -185,6 +185,25 @@ test('other types are put to the host’s nameserver, with another id, and answe
   }
 });
 
+test('a nameserver that answers twice does no harm', async () => {
+  const twice = createSocket('udp4');
+  twice.on('message', (message, from) => {
+    const answer = Uint8Array.from(message);
+    writeU16(answer, 2, 0x8180);
+    for (let i = 0; i < 8; i++) twice.send(answer, from.port, from.address);
+  });
+  twice.bind(0, '127.0.0.1');
+  await once(twice, 'listening');
+  try {
+    const dns = service({ nameservers: [{ address: '127.0.0.1', port: (twice.address() as AddressInfo).port }] });
+    for (let i = 0; i < 16; i++) {
+      assert.equal((await ask(dns, query('example.org', DNS_TYPE_TXT))).head.rcode, DNS_NOERROR);
+    }
+  } finally {
+    twice.close();
+  }
+});
+
 test('a long answer is cut with TC for who takes 512 bytes', async () => {
   const upstream = await nameserver((message) => {
     const answer = new Uint8Array(900);
