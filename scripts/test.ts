@@ -15,6 +15,7 @@ const HEAVY: readonly string[] = [
   'test/host/namespace',
   'test/interop',
   'test/qemu',
+  'test/real',
   'test/system',
 ];
 const HEAVY_AT_ONCE = 2;

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { DemoFlags } from './demo.ts';
@@ -8,8 +9,12 @@ import type { UpFlags } from './up.ts';
 import { version } from './version.ts';
 
 // Each name lookup holds a thread of libuv's pool for as long as it takes; four dead names would stall all others with the
-// default of four. Read when the pool is first used, which is after this.
-process.env.UV_THREADPOOL_SIZE ??= '64';
+// default of four. The size is read when the pool is first used, here, so that the guest's command does not inherit it.
+if (process.env.UV_THREADPOOL_SIZE === undefined) {
+  process.env.UV_THREADPOOL_SIZE = '64';
+  stat('/', () => {});
+  delete process.env.UV_THREADPOOL_SIZE;
+}
 
 const EXAMPLES = `
 Examples:

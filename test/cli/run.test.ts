@@ -34,6 +34,13 @@ test('the exit status and the streams of the command pass through, and flags aft
   assert.equal(status, 7);
 });
 
+test('the command has the environment of its caller, nothing added', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const print = 'console.log(JSON.stringify(process.env))';
+  const { stdout } = await slipway(t, 'run', '--', process.execPath, '-e', print);
+  assert.deepEqual(JSON.parse(stdout), { ...process.env });
+});
+
 test('the command stands in the network that the flags describe', async (t) => {
   if (!needsRoot(t) || !needsTun(t)) return;
   const script =
