@@ -38,7 +38,12 @@ export class Timers {
     this.#tick = Math.floor(nowMs / GRANULE_MS);
   }
 
-  /** Fires `delayMs` from the current turn's time (`run` moves it). Arms again if it was armed. */
+  /** Moves the time that delays count from, firing nothing: a turn begins, perhaps after a long sleep. */
+  begin(nowMs: number): void {
+    this.#nowMs = nowMs;
+  }
+
+  /** Fires `delayMs` from the current turn's time (`begin` and `run` move it). Arms again if it was armed. */
   arm(timer: Timer, delayMs: number): void {
     const deadline = this.#nowMs + delayMs;
     const earlier = deadline < timer.deadlineMs;
@@ -77,7 +82,7 @@ export class Timers {
     for (let i = 0; i < span; i++) {
       const tick = this.#tick + i;
       for (let timer = this.#slots[tick % SLOTS]; timer !== undefined; timer = timer.next) {
-        if (timer.tick <= tick) return Math.max(0, Math.min(limitMs, (tick + 1) * GRANULE_MS - this.#nowMs));
+        if (timer.tick <= tick) return Math.max(0, Math.min(limitMs, tick * GRANULE_MS - this.#nowMs));
       }
     }
     return limitMs;

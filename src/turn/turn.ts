@@ -28,6 +28,7 @@ export class Turn {
   /** Runs one turn at `nowMs`. */
   run(nowMs: number): void {
     this.nowMs = nowMs;
+    this.timers.begin(nowMs);
     this.ingress.run();
     this.commits.run();
     this.egress.run();
