@@ -10,6 +10,8 @@ import type { Fault } from './thread-state.ts';
 /** Four looks of 500 ms without a beat: the loop is stuck (2 s); an idle one beats once a second. */
 const LOOK_MS = 500;
 const LOOKS_UNTIL_STUCK = 4;
+/** JavaScript that is terminated ends at once; what has not ended after this is not JavaScript. */
+const TERMINATE_MS = 2000;
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
 const MAX_RESTARTS = 5;
 const RESTART_WINDOW_MS = 60_000;
@@ -245,8 +247,20 @@ export class NetworkControl {
       if (looks < LOOKS_UNTIL_STUCK) return;
       looks = 0;
       thread.terminate(new Error(`stuck for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`));
+      this.#giveUpUnlessGone(thread);
     }, LOOK_MS);
     this.#watch.unref();
+  }
+
+  /** Nothing ends a thread that sits in a system call; guests come back when a new process starts. */
+  #giveUpUnlessGone(thread: NetworkThreadHandle): void {
+    const giveUp = setTimeout(() => {
+      if (thread !== this.#thread || this.#stopped) return;
+      this.#fail(
+        new SlipwayError('ERR_NETWORK_THREAD', 'the network thread is stuck in a system call and cannot be ended'),
+      );
+    }, TERMINATE_MS);
+    giveUp.unref();
   }
 
   #serve(datagrams: readonly ServiceDatagram[]): void {
