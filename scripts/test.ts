@@ -16,6 +16,7 @@ const HEAVY: readonly string[] = [
   'test/interop',
   'test/qemu',
   'test/real',
+  'test/real',
   'test/system',
 ];
 const HEAVY_AT_ONCE = 2;

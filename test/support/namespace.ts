@@ -73,8 +73,13 @@ export function inNamespace<Result>(namespace: TestNamespace, act: () => Result)
     if (setns(there, CLONE_NEWNET) !== 0) throw new Error(`this process may not enter ${namespace.path}`);
     return act();
   } finally {
-    if (setns(home, CLONE_NEWNET) !== 0) process.abort();
+    enterNamespace(home);
     closeSync(home);
     closeSync(there);
   }
+}
+
+/** Moves this thread into the network namespace behind an open descriptor; a thread in the wrong one would do harm, so a failure ends the process. */
+export function enterNamespace(descriptor: number): void {
+  if (setns(descriptor, CLONE_NEWNET) !== 0) process.abort();
 }

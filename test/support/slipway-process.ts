@@ -1,0 +1,53 @@
+/**
+ * A Slipway for the tests with real guests: the whole network as `run` and `up` start it, in a process of its own, that
+ * also says what it counted. argv[2]: `SlipwaySetup` as JSON. Speaks one JSON line per event; the line `status` on its
+ * standard input is answered by a picture of the network, and the end of that input ends it.
+ */
+import { createInterface } from 'node:readline';
+import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
+import { resolveConfig } from '../../src/config/config.ts';
+import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { startNetwork } from '../../src/control/start-network.ts';
+
+export interface SlipwaySetup {
+  /** Bytes. */
+  readonly mtu: number;
+  /** Whether a namespace guest on a tap is part of it. */
+  readonly guest: boolean;
+  readonly listen: readonly string[];
+  readonly hostLoopback: boolean;
+  readonly engine: 'epoll' | 'node';
+}
+
+const setup = JSON.parse(process.argv[2]!) as SlipwaySetup;
+const say = (event: string, facts: object = {}): void =>
+  void process.stdout.write(`${JSON.stringify({ event, ...facts })}\n`);
+const log =
+  (level: string) =>
+  (message: string): void =>
+    say('log', { level, message });
+
+const network = await startNetwork(
+  resolveConfig({ network: { mtu: setup.mtu }, hostLoopback: setup.hostLoopback, engine: setup.engine }),
+  { info: log('info'), warn: log('warn'), error: log('error') },
+  (error) => {
+    say('fatal', { message: error.message });
+    process.exit(70);
+  },
+);
+createInterface({ input: process.stdin })
+  .on('line', () => void network.control.status().then((status) => say('status', status)))
+  .on('close', () => void network.stop().then(() => process.exit(0)));
+
+for (const text of setup.listen) {
+  const url = parseListenUrl(text);
+  if (typeof url === 'string') throw new Error(`expected ${url}`);
+  const { port } = await network.control.listen(url);
+  say('listening', { port });
+}
+if (setup.guest) {
+  // The guest's own first line shows that the command runs, which is when its namespaces can be entered.
+  const idle = `echo '{"event":"guest"}'; exec sleep infinity`;
+  await startEmbeddedGuest(network, ['sh', '-c', idle], { forwardSignals: false });
+}
+say('up');
