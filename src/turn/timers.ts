@@ -78,7 +78,9 @@ export class Timers {
   /** Milliseconds until something may be due, at most `limitMs`; may be early, never late by more than a granule. */
   waitMs(limitMs: number): number {
     if (this.#entries === 0) return limitMs;
-    const span = Math.min(SLOTS, Math.ceil(limitMs / GRANULE_MS) + 1);
+    // What lies beyond a revolution is not looked at: sleep one revolution and look again.
+    limitMs = Math.min(limitMs, (SLOTS - 1) * GRANULE_MS);
+    const span = Math.ceil(limitMs / GRANULE_MS) + 1;
     for (let i = 0; i < span; i++) {
       const tick = this.#tick + i;
       for (let timer = this.#slots[tick % SLOTS]; timer !== undefined; timer = timer.next) {
