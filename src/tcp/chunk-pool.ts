@@ -29,6 +29,10 @@ export class ChunkPool {
     return this.#freeCount * CHUNK_BYTES;
   }
 
+  get usedBytes(): number {
+    return (this.#free.length - this.#freeCount) * CHUNK_BYTES;
+  }
+
   /** Offset of a chunk, or −1 when all are in use. */
   take(): number {
     return this.#freeCount === 0 ? -1 : this.#free[--this.#freeCount]!;

@@ -121,6 +121,16 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return this.#context.budget.reserved;
   }
 
+  /** Chunk memory that holds bytes from guests, in bytes. */
+  get chunkBytesUsed(): number {
+    return this.#context.pool.usedBytes;
+  }
+
+  /** Pieces noted in the receive area; none between turns. */
+  get gatheredPieces(): number {
+    return this.#context.gather.inUse;
+  }
+
   /** A copy of up to `limit` flows for people. */
   list(limit: number): TcpFlowStatus[] {
     const list: TcpFlowStatus[] = [];
