@@ -85,6 +85,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #stream: HostStream | undefined;
   /** SYN timeouts before establishment, unanswered keepalive probes after. */
   #attempts = 0;
+  /** Our SYN or SYN-ACK is to be sent. */
+  #synDue = false;
   #hostShut = false;
   /** sndUna when the retransmission timer was armed, −1 when it stands for something else. */
   #timedUna = -1;
@@ -112,7 +114,9 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.remotePort = remotePort;
     this.#iss = iss;
     this.#timer = new Timer(() => this.#timeout());
-    this.#ackTimer = new Timer(() => this.#owe());
+    this.#ackTimer = new Timer(() => {
+      if (this.receiver?.ackDue) this.#owe();
+    });
     this.#commitWork = { queued: false, work: () => this.#commit() };
     this.#pumpWork = { queued: false, work: () => this.#pump() };
     this.#ackWork = { queued: false, work: () => this.#acknowledge() };
@@ -133,8 +137,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   open(stream: HostStream): void {
     this.#stream = stream;
     this.state = 'SYN-SENT';
-    this.#sendSyn();
-    this.#context.turn.timers.arm(this.#timer, SYN_TIMEOUT_MS);
+    this.#synDue = true;
+    this.#context.turn.egress.add(this.#pumpWork);
   }
 
   // ── what the host says ──
@@ -142,8 +146,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   connected(): void {
     this.#owner.dialed(this, undefined);
     this.state = 'SYN-RECEIVED';
-    this.#sendSynAck();
-    this.#context.turn.timers.arm(this.#timer, SYN_TIMEOUT_MS);
+    this.#synDue = true;
+    this.#context.turn.egress.add(this.#pumpWork);
   }
 
   failed(code: HostErrorCode): void {
@@ -171,8 +175,25 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── what the guest says: RFC 9293 §3.10.7.4, in its order ──
 
-  /** A segment for this connection; its text lies at [at, at + length). `options` only when the header has any. */
-  segment(header: TcpHeader, options: TcpOptions | undefined, at: number, length: number): void {
+  /** Whether the segments of a train, `bytes` of text in all, may be taken as one: nothing but the next text of an open flow. */
+  takesTrain(header: TcpHeader, bytes: number): boolean {
+    const receiver = this.receiver;
+    if (receiver === undefined || this.state !== 'ESTABLISHED') return false;
+    return header.sequence === receiver.rcvNxt && bytes <= receiver.window;
+  }
+
+  /**
+   * A segment for this connection; its text lies at [at, at + length). `options` only when the header has any. With
+   * `count` above 1 (see `takesTrain`) it stands for that many, the texts `stride` apart.
+   */
+  segment(
+    header: TcpHeader,
+    options: TcpOptions | undefined,
+    at: number,
+    length: number,
+    count: number,
+    stride: number,
+  ): void {
     if (this.state === 'SYN-HELD') {
       this.#whileHeld(header);
       return;
@@ -186,6 +207,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (receiver === undefined || sender === undefined || this.state === 'DRAINING') return;
     this.#attempts = 0;
     const flags = header.flags;
+    if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
+      // The guest did not hear our SYN-ACK.
+      this.#synDue = true;
+      this.#context.turn.egress.add(this.#pumpWork);
+      return;
+    }
     if (!this.#acceptable(receiver, header, length)) {
       if ((flags & RST) === 0) this.#owe();
       return;
@@ -197,14 +224,33 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     if ((flags & SYN) !== 0) {
-      this.#synAgain(header);
+      // RFC 5961 §4.2
+      this.#challenge();
       return;
     }
     if ((flags & ACK) === 0) return;
     if (!this.#takeAcknowledgment(receiver, sender, header, options, length)) return;
     if (length > 0 || (flags & FIN) !== 0) {
-      receiver.receive(header.sequence, at, length, (flags & FIN) !== 0);
+      this.#takeText(receiver, header, at, length, count, stride);
       this.#context.turn.commits.add(this.#commitWork);
+    }
+  }
+
+  #takeText(
+    receiver: Receiver,
+    header: TcpHeader,
+    at: number,
+    length: number,
+    count: number,
+    stride: number,
+  ): void {
+    if (count === 1) {
+      receiver.receive(header.sequence, at, length, (header.flags & FIN) !== 0);
+      return;
+    }
+    if (receiver.receiveTrain(header.sequence, at, length, count, stride)) return;
+    for (let i = 0; i < count; i++) {
+      receiver.receive(seqAdd(header.sequence, i * length), at + i * stride, length, false);
     }
   }
 
@@ -253,8 +299,21 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.sender = new Sender(this.#context, this, seqAdd(this.#iss, 1), this.#mss, window, sequence);
   }
 
+  /** Our SYN, or the SYN-ACK of a guest's. */
   #sendSyn(): void {
-    this.#context.output.syn(this, SYN, this.#iss, 0, 0xffff, this.#ourMss, WINDOW_SCALE, true);
+    const { output, turn } = this.#context;
+    const { receiver } = this;
+    const mss = this.#ourMss;
+    if (receiver === undefined) {
+      this.#synDue = !output.syn(this, SYN, this.#iss, 0, 0xffff, mss, WINDOW_SCALE, true);
+    } else {
+      const scale = this.#guestScale >= 0 ? WINDOW_SCALE : -1;
+      const window = Math.min(0xffff, receiver.window);
+      const sack = this.#sackPermitted;
+      this.#synDue = !output.syn(this, SYN | ACK, this.#iss, receiver.rcvNxt, window, mss, scale, sack);
+    }
+    if (this.#synDue) this.#awaitOutlet();
+    turn.timers.arm(this.#timer, SYN_TIMEOUT_MS * 2 ** this.#attempts);
   }
 
   /** RFC 9293 §3.10.7.3, SYN-SENT, without simultaneous open. */
@@ -277,15 +336,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#join(header.window, header.sequence);
     this.#establish(this.receiver as Receiver);
     this.#owe();
-  }
-
-  #sendSynAck(): void {
-    const receiver = this.receiver as Receiver;
-    const scale = this.#guestScale >= 0 ? WINDOW_SCALE : -1;
-    const window = Math.min(0xffff, receiver.window);
-    const flags = SYN | ACK;
-    const next = receiver.rcvNxt;
-    this.#context.output.syn(this, flags, this.#iss, next, window, this.#ourMss, scale, this.#sackPermitted);
   }
 
   #establish(receiver: Receiver): void {
@@ -312,15 +362,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return offset === 0;
     }
     return offset < window && offset + span > 0;
-  }
-
-  #synAgain(header: TcpHeader): void {
-    if (this.state === 'SYN-RECEIVED' && header.sequence === this.irs) {
-      this.#sendSynAck();
-      return;
-    }
-    // RFC 5961 §4.2
-    this.#challenge();
   }
 
   #takeAcknowledgment(
@@ -393,10 +434,14 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #pump(): void {
+    if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
+      if (this.#synDue) this.#sendSyn();
+      return;
+    }
     const { sender, receiver } = this;
     const stream = this.#stream;
     if (sender === undefined || receiver === undefined || stream === undefined) return;
-    if (this.state === 'SYN-RECEIVED' || this.state === 'DRAINING') return;
+    if (this.state === 'DRAINING') return;
     const port = this.neighbor.port;
     if (port.attached) {
       const result = sender.pump(stream, port.outlet, receiver);
@@ -428,7 +473,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     receiver.ackNow = true;
-    if (this.neighbor.port.attached) this.neighbor.port.outlet.whenWritable(this);
+    this.#awaitOutlet();
+  }
+
+  #awaitOutlet(): void {
+    const { port } = this.neighbor;
+    if (port.attached) port.outlet.whenWritable(this);
   }
 
   // ── endings ──
@@ -580,9 +630,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.abort();
       return;
     }
-    if (this.state === 'SYN-SENT') this.#sendSyn();
-    else this.#sendSynAck();
-    this.#context.turn.timers.arm(this.#timer, SYN_TIMEOUT_MS * 2 ** this.#attempts);
+    this.#sendSyn();
   }
 
   /** The guest no longer answers: the host's peer is told by a reset. */
