@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -53,7 +53,8 @@ export class Slipway {
     await slipway.hear((said) => said.event === 'up');
     if (setup.guest) {
       await slipway.hear((said) => said.event === 'guest');
-      const pid = descendants(slipway.pid).find((one) => commandName(one) === 'sleep');
+      const home = networkOf(slipway.pid);
+      const pid = descendants(slipway.pid).find((one) => networkOf(one) !== home);
       assert.ok(pid !== undefined, 'the guest’s process is there');
       slipway.#guest = { name: `guest of ${slipway.pid}`, path: `/proc/${pid}/ns/net` };
     }
@@ -148,6 +149,6 @@ function descendants(pid: number): number[] {
   return children.flatMap((child) => [child, ...descendants(child)]);
 }
 
-function commandName(pid: number): string {
-  return readFileSync(`/proc/${pid}/comm`, 'utf8').trim();
+function networkOf(pid: number): string {
+  return readlinkSync(`/proc/${pid}/ns/net`);
 }
