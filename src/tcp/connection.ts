@@ -37,6 +37,8 @@ export type TcpState =
 
 /** How a connection tells the table that owns it. */
 export interface ConnectionOwner {
+  /** The dial failed: another one that takes its place, or undefined when that was all. */
+  redialed(connection: TcpConnection, error: HostErrorCode): HostStream | undefined;
   /** The dial ended, with an error code unless it succeeded. */
   dialed(connection: TcpConnection, error: HostErrorCode | undefined): void;
   /** The guest's ports are free again; the connection may live on to drain. `timeWait`: we closed first. */
@@ -151,7 +153,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   failed(code: HostErrorCode): void {
-    this.#stream = undefined;
+    this.#stream = this.#owner.redialed(this, code);
+    if (this.#stream !== undefined) return;
     this.#end();
     this.#owner.dialed(this, code);
   }
@@ -213,7 +216,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#context.turn.egress.add(this.#pumpWork);
       return;
     }
-    if (!this.#acceptable(receiver, header, length)) {
+    const span = length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
+    if (!receiver.acceptable(header.sequence, span)) {
       if ((flags & RST) === 0) this.#owe();
       return;
     }
@@ -236,14 +240,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
   }
 
-  #takeText(
-    receiver: Receiver,
-    header: TcpHeader,
-    at: number,
-    length: number,
-    count: number,
-    stride: number,
-  ): void {
+  #takeText(receiver: Receiver, header: TcpHeader, at: number, length: number, count: number, stride: number): void {
     if (count === 1) {
       receiver.receive(header.sequence, at, length, (header.flags & FIN) !== 0);
       return;
@@ -350,20 +347,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── segment arrives ──
 
-  /** RFC 9293 §3.4: the four cases, with the window as far as it was promised. */
-  #acceptable(receiver: Receiver, header: TcpHeader, length: number): boolean {
-    const flags = header.flags;
-    const span = length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
-    const window = receiver.window;
-    const offset = seqDiff(header.sequence, receiver.rcvNxt);
-    if (span === 0) return offset === 0 || (offset >= 0 && offset < window);
-    if (window === 0 && offset >= 0) {
-      // A zero window takes ACK, URG and RST of a segment whose text it must refuse (RFC 9293 §3.10.7.4).
-      return offset === 0;
-    }
-    return offset < window && offset + span > 0;
-  }
-
   #takeAcknowledgment(
     receiver: Receiver,
     sender: Sender,
@@ -467,7 +450,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (sender === undefined || receiver === undefined || this.state === 'DRAINING' || this.#isClosed) return;
     if (!receiver.ackNow) return;
     const held = this.#sackPermitted && receiver.held.count > 0 ? receiver.held : undefined;
-    const window = receiver.acknowledge();
+    const window = receiver.acknowledge(true);
     if (this.#context.output.control(this, ACK, sender.sndNxt, receiver.rcvNxt, window, held)) {
       this.#context.turn.timers.cancel(this.#ackTimer);
       return;

@@ -42,10 +42,13 @@ export class Receiver {
   #finSequence = -1;
   #unacknowledged = 0;
   #blocked = false;
+  #hostFailed = false;
   #buffer: SequenceBuffer | undefined;
   #gatherHead = -1;
   #gatherTail = -1;
   #gatherBytes = 0;
+  /** Bytes of the first gathered frame that the host already took. */
+  #gatherSkip = 0;
 
   /** @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
   constructor(context: TcpContext, next: number, mss: number) {
@@ -67,6 +70,17 @@ export class Receiver {
     return Math.max(0, seqDiff(this.#edge, this.rcvNxt));
   }
 
+  /**
+   * RFC 9293 §3.4: whether a segment of `span` numbers lies in the window. A bare segment may stand at the window's very
+   * end: a guest that used all of it has no other number for its acknowledgements.
+   */
+  acceptable(sequence: number, span: number): boolean {
+    const offset = seqDiff(sequence, this.rcvNxt);
+    const window = this.window + this.#rounding;
+    if (span === 0 || offset === 0) return offset >= 0 && offset <= window;
+    return offset < window && offset + span > 0;
+  }
+
   /** Takes a segment's text [at, at + length) and FIN. Trims to the window (RFC 9293 §3.10.7.4, seventh). */
   receive(sequence: number, at: number, length: number, fin: boolean): void {
     const before = seqDiff(this.rcvNxt, sequence);
@@ -79,8 +93,9 @@ export class Receiver {
       at += before;
       sequence = this.rcvNxt;
     }
-    // The field we sent was rounded up to whole units of the scale.
-    const room = seqDiff(this.#edge, sequence) + (1 << this.windowScale) - 1;
+    // RFC 9293 §3.10.7.4: text beyond a FIN is ignored.
+    if (this.#finSequence >= 0) length = Math.max(0, Math.min(length, seqDiff(this.#finSequence, sequence)));
+    const room = seqDiff(this.#edge, sequence) + this.#rounding;
     if (length > room) {
       this.#context.counters.add('tcp-beyond-window');
       this.ackNow = true;
@@ -92,13 +107,24 @@ export class Receiver {
     this.#reachFin();
   }
 
-  /** Hands what waits to the host. Returns FAILED when the host socket broke, else 0. */
+  /**
+   * Takes the text of a train (link/Frame): `count` times `length` bytes from `at` on, `stride` apart. False when it is not
+   * simply the next text of a flow in good order: then take the frames one by one.
+   */
+  receiveTrain(sequence: number, at: number, length: number, count: number, stride: number): boolean {
+    if (sequence !== this.rcvNxt || this.held.count > 0 || this.#finSequence >= 0) return false;
+    return length * count <= this.window && this.#gather(at, length, count, stride);
+  }
+
+  /** Hands what waits to the host. Returns FAILED once when the host socket broke, else 0; what still comes is dropped then. */
   commit(stream: HostStream): number {
+    if (this.#hostFailed) this.#dropAll();
     while (!this.#blocked && !this.delivered) {
       const asked = this.#fillPieces();
       const taken = stream.write(this.#context.pieces);
       if (taken === FAILED) {
-        this.#forgetGather();
+        this.#hostFailed = true;
+        this.#dropAll();
         return FAILED;
       }
       this.#advance(taken);
@@ -115,12 +141,16 @@ export class Receiver {
 
   /** Whether the window has opened far enough to be worth telling (RFC 9293 §3.8.6.2.2, silly window avoidance). */
   get windowUpdateDue(): boolean {
-    return seqDiff(this.#wantedEdge, this.#edge) >= Math.max(2 * this.#mss, this.#target >> 2);
+    const whole = this.#wantedWindow;
+    return seqDiff(this.#wantedEdge, this.#edge) >= Math.min(whole >> 1, Math.max(2 * this.#mss, whole >> 2));
   }
 
-  /** An acknowledgement is being written: what was due is done. Returns the window field to send with it. */
-  acknowledge(): number {
-    this.ackNow = false;
+  /**
+   * An acknowledgement is being written: what was due is done. Returns the window field to send with it. While there are
+   * gaps only one that can carry SACK counts (`complete`): text with an ACK is no duplicate ACK to the guest.
+   */
+  acknowledge(complete: boolean): number {
+    if (complete || this.held.count === 0) this.ackNow = false;
     this.ackDue = false;
     this.#unacknowledged = 0;
     this.#advanceEdge();
@@ -134,8 +164,13 @@ export class Receiver {
     this.#forgetGather();
     this.#buffer?.clear();
     this.held.clear();
-    this.#context.budget.reserve(-Math.max(0, seqDiff(this.#edge, this.#hostNxt)));
+    this.#context.budget.reserve(-seqDiff(this.#edge, this.#hostNxt));
     this.#edge = this.#hostNxt;
+  }
+
+  /** The window field is rounded up to whole units of the scale: so much more may come. */
+  get #rounding(): number {
+    return (1 << this.windowScale) - 1;
   }
 
   /** Where the in-order text ends (the FIN is not text). */
@@ -163,16 +198,20 @@ export class Receiver {
   }
 
   #takeInOrder(at: number, length: number): void {
-    const piece = this.#blocked || !this.#gatherPossible ? -1 : this.#context.gather.take(at, length);
-    if (piece >= 0) {
-      if (this.#gatherHead < 0) this.#gatherHead = piece;
-      else this.#context.gather.next[this.#gatherTail] = piece;
-      this.#gatherTail = piece;
-      this.#gatherBytes += length;
-    } else {
-      length = this.#store(this.rcvNxt, at, length);
-    }
-    this.#inOrder(length);
+    if (!this.#gather(at, length, 1, 0)) this.#inOrder(this.#store(this.rcvNxt, at, length));
+  }
+
+  /** Notes in-order text where it lies; false when it must be copied instead. */
+  #gather(at: number, length: number, count: number, stride: number): boolean {
+    if (this.#blocked || !this.#gatherPossible) return false;
+    const piece = this.#context.gather.take(at, length, count, stride);
+    if (piece < 0) return false;
+    if (this.#gatherHead < 0) this.#gatherHead = piece;
+    else this.#context.gather.next[this.#gatherTail] = piece;
+    this.#gatherTail = piece;
+    this.#gatherBytes += length * count;
+    this.#inOrder(length * count);
+    return true;
   }
 
   /** Gathered pieces stand right after hostNxt: nothing stored may lie between. */
@@ -209,14 +248,22 @@ export class Receiver {
     const room = pieces.at.length;
     pieces.count = 0;
     let bytes = 0;
-    let piece = this.#gatherHead;
-    for (; piece >= 0 && pieces.count < room; piece = gather.next[piece]!) {
-      pieces.at[pieces.count] = gather.at[piece]!;
-      pieces.length[pieces.count] = gather.length[piece]!;
-      bytes += gather.length[piece]!;
-      pieces.count++;
+    let skip = this.#gatherSkip;
+    for (let piece = this.#gatherHead; piece >= 0; piece = gather.next[piece]!) {
+      const length = gather.length[piece]!;
+      const stride = gather.stride[piece]!;
+      let at = gather.at[piece]!;
+      for (let left = gather.count[piece]!; left > 0; left--) {
+        if (pieces.count === room) return bytes;
+        pieces.at[pieces.count] = at + skip;
+        pieces.length[pieces.count] = length - skip;
+        pieces.count++;
+        bytes += length - skip;
+        skip = 0;
+        at += stride;
+      }
     }
-    if (piece >= 0 || this.#buffer === undefined) return bytes;
+    if (this.#buffer === undefined) return bytes;
     const gathered = pieces.count;
     this.#buffer.gather(seqAdd(this.#hostNxt, this.#gatherBytes), this.#dataEnd, pieces);
     for (let i = gathered; i < pieces.count; i++) bytes += pieces.length[i]!;
@@ -225,24 +272,32 @@ export class Receiver {
 
   /** The host took `taken` bytes. */
   #advance(taken: number): void {
-    const { gather, budget } = this.#context;
     const from = this.#hostNxt;
     this.#hostNxt = seqAdd(from, taken);
-    budget.reserve(-taken);
-    let left = Math.min(taken, this.#gatherBytes);
-    this.#gatherBytes -= left;
+    this.#context.budget.reserve(-taken);
+    this.#dropGathered(Math.min(taken, this.#gatherBytes));
+    this.#buffer?.release(from, this.#hostNxt, this.#hostNxt !== this.#dataEnd || this.held.count > 0);
+  }
+
+  /** Forgets the oldest `bytes` of what is gathered. */
+  #dropGathered(bytes: number): void {
+    const { gather } = this.#context;
+    this.#gatherBytes -= bytes;
+    let left = bytes + this.#gatherSkip;
+    this.#gatherSkip = 0;
     while (left > 0) {
       const piece = this.#gatherHead;
       const length = gather.length[piece]!;
-      if (length > left) {
-        gather.at[piece]! += left;
-        gather.length[piece]! -= left;
-        break;
+      const whole = Math.min(Math.floor(left / length), gather.count[piece]!);
+      left -= whole * length;
+      gather.at[piece]! += whole * gather.stride[piece]!;
+      gather.count[piece]! -= whole;
+      if (gather.count[piece] === 0) this.#gatherHead = gather.give(piece);
+      else {
+        this.#gatherSkip = left;
+        return;
       }
-      left -= length;
-      this.#gatherHead = gather.give(piece);
     }
-    this.#buffer?.release(from, this.#hostNxt, this.#hostNxt !== this.#dataEnd || this.held.count > 0);
   }
 
   /** Copies gathered text that the host did not take, before the receive area is reused. */
@@ -250,34 +305,49 @@ export class Receiver {
     const { gather } = this.#context;
     let sequence = this.#hostNxt;
     while (this.#gatherHead >= 0) {
-      const length = gather.length[this.#gatherHead]!;
-      const stored = this.#store(sequence, gather.at[this.#gatherHead]!, length);
+      const piece = this.#gatherHead;
+      const length = gather.length[piece]! - this.#gatherSkip;
+      const stored = this.#store(sequence, gather.at[piece]! + this.#gatherSkip, length);
       sequence = seqAdd(sequence, stored);
       if (stored < length) {
         this.#forgetFrom(sequence);
         return;
       }
-      this.#gatherHead = gather.give(this.#gatherHead);
+      this.#dropGathered(length);
     }
-    this.#gatherBytes = 0;
   }
 
   /** No chunk was left: what lies from `sequence` on was not acknowledged yet and never came, as far as the guest knows. */
   #forgetFrom(sequence: number): void {
     this.#forgetGather();
     this.held.clear();
+    this.ackNow = true;
     this.rcvNxt = sequence;
     this.finReached = false;
     this.#finSequence = -1;
   }
 
+  /** The host socket broke: nothing waits for it any more. */
+  #dropAll(): void {
+    this.#forgetGather();
+    this.#buffer?.clear();
+    this.held.clear();
+    this.#context.budget.reserve(-seqDiff(this.#dataEnd, this.#hostNxt));
+    this.#hostNxt = this.#dataEnd;
+  }
+
   #forgetGather(): void {
     while (this.#gatherHead >= 0) this.#gatherHead = this.#context.gather.give(this.#gatherHead);
     this.#gatherBytes = 0;
+    this.#gatherSkip = 0;
+  }
+
+  get #wantedWindow(): number {
+    return Math.min(this.#target, this.#context.budget.share);
   }
 
   get #wantedEdge(): number {
-    return seqAdd(this.#hostNxt, Math.min(this.#target, this.#context.budget.share));
+    return seqAdd(this.#hostNxt, this.#wantedWindow);
   }
 
   #advanceEdge(): void {
@@ -287,7 +357,7 @@ export class Receiver {
     }
     const wanted = this.#wantedEdge;
     const step = seqDiff(wanted, this.#edge);
-    if (!seqGt(wanted, this.#edge) || step < Math.min(this.#mss, this.#target >> 1)) return;
+    if (!seqGt(wanted, this.#edge) || step < Math.min(this.#mss, this.#wantedWindow >> 1)) return;
     this.#context.budget.reserve(step);
     this.#edge = wanted;
   }

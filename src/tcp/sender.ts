@@ -233,7 +233,7 @@ export class Sender {
   }
 
   #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {
-    const window = receiver.acknowledge();
+    const window = receiver.acknowledge(false);
     this.#time(seqAdd(this.sndNxt, bytes));
     for (let done = 0; done < bytes; done += slotBytes) {
       const length = Math.min(slotBytes, bytes - done);
@@ -303,7 +303,7 @@ export class Sender {
       this.#context.counters.add('tcp-retransmission-impossible');
       return 0;
     }
-    const window = receiver.acknowledge();
+    const window = receiver.acknowledge(false);
     const flags = ACK | PSH;
     this.#context.output.data(outlet, this.#to, at, peeked, this.mss, flags, sequence, receiver.rcvNxt, window);
     outlet.cancel();
@@ -320,7 +320,7 @@ export class Sender {
   }
 
   #control(flags: number, sequence: number, receiver: Receiver): boolean {
-    const window = receiver.acknowledge();
+    const window = receiver.acknowledge(false);
     return this.#context.output.control(this.#to, flags, sequence, receiver.rcvNxt, window, undefined);
   }
 
