@@ -1,17 +1,17 @@
 /**
- * `npm run build`: the checksum routine to WebAssembly, then all of src to dist. Does only what is out of date, because it
+ * `npm run build`: the arena's routines to WebAssembly, then all of src to dist. Does only what is out of date, because it
  * also runs before `npm start` and `npm test`. `--quiet` prints nothing unless it fails.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { checksumIsUpToDate, checksumWasm, compileChecksum } from './wasm.ts';
+import { arenaWasm, arenaWasmIsUpToDate, compileArenaWasm } from './wasm.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const quiet = process.argv.includes('--quiet');
 
-step('dist/checksum.wasm', () => {
-  if (checksumIsUpToDate()) return 'up to date';
-  compileChecksum(checksumWasm);
+step('dist/arena.wasm', () => {
+  if (arenaWasmIsUpToDate()) return 'up to date';
+  compileArenaWasm(arenaWasm);
   return 'built';
 });
 

@@ -1,13 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 
 const root = path.resolve(import.meta.dirname, '..');
-const source = path.join(root, 'wasm', 'checksum.ts');
+const folder = path.join(root, 'wasm');
+const entry = path.join(folder, 'arena.ts');
 const compiler = path.join(root, 'node_modules', 'assemblyscript', 'bin', 'asc.js');
 
 /** Where the program and the tests look for it. */
-export const checksumWasm: string = path.join(root, 'dist', 'checksum.wasm');
+export const arenaWasm: string = path.join(root, 'dist', 'arena.wasm');
 
 /** The memory is the arena, so the module imports it and lays nothing of its own into it (no runtime, no data). */
 const flags = [
@@ -23,22 +24,23 @@ const flags = [
   '--noColors',
 ];
 
-/** Whether `checksumWasm` is newer than all that it is made from. */
-export function checksumIsUpToDate(): boolean {
-  const built = modifiedMs(checksumWasm);
-  return [source, import.meta.filename, compiler].every((input) => modifiedMs(input) < built);
+/** Whether `arenaWasm` is newer than all that it is made from. */
+export function arenaWasmIsUpToDate(): boolean {
+  const built = modifiedMs(arenaWasm);
+  const sources = readdirSync(folder).map((name) => path.join(folder, name));
+  return [...sources, import.meta.filename, compiler].every((input) => modifiedMs(input) < built);
 }
 
 /** Compiles the source to `output`. Replaces it in one step, so who reads it at the same time sees the old or the new. */
-export function compileChecksum(output: string): void {
+export function compileArenaWasm(output: string): void {
   mkdirSync(path.dirname(output), { recursive: true });
   const scratch = mkdtempSync(path.join(path.dirname(output), '.wasm-'));
   try {
-    const made = path.join(scratch, 'checksum.wasm');
-    const args = [compiler, path.relative(root, source), '--outFile', path.relative(root, made), ...flags];
+    const made = path.join(scratch, 'arena.wasm');
+    const args = [compiler, path.relative(root, entry), '--outFile', path.relative(root, made), ...flags];
     const { status, error, stdout, stderr } = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8' });
     if (error !== undefined) throw error;
-    if (status !== 0) throw new Error(`wasm/checksum.ts does not compile:\n${stdout}${stderr}`);
+    if (status !== 0) throw new Error(`wasm/ does not compile:\n${stdout}${stderr}`);
     renameSync(made, output);
   } finally {
     rmSync(scratch, { recursive: true, force: true });

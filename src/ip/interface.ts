@@ -146,7 +146,7 @@ export class Interface implements Uplink {
       return;
     }
     const drop = type === ETHERTYPE_IPV4 ? this.#receiveIpv4(port, frame) : unknownType(type);
-    if (drop !== undefined) this.#counters.add(drop);
+    if (drop !== undefined) this.#counters.add(drop, frame.count);
   }
 
   #receiveIpv4(port: Port, frame: Frame): InterfaceDrop | undefined {

@@ -21,6 +21,13 @@ export class Frame {
   gsoSize = 0;
   /** With gsoSize: what the payload is. */
   gsoType: 'none' | 'tcp4' | 'tcp6' | 'udp' = 'none';
+  /**
+   * Frames that this record stands for (a train, see `Arena.train`): number i lies at `at + i * stride`, each `length`
+   * bytes, text of one TCP flow in sequence. The checksums of all but the first are known to be right.
+   */
+  count = 1;
+  /** With count above 1: bytes from one frame to the next. */
+  stride = 0;
 
   /** Makes it an ordinary frame without offloads. */
   plain(at: number, length: number): void {
@@ -32,5 +39,7 @@ export class Frame {
     this.checksumValid = false;
     this.gsoSize = 0;
     this.gsoType = 'none';
+    this.count = 1;
+    this.stride = 0;
   }
 }

@@ -98,9 +98,26 @@ export class Switch {
 
   /** A frame from the guest behind `port`; called by the port. Never throws on guest bytes. */
   receive(port: SwitchPort, frame: Frame): void {
-    port.rxFrames++;
-    port.rxBytes += frame.length;
-    const drop = this.#refusal(port, frame) ?? this.#forward(port, frame);
+    const { count } = frame;
+    port.rxFrames += count;
+    port.rxBytes += frame.length * count;
+    const refusal = this.#refusal(port, frame);
+    if (refusal !== undefined) this.#counters.add(refusal, count);
+    else if (count > 1 && destinationMac(this.#arena.bytes, frame.at) !== this.#gatewayMac) this.#unmake(port, frame);
+    else this.#forwardOne(port, frame);
+  }
+
+  /** A train for another guest goes frame by frame. */
+  #unmake(port: SwitchPort, train: Frame): void {
+    const { at, length, count, stride } = train;
+    for (let i = 0; i < count; i++) {
+      train.plain(at + i * stride, length);
+      this.#forwardOne(port, train);
+    }
+  }
+
+  #forwardOne(port: SwitchPort, frame: Frame): void {
+    const drop = this.#forward(port, frame);
     if (drop !== undefined) this.#counters.add(drop);
   }
 

@@ -6,6 +6,7 @@ import { Timer } from '../turn/timers.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
+import { CHUNK_BYTES } from './chunk-pool.ts';
 import { type TcpContext, WINDOW_SCALE } from './context.ts';
 import { Receiver } from './receiver.ts';
 import { SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
@@ -61,6 +62,8 @@ const MAX_TIMEOUTS = 16;
 const KEEPALIVE_IDLE_MS = 7_200_000;
 const KEEPALIVE_INTERVAL_MS = 75_000;
 const KEEPALIVE_PROBES = 9;
+/** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
+const DRAIN_MS = 60_000;
 /** RFC 9293 §3.7.1: without the option. */
 const DEFAULT_MSS = 536;
 /** Below this a guest makes us send mostly headers. */
@@ -367,7 +370,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return true;
     }
     // RFC 5961 §5.2: an acknowledgement of what was never sent, or older than any window, is challenged.
-    if (seqGt(acknowledgment, sender.sndNxt) || seqDiff(sender.sndUna, acknowledgment) > 0x4000_0000) {
+    if (seqGt(acknowledgment, sender.sndNxt) || seqDiff(sender.sndUna, acknowledgment) > sender.largestWindow) {
       this.#challenge();
       return false;
     }
@@ -405,7 +408,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       stream.shutdownWrite();
     }
     if (this.state === 'DRAINING') {
-      if (this.#hostShut) this.#closeHost();
+      this.#drainHost();
       return;
     }
     this.#follow();
@@ -424,7 +427,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const { sender, receiver } = this;
     const stream = this.#stream;
     if (sender === undefined || receiver === undefined || stream === undefined) return;
-    if (this.state === 'DRAINING') return;
+    if (this.state === 'DRAINING') {
+      this.#drainHost();
+      return;
+    }
     const port = this.neighbor.port;
     if (port.attached) {
       const result = sender.pump(stream, port.outlet, receiver);
@@ -510,6 +516,28 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#context.turn.commits.add(this.#commitWork);
   }
 
+  /** While draining: what the host still sends is dropped, and the stream closes when both of its directions ended. */
+  #drainHost(): void {
+    const stream = this.#stream;
+    const { turn, pool } = this.#context;
+    if (stream === undefined) return;
+    const scratch = pool.take();
+    if (scratch >= 0) {
+      const end = this.sender?.discard(stream, scratch, CHUNK_BYTES);
+      pool.give(scratch);
+      if (end === 'failed') {
+        this.#abortHost();
+        this.#end();
+        return;
+      }
+      if (end === 'fin' && this.#hostShut) {
+        this.#closeHost();
+        return;
+      }
+    }
+    if (this.#hostShut && !this.#timer.armed) turn.timers.arm(this.#timer, DRAIN_MS);
+  }
+
   #closeHost(timeWait = false): void {
     this.#stream?.close();
     this.#stream = undefined;
@@ -579,6 +607,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #timeout(): void {
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
       this.#synTimeout();
+      return;
+    }
+    if (this.state === 'DRAINING') {
+      this.#closeHost();
       return;
     }
     const sender = this.sender;

@@ -1,6 +1,13 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { Host, HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
+import {
+  type Host,
+  type HostErrorCode,
+  type HostStream,
+  type HostStreamHandler,
+  LOOPBACK4,
+  LOOPBACK6,
+} from '../env/host.ts';
 import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
@@ -10,7 +17,7 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
-import { foldedComplement, pseudoHeaderSum } from '../wire/checksum.ts';
+import { pseudoHeaderSum } from '../wire/checksum.ts';
 import { ICMP_COMMUNICATION_PROHIBITED, ICMP_DESTINATION_UNREACHABLE } from '../wire/icmpv4.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
@@ -78,6 +85,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #draining = new Set<TcpConnection>();
   readonly #timeWait: TimeWaitTable;
   readonly #dials: DialLimits;
+  /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
+  readonly #loopbackDials = new Map<TcpConnection, number>();
   readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
   readonly #header = new TcpHeader();
@@ -143,28 +152,12 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   receive(packet: Packet): void {
-    const header = this.#header;
-    const { payloadAt, payloadEnd, source, destination } = packet;
-    const { arena } = this.#context;
-    const fault = parseTcp(arena.bytes, payloadAt, payloadEnd, header);
-    if (fault !== undefined) {
-      this.#context.counters.add(fault);
-      return;
+    const { payloadAt, payloadEnd, frame } = packet;
+    const taken = this.#receiveAt(packet, payloadAt, payloadEnd, frame.count);
+    // A train that is not simply the next text of an open flow is looked at frame by frame.
+    for (let i = taken; i < frame.count; i++) {
+      this.#receiveAt(packet, payloadAt + i * frame.stride, payloadEnd + i * frame.stride, 1);
     }
-    if (!this.#checksumValid(packet)) {
-      this.#context.counters.add('tcp-bad-checksum');
-      return;
-    }
-    let options: TcpOptions | undefined;
-    const textAt = payloadAt + header.headerBytes;
-    if (header.headerBytes > TCP_HEADER_BYTES) {
-      options = this.#tcpOptions;
-      const bad = parseTcpOptions(arena.bytes, payloadAt + TCP_HEADER_BYTES, textAt, options);
-      if (bad !== undefined) this.#context.counters.add(bad);
-    }
-    const flow = this.#flows.get(source, header.sourcePort, destination, header.destinationPort);
-    if (flow === undefined || this.#isNewAttempt(flow, header)) this.#withoutFlow(packet, header, options, textAt);
-    else flow.segment(header, options, textAt, payloadEnd - textAt);
   }
 
   /**
@@ -197,7 +190,16 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   // ── ConnectionOwner ──
 
+  redialed(flow: TcpConnection, error: HostErrorCode): HostStream | undefined {
+    const ttl = this.#loopbackDials.get(flow);
+    if (ttl === undefined || error !== 'ECONNREFUSED') return undefined;
+    this.#loopbackDials.delete(flow);
+    const stream = this.#options.host.dial(LOOPBACK6, flow.remotePort, ttl, flow);
+    return typeof stream === 'string' ? undefined : stream;
+  }
+
   dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
+    this.#loopbackDials.delete(flow);
     this.#dials.end(flow.neighbor.address);
     if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
   }
@@ -221,6 +223,32 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return this.#challenges.take(this.#context.turn.nowMs);
   }
 
+  /** Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of `count` it took. */
+  #receiveAt(packet: Packet, at: number, end: number, count: number): number {
+    const { arena, counters } = this.#context;
+    const header = this.#header;
+    const fault = parseTcp(arena.bytes, at, end, header) ?? this.#checksumFault(packet, at, end);
+    if (fault !== undefined) {
+      counters.add(fault);
+      return 1;
+    }
+    let options: TcpOptions | undefined;
+    const textAt = at + header.headerBytes;
+    if (header.headerBytes > TCP_HEADER_BYTES) {
+      options = this.#tcpOptions;
+      const bad = parseTcpOptions(arena.bytes, at + TCP_HEADER_BYTES, textAt, options);
+      if (bad !== undefined) counters.add(bad);
+    }
+    const flow = this.#flows.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
+    if (flow === undefined || this.#isNewAttempt(flow, header)) {
+      this.#withoutFlow(packet, header, options, end - textAt);
+      return 1;
+    }
+    const taken = count > 1 && flow.takesTrain(header, count * (end - textAt)) ? count : 1;
+    flow.segment(header, options, textAt, end - textAt, taken, packet.frame.stride);
+    return taken;
+  }
+
   // ── segments without a flow ──
 
   /** A SYN with another number than the held one: the guest rebooted or gave up long ago. */
@@ -232,7 +260,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return true;
   }
 
-  #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textAt: number): void {
+  #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textBytes: number): void {
     const timeWait = this.#timeWait.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
     const flags = header.flags & (SYN | ACK | RST | FIN);
     if (timeWait !== undefined && !this.#inTimeWait(timeWait, packet, header, flags)) return;
@@ -244,7 +272,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       this.#open(packet, header, options, timeWait);
       return;
     }
-    if ((flags & RST) === 0) this.#reset(packet, header, packet.payloadEnd - textAt);
+    if ((flags & RST) === 0) this.#reset(packet, header, textBytes);
   }
 
   /** RFC 9293 §3.10.7.4, TIME-WAIT. Returns true when the segment may open a new connection (§3.6.1). */
@@ -308,8 +336,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   ): HostStream | HostErrorCode {
     const { host } = this.#options;
     this.#context.counters.add('tcp-dials');
-    if (target.kind === 'host')
-      return host.dial(target.address, target.port, packet.ttl > 1 ? packet.ttl - 1 : 0, flow);
+    if (target.kind === 'host') {
+      const ttl = packet.ttl > 1 ? packet.ttl - 1 : 0;
+      if (target.address === LOOPBACK4) this.#loopbackDials.set(flow, ttl);
+      return host.dial(target.address, target.port, ttl, flow);
+    }
     return host.dialService(
       target.service,
       {
@@ -368,12 +399,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
   }
 
-  #checksumValid(packet: Packet): boolean {
+  #checksumFault(packet: Packet, at: number, end: number): 'tcp-bad-checksum' | undefined {
     // A frame that still needs its checksum came through memory: there is nothing to verify yet.
-    if (packet.frame.checksumValid || packet.frame.needsChecksum) return true;
-    const length = packet.payloadEnd - packet.payloadAt;
-    const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_TCP, length);
-    return foldedComplement(this.#context.arena.sum(packet.payloadAt, length, pseudo)) === 0;
+    if (packet.frame.checksumValid || packet.frame.needsChecksum) return undefined;
+    const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_TCP, end - at);
+    return this.#context.arena.sum(at, end - at, pseudo) === 0xffff ? undefined : 'tcp-bad-checksum';
   }
 }
 

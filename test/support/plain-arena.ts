@@ -1,5 +1,6 @@
 import type { Arena } from '../../src/env/arena.ts';
 import { sumBytes } from '../../src/wire/checksum.ts';
+import { trainOf } from '../../src/wire/train.ts';
 
 /** An arena on an ordinary ArrayBuffer with the plain checksum, for tests of the core that need no WASM. */
 export class PlainArena implements Arena {
@@ -16,6 +17,10 @@ export class PlainArena implements Arena {
   sum(at: number, length: number, initial: number): number {
     if (at < 0 || length < 0 || at + length > this.bytes.length) throw new RangeError(`sum of [${at}, +${length})`);
     return sumBytes(this.bytes, at, length, initial);
+  }
+
+  train(at: number, length: number, end: number): number {
+    return trainOf(this.bytes, at, length, end);
   }
 
   allocate(length: number): number {

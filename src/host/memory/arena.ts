@@ -11,9 +11,10 @@ const MAX_BYTES = 2 ** 31 - PAGE_BYTES;
 const ALIGNMENT = 64;
 
 /** From src/host/memory and from dist/host/memory alike this is the package's dist folder. */
-const CHECKSUM_WASM = new URL('../../../dist/checksum.wasm', import.meta.url);
+const ARENA_WASM = new URL('../../../dist/arena.wasm', import.meta.url);
 
 type Sum = (at: number, length: number, initial: number) => number;
+type Train = (at: number, length: number, end: number) => number;
 
 interface Memory {
   readonly buffer: ArrayBuffer;
@@ -26,11 +27,11 @@ declare const WebAssembly: {
   readonly Instance: new (
     module: object,
     imports: { env: { memory: Memory } },
-  ) => { readonly exports: { readonly sum: Sum } };
+  ) => { readonly exports: { readonly sum: Sum; readonly train: Train } };
 };
 
 /**
- * The arena as a WebAssembly memory that cannot grow, so its buffer never moves nor detaches; sums by SIMD (wasm/checksum.ts).
+ * The arena as a WebAssembly memory that cannot grow, so its buffer never moves nor detaches; sums by SIMD and finds trains (wasm/).
  * The operating system gives it pages as they are touched.
  */
 export class WasmArena implements Arena {
@@ -40,17 +41,20 @@ export class WasmArena implements Arena {
   readonly view: DataView<ArrayBuffer>;
   /** Sum of an arena range: see `Arena.sum`. The WASM export itself, so a call costs no wrapper. */
   readonly sum: Sum;
+  /** See `Arena.train`; the WASM export itself. */
+  readonly train: Train;
   /** Offset 0 is never given out, so it may stand for nothing. */
   #used = ALIGNMENT;
 
   /**
    * `sizeBytes` is rounded up to whole pages of 64 KiB; at most 2 GiB − 64 KiB.
-   * Throws ERR_SYSTEM_CALL when the system does not give that much address space or dist/checksum.wasm cannot be read.
+   * Throws ERR_SYSTEM_CALL when the system does not give that much address space or dist/arena.wasm cannot be read.
    */
   constructor(sizeBytes: number) {
     const memory = reserve(sizeBytes);
-    const instance = new WebAssembly.Instance(compileChecksum(), { env: { memory } });
+    const instance = new WebAssembly.Instance(compileRoutines(), { env: { memory } });
     this.sum = instance.exports.sum;
+    this.train = instance.exports.train;
     this.baseBuffer = memory.buffer;
     this.bytes = new Uint8Array(this.baseBuffer);
     this.view = new DataView(this.baseBuffer);
@@ -88,14 +92,14 @@ function reserve(sizeBytes: number): Memory {
   }
 }
 
-function compileChecksum(): object {
+function compileRoutines(): object {
   let code: Uint8Array<ArrayBuffer>;
   try {
-    code = readFileSync(CHECKSUM_WASM);
+    code = readFileSync(ARENA_WASM);
   } catch (cause) {
     throw new SlipwayError(
       'ERR_SYSTEM_CALL',
-      `the checksum routine cannot be read: ${(cause as Error).message}`,
+      `the arena's routines cannot be read: ${(cause as Error).message}`,
       'run: npm run build',
       { cause },
     );

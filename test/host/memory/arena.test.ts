@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { checksumWasm, compileChecksum } from '../../../scripts/wasm.ts';
+import { arenaWasm, compileArenaWasm } from '../../../scripts/wasm.ts';
 import { WasmArena } from '../../../src/host/memory/arena.ts';
 import { sumBytes } from '../../../src/wire/checksum.ts';
 import { PlainArena } from '../../support/plain-arena.ts';
@@ -71,11 +71,11 @@ test('the size is rounded up to pages, and an impossible one is refused', () => 
 });
 
 test('the routine in dist is what its source compiles to', () => {
-  const folder = mkdtempSync(path.join(path.dirname(checksumWasm), '.rebuilt-'));
+  const folder = mkdtempSync(path.join(path.dirname(arenaWasm), '.rebuilt-'));
   try {
-    const rebuilt = path.join(folder, 'checksum.wasm');
-    compileChecksum(rebuilt);
-    assert.deepEqual(readFileSync(rebuilt), readFileSync(checksumWasm));
+    const rebuilt = path.join(folder, 'arena.wasm');
+    compileArenaWasm(rebuilt);
+    assert.deepEqual(readFileSync(rebuilt), readFileSync(arenaWasm));
   } finally {
     rmSync(folder, { recursive: true });
   }
