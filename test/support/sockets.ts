@@ -45,6 +45,8 @@ export function dial(
   options: Partial<TcpNetConnectOpts> = {},
 ): Socket {
   const socket = within(namespace, () => connect({ port, host, ...options }));
+  // An error that no test waits for is no failure of the test.
+  socket.on('error', () => {});
   t.after(() => {
     socket.destroy();
   });
@@ -78,6 +80,7 @@ export async function listen(
   const open = new Set<Socket>();
   server.on('connection', (socket) => {
     open.add(socket);
+    socket.on('error', () => {});
     socket.on('close', () => open.delete(socket));
     const taker = takers.shift();
     if (taker === undefined) waiting.push(socket);
