@@ -40,8 +40,6 @@ export type TcpState =
 export interface ConnectionOwner {
   /** The dial failed: another one that takes its place, or undefined when that was all. */
   redialed(connection: TcpConnection, error: HostErrorCode): HostStream | undefined;
-  /** The dial failed: another one that takes its place, or undefined when that was all. */
-  redialed(connection: TcpConnection, error: HostErrorCode): HostStream | undefined;
   /** The dial ended, with an error code unless it succeeded. */
   dialed(connection: TcpConnection, error: HostErrorCode | undefined): void;
   /** The guest's ports are free again; the connection may live on to drain. `timeWait`: we closed first. */

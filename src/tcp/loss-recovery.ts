@@ -37,9 +37,12 @@ export class LossRecovery {
 
   /** Bytes thought to be in the network (RFC 6675 §4, pipe). */
   pipe(sndUna: number, sndNxt: number): number {
-    const out = seqDiff(sndNxt, sndUna) - this.#sacked.bytes;
+    const inFlight = seqDiff(sndNxt, sndUna);
+    // Without SACK each duplicate stands for a segment that left the network (RFC 6582 §3.2, step 3).
+    const arrived = this.#sackSeen ? this.#sacked.bytes : Math.min(inFlight, this.#duplicates * this.#mss);
+    const out = inFlight - arrived;
     const from = seqMax(this.#retransmitNxt, sndUna);
-    return seqGt(this.#lostEdge, from) ? out - this.#unsacked(from, this.#lostEdge) : out;
+    return Math.max(0, seqGt(this.#lostEdge, from) ? out - this.#unsacked(from, this.#lostEdge) : out);
   }
 
   /** Whether something lost waits to be sent again. Sets `holeStart` and `holeBytes` (at most one segment). */
@@ -65,8 +68,12 @@ export class LossRecovery {
   holeStart = 0;
   holeBytes = 0;
 
+  /** The next hole is sent again whatever the window (RFC 6675 §5, step 4.3; RFC 6582 §3.2, step 5). */
+  urgent = false;
+
   /** [holeStart, holeStart + length) was sent again. */
   retransmitted(length: number): void {
+    this.urgent = false;
     this.#retransmitNxt = seqAdd(this.holeStart, length);
   }
 
@@ -95,6 +102,7 @@ export class LossRecovery {
     if (this.#duplicates < DUPLICATE_THRESHOLD && !sackedEnough) return false;
     this.recovering = true;
     this.afterTimeout = false;
+    this.urgent = true;
     this.#recover = sndNxt;
     this.#retransmitNxt = sndUna;
     this.#lostEdge = seqAdd(sndUna, Math.min(this.#mss, seqDiff(sndNxt, sndUna)));
@@ -123,6 +131,7 @@ export class LossRecovery {
       if (!seqGt(this.#lostEdge, this.#retransmitNxt)) {
         this.#retransmitNxt = sndUna;
         this.#lostEdge = seqAdd(sndUna, Math.min(this.#mss, seqDiff(this.#recover, sndUna)));
+        this.urgent = true;
       }
     }
   }

@@ -20,7 +20,7 @@ const FIRST_SLOTS = 4;
 const MAX_IP_BYTES = 65_535;
 
 /** How the host's side of the flow ended. */
-type HostEnd = 'open' | 'fin' | 'failed';
+export type HostEnd = 'open' | 'fin' | 'failed';
 /** Why the pump stopped: 'idle' (nothing to send or the guest's window is shut), 'more' (quota used), 'outlet-full', 'reset' (the host failed and all it left is acknowledged). */
 export type PumpResult = 'idle' | 'more' | 'outlet-full' | 'reset';
 
@@ -36,6 +36,8 @@ export class Sender {
   sndNxt: number;
   /** Bytes that the guest allows beyond sndUna. */
   sndWnd: number;
+  /** The largest window that the guest ever told (RFC 5961 §5.2, MAX.SND.WND). */
+  largestWindow: number;
   readonly mss: number;
   readonly rtt: RttEstimator = new RttEstimator();
   /** The host may have something to peek. */
@@ -48,7 +50,6 @@ export class Sender {
   readonly #congestion: CongestionWindow;
   #windowSequence: number;
   #windowAcknowledgment: number;
-  #largestWindow: number;
   #consumed: number;
   #finSequence = -1;
   #hostEnd: HostEnd = 'open';
@@ -65,7 +66,7 @@ export class Sender {
     this.sndUna = next;
     this.sndNxt = next;
     this.sndWnd = window;
-    this.#largestWindow = window;
+    this.largestWindow = window;
     this.#windowSequence = sequence;
     this.#windowAcknowledgment = next;
     this.#consumed = next;
@@ -90,9 +91,9 @@ export class Sender {
     this.readable = true;
   }
 
-  /** Whether the guest's shut window keeps data back: the persist timer must probe (RFC 9293 §3.8.6.1). */
+  /** Whether the guest's shut window keeps data or our FIN back: the persist timer must probe (RFC 9293 §3.8.6.1). */
   get stalledByWindow(): boolean {
-    return this.inFlight === 0 && this.sndWnd === 0 && this.readable && !this.finSent;
+    return this.inFlight === 0 && this.sndWnd === 0 && !this.finSent && (this.readable || this.#hostEnd === 'fin');
   }
 
   /**
@@ -137,8 +138,9 @@ export class Sender {
       if (sent === 0) break;
       quota -= sent;
     }
+    if (this.readable && (this.finSent || (this.inFlight === 0 && this.sndWnd === 0))) this.#lookAtEnd(stream, outlet);
     if (this.#hostEnd === 'failed' && this.inFlight === 0) return 'reset';
-    if (this.#hostEnd === 'fin' && !this.finSent) return this.#sendFin(receiver);
+    if (this.#hostEnd === 'fin' && !this.finSent && this.inFlight < this.sndWnd) return this.#sendFin(receiver);
     return quota <= 0 ? 'more' : 'idle';
   }
 
@@ -164,6 +166,21 @@ export class Sender {
     if (length <= 0) return;
     stream.consume(length);
     this.#consumed = until;
+  }
+
+  /**
+   * Drops what the host still sends once the guest is gone: closing over unread bytes would reset the host's peer and
+   * destroy what it has yet to take. `at`: room for `length` bytes. Returns how the host's side stands.
+   */
+  discard(stream: HostStream, at: number, length: number): HostEnd {
+    this.#consume(stream);
+    while (this.#hostEnd === 'open') {
+      const peeked = stream.peekInto(0, at, length, length, 1);
+      if (peeked > 0) stream.consume(peeked);
+      else if (peeked === WOULD_BLOCK) break;
+      else this.#noteEnd(peeked);
+    }
+    return this.#hostEnd;
   }
 
   /** Consumes what is left before a graceful close. */
@@ -196,7 +213,7 @@ export class Sender {
     const changed = window !== this.sndWnd;
     if (this.sndWnd === 0 && window > 0) this.rtt.progressed();
     this.sndWnd = window;
-    if (window > this.#largestWindow) this.#largestWindow = window;
+    if (window > this.largestWindow) this.largestWindow = window;
     this.#windowSequence = sequence;
     this.#windowAcknowledgment = acknowledgment;
     return changed;
@@ -246,6 +263,16 @@ export class Sender {
     outlet.cancel();
   }
 
+  /** Learns of an end or an error where nothing may be sent: the guest's window is shut, or our FIN is out. */
+  #lookAtEnd(stream: HostStream, outlet: Outlet): void {
+    const at = outlet.reserve(SEGMENT_HEADER_BYTES + 1);
+    if (at < 0) return;
+    const end = this.finSent ? this.#finSequence : this.sndNxt;
+    const peeked = stream.peekInto(seqDiff(end, this.#consumed), at + SEGMENT_HEADER_BYTES, 1, 1, 1);
+    outlet.cancel();
+    if (peeked <= 0) this.#noteEnd(peeked);
+  }
+
   /** A short peek with nothing, an end or an error. */
   #noteEnd(peeked: number): void {
     if (peeked !== WOULD_BLOCK) this.#hostEnd = peeked === FAILED ? 'failed' : 'fin';
@@ -261,7 +288,7 @@ export class Sender {
     const byCongestion = this.#congestion.bytes - this.#recovery.pipe(this.sndUna, this.sndNxt);
     const usable = Math.floor(Math.min(byWindow, byCongestion));
     if (usable >= this.mss || this.inFlight === 0) return usable;
-    return usable >= this.#largestWindow >> 1 ? usable : 0;
+    return usable >= this.largestWindow >> 1 ? usable : 0;
   }
 
   /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries. */
@@ -275,7 +302,7 @@ export class Sender {
     while (this.#recovery.findHole(this.sndUna)) {
       const { holeStart, holeBytes } = this.#recovery;
       const pipe = this.#recovery.pipe(this.sndUna, this.sndNxt);
-      if (pipe > 0 && pipe + holeBytes > this.#congestion.bytes) return 'idle';
+      if (!this.#recovery.urgent && pipe > 0 && pipe + holeBytes > this.#congestion.bytes) return 'idle';
       this.#context.counters.add('tcp-retransmitted');
       if (holeStart === this.#finSequence) {
         if (!this.#control(FIN | ACK, holeStart, receiver)) return 'outlet-full';

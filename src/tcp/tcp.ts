@@ -87,8 +87,6 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #dials: DialLimits;
   /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
   readonly #loopbackDials = new Map<TcpConnection, number>();
-  /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
-  readonly #loopbackDials = new Map<TcpConnection, number>();
   readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
   readonly #header = new TcpHeader();
@@ -200,16 +198,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return typeof stream === 'string' ? undefined : stream;
   }
 
-  redialed(flow: TcpConnection, error: HostErrorCode): HostStream | undefined {
-    const ttl = this.#loopbackDials.get(flow);
-    if (ttl === undefined || error !== 'ECONNREFUSED') return undefined;
-    this.#loopbackDials.delete(flow);
-    const stream = this.#options.host.dial(LOOPBACK6, flow.remotePort, ttl, flow);
-    return typeof stream === 'string' ? undefined : stream;
-  }
-
   dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
-    this.#loopbackDials.delete(flow);
     this.#loopbackDials.delete(flow);
     this.#dials.end(flow.neighbor.address);
     if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
