@@ -56,6 +56,7 @@ export class MemoryStream implements HostStream {
   #state: 'connecting' | 'open' | 'gone' = 'connecting';
   #toHostQueued = false;
   #toPeerQueued = false;
+  #readableQueued = false;
 
   constructor(arena: Uint8Array, deliveries: Deliveries, handler: HostStreamHandler, limits: MemoryStreamLimits) {
     this.#arena = arena;
@@ -94,7 +95,11 @@ export class MemoryStream implements HostStream {
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
     const queue = this.#toHost.arrived;
     const copied = queue.copySlots(offset, this.#arena, at, slotBytes, stride, count);
-    if (copied > 0) return copied;
+    if (copied > 0) {
+      // Whoever read less than he asked is told of what comes next, also when that is here already: an end or an error.
+      if (copied < slotBytes * count && (this.#toHost.finArrived || this.error !== undefined)) this.#oweReadable();
+      return copied;
+    }
     if (this.error !== undefined) return FAILED;
     return this.#toHost.finArrived && offset === queue.length ? 0 : WOULD_BLOCK;
   }
@@ -141,6 +146,15 @@ export class MemoryStream implements HostStream {
     this.#state = 'gone';
     this.#toPeer.discard();
     if (open) this.#deliveries.add(() => this.peer.lose('ECONNRESET'));
+  }
+
+  #oweReadable(): void {
+    if (this.#readableQueued) return;
+    this.#readableQueued = true;
+    this.#deliveries.add(() => {
+      this.#readableQueued = false;
+      this.#handler?.readable();
+    });
   }
 
   #fail(code: HostErrorCode): void {
