@@ -39,6 +39,8 @@ export interface CheckReport {
 export interface ChecklistGuest {
   /** For people: 'a network namespace'. */
   readonly kind: string;
+  /** Why it is not the usual one; absent when it is. */
+  readonly reason?: string;
   /** Runs all checks; `report` is called after each. Settles when the guest has ended. */
   run(report: (report: CheckReport) => void): Promise<void>;
 }

@@ -60,6 +60,7 @@ addNetworkFlags(program.command('run'), DEFAULT_RUN_MTU)
 program
   .command('demo', { isDefault: false })
   .description('a network with an embedded guest, and a live checklist of what works')
+  .option('--host-engine <name>', 'auto, epoll, node (default: auto)')
   .option('--json', 'print JSON lines')
   .exitOverride()
   .action(async (flags: DemoFlags) => process.exit(await (await import('./demo.ts')).demo(flags)));

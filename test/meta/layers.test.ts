@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
  * the rest and gives the reason. A rule is: files under `from` must not import what matches `forbidden`.
  */
 const CORE = ['env', 'wire', 'turn', 'link', 'flow', 'ip', 'icmp', 'tcp', 'udp', 'dhcp', 'attachment', 'network'];
-const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest'];
+const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'memory-guest'];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
   ['env', 'wire'],
@@ -68,6 +68,11 @@ const RULES: readonly Rule[] = [
     from: 'config',
     forbidden: /^(network|services|control|cli|host)\//,
     reason: 'configuration is text in, a frozen value out',
+  },
+  {
+    from: 'memory-guest',
+    forbidden: /^(network|services|control|cli)\//,
+    reason: 'a guest knows the network only by its wire',
   },
   { from: 'control', forbidden: /^cli\//, reason: 'the command line stands on top' },
   {
