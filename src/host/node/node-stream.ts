@@ -47,6 +47,7 @@ export class NodeStream implements HostStream {
   #state: 'connecting' | 'open' | 'released' = 'connecting';
   #ended = false;
   #paused = false;
+  #readableOwed = false;
 
   constructor(arena: Uint8Array, target: NodeStreamTarget, handler: HostStreamHandler, wake: () => void) {
     this.#arena = arena;
@@ -58,7 +59,10 @@ export class NodeStream implements HostStream {
 
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
     const copied = this.#received.copySlots(offset, this.#arena, at, slotBytes, stride, count);
-    if (copied > 0) return copied;
+    if (copied > 0) {
+      if (copied < slotBytes * count && (this.#ended || this.error !== undefined)) this.#oweReadable();
+      return copied;
+    }
     if (this.error !== undefined) return FAILED;
     return this.#ended && offset === this.#received.length ? 0 : WOULD_BLOCK;
   }
@@ -181,6 +185,16 @@ export class NodeStream implements HostStream {
     if (this.#state === 'open' && this.error === undefined && !(this.#ended && this.#socket.writableFinished)) {
       this.#failed('ECONNRESET');
     }
+  }
+
+  /** Whoever read less than he asked is told of what comes next, also when that is here already: an end or an error. */
+  #oweReadable(): void {
+    if (this.#readableOwed) return;
+    this.#readableOwed = true;
+    setImmediate(() => {
+      this.#readableOwed = false;
+      this.#tell('readable');
+    });
   }
 
   #tell(what: 'readable' | 'writable'): void {
