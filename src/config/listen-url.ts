@@ -66,14 +66,14 @@ function tcpTarget(rest: string, connect: boolean): TcpTarget | string {
   return { kind: 'tcp', address, port };
 }
 
-/** The QEMU arguments that join a guest through `url`; `port` is the one really bound. For QEMU ≥ 7.2. */
-export function qemuArguments(url: AttachmentUrl, port?: number): string {
+/** The QEMU arguments that join a guest through `url`; `bound` is the port of a listener, where it was left to the host. For QEMU ≥ 7.2. */
+export function qemuArguments(url: AttachmentUrl, bound = 0): string {
   const server = url.connect ? ',server=on' : '';
   const { target } = url;
   const address =
     target.kind === 'unix'
       ? `addr.type=unix,addr.path=${target.path.replaceAll(',', ',,')}`
-      : `addr.type=inet,addr.host=${formatIpv4Address(target.address)},addr.port=${port ?? target.port}`;
+      : `addr.type=inet,addr.host=${formatIpv4Address(target.address)},addr.port=${bound || target.port}`;
   const netdev = `stream,id=net0${server},${address}`;
   return `-netdev ${shellQuoted(netdev)} -device virtio-net-pci,netdev=net0`;
 }

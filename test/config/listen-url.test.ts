@@ -76,6 +76,8 @@ test('the QEMU arguments can be pasted into a shell', () => {
     qemuArguments(accepted('qemu+tcp://127.0.0.1:0'), 4567),
     '-netdev stream,id=net0,addr.type=inet,addr.host=127.0.0.1,addr.port=4567 -device virtio-net-pci,netdev=net0',
   );
+  // What is dialled has no bound port, which the engines tell as 0.
+  assert.match(qemuArguments(accepted('qemu+tcp://127.0.0.1:4444?connect'), 0), /server=on,.*addr\.port=4444 /);
   assert.match(qemuArguments(accepted('qemu+unix:///run/x.sock?connect')), /stream,id=net0,server=on,addr\.type=unix/);
   assert.match(
     qemuArguments(accepted('qemu+unix:///tmp/a%20b,c.sock')),
