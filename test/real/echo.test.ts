@@ -40,9 +40,9 @@ test('a guest behind a router of the host', { timeout: 120_000 }, async (t) => {
 
   await t.test('hears that a host does not exist', async (t) => {
     if (!needs(t, 'ping')) return;
-    firewall(router, 'forward', 'ip daddr 10.7.0.1 reject with icmp host-unreachable');
+    firewall(router, 'forward', 'ip daddr 10.2.0.99 reject with icmp host-unreachable');
     t.after(() => endFirewall(router));
-    const { stdout } = await execute(t, guest, 'ping', '-n', '-c', '1', '-W', '5', '10.7.0.1');
+    const { stdout } = await execute(t, guest, 'ping', '-n', '-c', '1', '-W', '5', '10.2.0.99');
     assert.ok(stdout.includes(`From ${ROUTER} icmp_seq=1 Destination Host Unreachable`), stdout);
   });
 
