@@ -211,7 +211,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const receiver = this.receiver;
     const sender = this.sender;
     if (receiver === undefined || sender === undefined || this.state === 'DRAINING') return;
-    this.#attempts = 0;
+    if (this.#attempts > 0) {
+      // An answer to a probe: the timer goes back to its long interval.
+      this.#attempts = 0;
+      this.#context.turn.egress.add(this.#pumpWork);
+    }
     const flags = header.flags;
     if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
       // The guest did not hear our SYN-ACK.
