@@ -39,6 +39,8 @@ const WRITE_PIECES = 1_024;
 /** RSTs and challenge ACKs for what belongs to no flow: enough for a whole guest's sockets after a restart, no reflector. */
 const RESETS_PER_SECOND = 5_000;
 const CHALLENGES_PER_SECOND = 1_000;
+/** Hops that a traceroute may try; systems start ordinary packets with 64 or more. */
+const MAX_TRACED_HOPS = 48;
 
 export interface TcpLimits {
   /** Flows at once. */
@@ -337,7 +339,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const { host } = this.#options;
     this.#context.counters.add('tcp-dials');
     if (target.kind === 'host') {
-      const ttl = packet.ttl > 1 ? packet.ttl - 1 : 0;
+      const ttl = dialTtl(packet.ttl);
       if (target.address === LOOPBACK4) this.#loopbackDials.set(flow, ttl);
       return host.dial(target.address, target.port, ttl, flow);
     }
@@ -405,6 +407,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_TCP, end - at);
     return this.#context.arena.sum(at, end - at, pseudo) === 0xffff ? undefined : 'tcp-bad-checksum';
   }
+}
+
+/** The TTL for the dial, 0 for the host's own: only a traceroute's small one is worth telling. */
+function dialTtl(ttl: number): number {
+  return ttl > 1 && ttl <= MAX_TRACED_HOPS ? ttl - 1 : 0;
 }
 
 function addressOf(

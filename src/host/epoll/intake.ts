@@ -36,14 +36,16 @@ export class KernelQueue implements Intake {
 
   peek(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
     const memory = this.#memory;
-    if (offset !== this.#kernelOffset) {
+    // A peek with the offset off looks at the first byte: what most short connections need, at no call.
+    const atFront = offset === 0 && this.#kernelOffset < 0;
+    if (!atFront && offset !== this.#kernelOffset) {
       memory.setOption(this.#fd, libc.SOL_SOCKET, libc.SO_PEEK_OFF, offset);
       this.#kernelOffset = offset;
     }
     memory.setSlots(at, slotBytes, stride, count);
     const copied = libc.recvmsg(this.#fd, memory.gather(count), libc.MSG_PEEK | libc.MSG_DONTWAIT);
     if (copied < 0) return -libc.errno();
-    this.#kernelOffset += copied;
+    if (this.#kernelOffset >= 0) this.#kernelOffset += copied;
     return copied;
   }
 

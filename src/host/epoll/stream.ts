@@ -48,6 +48,10 @@ export class EpollStream implements HostStream, PollHandler {
   /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
   #moreMayWait = false;
   #owed = false;
+  /** EPOLLERR was told: a clean end may hide an error. Without it, the call that meets an error returns it. */
+  #sawError = false;
+  /** Once a peek met the peer's FIN: bytes before it that are not consumed; −1 before. */
+  #leftBeforeEnd = -1;
   #lingerTimer: Timer | undefined;
 
   constructor(context: EpollContext, fd: number, transport: Transport, intake: Intake, handler: HostStreamHandler) {
@@ -89,7 +93,8 @@ export class EpollStream implements HostStream, PollHandler {
       return copied;
     }
     if (copied === 0) {
-      this.#latchPending();
+      if (this.#sawError) this.#latchPending();
+      this.#leftBeforeEnd = offset;
       return this.#error === undefined ? 0 : FAILED;
     }
     if (copied !== -libc.EAGAIN) this.#latch(-copied);
@@ -97,7 +102,9 @@ export class EpollStream implements HostStream, PollHandler {
   }
 
   consume(length: number): void {
-    if (this.#state === 'open' && this.#intake.consume(length)) this.#owe();
+    if (this.#state !== 'open') return;
+    if (this.#leftBeforeEnd >= 0) this.#leftBeforeEnd -= length;
+    if (this.#intake.consume(length)) this.#owe();
   }
 
   write(pieces: PieceList): number {
@@ -145,8 +152,11 @@ export class EpollStream implements HostStream, PollHandler {
       return;
     }
     this.shutdownWrite();
-    const number = this.#intake.drain();
-    if (number !== 0) this.#latch(number);
+    // What is not consumed is drained first, or close() would be a reset.
+    if (this.#leftBeforeEnd !== 0) {
+      const number = this.#intake.drain();
+      if (number !== 0) this.#latch(number);
+    }
     this.#context.memory.setResetOnClose(this.#fd, false);
     if (this.#context.memory.unacknowledged(this.#fd) === 0) {
       this.#release();
@@ -185,7 +195,8 @@ export class EpollStream implements HostStream, PollHandler {
 
   #finishConnect(events: number): void {
     if ((events & (libc.EPOLLOUT | BROKEN)) === 0) return;
-    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    const broken = (events & BROKEN) !== 0;
+    const number = broken ? this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR) : 0;
     if (number !== 0) {
       const code = libc.errorCode(number);
       // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
@@ -203,6 +214,7 @@ export class EpollStream implements HostStream, PollHandler {
 
   #dispatch(events: number): void {
     const broken = (events & BROKEN) !== 0;
+    if ((events & libc.EPOLLERR) !== 0) this.#sawError = true;
     if ((events & (ENDED | libc.EPOLLPRI)) !== 0) this.#moreMayWait = true;
     if (this.#state === 'open' && (events & INPUT) !== 0) this.#handler.readable();
     if (this.#state === 'open' && (broken || (this.#writeBlocked && (events & libc.EPOLLOUT) !== 0))) {
