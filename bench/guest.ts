@@ -36,6 +36,9 @@ export class Guest {
     runNow(...ip, 'address', 'add', `${network.address}/24`, 'dev', TAP);
     runNow(...ip, 'route', 'add', 'default', 'via', network.gateway);
     runNow(...this.prefix, 'sysctl', '-q', '-w', 'net.ipv4.tcp_congestion_control=cubic');
+    // Short connections must not run into the guest's own ports in TIME-WAIT, which no backend can help.
+    runNow(...this.prefix, 'sysctl', '-q', '-w', 'net.ipv4.ip_local_port_range=1024 65535');
+    runNow(...this.prefix, 'sysctl', '-q', '-w', 'net.ipv4.tcp_max_tw_buckets=4096');
   }
 
   get path(): string {
