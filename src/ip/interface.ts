@@ -125,6 +125,11 @@ export class Interface implements Uplink {
     this.#reassembly = new Reassembly({ ...options, onExpired: (slot) => this.#reassemblyExpired(slot) });
   }
 
+  /** Datagrams that wait for more fragments. */
+  get reassemblies(): number {
+    return this.#reassembly.pending;
+  }
+
   /** Packets of IP protocol `protocol` (0–255) go to `handler`. */
   register(protocol: number, handler: ProtocolHandler): void {
     this.#handlers[protocol] = handler;

@@ -80,6 +80,11 @@ export class Switch {
     return this.#ports;
   }
 
+  /** Addresses that are known behind ports. */
+  get stationCount(): number {
+    return this.#stations.size;
+  }
+
   /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
   attach(outlet: Outlet, name: string): Port {
     const port = new SwitchPort(this, this.#nextId++, name, outlet);

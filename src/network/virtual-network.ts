@@ -194,6 +194,13 @@ export class VirtualNetwork {
       'tcp-dials-in-flight': this.#tcp.dialsInFlight,
       'tcp-time-wait': this.#tcp.timeWaitCount,
       'tcp-window-bytes': this.#tcp.windowBytesReserved,
+      'tcp-chunk-bytes': this.#tcp.chunkBytesUsed,
+      'tcp-gathered-pieces': this.#tcp.gatheredPieces,
+      'udp-mappings': this.#udp.mappingCount,
+      'icmp-echo-mappings': this.#icmp.size,
+      reassemblies: this.#interface.reassemblies,
+      neighbors: this.#interface.neighbors.size,
+      'switch-addresses': this.#switch.stationCount,
     };
   }
 

@@ -78,6 +78,11 @@ export class Udp implements ProtocolHandler, MappingOwner {
     this.#services.set(port, handler);
   }
 
+  /** Mappings that hold a socket. */
+  get mappingCount(): number {
+    return this.#table.count;
+  }
+
   /** All mappings, in the order in which they were made. */
   list(): UdpMappingStatus[] {
     return Array.from(this.#table.values(), (mapping) => ({
