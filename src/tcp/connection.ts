@@ -90,6 +90,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #stream: HostStream | undefined;
   /** SYN timeouts before establishment, unanswered keepalive probes after. */
   #attempts = 0;
+  /** Something came from the guest since the last timeout. */
+  #heard = false;
   /** Our SYN or SYN-ACK is to be sent. */
   #synDue = false;
   #hostShut = false;
@@ -216,6 +218,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#attempts = 0;
       this.#context.turn.egress.add(this.#pumpWork);
     }
+    this.#heard = true;
     const flags = header.flags;
     if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
       // The guest did not hear our SYN-ACK.
@@ -604,8 +607,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     this.#timedUna = -1;
-    if (sender.stalledByWindow) timers.arm(this.#timer, sender.rtt.rtoMs);
+    if (this.#isStalled(sender)) timers.arm(this.#timer, sender.rtt.rtoMs);
     else timers.arm(this.#timer, this.#attempts === 0 ? KEEPALIVE_IDLE_MS : KEEPALIVE_INTERVAL_MS);
+  }
+
+  /** Something waits for the guest and cannot go: its window is shut, or the guest is off the link (and may come back). */
+  #isStalled(sender: Sender): boolean {
+    return sender.stalledByWindow || (!this.neighbor.port.attached && sender.inFlight === 0 && sender.readable);
   }
 
   #timeout(): void {
@@ -621,25 +629,24 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const receiver = this.receiver;
     if (sender === undefined || receiver === undefined) return;
     if (sender.inFlight > 0) {
-      if (sender.rtt.timeouts >= MAX_TIMEOUTS) {
+      // A guest that shut its window over what is in flight and still answers is alive (RFC 9293 §3.8.6.1).
+      if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.sndWnd === 0)) {
         this.#guestGone();
         return;
       }
+      this.#heard = false;
       sender.timedOut();
-      this.#context.turn.egress.add(this.#pumpWork);
-    } else if (sender.stalledByWindow) {
-      // RFC 9293 §3.8.6.1: probing goes on as long as the guest answers.
-      this.#attempts++;
-      if (this.#attempts > MAX_TIMEOUTS) {
+    } else {
+      // RFC 9293 §3.8.6.1 and §3.8.4: probing a shut window or an idle guest goes on as long as it answers.
+      const stalled = this.#isStalled(sender);
+      if (++this.#attempts > (stalled ? MAX_TIMEOUTS : KEEPALIVE_PROBES)) {
         this.#guestGone();
         return;
       }
-      sender.rtt.timedOut();
-      sender.probe(receiver);
-    } else if (++this.#attempts > KEEPALIVE_PROBES) {
-      this.#guestGone();
-      return;
-    } else sender.probe(receiver);
+      if (stalled) sender.rtt.timedOut();
+      if (this.neighbor.port.attached) sender.probe(receiver);
+    }
+    this.#context.turn.egress.add(this.#pumpWork);
     this.#rearm();
   }
 

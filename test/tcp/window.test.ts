@@ -210,3 +210,33 @@ test('one flow sends at most its quota in a turn, so others are served (design ย
   assert.ok(first <= 540_000, `${first} bytes in one turn`);
   assert.ok(first >= 400_000);
 });
+
+test('a guest that shuts its window over what is in flight and still answers is not given up (RFC 9293 ยง3.8.6.1)', () => {
+  const world = established({ window: 4000, syn: { mss: 1000 } });
+  world.server.peer.send(text(4000));
+  world.settle();
+  world.take();
+  for (let seconds = 0; seconds < 3600; seconds += 10) {
+    world.advance(10_000);
+    if (world.take().length > 0) world.send({ window: 0 });
+  }
+  assert.equal(world.tcp.flowCount, 1);
+  world.send({ window: 4000 });
+  world.advance(61_000);
+  assert.ok(world.take().length > 0);
+  world.send({ ack: 4001 });
+  assert.equal(world.state, 'ESTABLISHED');
+});
+
+test('what the server sends while the guest is off the link goes out when the guest is back', () => {
+  const world = established();
+  const port = world.neighbor.port as { attached: boolean };
+  port.attached = false;
+  world.server.peer.send(text(500));
+  world.settle();
+  world.advance(120_000);
+  assert.deepEqual(world.said(), []);
+  port.attached = true;
+  world.advance(61_000);
+  assert.ok(world.said().includes('PA 1 1 +500'));
+});
