@@ -77,6 +77,11 @@ export interface HostStream {
   /** The first error, latched; undefined while there is none. */
   readonly error: HostErrorCode | undefined;
   /**
+   * True: behind what waits, an end or an error is known to wait too, so a peek right after a short one may find it. Only a
+   * hint to save a turn: while it is false, `readable` tells.
+   */
+  readonly endAnnounced: boolean;
+  /**
    * Copies bytes that wait from `offset` bytes beyond what is consumed into `count` slots: slot i is `slotBytes` at
    * `at + i * stride`. Slots fill in order, all but the last full. Returns the bytes copied, 0 for a clean end (FIN) at
    * that very offset, WOULD_BLOCK, or FAILED. A return below `slotBytes * count` means no more waits now.

@@ -66,6 +66,10 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#error;
   }
 
+  get endAnnounced(): boolean {
+    return this.#moreMayWait;
+  }
+
   get closed(): boolean {
     return this.#state === 'closed';
   }

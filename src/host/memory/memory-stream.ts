@@ -45,6 +45,8 @@ export const DEFAULT_STREAM_LIMITS: MemoryStreamLimits = {
  */
 export class MemoryStream implements HostStream {
   error: HostErrorCode | undefined;
+  /** `readable` tells of every end. */
+  readonly endAnnounced: boolean = false;
   /** The other end. */
   readonly peer: MemoryPeer;
   readonly #arena: Uint8Array;

@@ -36,6 +36,8 @@ export interface NodeStreamTarget {
 
 export class NodeStream implements HostStream {
   error: HostErrorCode | undefined;
+  /** `readable` tells of every end. */
+  readonly endAnnounced: boolean = false;
   readonly #arena: Uint8Array;
   readonly #target: NodeStreamTarget;
   readonly #received = new ReceiveQueue();
