@@ -9,6 +9,8 @@ import { connected, dial, dialled, listen } from '../support/sockets.ts';
 
 const MIB = 2 ** 20;
 const GIB = 1024 * MIB;
+/** A connection that left a kilobyte behind would fill it. */
+const HEAP_MIB = 32;
 const CHUNK = randomFillSync(Buffer.allocUnsafe(MIB));
 
 /** Writes `bytes` and ends; the checksum of what it wrote. No two MiB are alike, so bytes out of place change it. */
@@ -76,19 +78,19 @@ test('1,000 flows are open at once and each carries its own bytes', { timeout: 1
 
 test('slow: 50,000 short connections leave no descriptor, flow or memory behind', { timeout: 240_000 }, async (t) => {
   if (!canRunGuests(t)) return;
-  const slipway = await Slipway.start(t);
+  const slipway = await Slipway.start(t, { heapMiB: HEAP_MIB });
   const { server, port } = await listen(t, undefined, { host: '127.0.0.1', allowHalfOpen: true });
-  server.on('connection', (socket) => socket.on('data', (bytes) => socket.end(bytes)));
+  server.on('connection', (socket) => socket.once('data', (bytes) => socket.end(bytes)));
   const hooks: (() => void)[] = [];
   const disposer = { after: (hook: () => void) => void hooks.push(hook) } as unknown as TestContext;
   const exchange = async (i: number): Promise<void> => {
     const socket = dial(disposer, slipway.guest, port, HOST);
     hooks.length = 0;
-    // The guest has 28,000 ports for one peer, and a TIME-WAIT would hold each for a minute: every end is a reset.
     socket.write(`${i}`);
     const [bytes] = (await once(socket, 'data')) as [Buffer];
     assert.equal(String(bytes), `${i}`);
-    socket.resetAndDestroy();
+    // The server ends first, so that the guest's port is free at once; some guests end by a reset.
+    if (i % 10 === 0) socket.resetAndDestroy();
     await once(socket, 'close');
   };
   const rounds = async (from: number, to: number): Promise<void> => {
@@ -105,5 +107,5 @@ test('slow: 50,000 short connections leave no descriptor, flow or memory behind'
   await rounds(5_000, 50_000);
   await slipway.reaches(() => slipway.descriptors <= descriptors, `${descriptors} descriptors before`);
   const growth = slipway.resident - resident;
-  assert.ok(growth < 24 * MIB, `${(growth / MIB).toFixed(1)} MiB more than before`);
+  assert.ok(growth < HEAP_MIB * MIB, `${(growth / MIB).toFixed(1)} MiB more than before`);
 });

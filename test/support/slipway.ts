@@ -19,6 +19,8 @@ export const GUEST = '192.168.65.3';
 export interface SlipwayOptions extends Partial<SlipwaySetup> {
   /** Where Slipway itself runs; the computer's own network unless told. */
   readonly namespace?: TestNamespace;
+  /** Bound of each thread's heap: with a small one, what is resident shows what is kept, not how lazy the collector is. */
+  readonly heapMiB?: number;
 }
 
 export interface Said {
@@ -43,9 +45,10 @@ export class Slipway {
 
   /** Starts it and waits until network and guest stand. It is ended after the test. */
   static async start(t: Pick<TestContext, 'after'>, options: SlipwayOptions = {}): Promise<Slipway> {
-    const { namespace, ...rest } = options;
+    const { namespace, heapMiB, ...rest } = options;
     const setup: SlipwaySetup = { mtu: 65520, guest: true, listen: [], hostLoopback: true, engine: 'epoll', ...rest };
-    const program = [process.execPath, PROGRAM, JSON.stringify(setup)];
+    const flags = heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=4'];
+    const program = [process.execPath, ...flags, PROGRAM, JSON.stringify(setup)];
     const enter = namespace === undefined ? [] : ['nsenter', `--net=${namespace.path}`, '--'];
     const [file, ...argv] = [...enter, ...program];
     const slipway = new Slipway(spawn(file!, argv, { stdio: ['pipe', 'pipe', 'pipe'] }));
