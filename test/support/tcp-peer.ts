@@ -58,6 +58,8 @@ export interface SegmentFacts {
   readonly syn?: { readonly mss?: number; readonly scale?: number; readonly sack?: boolean };
   readonly sack?: readonly (readonly [number, number])[];
   readonly port?: number;
+  /** The segment is the first of a train of so many (link/Frame): `text` is cut into that many equal parts. */
+  readonly train?: number;
 }
 
 /** A frame as it left, with its offload facts. */
@@ -320,22 +322,22 @@ export class TcpWorld {
   }
 
   #receive(facts: SegmentFacts): void {
-    const bytes = this.arena.bytes;
-    const text = facts.text ?? new Uint8Array(0);
-    if (this.#rxNext + 60 + text.length > RX_BYTES) this.#rxNext = 0;
+    const { train = 1, text = new Uint8Array(0), seq = 1 } = facts;
+    const part = text.length / train;
+    const stride = 100 + part;
+    if (this.#rxNext + train * stride > RX_BYTES) this.#rxNext = 0;
     const at = this.#rx + this.#rxNext;
-    const options = writeOptions(bytes, at + 20, facts, this.stackIss);
-    const length = 20 + options + text.length;
-    this.#rxNext += length;
-    const flags = parseFlags(facts.flags ?? 'A');
-    const sequence = seqAdd(this.guestIss, facts.seq ?? 1);
-    const ack = (flags & ACK) === 0 ? 0 : seqAdd(this.stackIss, facts.ack ?? 1);
-    writeTcp(bytes, at, facts.port ?? 40_000, REMOTE_PORT, sequence, ack, 20 + options, flags, facts.window ?? 65_535);
-    bytes.set(text, at + 20 + options);
-    const pseudo = pseudoHeaderSum(GUEST, REMOTE, 6, length);
-    writeU16(bytes, at + 16, foldedComplement(sumBytes(bytes, at, length, pseudo)));
+    this.#rxNext += train * stride;
+    let length = 0;
+    for (let i = 0; i < train; i++) {
+      const some = { ...facts, seq: seq + i * part, text: text.subarray(i * part, (i + 1) * part) };
+      length = this.#write(at + i * stride, some);
+    }
+    const frame = new Frame();
+    frame.count = train;
+    frame.stride = stride;
     const packet: Packet = {
-      frame: new Frame(),
+      frame,
       neighbor: this.neighbor,
       headerAt: at,
       payloadAt: at,
@@ -347,6 +349,22 @@ export class TcpWorld {
       dontFragment: true,
     };
     this.tcp.receive(packet);
+  }
+
+  /** Writes a segment at `at` with its checksum; returns its length. */
+  #write(at: number, facts: SegmentFacts): number {
+    const bytes = this.arena.bytes;
+    const { text = new Uint8Array(0), port = 40_000, window = 65_535 } = facts;
+    const headerBytes = 20 + writeOptions(bytes, at + 20, facts, this.stackIss);
+    const length = headerBytes + text.length;
+    const flags = parseFlags(facts.flags ?? 'A');
+    const sequence = seqAdd(this.guestIss, facts.seq ?? 1);
+    const ack = (flags & ACK) === 0 ? 0 : seqAdd(this.stackIss, facts.ack ?? 1);
+    writeTcp(bytes, at, port, REMOTE_PORT, sequence, ack, headerBytes, flags, window);
+    bytes.set(text, at + headerBytes);
+    const pseudo = pseudoHeaderSum(GUEST, REMOTE, 6, length);
+    writeU16(bytes, at + 16, foldedComplement(sumBytes(bytes, at, length, pseudo)));
+    return length;
   }
 
   #parse(frame: SentFrame): Segment {

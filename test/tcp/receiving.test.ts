@@ -220,3 +220,48 @@ test('segments in any order, cut anywhere, repeated and overlapping give the sam
     { numRuns: 60 },
   );
 });
+
+test('a train is the same as its segments one by one, towards a fast and a slow server, with gaps and beyond the window', () => {
+  const segment = fc.record({ count: fc.integer({ min: 1, max: 12 }), length: fc.integer({ min: 1, max: 1460 }) });
+  const facts = fc.record({ segments: fc.array(segment, { maxLength: 20 }), slow: fc.boolean(), skip: fc.nat(30) });
+  fc.assert(
+    fc.property(facts, fc.constantFrom(...ISNS), ({ segments, slow, skip }, [, guestIss]) => {
+      const script = (server: { peer: { pause(): void } }): void => slow && server.peer.pause();
+      const limits = { hostSendBytes: 3000, peerReceiveBytes: 3000 };
+      const world = established({ guestIss, host: { limits }, script });
+      let end = 0;
+      let acknowledged = 1;
+      for (const [i, { count, length }] of segments.entries()) {
+        const bytes = count * length;
+        // One train is lost.
+        if (i !== skip) world.sendQuietly({ seq: 1 + end, text: text(bytes, end), train: count });
+        end += bytes;
+      }
+      world.send({ seq: end + 1, flags: 'FA' });
+      world.server.peer.resume();
+      for (let rounds = 0; rounds < 300 && !world.server.ended; rounds++) {
+        world.advance(20);
+        for (const { ack } of world.take()) acknowledged = Math.max(acknowledged, ack);
+        const rest = text(Math.max(0, Math.min(1000, end - acknowledged + 1)), acknowledged - 1);
+        world.send({ seq: acknowledged, text: rest, flags: acknowledged + rest.length > end ? 'FA' : 'A' });
+      }
+      assertSameBytes(world.server.received, text(end));
+      assert.equal(world.tcp.chunkBytesUsed, 0);
+      world.server.peer.reset();
+      world.settle();
+      world.assertBaseLine();
+    }),
+    { numRuns: 80 },
+  );
+});
+
+test('when the table of pieces is full, text is copied and nothing is lost', () => {
+  const world = established({ syn: { scale: 7 }, limits: { windowBytes: 16 * 1024 * 1024 } });
+  const total = 40_000;
+  const segments = Array.from({ length: total / 4 }, (_, i) => ({ seq: 1 + i * 4, text: text(4, i * 4) }));
+  world.send(...segments, ...segments);
+  world.send(...segments.map(({ seq, text: bytes }) => ({ seq: seq + total, text: bytes })));
+  assert.equal(world.take().at(-1)?.ack, 2 * total + 1);
+  assert.equal(world.server.received.length, 2 * total);
+  assert.equal(world.tcp.gatheredPieces, 0);
+});
