@@ -235,8 +235,11 @@ export class VirtualNetwork {
   }
 
   #release(end: GuestEnd): void {
-    if (end.port !== undefined) this.#switch.detach(end.port);
+    const { port } = end;
+    if (port === undefined) return;
     end.port = undefined;
+    this.#switch.detach(port);
+    this.#tcp.guestLeft(port);
   }
 
   #serveDhcp(uplink: Interface): LeaseTable {

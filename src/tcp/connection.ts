@@ -273,6 +273,25 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#end();
   }
 
+  /** The guest no longer answers or left for good: the host's peer is told by a reset. */
+  guestGone(): void {
+    this.#context.counters.add('tcp-guest-gone');
+    this.abort();
+  }
+
+  /** The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. */
+  guestReturned(): void {
+    const { sender } = this;
+    if (this.state === 'SYN-HELD' || this.#isClosed) return;
+    if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') this.#synDue = true;
+    else if (sender !== undefined && sender.inFlight > 0) {
+      sender.rtt.progressed();
+      sender.timedOut();
+      this.#timedUna = -1;
+    }
+    this.outletWritable();
+  }
+
   // ── before the handshake is over ──
 
   get #ourMss(): number {
@@ -631,7 +650,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (sender.inFlight > 0) {
       // A guest that shut its window over what is in flight and still answers is alive (RFC 9293 §3.8.6.1).
       if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.sndWnd === 0)) {
-        this.#guestGone();
+        this.guestGone();
         return;
       }
       this.#heard = false;
@@ -640,7 +659,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       // RFC 9293 §3.8.6.1 and §3.8.4: probing a shut window or an idle guest goes on as long as it answers.
       const stalled = this.#isStalled(sender);
       if (++this.#attempts > (stalled ? MAX_TIMEOUTS : KEEPALIVE_PROBES)) {
-        this.#guestGone();
+        this.guestGone();
         return;
       }
       if (stalled) sender.rtt.timedOut();
@@ -657,11 +676,5 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     this.#sendSyn();
-  }
-
-  /** The guest no longer answers: the host's peer is told by a reset. */
-  #guestGone(): void {
-    this.#context.counters.add('tcp-guest-gone');
-    this.abort();
   }
 }

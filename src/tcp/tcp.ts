@@ -15,6 +15,7 @@ import { unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
@@ -23,6 +24,7 @@ import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
+import { AbsentGuests } from './absent-guests.ts';
 import { ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
@@ -85,6 +87,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #context: TcpContext;
   readonly #flows: TupleTable<TcpConnection>;
   readonly #draining = new Set<TcpConnection>();
+  readonly #absent: AbsentGuests;
   readonly #timeWait: TimeWaitTable;
   readonly #dials: DialLimits;
   /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
@@ -98,6 +101,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const { arena, turn, counters, random, limits } = options;
     this.#options = options;
     this.#flows = new TupleTable(random.u32());
+    this.#absent = new AbsentGuests(turn);
     this.#timeWait = new TimeWaitTable(turn, random.u32());
     this.#dials = new DialLimits(limits.dialsInFlight);
     const pool = new ChunkPool(arena, limits.windowBytes);
@@ -183,6 +187,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#flows.set(neighbor.address, guestPort, localAddress, localPort, flow);
     flow.open(stream);
     return flow;
+  }
+
+  /** The guest behind `port` left the link. Its flows wait ten minutes for its return, then they end. */
+  guestLeft(port: Port): void {
+    this.#absent.left(port, this.#flows.values());
   }
 
   /** Ends every flow: guests and hosts get RSTs. */

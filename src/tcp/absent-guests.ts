@@ -1,0 +1,49 @@
+import type { Port } from '../link/port.ts';
+import { Timer } from '../turn/timers.ts';
+import type { Turn } from '../turn/turn.ts';
+import type { TcpConnection } from './connection.ts';
+
+/** A guest that returns within this finds its flows as they were: a VM that restarts its network, a daemon's supervisor. */
+const ABSENCE_MS = 600_000;
+/** How soon after its return a guest's flows go on, where it has nothing to say itself. */
+const LOOK_MS = 1_000;
+
+/**
+ * Flows whose guest left the link. TCP's own timers are no help there: an idle flow is not looked at for two hours, and its
+ * host socket with it; what came for a guest while it was away waits for an acknowledgement that the guest does not owe.
+ * Bounded by the flow table; costs nothing while everyone is there.
+ */
+export class AbsentGuests {
+  readonly #turn: Turn;
+  readonly #since = new Map<TcpConnection, number>();
+  readonly #look: Timer = new Timer(() => this.#lookAround());
+
+  constructor(turn: Turn) {
+    this.#turn = turn;
+  }
+
+  /** Flows that wait for their guest. */
+  get size(): number {
+    return this.#since.size;
+  }
+
+  /** The guest behind `port` left: those of `flows` that are its own wait. */
+  left(port: Port, flows: Iterable<TcpConnection>): void {
+    for (const flow of flows) if (flow.neighbor.port === port) this.#since.set(flow, this.#turn.nowMs);
+    if (this.#since.size > 0) this.#turn.timers.arm(this.#look, LOOK_MS);
+  }
+
+  #lookAround(): void {
+    for (const [flow, sinceMs] of this.#since) {
+      const over = flow.state === 'CLOSED' || flow.state === 'DRAINING';
+      const here = flow.neighbor.port.attached;
+      const gone = this.#turn.nowMs - sinceMs >= ABSENCE_MS;
+      if (!over && !here && !gone) continue;
+      this.#since.delete(flow);
+      if (over) continue;
+      if (here) flow.guestReturned();
+      else flow.guestGone();
+    }
+    if (this.#since.size > 0) this.#turn.timers.arm(this.#look, LOOK_MS);
+  }
+}
