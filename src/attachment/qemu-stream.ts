@@ -1,7 +1,6 @@
-import { FAILED, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../env/host.ts';
+import { FAILED, type HostPipe, WOULD_BLOCK } from '../env/host.ts';
 import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
-import type { Work } from '../turn/ready-queue.ts';
 import {
   type AttachmentOptions,
   type AttachmentRegion,
@@ -9,8 +8,9 @@ import {
   MAX_FRAME_BYTES,
 } from './attachment-space.ts';
 import { describeStranger } from './describe-stranger.ts';
-import { Outbox } from './outbox.ts';
-import { type DrainResult, type Framing, PipeOutlet } from './pipe-outlet.ts';
+import type { Outbox } from './outbox.ts';
+import { PipeAttachment } from './pipe-attachment.ts';
+import type { DrainResult, Framing } from './pipe-outlet.ts';
 
 /** u32 big-endian length before each frame. */
 const LENGTH_BYTES = 4;
@@ -33,19 +33,9 @@ const MIN_READ_BYTES = 128 * 1024;
  * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
  * accepted up to MAX_FRAME_BYTES whatever the MTU: a guest with a larger one is no stranger.
  */
-export class QemuStreamAttachment implements HostPipeHandler {
-  readonly name: string;
-  /** The port's outlet. */
-  readonly outlet: PipeOutlet;
-  readonly #space: AttachmentSpace;
-  readonly #region: AttachmentRegion;
-  readonly #onDetach: (reason: string) => void;
-  readonly #reader: Work = { queued: false, work: () => this.#read() };
+export class QemuStreamAttachment extends PipeAttachment {
   readonly #frame = new Frame();
-  #pipe: HostPipe | undefined;
-  #port: Port | undefined;
   #stashed = 0;
-  #state: 'made' | 'started' | 'detached' = 'made';
 
   /** Undefined when there is no room for another guest (counted and logged). */
   static make(space: AttachmentSpace, options: AttachmentOptions): QemuStreamAttachment | undefined {
@@ -54,90 +44,44 @@ export class QemuStreamAttachment implements HostPipeHandler {
   }
 
   private constructor(space: AttachmentSpace, region: AttachmentRegion, options: AttachmentOptions) {
-    this.name = options.name;
-    this.#space = space;
-    this.#region = region;
-    this.#onDetach = options.onDetach;
-    this.outlet = new PipeOutlet({
-      turn: space.turn,
-      outbox: new Outbox(space.arena.bytes, region.outboxAt, region.outboxBytes, LENGTH_BYTES),
-      framing: lengthFraming(space.arena.view),
-      mtu: options.mtu,
-      abilities: {
-        maxFrameBytes: options.mtu + MIN_FRAME_BYTES,
-        tcpSegmentation: false,
-        udpSegmentation: false,
-        checksum: false,
-      },
-      onFailed: () => this.#end(this.#pipe?.error ?? 'EPIPE'),
+    super(space, region, options, lengthFraming(space.arena.view), {
+      maxFrameBytes: options.mtu + MIN_FRAME_BYTES,
+      tcpSegmentation: false,
+      udpSegmentation: false,
+      checksum: false,
     });
   }
 
-  /** Frames flow from now on, between `pipe` and `port`; the first read happens in the next turn. */
-  start(pipe: HostPipe, port: Port): void {
-    if (this.#state !== 'made') return;
-    this.#state = 'started';
-    this.#pipe = pipe;
-    this.#port = port;
-    this.outlet.open(pipe, port);
-    this.#space.turn.ingress.add(this.#reader);
-  }
-
-  readable(): void {
-    if (this.#state === 'started') this.#space.turn.ingress.add(this.#reader);
-  }
-
-  writable(): void {
-    this.outlet.writable();
-  }
-
-  /** Closes the pipe and gives the memory back. Idempotent; `onDetach` is not called. */
-  detach(): void {
-    if (this.#state === 'detached') return;
-    this.#state = 'detached';
-    this.outlet.close();
-    this.#pipe?.close();
-    this.#pipe = undefined;
-    this.#port = undefined;
-    this.#space.giveRegion(this.#region);
-  }
-
-  #end(reason: string): void {
-    if (this.#state === 'detached') return;
-    this.detach();
-    this.#onDetach(reason);
-  }
-
-  #read(): void {
-    const pipe = this.#pipe;
-    const port = this.#port;
+  protected override read(): void {
+    const pipe = this.pipe;
+    const port = this.port;
     if (pipe === undefined || port === undefined) return;
-    const area = this.#space.area;
+    const area = this.space.area;
     const free = area.freeBytes;
     if (free < MIN_READ_BYTES) {
-      area.turnAway(this.#reader);
+      area.turnAway(this.reader);
       return;
     }
-    const { bytes } = this.#space.arena;
+    const { bytes } = this.space.arena;
     const at = area.at;
     const capacity = Math.min(READ_BYTES, free) - this.#stashed;
     const count = pipe.read(at + this.#stashed, capacity);
     if (count === WOULD_BLOCK) return;
     if (count <= 0) {
-      this.#end(count === FAILED ? (pipe.error ?? 'EIO') : 'the guest closed the connection');
+      this.end(count === FAILED ? (pipe.error ?? 'EIO') : 'the guest closed the connection');
       return;
     }
-    bytes.copyWithin(at, this.#region.stashAt, this.#region.stashAt + this.#stashed);
+    bytes.copyWithin(at, this.region.stashAt, this.region.stashAt + this.#stashed);
     const end = at + this.#stashed + count;
     this.#stashed = 0;
     area.take(end - at);
     this.#cut(port, at, end);
-    if (this.#state === 'started' && count === capacity) area.again(this.#reader);
+    if (this.started && count === capacity) area.again(this.reader);
   }
 
   /** Hands every whole frame in [at, end) to the port and keeps the rest. */
   #cut(port: Port, start: number, end: number): void {
-    const { bytes, view } = this.#space.arena;
+    const { bytes, view } = this.space.arena;
     let at = start;
     while (end - at >= LENGTH_BYTES) {
       const length = view.getUint32(at);
@@ -149,27 +93,27 @@ export class QemuStreamAttachment implements HostPipeHandler {
       const frame = this.#frame;
       frame.plain(at + LENGTH_BYTES, length);
       // Frames of one bulk flow come in runs: the stack looks at such a run once (as a NIC's receive offload merges it).
-      frame.count = this.#space.arena.train(frame.at, length, end);
+      frame.count = this.space.arena.train(frame.at, length, end);
       frame.stride = LENGTH_BYTES + length;
       at += frame.count * frame.stride;
       port.receive(frame);
       // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
-      if (this.#state === 'detached') return;
+      if (!this.started) return;
     }
     this.#stashed = end - at;
-    bytes.copyWithin(this.#region.stashAt, at, end);
+    bytes.copyWithin(this.region.stashAt, at, end);
   }
 
   #turnOut(at: number, end: number, length: number): void {
-    this.#space.counters.add('qemu-bad-frame-length');
-    const stranger = describeStranger(this.#space.arena.bytes, at, end);
+    this.space.counters.add('qemu-bad-frame-length');
+    const stranger = describeStranger(this.space.arena.bytes, at, end);
     const hint =
       stranger.peer === undefined ? '' : `: this port speaks QEMU's stream protocol; ${stranger.peer} connected`;
-    this.#space.log.warn(`${this.name} sent a frame length of ${length}, which cannot be, and was detached${hint}`, {
+    this.space.log.warn(`${this.name} sent a frame length of ${length}, which cannot be, and was detached${hint}`, {
       hex: stranger.hex,
       ascii: stranger.ascii,
     });
-    this.#end(`bad frame length ${length}`);
+    this.end(`bad frame length ${length}`);
   }
 }
 

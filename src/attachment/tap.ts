@@ -1,8 +1,6 @@
-import { FAILED, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../env/host.ts';
+import { FAILED, WOULD_BLOCK } from '../env/host.ts';
 import { Frame } from '../link/frame.ts';
 import type { OutletAbilities } from '../link/outlet.ts';
-import type { Port } from '../link/port.ts';
-import type { Work } from '../turn/ready-queue.ts';
 import { VIRTIO_NET_HEADER_BYTES } from '../wire/virtio-net.ts';
 import {
   type AttachmentOptions,
@@ -10,8 +8,7 @@ import {
   type AttachmentSpace,
   MAX_FRAME_BYTES,
 } from './attachment-space.ts';
-import { Outbox } from './outbox.ts';
-import { PipeOutlet } from './pipe-outlet.ts';
+import { PipeAttachment } from './pipe-attachment.ts';
 import { FrameFacts, TapFraming } from './tap-framing.ts';
 
 /** Frames and bytes read in one turn, so that one guest's bulk data does not starve the rest. */
@@ -37,19 +34,9 @@ export interface TapOptions extends AttachmentOptions {
  *
  * States: made → started (`start`) → detached, for good.
  */
-export class TapAttachment implements HostPipeHandler {
-  readonly name: string;
-  /** The port's outlet. */
-  readonly outlet: PipeOutlet;
-  readonly #space: AttachmentSpace;
-  readonly #region: AttachmentRegion;
-  readonly #onDetach: (reason: string) => void;
-  readonly #reader: Work = { queued: false, work: () => this.#read() };
+export class TapAttachment extends PipeAttachment {
   readonly #frame = new Frame();
   readonly #facts = new FrameFacts();
-  #pipe: HostPipe | undefined;
-  #port: Port | undefined;
-  #state: 'made' | 'started' | 'detached' = 'made';
 
   /** Undefined when there is no room for another guest (counted and logged). */
   static make(space: AttachmentSpace, options: TapOptions): TapAttachment | undefined {
@@ -58,85 +45,38 @@ export class TapAttachment implements HostPipeHandler {
   }
 
   private constructor(space: AttachmentSpace, region: AttachmentRegion, options: TapOptions) {
-    this.name = options.name;
-    this.#space = space;
-    this.#region = region;
-    this.#onDetach = options.onDetach;
-    const framing = new TapFraming(space.arena, space.counters);
-    this.outlet = new PipeOutlet({
-      turn: space.turn,
-      outbox: new Outbox(space.arena.bytes, region.outboxAt, region.outboxBytes, framing.prefixBytes),
-      framing,
-      mtu: options.mtu,
-      abilities: abilitiesOf(options),
-      onFailed: () => this.#end(this.#pipe?.error ?? 'EIO'),
-    });
+    super(space, region, options, new TapFraming(space.arena, space.counters), abilitiesOf(options));
   }
 
-  /** Frames flow from now on, between `pipe` and `port`; the first read happens in the next turn. */
-  start(pipe: HostPipe, port: Port): void {
-    if (this.#state !== 'made') return;
-    this.#state = 'started';
-    this.#pipe = pipe;
-    this.#port = port;
-    this.outlet.open(pipe, port);
-    this.#space.turn.ingress.add(this.#reader);
-  }
-
-  readable(): void {
-    if (this.#state === 'started') this.#space.turn.ingress.add(this.#reader);
-  }
-
-  writable(): void {
-    this.outlet.writable();
-  }
-
-  /** Closes the pipe and gives the memory back. Idempotent; `onDetach` is not called. */
-  detach(): void {
-    if (this.#state === 'detached') return;
-    this.#state = 'detached';
-    this.outlet.close();
-    this.#pipe?.close();
-    this.#pipe = undefined;
-    this.#port = undefined;
-    this.#space.giveRegion(this.#region);
-  }
-
-  #end(reason: string): void {
-    if (this.#state === 'detached') return;
-    this.detach();
-    this.#onDetach(reason);
-  }
-
-  #read(): void {
-    const { area } = this.#space;
+  protected override read(): void {
+    const { area } = this.space;
     if (area.freeBytes < SLOT_BYTES) {
-      area.turnAway(this.#reader);
+      area.turnAway(this.reader);
       return;
     }
     let bytes = 0;
     for (let frames = 0; frames < READ_FRAMES && bytes < READ_BYTES && area.freeBytes >= SLOT_BYTES; frames++) {
-      const pipe = this.#pipe;
+      const pipe = this.pipe;
       if (pipe === undefined) return;
       const at = area.at;
       const count = pipe.read(at, SLOT_BYTES);
       if (count === WOULD_BLOCK) return;
       if (count <= 0) {
-        this.#end(count === FAILED ? (pipe.error ?? 'EIO') : 'the tap device is gone');
+        this.end(count === FAILED ? (pipe.error ?? 'EIO') : 'the tap device is gone');
         return;
       }
       bytes += count;
       area.take(count);
       this.#receive(at, at + count);
     }
-    area.again(this.#reader);
+    area.again(this.reader);
   }
 
   #receive(at: number, end: number): void {
-    const port = this.#port;
+    const port = this.port;
     if (port === undefined) return;
-    if (this.#facts.read(this.#space.arena.bytes, at, end, this.#frame)) port.receive(this.#frame);
-    else this.#space.counters.add('tap-bad-virtio-header');
+    if (this.#facts.read(this.space.arena.bytes, at, end, this.#frame)) port.receive(this.#frame);
+    else this.space.counters.add('tap-bad-virtio-header');
   }
 }
 
