@@ -131,6 +131,7 @@ export class Receiver {
       if (taken < asked) this.#blocked = true;
     }
     this.#keepRest();
+    if (this.finReached && this.delivered) this.#releaseWindow();
     return 0;
   }
 
@@ -141,6 +142,7 @@ export class Receiver {
 
   /** Whether the window has opened far enough to be worth telling (RFC 9293 §3.8.6.2.2, silly window avoidance). */
   get windowUpdateDue(): boolean {
+    if (this.finReached) return false;
     const whole = this.#wantedWindow;
     return seqDiff(this.#wantedEdge, this.#edge) >= Math.min(whole >> 1, Math.max(2 * this.#mss, whole >> 2));
   }
@@ -164,6 +166,11 @@ export class Receiver {
     this.#forgetGather();
     this.#buffer?.clear();
     this.held.clear();
+    this.#releaseWindow();
+  }
+
+  /** Nothing more will come: what is still promised is free for others. */
+  #releaseWindow(): void {
     this.#context.budget.reserve(-seqDiff(this.#edge, this.#hostNxt));
     this.#edge = this.#hostNxt;
   }
@@ -351,6 +358,7 @@ export class Receiver {
   }
 
   #advanceEdge(): void {
+    if (this.finReached) return;
     // A flow that used up half of its window within one acknowledgement may have twice as much.
     if (this.window * 2 < this.#target && this.delivered && this.bytes > 0) {
       this.#target = Math.min(this.#target * 2, Math.max(this.#target, this.#context.budget.share));

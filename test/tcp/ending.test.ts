@@ -334,3 +334,20 @@ test('what ends every flow ends held dials, half-open and open ones alike', () =
     ['ECONNRESET', 'ECONNRESET'],
   );
 });
+
+test('after the guest ended no window is promised any more, and its ACKs and RST are still taken', () => {
+  const world = closeWait();
+  assert.equal(world.tcp.windowBytesReserved, 0);
+  world.server.peer.send(text(3000));
+  world.settle();
+  assert.equal(world.take().length, 3);
+  world.send({ seq: 2, ack: 3001 });
+  world.advance(5000);
+  assert.equal(world.counters.get('tcp-retransmission-timeout'), 0);
+  world.send({ flags: 'FA' });
+  assert.deepEqual(world.said(), ['A 3001 2']);
+  world.send({ seq: 2, flags: 'R' });
+  world.server.peer.end();
+  world.settle();
+  world.assertBaseLine();
+});

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { LOOPBACK4, LOOPBACK6 } from '../../src/env/host.ts';
+import { echo } from '../../src/host/memory/memory-stream.ts';
 import { established, GUEST, ISNS, REMOTE, REMOTE_PORT, synReceived, TcpWorld } from '../support/tcp-peer.ts';
 
 const SYN = { flags: 'S', seq: 0, syn: { mss: 1460, scale: 7, sack: true } } as const;
@@ -198,6 +200,18 @@ test('what the route refuses gets RST, what it prohibits gets ICMP 13, what it d
     assert.deepEqual(world.said(), said);
     assert.equal(world.icmp.length, icmp);
     assert.equal(world.counters.get(reason), 1);
+    world.assertBaseLine();
+  }
+});
+
+test("the host's 127.0.0.1 that refuses is asked again as [::1], once", () => {
+  for (const listening of [true, false]) {
+    const world = new TcpWorld({ decide: (_address, port) => ({ kind: 'host', address: LOOPBACK4, port }) });
+    if (listening) world.host.listenTcp(LOOPBACK6, REMOTE_PORT, echo);
+    world.send(SYN);
+    assert.deepEqual(world.said(), [listening ? 'SA 0 1' : 'RA 0 1']);
+    world.tcp.destroy();
+    world.settle();
     world.assertBaseLine();
   }
 });
