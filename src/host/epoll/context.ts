@@ -1,6 +1,7 @@
 import type { Counters } from '../../env/counters.ts';
 import type { DescriptorTable } from './descriptors.ts';
 import type { KernelMemory } from './kernel-memory.ts';
+import type { OpenStreams } from './open-streams.ts';
 import type { Poller } from './poller.ts';
 
 /** What every socket of one engine shares. */
@@ -11,6 +12,11 @@ export interface EpollContext {
   readonly counters: Counters;
   /** Families whose kernel peeks at an offset (SO_PEEK_OFF); others retain in a ring of their own. */
   readonly peekOffset: { readonly inet: boolean; readonly inet6: boolean; readonly unix: boolean };
-  /** Seconds of silence before keepalive probes, and again until the connection is given up; 0: none are sent. */
+  /** The TCP connections. */
+  readonly streams: OpenStreams;
+  /**
+   * Seconds of silence before keepalive probes, and again until the connection is given up; with bytes in flight it is
+   * given up after the first (`OpenStreams`). 0: neither.
+   */
   readonly keepAliveSeconds: number;
 }

@@ -21,6 +21,8 @@ import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 import { type AcceptGuest, GuestDialer, type GuestEndpoint, GuestListener } from './listener.ts';
 import { MessageTables } from './message-tables.ts';
+import { NetworkWatch } from './network-watch.ts';
+import { OpenStreams } from './open-streams.ts';
 import { EpollPipe, type PipeKind } from './pipe.ts';
 import type { Poller } from './poller.ts';
 
@@ -33,7 +35,7 @@ export interface EpollHostOptions {
   readonly services: ReadonlyMap<string, string>;
   /** False keeps received bytes in rings of our own even where the kernel can peek at an offset (for tests). Default true. */
   readonly peekOffset?: boolean;
-  /** Seconds of silence before the host probes a connection's peer; 0 (default): never. */
+  /** Seconds of silence before the host probes a connection's peer, or gives it up that owes an answer; 0 (default): never. */
   readonly keepAliveSeconds?: number;
 }
 
@@ -47,16 +49,19 @@ export class EpollHost implements Host {
   readonly #tables: MessageTables;
   readonly #services: ReadonlyMap<string, string>;
   readonly #echoWay: EchoWay | undefined;
+  readonly #watch: NetworkWatch;
 
   constructor(options: EpollHostOptions) {
     const { memory, poller, descriptors, counters } = options;
     const wanted = options.peekOffset ?? true;
+    const keepAliveSeconds = options.keepAliveSeconds ?? 0;
     this.#context = {
       memory,
       poller,
       descriptors,
       counters,
-      keepAliveSeconds: options.keepAliveSeconds ?? 0,
+      streams: new OpenStreams({ memory, poller, counters, keepAliveSeconds }),
+      keepAliveSeconds,
       peekOffset: {
         inet: wanted && canPeekAtOffset(memory, libc.AF_INET),
         inet6: wanted && canPeekAtOffset(memory, libc.AF_INET6),
@@ -65,9 +70,15 @@ export class EpollHost implements Host {
     };
     this.#tables = new MessageTables(memory);
     this.#services = options.services;
+    this.#watch = new NetworkWatch(this.#context);
     this.#echoWay = findEchoWay();
     const ping = this.#echoWay !== undefined;
     this.capabilities = { icmpErrors: true, ttl: true, ping, tap: true, pingHint: ping ? '' : PING_HINT };
+  }
+
+  /** Called between turns when this computer's addresses or routes changed: what was learnt of the old network may be wrong. */
+  set onNetworkChange(tell: (() => void) | undefined) {
+    this.#watch.onChange = tell;
   }
 
   dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {

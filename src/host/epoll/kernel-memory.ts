@@ -24,6 +24,8 @@ export const NAME_BYTES = 128;
 export const SCRATCH_BYTES = 65536;
 
 const CONTROL_BYTES = 512;
+/** struct tcp_info up to tcpi_last_ack_recv. */
+const TCP_INFO_BYTES = 60;
 /** 2^32: what half a pointer holds. */
 const HALF = 4294967296;
 
@@ -184,6 +186,20 @@ export class KernelMemory {
     this.setU32(this.scalar, reset ? 1 : 0);
     this.setU32(this.scalar + 4, 0);
     libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_LINGER, this.base + this.scalar, 8);
+  }
+
+  /** The address that the socket has on this computer: IPv4, LOOPBACK6, or −1. */
+  localAddress(fd: number): HostAddress {
+    this.setU32(this.scalar, NAME_BYTES);
+    const done = libc.getsockname(fd, this.base + this.name, this.base + this.scalar);
+    return done === 0 ? this.readAddress(this.name) : -1;
+  }
+
+  /** Where a TCP socket's struct tcp_info lies until the next call; −1 when the kernel refuses. */
+  tcpInfo(fd: number): number {
+    this.setU32(this.scalar, TCP_INFO_BYTES);
+    const done = libc.getsockopt(fd, libc.SOL_TCP, libc.TCP_INFO, this.base + this.control, this.base + this.scalar);
+    return done === 0 ? this.control : -1;
   }
 
   /** Bytes that the peer has not acknowledged yet, a FIN included. */

@@ -77,12 +77,14 @@ export function addressOf(buffer: ArrayBuffer): number {
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;
+export const AF_NETLINK = 16;
 export const SOCK_STREAM = 1;
 export const SOCK_DGRAM = 2;
 export const SOCK_RAW = 3;
 /** SOCK_NONBLOCK | SOCK_CLOEXEC: every socket of this engine has both. */
 export const SOCK_FLAGS: number = 0o4000 | 0o2000000;
 export const IPPROTO_ICMP = 1;
+export const NETLINK_ROUTE = 0;
 
 export const SOL_IP = 0;
 export const SOL_SOCKET = 1;
@@ -103,6 +105,9 @@ export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
 export const TCP_KEEPINTVL = 5;
 export const TCP_KEEPCNT = 6;
+export const TCP_INFO = 11;
+/** A state in struct tcp_info. */
+export const TCP_SYN_SENT = 2;
 export const IP_TTL = 2;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
@@ -144,8 +149,12 @@ export const EPERM = 1;
 export const ENOENT = 2;
 export const EINTR = 4;
 export const EAGAIN = 11;
+export const ENOTSOCK = 88;
 export const EADDRINUSE = 98;
+export const EADDRNOTAVAIL = 99;
+export const ENETDOWN = 100;
 export const ENOBUFS = 105;
+export const ETIMEDOUT = 110;
 export const ECONNREFUSED = 111;
 export const EINPROGRESS = 115;
 export const EMSGSIZE = 90;
@@ -167,13 +176,13 @@ const CODES: ReadonlyMap<number, HostErrorCode> = new Map<number, HostErrorCode>
   [92, 'ENOPROTOOPT'],
   [97, 'EAFNOSUPPORT'],
   [EADDRINUSE, 'EADDRINUSE'],
-  [99, 'EADDRNOTAVAIL'],
-  [100, 'ENETDOWN'],
+  [EADDRNOTAVAIL, 'EADDRNOTAVAIL'],
+  [ENETDOWN, 'ENETDOWN'],
   [101, 'ENETUNREACH'],
   [103, 'ECONNABORTED'],
   [104, 'ECONNRESET'],
   [ENOBUFS, 'ENOBUFS'],
-  [110, 'ETIMEDOUT'],
+  [ETIMEDOUT, 'ETIMEDOUT'],
   [111, 'ECONNREFUSED'],
   [112, 'EHOSTDOWN'],
   [113, 'EHOSTUNREACH'],

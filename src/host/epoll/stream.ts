@@ -35,7 +35,7 @@ const INPUT = libc.EPOLLIN | libc.EPOLLPRI | ENDED;
  */
 export class EpollStream implements HostStream, PollHandler {
   readonly #context: EpollContext;
-  readonly #fd: number;
+  readonly fd: number;
   readonly #transport: Transport;
   readonly #intake: Intake;
   readonly #handler: HostStreamHandler;
@@ -56,7 +56,7 @@ export class EpollStream implements HostStream, PollHandler {
 
   constructor(context: EpollContext, fd: number, transport: Transport, intake: Intake, handler: HostStreamHandler) {
     this.#context = context;
-    this.#fd = fd;
+    this.fd = fd;
     this.#transport = transport;
     this.#intake = intake;
     this.#handler = handler;
@@ -76,14 +76,33 @@ export class EpollStream implements HostStream, PollHandler {
 
   /** Begins to wait for the connect that was started; the errno when that is impossible, else 0. */
   watch(): number {
-    this.#slot = this.#context.poller.add(this.#fd, this);
-    return this.#slot < 0 ? libc.errno() : 0;
+    this.#slot = this.#context.poller.add(this.fd, this);
+    if (this.#slot < 0) return libc.errno();
+    if (this.#transport === 'tcp') this.#context.streams.add(this);
+    return 0;
   }
 
   /** Ends a dial that came to nothing: releases the descriptor and says so. */
   fail(number: number): void {
     this.#release();
     this.#handler.failed(libc.errorCode(number));
+  }
+
+  /** Ends a connection that is dead though its socket does not know. False when it had ended before. */
+  cut(number: number): boolean {
+    if (this.#error !== undefined || this.#state === 'closed') return false;
+    switch (this.#state) {
+      case 'connecting':
+        this.fail(libc.EADDRNOTAVAIL);
+        break;
+      case 'lingering':
+        this.#release();
+        break;
+      case 'open':
+        this.#latch(number);
+        this.#dispatch(libc.EPOLLIN | libc.EPOLLERR);
+    }
+    return true;
   }
 
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
@@ -123,7 +142,7 @@ export class EpollStream implements HostStream, PollHandler {
         memory.setIovec(memory.iovecs, count, pieces.at[next] as number, length);
         asked += length;
       }
-      const sent = libc.sendmsg(this.#fd, memory.gather(count), libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+      const sent = libc.sendmsg(this.fd, memory.gather(count), libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
       if (sent === asked) {
         taken += sent;
         continue;
@@ -143,7 +162,7 @@ export class EpollStream implements HostStream, PollHandler {
   shutdownWrite(): void {
     if (this.#state !== 'open' || this.#finSent) return;
     this.#finSent = true;
-    libc.shutdown(this.#fd, libc.SHUT_WR);
+    libc.shutdown(this.fd, libc.SHUT_WR);
   }
 
   close(): void {
@@ -161,8 +180,8 @@ export class EpollStream implements HostStream, PollHandler {
       const number = this.#intake.drain();
       if (number !== 0) this.#latch(number);
     }
-    this.#context.memory.setResetOnClose(this.#fd, false);
-    if (this.#context.memory.unacknowledged(this.#fd) === 0) {
+    this.#context.memory.setResetOnClose(this.fd, false);
+    if (this.#context.memory.unacknowledged(this.fd) === 0) {
       this.#release();
       return;
     }
@@ -179,7 +198,7 @@ export class EpollStream implements HostStream, PollHandler {
 
   abort(): void {
     if (this.#state === 'closed') return;
-    if (this.#state === 'lingering') this.#context.memory.setResetOnClose(this.#fd, true);
+    if (this.#state === 'lingering') this.#context.memory.setResetOnClose(this.fd, true);
     this.#release();
   }
 
@@ -193,14 +212,14 @@ export class EpollStream implements HostStream, PollHandler {
         this.#dispatch(events);
         return;
       case 'lingering':
-        if ((events & libc.EPOLLERR) !== 0 || this.#context.memory.unacknowledged(this.#fd) === 0) this.#release();
+        if ((events & libc.EPOLLERR) !== 0 || this.#context.memory.unacknowledged(this.fd) === 0) this.#release();
     }
   }
 
   #finishConnect(events: number): void {
     if ((events & (libc.EPOLLOUT | BROKEN)) === 0) return;
     const broken = (events & BROKEN) !== 0;
-    const number = broken ? this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR) : 0;
+    const number = broken ? this.#context.memory.option(this.fd, libc.SOL_SOCKET, libc.SO_ERROR) : 0;
     if (number !== 0) {
       const code = libc.errorCode(number);
       // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
@@ -236,7 +255,7 @@ export class EpollStream implements HostStream, PollHandler {
   /** An end that the kernel calls clean may hide a reset that no call has taken yet. */
   #latchPending(): void {
     if (this.#error !== undefined) return;
-    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    const number = this.#context.memory.option(this.fd, libc.SOL_SOCKET, libc.SO_ERROR);
     if (number > 0) this.#latch(number);
   }
 
@@ -249,8 +268,9 @@ export class EpollStream implements HostStream, PollHandler {
 
   #release(): void {
     this.#state = 'closed';
+    this.#context.streams.delete(this);
     if (this.#lingerTimer !== undefined) this.#context.poller.timers.cancel(this.#lingerTimer);
     if (this.#slot >= 0) this.#context.poller.remove(this.#slot);
-    this.#context.poller.closeLater(this.#fd);
+    this.#context.poller.closeLater(this.fd);
   }
 }

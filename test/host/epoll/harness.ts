@@ -32,6 +32,7 @@ export interface EpollHarness extends Harness {
 export interface EpollHarnessOptions extends HarnessOptions {
   /** False forces the retention ring that older kernels need. */
   readonly peekOffset?: boolean;
+  readonly keepAliveSeconds?: number;
 }
 
 export function createEpollHarness(options: EpollHarnessOptions = { services: new Map() }): EpollHarness {
@@ -64,7 +65,7 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
 
   async function close(): Promise<void> {
     poller.close();
-    for (const fd of descriptors.list('flow', 'guest', 'tap', 'listener')) {
+    for (const fd of descriptors.list('flow', 'guest', 'tap', 'listener', 'other')) {
       descriptors.forget(fd);
       libc.close(fd);
     }

@@ -37,8 +37,8 @@ export class RawServer {
   readonly #fd: number;
   readonly #scratch: number;
 
-  constructor(harness: EpollHarness) {
-    const fd = openListeningSocket(harness.memory, { kind: 'tcp', address: LOOPBACK4, port: 0 });
+  constructor(harness: EpollHarness, address = LOOPBACK4) {
+    const fd = openListeningSocket(harness.memory, { kind: 'tcp', address, port: 0 });
     assert.ok(typeof fd === 'number', `no listening socket: ${fd}`);
     this.#harness = harness;
     this.#fd = fd;
@@ -48,9 +48,14 @@ export class RawServer {
 
   /** The connection that was made longest ago; loopback has completed it by the time connect() returned. */
   accept(): number {
-    const fd = libc.accept4(this.#fd, 0, 0, libc.SOCK_FLAGS);
+    const fd = this.acceptIfThere();
     assert.ok(fd >= 0, 'nobody connected');
     return fd;
+  }
+
+  /** As `accept`; below 0 when nobody has connected yet. */
+  acceptIfThere(): number {
+    return libc.accept4(this.#fd, 0, 0, libc.SOCK_FLAGS);
   }
 
   /** Sends what fits and returns how much that was. */
