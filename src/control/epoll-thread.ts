@@ -80,6 +80,11 @@ export class EpollThread implements ThreadEngine {
   }
 }
 
+const LISTEN_HINTS: Readonly<Record<string, string>> = {
+  EACCES: 'Choose a folder that you may write to, or a port above 1023.',
+  ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
+};
+
 function listenError(target: UnixTarget | TcpTarget, errno: string): SlipwayError {
   const place = target.kind === 'unix' ? target.path : `${formatIpv4Address(target.address)}:${target.port}`;
   if (errno === 'EADDRINUSE') {
@@ -92,6 +97,6 @@ function listenError(target: UnixTarget | TcpTarget, errno: string): SlipwayErro
   return new SlipwayError(
     'ERR_LISTEN_FAILED',
     `cannot listen for guests at ${place} (${errno})`,
-    errno === 'EACCES' ? 'Choose a folder that you may write to, or a port above 1023.' : 'Check the address.',
+    LISTEN_HINTS[errno] ?? 'Check the address.',
   );
 }

@@ -1,4 +1,4 @@
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import type { HostErrorCode, HostPipeHandler } from '../../env/host.ts';
 import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
@@ -23,15 +23,19 @@ const LAST_REDIAL_MS = 2000;
 
 /**
  * Opens a listening socket, owned by the caller until a GuestListener adopts it. A unix socket file that nobody listens
- * on is replaced; the new one is for this user only (0600).
+ * on is replaced; the new one is for this user only (0600). ENOTSOCK: something else is at the path, and stays there.
  */
-export function openListeningSocket(memory: KernelMemory, endpoint: GuestEndpoint): number | HostErrorCode {
+export function openListeningSocket(
+  memory: KernelMemory,
+  endpoint: GuestEndpoint,
+): number | HostErrorCode | 'ENOTSOCK' {
   const family = endpoint.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
   const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
   if (fd < 0) return libc.errorCode(libc.errno());
   const number = bindAndListen(memory, fd, endpoint);
   if (number === 0) return fd;
   libc.close(fd);
+  if (number === libc.ENOTSOCK) return 'ENOTSOCK';
   // ENOENT of bind is a folder that is missing.
   return number === libc.ENOENT ? 'EADDRNOTAVAIL' : libc.errorCode(number);
 }
@@ -196,7 +200,9 @@ function bindAndListen(memory: KernelMemory, fd: number, endpoint: GuestEndpoint
   if (libc.bind(fd, memory.base + memory.name, length) < 0) {
     const number = libc.errno();
     if (endpoint.kind !== 'unix' || number !== libc.EADDRINUSE || !isAbandoned(memory, length)) return number;
-    unlinkSync(endpoint.path);
+    // A file of any other kind refuses too.
+    if (lstatSync(endpoint.path, { throwIfNoEntry: false })?.isSocket() === false) return libc.ENOTSOCK;
+    rmSync(endpoint.path, { force: true });
     if (libc.bind(fd, memory.base + memory.name, length) < 0) return libc.errno();
   }
   // Before listen() nobody can connect, so no one slips in under the umask's mode.

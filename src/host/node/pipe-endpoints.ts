@@ -5,7 +5,7 @@
  * Both call `accept` with each new pipe and take the handler that it returns. Neither gives up: a refused dial is repeated
  * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
-import { unlinkSync } from 'node:fs';
+import { lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { SlipwayError } from '../../config/errors.ts';
 import type { Arena } from '../../env/arena.ts';
@@ -38,7 +38,7 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
 
 /**
- * Listens for guests. A path that a dead process left behind is taken over.
+ * Listens for guests. A socket that a dead process left behind is taken over; a file of any other kind is not.
  * Throws ERR_LISTEN_IN_USE when somebody listens there, ERR_LISTEN_FAILED for every other reason.
  */
 export async function listenPipes(target: PipeTarget, options: PipeEndpointOptions): Promise<PipeListener> {
@@ -48,8 +48,10 @@ export async function listenPipes(target: PipeTarget, options: PipeEndpointOptio
   } catch (error) {
     if (!('path' in target) || codeOf(error) !== 'EADDRINUSE') throw listenError(target, error);
     if (await answers(target.path)) throw listenError(target, error);
+    // A file of any other kind refuses too.
+    if (!isSocket(target.path)) throw listenError(target, { code: 'ENOTSOCK' });
     try {
-      unlinkSync(target.path);
+      rmSync(target.path, { force: true });
       await listening(server, target);
     } catch (again) {
       throw listenError(target, again);
@@ -131,11 +133,18 @@ function listenError(target: PipeTarget, cause: unknown): SlipwayError {
     const hint = 'Stop the other process, or choose another address with --listen.';
     return new SlipwayError('ERR_LISTEN_IN_USE', `Another process listens at ${place}.`, hint, { cause });
   }
-  const hint =
-    code === 'EACCES'
-      ? 'Choose a folder that you may write to, or a port above 1023.'
-      : 'Check the address, then try again.';
+  const hint = HINTS[code] ?? 'Check the address, then try again.';
   return new SlipwayError('ERR_LISTEN_FAILED', `Cannot listen for guests at ${place} (${code}).`, hint, { cause });
+}
+
+const HINTS: Readonly<Record<string, string>> = {
+  EACCES: 'Choose a folder that you may write to, or a port above 1023.',
+  ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
+};
+
+function isSocket(path: string): boolean {
+  // It may be gone by now.
+  return lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? true;
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -97,6 +97,23 @@ describe('a guest listener', () => {
     const second = openListeningSocket(harness.memory, { kind: 'unix', path });
     assert.ok(typeof second === 'number');
     libc.close(second);
+  });
+
+  it('never replaces a file that is no socket', async (t) => {
+    const harness = createEpollHarness();
+    const folder = mkdtempSync(join(tmpdir(), 'slipway-'));
+    t.after(() => {
+      rmSync(folder, { recursive: true });
+      return harness.close();
+    });
+    const file = join(folder, 'notes.txt');
+    writeFileSync(file, 'precious');
+    const link = join(folder, 'link.sock');
+    symlinkSync(file, link);
+    for (const path of [file, link, folder]) {
+      assert.equal(openListeningSocket(harness.memory, { kind: 'unix', path }), 'ENOTSOCK');
+    }
+    assert.equal(readFileSync(link, 'utf8'), 'precious');
   });
 
   it('turns a guest away when nobody wants it, and takes the next', async () => {

@@ -1,7 +1,7 @@
 import { strict as assert } from 'node:assert';
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
@@ -73,6 +73,15 @@ test('a path that a killed process left behind is taken over', { skip: process.p
   options.pipes[0]?.close();
   listener.close();
   await pollUntil(round, () => !existsSync(path), 'the path to be removed');
+});
+
+test('a file that is no socket is never taken over', { skip: process.platform === 'win32' }, async (t) => {
+  const paths = new SocketPaths();
+  t.after(() => paths.remove());
+  const path = paths.path('notes');
+  writeFileSync(path, 'precious');
+  await assert.rejects(listenPipes({ path }, collecting()), { code: 'ERR_LISTEN_FAILED', message: /ENOTSOCK/ });
+  assert.equal(readFileSync(path, 'utf8'), 'precious');
 });
 
 test('a dialler waits for its QEMU, and dials again when the connection ended', async (t) => {
