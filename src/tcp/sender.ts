@@ -223,7 +223,7 @@ export class Sender {
   #sendNew(stream: HostStream, outlet: Outlet, receiver: Receiver, quota: number): number {
     const usable = this.#usable();
     if (usable <= 0) return 0;
-    const slotBytes = Math.min(this.#slotBytes(outlet), usable);
+    const slotBytes = this.#slotBytes(outlet, usable);
     const wanted = Math.min(
       this.#slots,
       MAX_SLOTS,
@@ -302,10 +302,10 @@ export class Sender {
     return usable >= this.largestWindow >> 1 ? usable : 0;
   }
 
-  /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries. */
-  #slotBytes(outlet: Outlet): number {
-    if (!outlet.abilities.tcpSegmentation) return this.mss;
-    const most = MAX_IP_BYTES - (SEGMENT_HEADER_BYTES - 14);
+  /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries and the guest allows. */
+  #slotBytes(outlet: Outlet, usable: number): number {
+    if (usable < this.mss || !outlet.abilities.tcpSegmentation) return Math.min(this.mss, usable);
+    const most = Math.min(MAX_IP_BYTES - (SEGMENT_HEADER_BYTES - 14), usable);
     return most - (most % this.mss);
   }
 

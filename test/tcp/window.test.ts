@@ -240,3 +240,13 @@ test('what the server sends while the guest is off the link goes out when the gu
   world.advance(61_000);
   assert.ok(world.said().includes('PA 1 1 +500'));
 });
+
+test('a super-segment ends with a whole segment where the window ends in the middle of one (RFC 9293 §3.8.6.2.1)', () => {
+  const abilities = { tcpSegmentation: true, checksum: true, maxFrameBytes: 65_550 };
+  const world = established({ outlet: { abilities }, syn: { mss: 1460 }, window: 10_000 });
+  world.server.peer.send(text(50_000));
+  world.settle();
+  assert.deepEqual(world.said(), ['PA 1 1 +8760']);
+  world.send({ ack: 8761, window: 10_000 });
+  assert.deepEqual(world.said(), ['PA 8761 1 +8760']);
+});
