@@ -60,7 +60,9 @@ export async function demo(flags: DemoFlags): Promise<number> {
   endOnSignals(() => network.stop());
   const servers = await startDemoServers();
   const output = json ? jsonOutput(process.stdout) : textOutput(process.stdout);
+  let namespaces = true;
   const check = (guest: ChecklistGuest): Promise<boolean> => {
+    namespaces = guest.reason === undefined;
     const line = heading(network, guest, performance.now() - begun);
     process.stdout.write(
       json ? `${JSON.stringify({ event: 'guest', kind: guest.kind, reason: guest.reason })}\n` : line,
@@ -69,7 +71,7 @@ export async function demo(flags: DemoFlags): Promise<number> {
   };
   try {
     const well = await checkOnBestGuest(network, servers, check);
-    process.stdout.write(json ? `${JSON.stringify({ event: 'end', ok: well })}\n` : ending(well));
+    process.stdout.write(json ? `${JSON.stringify({ event: 'end', ok: well })}\n` : ending(well, namespaces));
     return well ? 0 : 1;
   } finally {
     servers.close();
@@ -115,9 +117,12 @@ function heading({ config, engine }: RunningNetwork, guest: ChecklistGuest, took
   return `Network ${formatCidr(subnet)} (MTU ${mtu}, engine ${engine}) stands after ${tookMs.toFixed(0)} ms; the guest is ${guest.kind}.\n${reason}`;
 }
 
-function ending(well: boolean): string {
+function ending(well: boolean, namespaces: boolean): string {
   const words = well ? 'All is well.' : 'Something failed.';
-  return `${words} Try it yourself:\n  npm start -- bash          a shell whose only network is this one\n  npm start -- curl -sI http://example.org\n`;
+  const hints = namespaces
+    ? ['npm start -- bash          a shell whose only network is this one', 'npm start -- curl -sI http://example.org']
+    : ['npx slipway up --listen qemu+unix:///tmp/vm.sock          the network for virtual machines'];
+  return `${words} Try it yourself:\n${hints.map((hint) => `  ${hint}\n`).join('')}`;
 }
 
 /** A guest without a kernel, in this process: it attaches as a virtual machine would. */

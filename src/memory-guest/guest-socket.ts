@@ -70,7 +70,9 @@ export class GuestSocket extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    if (!this.readableEnded || !this.writableFinished) this.#peer?.reset();
+    // A program that leaves in the middle resets; one that has read to the end has only nothing more to say.
+    if (error !== null || !this.readableEnded) this.#peer?.reset();
+    else if (!this.writableFinished) this.#peer?.end();
     done(error);
   }
 
