@@ -7,6 +7,7 @@ import {
   established,
   ISNS,
   type SegmentFacts,
+  type Server,
   synReceived,
   text,
 } from '../support/tcp-peer.ts';
@@ -200,7 +201,9 @@ test('segments in any order, cut anywhere, repeated and overlapping give the sam
         const world = established({
           guestIss,
           host: { limits: { hostSendBytes: 1024, peerReceiveBytes: 1024 } },
-          script: (server) => slow && server.peer.pause(),
+          script: (server) => {
+            if (slow) server.peer.pause();
+          },
         });
         for (const [from, length] of cuts) world.sendQuietly(part(from, Math.min(total, from + length)));
         for (let from = 0; from < total; from += 1000) world.sendQuietly(part(from, from + 1000));
@@ -226,7 +229,9 @@ test('a train is the same as its segments one by one, towards a fast and a slow 
   const facts = fc.record({ segments: fc.array(segment, { maxLength: 20 }), slow: fc.boolean(), skip: fc.nat(30) });
   fc.assert(
     fc.property(facts, fc.constantFrom(...ISNS), ({ segments, slow, skip }, [, guestIss]) => {
-      const script = (server: { peer: { pause(): void } }): void => slow && server.peer.pause();
+      const script = (server: Server): void => {
+        if (slow) server.peer.pause();
+      };
       const limits = { hostSendBytes: 3000, peerReceiveBytes: 3000 };
       const world = established({ guestIss, host: { limits }, script });
       let end = 0;

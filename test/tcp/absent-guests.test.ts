@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { established, synReceived, TcpWorld, text } from '../support/tcp-peer.ts';
+
+function leave(world: TcpWorld): void {
+  const port = world.neighbor.port as { attached: boolean };
+  port.attached = false;
+  world.tcp.guestLeft(world.neighbor.port);
+}
+
+function comeBack(world: TcpWorld): void {
+  const port = world.neighbor.port as { attached: boolean };
+  port.attached = true;
+}
+
+test('what is unacknowledged or came while the guest was away goes out soon after it is back', () => {
+  const world = established();
+  world.server.peer.send(text(100));
+  world.settle();
+  assert.deepEqual(world.said(), ['PA 1 1 +100']);
+  leave(world);
+  world.advance(200_000);
+  world.server.peer.send(text(100, 100));
+  world.advance(200_000);
+  assert.deepEqual(world.said(), []);
+  comeBack(world);
+  world.advance(2000);
+  const said = world.said();
+  assert.ok(said.includes('PA 1 1 +100') && said.includes('PA 101 1 +100'), said.join(' | '));
+  world.send({ ack: 201 });
+  assert.equal(world.state, 'ESTABLISHED');
+});
+
+test('an idle flow survives a short absence and nothing is said', () => {
+  const world = established();
+  leave(world);
+  world.advance(300_000);
+  comeBack(world);
+  world.advance(2000);
+  assert.deepEqual(world.said(), []);
+  world.send({ text: text(10) });
+  assert.equal(world.server.received.length, 10);
+});
+
+test('after ten minutes the flows of a guest that does not return end, and their servers are reset', () => {
+  for (const world of [established(), synReceived()]) {
+    leave(world);
+    world.advance(610_000);
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  }
+  const dialing = new TcpWorld();
+  dialing.host.blackHole(0xcb007107);
+  dialing.send({ flags: 'S', seq: 0, syn: {} });
+  leave(dialing);
+  dialing.advance(610_000);
+  dialing.assertBaseLine();
+});
+
+test('a handshake that the absence interrupted goes on at the return', () => {
+  const world = new TcpWorld();
+  world.listen();
+  world.sendQuietly({ flags: 'S', seq: 0, syn: {} });
+  leave(world);
+  world.settle();
+  world.advance(20_000);
+  assert.deepEqual(world.said(), []);
+  comeBack(world);
+  world.advance(1100);
+  assert.ok(world.said().includes('SA 0 1'));
+});

@@ -1,0 +1,41 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { TimeWaitTable } from '../../src/tcp/time-wait.ts';
+import { Turn } from '../../src/turn/turn.ts';
+
+test('TIME-WAIT is bounded: the oldest goes first, and a minute ends each', () => {
+  const turn = new Turn(0);
+  const table = new TimeWaitTable(turn, 1);
+  const add = (n: number): void =>
+    table.add({
+      guestAddress: 1,
+      guestPort: n & 0xffff,
+      remoteAddress: n >>> 16,
+      remotePort: 80,
+      sndNxt: n,
+      rcvNxt: n,
+    });
+  for (let n = 0; n < 40_000; n++) add(n);
+  assert.equal(table.size, 32_768);
+  assert.equal(table.get(1, 0, 0, 80), undefined);
+  assert.equal(table.get(1, 39_999, 0, 80)?.sndNxt, 39_999);
+  assert.equal(table.get(1, 40_000 - 32_768, 0, 80)?.sndNxt, 40_000 - 32_768);
+  turn.run(59_999);
+  assert.ok(table.get(1, 39_999, 0, 80));
+  turn.run(60_000);
+  assert.equal(table.get(1, 39_999, 0, 80), undefined);
+});
+
+test('the same ports may wait again, and the place of the one before does not end them', () => {
+  const turn = new Turn(0);
+  const table = new TimeWaitTable(turn, 1);
+  const entry = { guestAddress: 1, guestPort: 2, remoteAddress: 3, remotePort: 80, sndNxt: 5, rcvNxt: 6 };
+  table.add(entry);
+  table.remove(table.get(1, 2, 3, 80)!);
+  assert.equal(table.size, 0);
+  table.add({ ...entry, sndNxt: 7 });
+  for (let n = 0; n < 32_767; n++)
+    table.add({ ...entry, remoteAddress: 9, guestPort: n & 0xffff, remotePort: n >>> 16 });
+  assert.equal(table.get(1, 2, 3, 80)?.sndNxt, 7);
+  assert.equal(table.size, 32_768);
+});
