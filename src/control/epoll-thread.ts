@@ -13,7 +13,7 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
 import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
 
-/** A path that died without a word (Wi-Fi gone, VPN down) ends an idle flow with an error after about twice this. */
+/** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
 const KEEPALIVE_SECONDS = 120;
 
 /** The epoll engine and its loop. Loaded on demand: it brings the FFI. */

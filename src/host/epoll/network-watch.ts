@@ -129,25 +129,26 @@ export class NetworkWatch implements PollHandler {
     const { memory } = this.#context;
     const { view } = memory.arena;
     const found = new Set<number>();
-    let complete: boolean | undefined;
+    let made: boolean | undefined;
+    let interrupted = false;
     const listener: RouteListener = {
       ...this.#listener,
       address: (index, address) => {
         if (!isLoopback(address) && !this.#linksDown.has(index)) found.add(address);
       },
-      listed: (whole) => {
-        complete = whole;
+      listed: (is) => {
+        made = is;
       },
     };
     writeAddressRequest(view, memory.scratch);
     libc.send(this.#questions, memory.base + memory.scratch, ADDRESS_REQUEST_BYTES, libc.MSG_DONTWAIT);
-    while (complete === undefined) {
+    while (made === undefined) {
       // The kernel prepares each part of a list before it hands out the one before: this never has to wait.
       const length = libc.recv(this.#questions, memory.base + memory.scratch, SCRATCH_BYTES, libc.MSG_DONTWAIT);
       if (length <= 0) return undefined;
-      readRouteMessages(view, memory.scratch, length, listener);
+      interrupted = readRouteMessages(view, memory.scratch, length, listener) || interrupted;
     }
-    return complete ? found : undefined;
+    return made && !interrupted ? found : undefined;
   }
 }
 

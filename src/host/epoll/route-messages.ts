@@ -38,8 +38,8 @@ export interface RouteListener {
   /** A link was taken up or down, or away. */
   link(index: number, up: boolean): void;
   route(): void;
-  /** The list that was asked for ended; incomplete when it has to be asked for again. */
-  listed(complete: boolean): void;
+  /** The list that was asked for ended, or could not be made. */
+  listed(made: boolean): void;
 }
 
 /** Writes the question for all IPv4 addresses (RTM_GETADDR). */
@@ -53,27 +53,31 @@ export function writeAddressRequest(view: DataView, at: number): void {
   view.setUint32(at + HEADER_BYTES + 4, 0, true);
 }
 
-/** Reads the messages in [at, at + length); what is malformed ends it. */
-export function readRouteMessages(view: DataView, at: number, length: number, listener: RouteListener): void {
+/**
+ * Reads the messages in [at, at + length); what is malformed ends it. True when one says that the list it is part of
+ * changed meanwhile, which makes that list worthless.
+ */
+export function readRouteMessages(view: DataView, at: number, length: number, listener: RouteListener): boolean {
   let interrupted = false;
   for (let left = length; left >= HEADER_BYTES; ) {
     const size = view.getUint32(at, true);
-    if (size < HEADER_BYTES || size > left) return;
+    if (size < HEADER_BYTES || size > left) return interrupted;
     interrupted ||= (view.getUint16(at + 6, true) & NLM_F_DUMP_INTR) !== 0;
-    readMessage(view, at, size, interrupted, listener);
+    readMessage(view, at, size, listener);
     const aligned = (size + 3) & ~3;
     at += aligned;
     left -= aligned;
   }
+  return interrupted;
 }
 
-function readMessage(view: DataView, at: number, size: number, interrupted: boolean, listener: RouteListener): void {
+function readMessage(view: DataView, at: number, size: number, listener: RouteListener): void {
   const type = view.getUint16(at + 4, true);
   const body = at + HEADER_BYTES;
   switch (type) {
     case NLMSG_DONE:
     case NLMSG_ERROR:
-      listener.listed(type === NLMSG_DONE && !interrupted);
+      listener.listed(type === NLMSG_DONE);
       return;
     case RTM_NEWADDR:
       readAddress(view, body, at + size, listener);

@@ -2,14 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { FAILED, type HostStream, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import {
-  connectNamespaces,
-  createNamespace,
-  inNamespace,
-  nsExec,
-  type TestNamespace,
-} from '../../support/namespace.ts';
+import { inNamespace, nsExec } from '../../support/namespace.ts';
 import { needs, needsRoot } from '../../support/needs.ts';
+import { createTwoUplinks, type TwoUplinks } from '../../support/two-uplinks.ts';
 import { createEpollHarness, type EpollHarness } from './harness.ts';
 import { ascii, pattern, pieces, RawServer, Reader, StreamRecorder } from './peer.ts';
 
@@ -26,27 +21,19 @@ interface Flow {
   readonly peer: number;
 }
 
-/** A computer with two uplinks, 10.1.0.1 and 10.2.0.1 (its default route), to a server that is 10.1.0.2 and 10.2.0.2. */
-class TwoUplinks {
-  readonly home: TestNamespace;
-  readonly away: TestNamespace;
+/** The engine on a computer with two uplinks, and a server. */
+class World {
+  readonly uplinks: TwoUplinks;
   readonly harness: EpollHarness;
   readonly server: RawServer;
   changes = 0;
   readonly #peers: number[] = [];
 
   constructor(t: TestContext, keepAliveSeconds = 0) {
-    this.home = createNamespace(t, 'home');
-    this.away = createNamespace(t, 'away');
-    for (const n of [1, 2]) {
-      connectNamespaces(
-        { namespace: this.home, device: `up${n}`, address: `10.${n}.0.1/24` },
-        { namespace: this.away, device: `down${n}`, address: `10.${n}.0.2/24` },
-      );
-    }
-    this.ip('route', 'add', 'default', 'via', '10.2.0.2');
-    this.harness = inNamespace(this.home, () => createEpollHarness({ services: new Map(), keepAliveSeconds }));
-    this.server = inNamespace(this.away, () => new RawServer(this.harness, 0));
+    this.uplinks = createTwoUplinks(t);
+    const { home, away } = this.uplinks;
+    this.harness = inNamespace(home, () => createEpollHarness({ services: new Map(), keepAliveSeconds }));
+    this.server = inNamespace(away, () => new RawServer(this.harness, 0));
     this.harness.host.onNetworkChange = () => {
       this.changes++;
     };
@@ -57,14 +44,9 @@ class TwoUplinks {
     });
   }
 
-  /** Runs ip in the computer's namespace; what it changes has been told when it returns. */
-  ip(...command: readonly string[]): void {
-    nsExec(this.home, 'ip', ...command);
-  }
-
   dial(address: number): Omit<Flow, 'peer'> {
     const recorder = new StreamRecorder();
-    const stream = inNamespace(this.home, () => this.harness.host.dial(address, this.server.port, 0, recorder));
+    const stream = inNamespace(this.uplinks.home, () => this.harness.host.dial(address, this.server.port, 0, recorder));
     assert.ok(typeof stream !== 'string', `dial failed at once: ${stream}`);
     return { recorder, stream };
   }
@@ -109,13 +91,13 @@ function canChangeNetworks(t: TestContext): boolean {
 describe('when the host’s network changes', () => {
   it('a flow whose address was removed fails in the same turn, after what had arrived', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const doomed = await net.connect(BEHIND_FIRST);
     const other = await net.connect(BEHIND_SECOND);
     net.server.send(doomed.peer, ascii('last words'));
     await net.harness.until(() => doomed.recorder.readableCalls > 0, 'the last words');
     const { readableCalls, writableCalls } = doomed.recorder;
-    net.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+    net.uplinks.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
     net.harness.poller.wait(0);
     assert.equal(doomed.stream.error, 'ENETDOWN');
     assert.ok(doomed.recorder.readableCalls > readableCalls && doomed.recorder.writableCalls > writableCalls);
@@ -133,50 +115,50 @@ describe('when the host’s network changes', () => {
 
   it('new flows work at once by the uplink that is left', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
-    net.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+    const net = new World(t);
+    net.uplinks.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
     await net.assertWorks(await net.connect(BEHIND_FIRST));
   });
 
   it('a dial from an address that was removed fails, and not as refused or unreachable', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const { recorder } = net.dial(NOBODY);
-    net.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+    net.uplinks.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
     net.harness.poller.wait(0);
     assert.equal(recorder.failure, 'EADDRNOTAVAIL');
   });
 
   it('a link that is taken down ends its flows, and counts again when it is back', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const first = await net.connect(BEHIND_FIRST);
-    net.ip('link', 'set', 'up1', 'down');
+    net.uplinks.ip('link', 'set', 'up1', 'down');
     net.harness.poller.wait(0);
     assert.equal(first.stream.error, 'ENETDOWN');
-    net.ip('link', 'set', 'up1', 'up');
+    net.uplinks.ip('link', 'set', 'up1', 'up');
     const second = await net.connect(BEHIND_FIRST);
     await net.assertWorks(second);
-    net.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+    net.uplinks.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
     net.harness.poller.wait(0);
     assert.equal(second.stream.error, 'ENETDOWN');
   });
 
   it('an address that is given back at once costs no flow', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const flow = await net.connect(BEHIND_FIRST);
-    net.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
-    net.ip('address', 'add', '10.1.0.1/24', 'dev', 'up1');
+    net.uplinks.ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+    net.uplinks.ip('address', 'add', '10.1.0.1/24', 'dev', 'up1');
     await net.assertWorks(flow);
   });
 
   it('a route that comes or goes is a change that ends nothing', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const flow = await net.connect(BEHIND_FIRST);
     const before = net.changes;
-    net.ip('route', 'add', '10.77.0.0/16', 'via', '10.1.0.2');
+    net.uplinks.ip('route', 'add', '10.77.0.0/16', 'via', '10.1.0.2');
     net.harness.poller.wait(0);
     assert.equal(net.changes, before + 1);
     await net.assertWorks(flow);
@@ -184,11 +166,11 @@ describe('when the host’s network changes', () => {
 
   it('news that did not fit are made up for by a list', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t);
+    const net = new World(t);
     const flow = await net.connect(BEHIND_FIRST);
     const other = await net.connect(BEHIND_SECOND);
     const add = 'i=0; while [ $i -lt 3000 ]; do echo "route add 10.99.$((i/256)).$((i%256)) dev up2"; i=$((i+1)); done';
-    nsExec(net.home, 'sh', '-c', `${add} | sed '$a address del 10.1.0.1/24 dev up1' | ip -batch -`);
+    nsExec(net.uplinks.home, 'sh', '-c', `${add} | sed '$a address del 10.1.0.1/24 dev up1' | ip -batch -`);
     net.harness.poller.wait(0);
     assert.ok(net.harness.counters.get('host-network-news-lost') > 0, 'the socket overran');
     assert.equal(flow.stream.error, 'ENETDOWN');
@@ -199,11 +181,11 @@ describe('when the host’s network changes', () => {
 describe('a peer that answers nothing', () => {
   it('ends what it owes an answer, whichever side lost its route', async (t) => {
     if (!canChangeNetworks(t)) return;
-    const net = new TwoUplinks(t, 1);
+    const net = new World(t, 1);
     const flows = [await net.connect(BEHIND_FIRST), await net.connect(BEHIND_SECOND)];
-    net.ip('route', 'del', 'default');
-    net.ip('route', 'del', '10.1.0.0/24');
-    nsExec(net.away, 'ip', 'route', 'add', 'blackhole', '10.2.0.1/32');
+    net.uplinks.ip('route', 'del', 'default');
+    net.uplinks.ip('route', 'del', '10.1.0.0/24');
+    nsExec(net.uplinks.away, 'ip', 'route', 'add', 'blackhole', '10.2.0.1/32');
     const at = net.harness.arena.allocate(16);
     for (const { stream } of flows) assert.equal(stream.write(pieces([at, 16])), 16);
     await net.harness.until(() => flows.every(({ stream }) => stream.error !== undefined), 'both to be given up');

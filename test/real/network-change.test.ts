@@ -1,0 +1,58 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type TestContext, test } from 'node:test';
+import { canRunGuests, Slipway } from '../support/slipway.ts';
+import { dialled, drained, endingOf, listen } from '../support/sockets.ts';
+import { createTwoUplinks, type TwoUplinks } from '../support/two-uplinks.ts';
+
+const BEHIND_FIRST = '10.1.0.2';
+const BEHIND_SECOND = '10.2.0.2';
+
+interface World extends TwoUplinks {
+  readonly slipway: Slipway;
+}
+
+async function world(t: TestContext): Promise<World | undefined> {
+  if (!canRunGuests(t)) return undefined;
+  const network = createTwoUplinks(t);
+  return { ...network, slipway: await Slipway.start(t, { namespace: network.home }) };
+}
+
+for (const [change, ...command] of [
+  ['address is removed', 'address', 'del', '10.1.0.1/24', 'dev', 'up1'],
+  ['link is taken down', 'link', 'set', 'up1', 'down'],
+] as const) {
+  test(`a download and an upload end with an error when the host’s ${change}; what goes another way carries on`, async (t) => {
+    const made = await world(t);
+    if (made === undefined) return;
+    const { slipway, away, ip } = made;
+    const server = await listen(t, away);
+    const download = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+    const source = await server.accept();
+    const upload = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+    const sink = await server.accept();
+    const other = await dialled(t, slipway.guest, server.port, BEHIND_SECOND);
+    const otherEnd = await server.accept();
+
+    // Both are in full course, and neither would ever end by itself.
+    const chunk = Buffer.alloc(65536, 7);
+    source.on('drain', () => source.write(chunk));
+    source.write(chunk);
+    upload.on('drain', () => upload.write(chunk));
+    upload.write(chunk);
+    await Promise.all([once(download, 'data'), once(sink, 'data')]);
+    sink.resume();
+
+    const endings = Promise.all([drained(download).then(({ ending }) => ending), endingOf(upload)]);
+    ip(...command);
+    assert.deepEqual(await endings, ['ECONNRESET', 'ECONNRESET']);
+    assert.equal(await slipway.counter('host-address-lost'), 2);
+
+    other.write('still here');
+    assert.equal(String((await once(otherEnd, 'data'))[0]), 'still here');
+    // The same server, by the uplink that is left.
+    const fresh = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+    fresh.end('new flow');
+    assert.equal(String((await drained(await server.accept())).bytes), 'new flow');
+  });
+}
