@@ -8,8 +8,8 @@ import type { Port } from '../../src/link/port.ts';
 import { Tcp } from '../../src/tcp/tcp.ts';
 import { Turn } from '../../src/turn/turn.ts';
 import { readU16, readU32 } from '../../src/wire/bytes.ts';
+import { GuestOutlet } from './guest-outlet.ts';
 import { PlainArena } from './plain-arena.ts';
-import { GuestOutlet } from './tcp-peer.ts';
 
 /** What a link does to frames, each with its probability from 0 to 1. */
 export interface LinkFaults {
