@@ -10,8 +10,6 @@ import { EpollStream, type Transport } from './stream.ts';
 /** A gateway service whose backlog is full is asked again this often, so many times: 2 s in all. */
 const BACKLOG_RETRY_MS = 20;
 const BACKLOG_RETRIES = 100;
-/** Unanswered keepalive probes after which a connection is dead, spread over once more the time of silence. */
-const KEEPALIVE_PROBES = 4;
 
 /** Starts a TCP connect; the stream, or the error when it failed at once. */
 export function dialTcp(
@@ -31,12 +29,6 @@ export function dialTcp(
   if (ttl > 0) {
     if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_UNICAST_HOPS, ttl);
     else memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);
-  }
-  if (context.keepAliveSeconds > 0) {
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_KEEPALIVE, 1);
-    memory.setOption(fd, libc.SOL_TCP, libc.TCP_KEEPIDLE, context.keepAliveSeconds);
-    memory.setOption(fd, libc.SOL_TCP, libc.TCP_KEEPINTVL, Math.ceil(context.keepAliveSeconds / KEEPALIVE_PROBES));
-    memory.setOption(fd, libc.SOL_TCP, libc.TCP_KEEPCNT, KEEPALIVE_PROBES);
   }
   const length = memory.writeAddress(memory.name, address, port);
   if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {

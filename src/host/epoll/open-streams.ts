@@ -28,7 +28,7 @@ const PROBES = 3;
 const LAST_ACK_RECEIVED = 56;
 
 /** What a stream shows of itself here. */
-type Watched = Pick<EpollStream, 'fd' | 'cut'>;
+type Watched = Pick<EpollStream, 'fd' | 'cut' | 'probed'>;
 
 export class OpenStreams {
   readonly #context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>;
@@ -75,9 +75,21 @@ export class OpenStreams {
         this.#round = this.#streams.values();
         break;
       }
+      this.#keepAlive(stream);
       if (this.#isSilent(stream.fd) && stream.cut(libc.ETIMEDOUT)) this.#context.counters.add('host-peer-silent');
     }
     if (this.#streams.size > 0) this.#armSlice();
+  }
+
+  /** Keepalive is switched on at the first look: a connection that is over by then need not pay for it. */
+  #keepAlive(stream: Watched): void {
+    if (stream.probed) return;
+    stream.probed = true;
+    const { memory, keepAliveSeconds } = this.#context;
+    memory.setOption(stream.fd, libc.SOL_SOCKET, libc.SO_KEEPALIVE, 1);
+    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPIDLE, keepAliveSeconds);
+    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPINTVL, Math.ceil(keepAliveSeconds / MAX_UNANSWERED));
+    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPCNT, MAX_UNANSWERED);
   }
 
   /** Dials have time-outs of the kernel. */

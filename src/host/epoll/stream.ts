@@ -47,6 +47,8 @@ export class EpollStream implements HostStream, PollHandler {
   #writeBlocked = false;
   /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
   #moreMayWait = false;
+  /** Keepalive is on (kept here for OpenStreams). */
+  probed = false;
   #owed = false;
   /** EPOLLERR was told: a clean end may hide an error. Without it, the call that meets an error returns it. */
   #sawError = false;
