@@ -10,7 +10,7 @@ export const ERRORS = {
   ERR_ADDRESSES: 'Subnet, gateway and host address do not fit together.',
   ERR_LISTEN_URL: 'An attachment URL is not one that Slipway understands, or names an address that is not loopback.',
   ERR_LISTEN_IN_USE: 'Another process already listens at the attachment address.',
-  ERR_LISTEN_FAILED: 'The host refused to open the listening socket.',
+  ERR_LISTEN_FAILED: 'The host refused to open the listening socket, or a file that is no socket is at its path.',
   ERR_RUNTIME_FOLDER: 'The private runtime folder cannot be made.',
   ERR_ENGINE_UNAVAILABLE: 'The chosen host engine does not work on this machine.',
   ERR_SYSTEM_CALL: 'A system call that must succeed failed.',
