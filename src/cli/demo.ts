@@ -4,6 +4,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { createInterface } from 'node:readline';
+import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { ENGINES, type EngineChoice, resolveConfig } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
@@ -26,6 +27,7 @@ import { type DemoServers, startDemoServers } from './demo-servers.ts';
 import { firstGuestAddress, guestMac, startEmbeddedGuest } from './embedded-guest.ts';
 import { quietLog } from './logs.ts';
 import { describeError } from './print-error.ts';
+import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 
 export interface DemoFlags {
   readonly json?: boolean;
@@ -54,24 +56,23 @@ export async function demo(flags: DemoFlags): Promise<number> {
   const begun = performance.now();
   const config = resolveConfig({ network: { mtu: DEFAULT_RUN_MTU }, engine: engineOf(flags) });
   const network = await startNetwork(config, quietLog('warn'), (error) => {
-    process.stderr.write(describeError(error));
+    say(STANDARD_ERROR, describeError(error));
     process.exit(1);
   });
   endOnSignals(() => network.stop());
   const servers = await startDemoServers();
-  const output = json ? jsonOutput(process.stdout) : textOutput(process.stdout);
+  const out = { isTTY: isatty(STANDARD_OUTPUT), write: (text: string): void => say(STANDARD_OUTPUT, text) };
+  const output = json ? jsonOutput(out) : textOutput(out);
   let namespaces = true;
   const check = (guest: ChecklistGuest): Promise<boolean> => {
     namespaces = guest.reason === undefined;
     const line = heading(network, guest, performance.now() - begun);
-    process.stdout.write(
-      json ? `${JSON.stringify({ event: 'guest', kind: guest.kind, reason: guest.reason })}\n` : line,
-    );
+    out.write(json ? `${JSON.stringify({ event: 'guest', kind: guest.kind, reason: guest.reason })}\n` : line);
     return runChecklist(guest, output);
   };
   try {
     const well = await checkOnBestGuest(network, servers, check);
-    process.stdout.write(json ? `${JSON.stringify({ event: 'end', ok: well })}\n` : ending(well, namespaces));
+    out.write(json ? `${JSON.stringify({ event: 'end', ok: well })}\n` : ending(well, namespaces));
     return well ? 0 : 1;
   } finally {
     servers.close();

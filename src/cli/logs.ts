@@ -1,6 +1,7 @@
 import type { LogLevel } from '../config/config.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { LogFields } from '../env/log.ts';
+import { STANDARD_ERROR, say } from './say.ts';
 
 /** The daemon's log: pino on standard error, as JSON lines or, for people, as text. */
 export async function daemonLog(level: LogLevel, json: boolean): Promise<ControlLog> {
@@ -12,9 +13,7 @@ export async function daemonLog(level: LogLevel, json: boolean): Promise<Control
     formatters: { level: (label: string) => ({ level: label }) },
   };
   // Synchronous: the last lines before an exit are the ones that matter, and there are few.
-  const logger = json
-    ? pino(options, pino.destination({ fd: 2, sync: true }))
-    : pino(options, { write: (line: string) => process.stderr.write(readable(line)) });
+  const logger = pino(options, { write: (line: string) => say(STANDARD_ERROR, json ? line : readable(line)) });
   return {
     info: (message, fields) => logger.info(fields ?? {}, message),
     warn: (message, fields) => logger.warn(fields ?? {}, message),
@@ -37,7 +36,7 @@ export function quietLog(level: LogLevel): ControlLog {
   const line =
     (rank: LogLevel) =>
     (message: string, _fields?: LogFields): void => {
-      if (ranks.indexOf(rank) >= ranks.indexOf(level)) process.stderr.write(`slipway: ${message}\n`);
+      if (ranks.indexOf(rank) >= ranks.indexOf(level)) say(STANDARD_ERROR, `slipway: ${message}\n`);
     };
   return { info: line('info'), warn: line('warn'), error: line('error') };
 }

@@ -5,6 +5,7 @@ import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { DemoFlags } from './demo.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
+import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
 import { version } from './version.ts';
 
@@ -66,7 +67,7 @@ program
   .action(async (flags: DemoFlags) => process.exit(await (await import('./demo.ts')).demo(flags)));
 
 function fail(error: unknown, status: number): never {
-  process.stderr.write(describeError(error));
+  say(STANDARD_ERROR, describeError(error));
   process.exit(status);
 }
 

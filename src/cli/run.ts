@@ -5,6 +5,7 @@ import { startEmbeddedGuest } from './embedded-guest.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
+import { STANDARD_ERROR, say } from './say.ts';
 
 /** What `docker run` and `env` end with too: our own failure, a command that cannot be executed, one that does not exist. */
 export const STATUS_OWN_FAILURE = 125;
@@ -15,7 +16,7 @@ const STATUS_NOT_FOUND = 127;
 export async function run(command: readonly string[], flags: NetworkFlags): Promise<number> {
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
   const network = await startNetwork(config, quietLog(config.log.level), (error) => {
-    process.stderr.write(describeError(error));
+    say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_OWN_FAILURE);
   });
   try {

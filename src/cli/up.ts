@@ -8,6 +8,7 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
+import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 import { version } from './version.ts';
 
 export interface UpFlags extends NetworkFlags {
@@ -29,7 +30,7 @@ export async function up(flags: UpFlags): Promise<void> {
   }
   const log = await daemonLog(config.log.level, flags.json === true);
   const network = await startNetwork(config, log, (error) => {
-    process.stderr.write(describeError(error));
+    say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_DEFECT);
   });
   endOnSignals(() => network.stop());
@@ -40,7 +41,7 @@ export async function up(flags: UpFlags): Promise<void> {
     await network.stop();
     throw error;
   }
-  process.stdout.write(flags.json === true ? asJson(network, listening) : asText(network, listening));
+  say(STANDARD_OUTPUT, flags.json === true ? asJson(network, listening) : asText(network, listening));
 }
 
 function asText({ config, engine, descriptors }: RunningNetwork, listening: readonly Listening[]): string {

@@ -94,6 +94,13 @@ function listenError(target: UnixTarget | TcpTarget, errno: string): SlipwayErro
       'Stop it, or choose another address with --listen.',
     );
   }
+  if (errno === 'EMFILE' || errno === 'ENFILE') {
+    return new SlipwayError(
+      'ERR_LISTEN_FAILED',
+      `cannot listen for guests at ${place}: all descriptors are in use (${errno})`,
+      'Raise the limit of open files: ulimit -n 4096.',
+    );
+  }
   return new SlipwayError(
     'ERR_LISTEN_FAILED',
     `cannot listen for guests at ${place} (${errno})`,
