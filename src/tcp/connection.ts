@@ -7,10 +7,12 @@ import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
 import { CHUNK_BYTES } from './chunk-pool.ts';
-import { type TcpContext, WINDOW_SCALE } from './context.ts';
-import { Receiver } from './receiver.ts';
-import { SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
-import { Sender } from './sender.ts';
+import type { TcpContext } from './context.ts';
+import { GuestTimer } from './guest-timer.ts';
+import { Handshake } from './handshake.ts';
+import type { Receiver } from './receiver.ts';
+import type { SegmentAddress } from './segment-output.ts';
+import type { Sender } from './sender.ts';
 
 /**
  * One TCP connection between a guest and the stack, joined to one host stream.
@@ -52,22 +54,6 @@ export interface ConnectionOwner {
 
 /** An ACK waits this long for data or another segment to go with (RFC 9293 §3.8.6.3 allows 500 ms). */
 const DELAYED_ACK_MS = 8;
-/** RFC 6298 §2.1 */
-const SYN_TIMEOUT_MS = 1_000;
-/** A guest's half-open handshake is given up after this many SYN-ACKs (RFC 9293 §3.8.3, R2 for SYN). */
-const MAX_SYN_TIMEOUTS = 6;
-/** RFC 9293 §3.8.3, R2: with the RTO's cap of 60 s about eleven minutes, so a paused VM survives. */
-const MAX_TIMEOUTS = 16;
-/** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
-const KEEPALIVE_IDLE_MS = 7_200_000;
-const KEEPALIVE_INTERVAL_MS = 75_000;
-const KEEPALIVE_PROBES = 9;
-/** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
-const DRAIN_MS = 60_000;
-/** RFC 9293 §3.7.1: without the option. */
-const DEFAULT_MSS = 536;
-/** Below this a guest makes us send mostly headers. */
-const MIN_MSS = 64;
 const NO_OPTIONS = new TcpOptions();
 
 export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAddress {
@@ -75,29 +61,17 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly guestPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
-  /** The guest's first sequence number; a SYN with another one is a new attempt. */
-  irs = 0;
   state: TcpState = 'SYN-HELD';
   receiver: Receiver | undefined;
   sender: Sender | undefined;
   readonly #context: TcpContext;
   readonly #owner: ConnectionOwner;
-  readonly #iss: number;
-  /** From the guest's SYN: payload bytes of a segment to it, the window scale it offered (−1 for none), whether it takes SACK. */
-  #mss: number = DEFAULT_MSS;
-  #guestScale = -1;
-  #sackPermitted = false;
+  readonly #handshake: Handshake;
   #stream: HostStream | undefined;
-  /** SYN timeouts before establishment, unanswered keepalive probes after. */
-  #attempts = 0;
-  /** Something came from the guest since the last timeout. */
-  #heard = false;
   /** Our SYN or SYN-ACK is to be sent. */
   #synDue = false;
   #hostShut = false;
-  /** sndUna when the retransmission timer was armed, −1 when it stands for something else. */
-  #timedUna = -1;
-  readonly #timer: Timer;
+  readonly #timer: GuestTimer;
   readonly #ackTimer: Timer;
   readonly #commitWork: Work;
   readonly #pumpWork: Work;
@@ -119,8 +93,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.guestPort = guestPort;
     this.remoteAddress = remoteAddress;
     this.remotePort = remotePort;
-    this.#iss = iss;
-    this.#timer = new Timer(() => this.#timeout());
+    this.#handshake = new Handshake(context, this, iss);
+    this.#timer = new GuestTimer(context.turn.timers, () => this.#timeout());
     this.#ackTimer = new Timer(() => {
       if (this.receiver?.ackDue) this.#owe();
     });
@@ -132,7 +106,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** The guest's SYN: kept while the host connects. */
   heldSyn(header: TcpHeader, options: TcpOptions): void {
     this.#takeSyn(header, options);
-    this.#join(header.window, header.sequence);
+  }
+
+  /** The guest's first sequence number; a SYN with another one is a new attempt. */
+  get irs(): number {
+    return this.#handshake.irs;
   }
 
   /** The host stream of a held SYN, once the dial has begun. */
@@ -213,12 +191,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const receiver = this.receiver;
     const sender = this.sender;
     if (receiver === undefined || sender === undefined || this.state === 'DRAINING') return;
-    if (this.#attempts > 0) {
-      // An answer to a probe: the timer goes back to its long interval.
-      this.#attempts = 0;
-      this.#context.turn.egress.add(this.#pumpWork);
-    }
-    this.#heard = true;
+    if (this.#timer.heard()) this.#context.turn.egress.add(this.#pumpWork);
     const flags = header.flags;
     if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
       // The guest did not hear our SYN-ACK.
@@ -287,16 +260,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     else if (sender !== undefined && sender.inFlight > 0) {
       sender.rtt.progressed();
       sender.timedOut();
-      this.#timedUna = -1;
+      this.#timer.restart();
     }
     this.outletWritable();
   }
 
   // ── before the handshake is over ──
-
-  get #ourMss(): number {
-    return this.neighbor.port.outlet.mtu - (SEGMENT_HEADER_BYTES - 14);
-  }
 
   #whileHeld(header: TcpHeader): void {
     // A repeated SYN never dials twice. The guest gives up with a RST of the number after its SYN.
@@ -310,42 +279,24 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#owner.dialed(this, 'ECONNABORTED');
   }
 
-  /** Notes what the guest's SYN or SYN-ACK offers. */
+  /** Makes the two halves from what the guest's SYN or SYN-ACK offers. */
   #takeSyn(header: TcpHeader, options: TcpOptions): void {
-    this.irs = header.sequence;
-    const offered = options.mss === 0 ? DEFAULT_MSS : options.mss;
-    this.#mss = Math.max(MIN_MSS, Math.min(this.#ourMss, offered));
-    this.#guestScale = options.windowScale;
-    this.#sackPermitted = options.sackPermitted;
-  }
-
-  /** Makes the two halves; the window of a SYN is never scaled (RFC 7323 §2.2). */
-  #join(window: number, sequence: number): void {
-    this.receiver = new Receiver(this.#context, seqAdd(this.irs, 1), this.#ourMss);
-    this.sender = new Sender(this.#context, this, seqAdd(this.#iss, 1), this.#mss, window, sequence);
+    this.#handshake.take(header, options);
+    this.receiver = this.#handshake.receiver();
+    this.sender = this.#handshake.sender(header.window);
   }
 
   /** Our SYN, or the SYN-ACK of a guest's. */
   #sendSyn(): void {
-    const { output, turn } = this.#context;
-    const { receiver } = this;
-    const mss = this.#ourMss;
-    if (receiver === undefined) {
-      this.#synDue = !output.syn(this, SYN, this.#iss, 0, 0xffff, mss, WINDOW_SCALE, true);
-    } else {
-      const scale = this.#guestScale >= 0 ? WINDOW_SCALE : -1;
-      const window = Math.min(0xffff, receiver.window);
-      const sack = this.#sackPermitted;
-      this.#synDue = !output.syn(this, SYN | ACK, this.#iss, receiver.rcvNxt, window, mss, scale, sack);
-    }
+    this.#synDue = !this.#handshake.send(this.receiver);
     if (this.#synDue) this.#awaitOutlet();
-    turn.timers.arm(this.#timer, SYN_TIMEOUT_MS * 2 ** this.#attempts);
+    this.#timer.armSyn();
   }
 
   /** RFC 9293 §3.10.7.3, SYN-SENT, without simultaneous open. */
   #whileOpening(header: TcpHeader, options: TcpOptions | undefined): void {
     const flags = header.flags;
-    const expected = seqAdd(this.#iss, 1);
+    const expected = seqAdd(this.#handshake.iss, 1);
     if ((flags & ACK) === 0) return;
     if (header.acknowledgment !== expected) {
       if ((flags & RST) === 0) this.#context.output.control(this, RST, header.acknowledgment, 0, 0, undefined);
@@ -359,16 +310,14 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
     if ((flags & SYN) === 0) return;
     this.#takeSyn(header, options ?? NO_OPTIONS);
-    this.#join(header.window, header.sequence);
     this.#establish(this.receiver as Receiver);
     this.#owe();
   }
 
   #establish(receiver: Receiver): void {
     this.state = 'ESTABLISHED';
-    // RFC 7323 §2.2: windows are scaled once both offered it, and never in a SYN.
-    if (this.#guestScale >= 0) receiver.windowScale = WINDOW_SCALE;
-    this.#attempts = 0;
+    this.#handshake.scaleWindows(receiver);
+    this.#timer.established();
     this.sender?.rtt.progressed();
     this.#context.turn.egress.add(this.#pumpWork);
     this.#rearm();
@@ -384,7 +333,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     length: number,
   ): boolean {
     const acknowledgment = header.acknowledgment;
-    const scaled = this.#guestScale > 0 ? header.window << this.#guestScale : header.window;
+    const scaled = this.#handshake.windowOf(header);
     if (this.state === 'SYN-RECEIVED') {
       if (acknowledgment !== sender.sndNxt) {
         const { output } = this.#context;
@@ -481,7 +430,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const { sender, receiver } = this;
     if (sender === undefined || receiver === undefined || this.state === 'DRAINING' || this.#isClosed) return;
     if (!receiver.ackNow) return;
-    const held = this.#sackPermitted && receiver.held.count > 0 ? receiver.held : undefined;
+    const held = this.#handshake.sackPermitted && receiver.held.count > 0 ? receiver.held : undefined;
     const window = receiver.acknowledge(true);
     if (this.#context.output.control(this, ACK, sender.sndNxt, receiver.rcvNxt, window, held)) {
       this.#context.turn.timers.cancel(this.#ackTimer);
@@ -545,7 +494,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** While draining: what the host still sends is dropped, and the stream closes when both of its directions ended. */
   #drainHost(): void {
     const stream = this.#stream;
-    const { turn, pool } = this.#context;
+    const { pool } = this.#context;
     if (stream === undefined) return;
     const scratch = pool.take();
     if (scratch >= 0) {
@@ -561,7 +510,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
         return;
       }
     }
-    if (this.#hostShut && !this.#timer.armed) turn.timers.arm(this.#timer, DRAIN_MS);
+    if (this.#hostShut) this.#timer.armDrain();
   }
 
   #closeHost(timeWait = false): void {
@@ -610,24 +559,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   // ── timers ──
 
   #cancelTimers(): void {
-    this.#context.turn.timers.cancel(this.#timer);
+    this.#timer.cancel();
     this.#context.turn.timers.cancel(this.#ackTimer);
   }
 
-  /** One timer serves retransmission, persist and keepalive: they exclude each other. */
   #rearm(): void {
     const sender = this.sender as Sender;
-    const timers = this.#context.turn.timers;
-    if (sender.inFlight > 0) {
-      // RFC 6298 §5.1 and §5.3: running since the oldest segment went out, restarted by progress.
-      if (this.#timedUna === sender.sndUna && this.#timer.armed) return;
-      this.#timedUna = sender.sndUna;
-      timers.arm(this.#timer, sender.rtt.rtoMs);
-      return;
-    }
-    this.#timedUna = -1;
-    if (this.#isStalled(sender)) timers.arm(this.#timer, sender.rtt.rtoMs);
-    else timers.arm(this.#timer, this.#attempts === 0 ? KEEPALIVE_IDLE_MS : KEEPALIVE_INTERVAL_MS);
+    this.#timer.rearm(sender, this.#isStalled(sender));
   }
 
   /** Something waits for the guest and cannot go: its window is shut, or the guest is off the link (and may come back). */
@@ -647,21 +585,14 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const sender = this.sender;
     const receiver = this.receiver;
     if (sender === undefined || receiver === undefined) return;
-    if (sender.inFlight > 0) {
-      // A guest that shut its window over what is in flight and still answers is alive (RFC 9293 §3.8.6.1).
-      if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.sndWnd === 0)) {
-        this.guestGone();
-        return;
-      }
-      this.#heard = false;
-      sender.timedOut();
-    } else {
-      // RFC 9293 §3.8.6.1 and §3.8.4: probing a shut window or an idle guest goes on as long as it answers.
-      const stalled = this.#isStalled(sender);
-      if (++this.#attempts > (stalled ? MAX_TIMEOUTS : KEEPALIVE_PROBES)) {
-        this.guestGone();
-        return;
-      }
+    const stalled = this.#isStalled(sender);
+    const expiry = this.#timer.expiry(sender, stalled);
+    if (expiry === 'gone') {
+      this.guestGone();
+      return;
+    }
+    if (expiry === 'retransmit') sender.timedOut();
+    else {
       if (stalled) sender.rtt.timedOut();
       if (this.neighbor.port.attached) sender.probe(receiver);
     }
@@ -670,11 +601,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #synTimeout(): void {
-    if (++this.#attempts > MAX_SYN_TIMEOUTS) {
-      this.#context.counters.add('tcp-handshake-abandoned');
-      this.abort();
+    if (!this.#timer.synExpired()) {
+      this.#sendSyn();
       return;
     }
-    this.#sendSyn();
+    this.#context.counters.add('tcp-handshake-abandoned');
+    this.abort();
   }
 }

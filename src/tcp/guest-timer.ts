@@ -1,0 +1,101 @@
+import { Timer, type Timers } from '../turn/timers.ts';
+import type { Sender } from './sender.ts';
+
+/** RFC 6298 §2.1 */
+const SYN_TIMEOUT_MS = 1_000;
+/** A half-open handshake is given up after this many SYNs (RFC 9293 §3.8.3, R2 for SYN). */
+const MAX_SYN_TIMEOUTS = 6;
+/** RFC 9293 §3.8.3, R2: with the RTO's cap of 60 s about eleven minutes, so a paused VM survives. */
+const MAX_TIMEOUTS = 16;
+/** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
+const KEEPALIVE_IDLE_MS = 7_200_000;
+const KEEPALIVE_INTERVAL_MS = 75_000;
+const KEEPALIVE_PROBES = 9;
+/** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
+const DRAIN_MS = 60_000;
+
+/** What is to be done when the timer has expired on an open connection. 'gone': the guest answers no more. */
+export type Expiry = 'retransmit' | 'probe' | 'gone';
+
+/**
+ * How long a connection waits for its guest. One timer serves handshake, retransmission, persist, keepalive and draining:
+ * they exclude each other. It also counts the tries that stayed without answer.
+ */
+export class GuestTimer {
+  readonly #timers: Timers;
+  readonly #timer: Timer;
+  /** SYNs before establishment, probes after, since something was heard. */
+  #attempts = 0;
+  /** Something came from the guest since the last expiry. */
+  #heard = false;
+  /** sndUna when it was armed for retransmission, −1 when it stands for something else. */
+  #timedUna = -1;
+
+  constructor(timers: Timers, expired: () => void) {
+    this.#timers = timers;
+    this.#timer = new Timer(expired);
+  }
+
+  /** Our SYN or SYN-ACK was sent: it is sent again, at doubled intervals. */
+  armSyn(): void {
+    this.#timers.arm(this.#timer, SYN_TIMEOUT_MS * 2 ** this.#attempts);
+  }
+
+  /** The SYN stayed without answer. Returns whether it was the last. */
+  synExpired(): boolean {
+    return ++this.#attempts > MAX_SYN_TIMEOUTS;
+  }
+
+  /** The handshake is over. */
+  established(): void {
+    this.#attempts = 0;
+  }
+
+  /** The guest is through, the host is not: not for ever. */
+  armDrain(): void {
+    if (!this.#timer.armed) this.#timers.arm(this.#timer, DRAIN_MS);
+  }
+
+  cancel(): void {
+    this.#timers.cancel(this.#timer);
+  }
+
+  /** A segment came. Returns true when it answers a probe, so that `rearm` goes back to the long interval. */
+  heard(): boolean {
+    this.#heard = true;
+    if (this.#attempts === 0) return false;
+    this.#attempts = 0;
+    return true;
+  }
+
+  /** Times what is in flight anew, as if it had just been sent. */
+  restart(): void {
+    this.#timedUna = -1;
+  }
+
+  /** Arms it for what the connection waits for now. `stalled`: something waits for the guest and cannot go. */
+  rearm(sender: Sender, stalled: boolean): void {
+    if (sender.inFlight > 0) {
+      // RFC 6298 §5.1 and §5.3: running since the oldest segment went out, restarted by progress.
+      if (this.#timedUna === sender.sndUna && this.#timer.armed) return;
+      this.#timedUna = sender.sndUna;
+      this.#timers.arm(this.#timer, sender.rtt.rtoMs);
+      return;
+    }
+    this.#timedUna = -1;
+    if (stalled) this.#timers.arm(this.#timer, sender.rtt.rtoMs);
+    else this.#timers.arm(this.#timer, this.#attempts === 0 ? KEEPALIVE_IDLE_MS : KEEPALIVE_INTERVAL_MS);
+  }
+
+  /** It expired on an open connection. */
+  expiry(sender: Sender, stalled: boolean): Expiry {
+    if (sender.inFlight > 0) {
+      // A guest that shut its window over what is in flight and still answers is alive (RFC 9293 §3.8.6.1).
+      if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.sndWnd === 0)) return 'gone';
+      this.#heard = false;
+      return 'retransmit';
+    }
+    // RFC 9293 §3.8.6.1 and §3.8.4: probing a shut window or an idle guest goes on as long as it answers.
+    return ++this.#attempts > (stalled ? MAX_TIMEOUTS : KEEPALIVE_PROBES) ? 'gone' : 'probe';
+  }
+}

@@ -1,0 +1,78 @@
+import { seqAdd } from '../wire/seqnum.ts';
+import { ACK, SYN, type TcpHeader } from '../wire/tcp.ts';
+import type { TcpOptions } from '../wire/tcp-options.ts';
+import { type TcpContext, WINDOW_SCALE } from './context.ts';
+import { Receiver } from './receiver.ts';
+import type { SegmentAddress } from './segment-output.ts';
+import { SEGMENT_HEADER_BYTES } from './segment-output.ts';
+import { Sender } from './sender.ts';
+
+/** RFC 9293 §3.7.1: without the option. */
+const DEFAULT_MSS = 536;
+/** Below this a guest makes us send mostly headers. */
+const MIN_MSS = 64;
+
+/** What the SYNs of a connection settle: first sequence numbers, segment size, window scales, SACK (RFC 9293 §3.5, RFC 7323 §2, RFC 2018 §2). */
+export class Handshake {
+  /** The guest's first sequence number; a SYN with another one is a new attempt. */
+  irs = 0;
+  readonly iss: number;
+  /** The guest takes SACK. */
+  sackPermitted = false;
+  readonly #context: TcpContext;
+  readonly #to: SegmentAddress;
+  /** Payload bytes of a segment to the guest. */
+  #mss: number = DEFAULT_MSS;
+  /** Window scale that the guest offered, −1 for none. */
+  #guestScale = -1;
+
+  constructor(context: TcpContext, to: SegmentAddress, iss: number) {
+    this.#context = context;
+    this.#to = to;
+    this.iss = iss;
+  }
+
+  /** Notes what the guest's SYN or SYN-ACK offers. */
+  take(header: TcpHeader, options: TcpOptions): void {
+    this.irs = header.sequence;
+    const offered = options.mss === 0 ? DEFAULT_MSS : options.mss;
+    this.#mss = Math.max(MIN_MSS, Math.min(this.#ourMss, offered));
+    this.#guestScale = options.windowScale;
+    this.sackPermitted = options.sackPermitted;
+  }
+
+  /** Sends our SYN, or with the receiving half of a guest's SYN the SYN-ACK. False when the outlet is full. */
+  send(receiver: Receiver | undefined): boolean {
+    const { output } = this.#context;
+    const mss = this.#ourMss;
+    if (receiver === undefined) return output.syn(this.#to, SYN, this.iss, 0, 0xffff, mss, WINDOW_SCALE, true);
+    const scale = this.#guestScale >= 0 ? WINDOW_SCALE : -1;
+    const window = Math.min(0xffff, receiver.window);
+    return output.syn(this.#to, SYN | ACK, this.iss, receiver.rcvNxt, window, mss, scale, this.sackPermitted);
+  }
+
+  /** The half that receives from the guest. */
+  receiver(): Receiver {
+    return new Receiver(this.#context, seqAdd(this.irs, 1), this.#ourMss);
+  }
+
+  /** The half that sends to it; `window` as its SYN told, which is never scaled (RFC 7323 §2.2). */
+  sender(window: number): Sender {
+    return new Sender(this.#context, this.#to, seqAdd(this.iss, 1), this.#mss, window, this.irs);
+  }
+
+  /** Windows are scaled from now on, if both offered it. */
+  scaleWindows(receiver: Receiver): void {
+    if (this.#guestScale >= 0) receiver.windowScale = WINDOW_SCALE;
+  }
+
+  /** The window that a segment after the handshake tells, in bytes. */
+  windowOf(header: TcpHeader): number {
+    return this.#guestScale > 0 ? header.window << this.#guestScale : header.window;
+  }
+
+  /** What we take in one segment: the guest's MTU without headers. */
+  get #ourMss(): number {
+    return this.#to.neighbor.port.outlet.mtu - (SEGMENT_HEADER_BYTES - 14);
+  }
+}
