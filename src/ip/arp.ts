@@ -57,6 +57,14 @@ export class Arp {
     counters.add(fault ?? this.#handle(port));
   }
 
+  /** Whether the frame says that one of our addresses is its sender's. */
+  claimsOwnAddress(frame: Frame): boolean {
+    const { arena, own } = this.#options;
+    const at = frame.at + ETHERNET_HEADER_BYTES;
+    if (parseArp(arena.bytes, at, frame.at + frame.length, this.#packet) !== undefined) return false;
+    return own.has(this.#packet.senderAddress);
+  }
+
   #handle(port: Port): ArpOutcome {
     const { own, neighbors, turn, isGuestAddress } = this.#options;
     const { operation, senderMac, senderAddress, targetAddress } = this.#packet;

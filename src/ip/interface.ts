@@ -144,6 +144,10 @@ export class Interface implements Uplink {
     return this.own.has(address);
   }
 
+  claimsOwnAddress(frame: Frame): boolean {
+    return this.#arp.claimsOwnAddress(frame);
+  }
+
   receive(port: Port, frame: Frame): void {
     const type = etherType(this.#arena.bytes, frame.at);
     if (type === ETHERTYPE_ARP) {

@@ -5,6 +5,7 @@ import type { Turn } from '../turn/turn.ts';
 import {
   destinationMac,
   ETHERNET_HEADER_BYTES,
+  ETHERTYPE_ARP,
   ETHERTYPE_VLAN,
   etherType,
   isMulticastMac,
@@ -28,6 +29,7 @@ export type SwitchDrop =
   | 'switch-port-detached'
   | 'switch-bad-source-mac'
   | 'switch-gateway-mac-claimed'
+  | 'switch-gateway-address-claimed'
   | 'switch-same-port'
   | 'switch-no-other-port'
   | 'switch-port-full'
@@ -47,8 +49,9 @@ export interface SwitchOptions {
  * A learning Ethernet switch (IEEE 802.1D without spanning tree): guests on its ports, the gateway on its uplink.
  *
  * It knows frames, not IP. Unknown unicast, broadcast and multicast are flooded; the gateway hears broadcast and
- * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC. A frame for another guest
- * is copied into that guest's outlet at once; if it does not fit there it is dropped, so no port ever waits for another.
+ * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC, or claim its address
+ * before the others. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
+ * is dropped, so no port ever waits for another.
  * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
  */
 export class Switch {
@@ -146,12 +149,14 @@ export class Switch {
       this.#uplink.receive(port, frame);
       return undefined;
     }
+    const claim = etherType(this.#arena.bytes, frame.at) === ETHERTYPE_ARP && this.#uplink.claimsOwnAddress(frame);
     if (isMulticastMac(destination)) {
       // The other guests first: they get what was sent, whatever the gateway makes of its bytes.
-      this.#flood(port, frame);
+      if (!claim) this.#flood(port, frame);
       this.#uplink.receive(port, frame);
       return undefined;
     }
+    if (claim) return 'switch-gateway-address-claimed';
     const target = this.#stations.find(destination, this.#turn.nowMs);
     if (target === port) return 'switch-same-port';
     if (target !== undefined) this.#deliver(target, frame);
