@@ -1,43 +1,14 @@
 import assert from 'node:assert/strict';
-import { createHash, randomFillSync } from 'node:crypto';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { TestNamespace } from '../support/namespace.ts';
 import { canRunGuests, HOST, Slipway } from '../support/slipway.ts';
-import { connected, dial, dialled, listen } from '../support/sockets.ts';
+import { dial, dialled, listen } from '../support/sockets.ts';
+import { MIB, transfer } from './transfers.ts';
 
-const MIB = 2 ** 20;
 const GIB = 1024 * MIB;
 /** A connection that left a kilobyte behind would fill it. */
 const HEAP_MIB = 32;
-const CHUNK = randomFillSync(Buffer.allocUnsafe(MIB));
-
-/** Writes `bytes` and ends; the checksum of what it wrote. No two MiB are alike, so bytes out of place change it. */
-async function upload(socket: Socket, bytes: number): Promise<string> {
-  const hash = createHash('sha256');
-  for (let sent = 0; sent < bytes; sent += CHUNK.length) {
-    const chunk = Buffer.from(CHUNK.subarray(0, Math.min(CHUNK.length, bytes - sent)));
-    chunk.writeDoubleBE(sent);
-    hash.update(chunk);
-    if (!socket.write(chunk)) await once(socket, 'drain');
-  }
-  socket.end();
-  return hash.digest('hex');
-}
-
-async function download(socket: Socket): Promise<string> {
-  const hash = createHash('sha256');
-  for await (const chunk of socket) hash.update(chunk as Buffer);
-  return hash.digest('hex');
-}
-
-async function transfer(t: TestContext, guest: TestNamespace, way: 'down' | 'up', bytes: number): Promise<void> {
-  const { guestSide, hostSide } = await connected(t, guest, HOST);
-  const [from, to] = way === 'down' ? [hostSide, guestSide] : [guestSide, hostSide];
-  const [sent, received] = await Promise.all([upload(from, bytes), download(to)]);
-  assert.equal(received, sent);
-}
 
 for (const way of ['down', 'up'] as const) {
   test(`slow: 1 GiB goes ${way} by checksum`, { timeout: 120_000 }, async (t) => {
