@@ -13,6 +13,7 @@ import type { MessageTables } from './message-tables.ts';
 const UDP_SHAPE: MessageShape = {
   echo: false,
   dress: (tables, index, batch, item) => tables.setOutgoing(index, batch, item),
+  segments: true,
   prefixBytes: 0,
   undress: (_tables, _index, _at, received) => received,
   ownsError: () => true,

@@ -87,6 +87,7 @@ export class EpollEcho implements HostDatagram {
 const PING_SHAPE: MessageShape = {
   echo: true,
   dress: (tables, index, batch, item) => tables.setOutgoing(index, batch, item),
+  segments: false,
   prefixBytes: 0,
   undress: (_tables, _index, _at, received) => received,
   ownsError: () => true,
@@ -103,6 +104,7 @@ function rawShape(identifier: number): MessageShape {
       tables.setOutgoingBehindHeader(index, batch, item);
       writeHeader(tables, tables.prefix(index), batch.at[item] as number, identifier);
     },
+    segments: false,
     prefixBytes: IPV4_HEADER_BYTES,
     undress(tables, index, at, received): number {
       const { view, bytes } = tables.memory.arena;

@@ -88,6 +88,8 @@ export const NETLINK_ROUTE = 0;
 
 export const SOL_IP = 0;
 export const SOL_SOCKET = 1;
+export const SOL_UDP = 17;
+export const UDP_SEGMENT = 103;
 export const SOL_TCP = 6;
 export const SOL_IPV6 = 41;
 export const SOL_RAW = 255;

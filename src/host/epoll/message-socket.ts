@@ -4,6 +4,7 @@ import { takeError } from './error-queue.ts';
 import * as libc from './libc.ts';
 import { MAX_MESSAGES, type MessageTables } from './message-tables.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
+import { segmentsFrom } from './udp-segments.ts';
 
 /** Entries taken from the error queue at once; the kernel bounds the queue by the receive buffer. */
 const MAX_ERRORS = 1024;
@@ -18,6 +19,8 @@ export interface MessageShape {
   readonly echo: boolean;
   /** Fills message `index` from item `item`. */
   dress(tables: MessageTables, index: number, batch: DatagramBatch, item: number): void;
+  /** Whether runs of equal datagrams may be sent as one (UDP_SEGMENT). */
+  readonly segments: boolean;
   /** Bytes that the kernel puts before the payload; they are received beside it. */
   readonly prefixBytes: number;
   /** Length of the payload of message `index`, which lies at `at`; −1 when it belongs to another socket. */
@@ -40,6 +43,8 @@ export class MessageSocket implements PollHandler {
   readonly #inet6: boolean;
   readonly #shape: MessageShape;
   readonly #handler: HostDatagramHandler;
+  /** Cleared for good once the kernel or the way did not take a super-datagram. */
+  #segments: boolean;
   #slot = -1;
   #ttl = 0;
   #dontFragment = -1;
@@ -61,6 +66,7 @@ export class MessageSocket implements PollHandler {
     this.#fd = fd;
     this.#inet6 = inet6;
     this.#shape = shape;
+    this.#segments = shape.segments;
     this.#handler = handler;
   }
 
@@ -172,8 +178,8 @@ export class MessageSocket implements PollHandler {
     let done = 0;
     let retries = 0;
     while (done < count) {
-      const address = this.#tables.address + (this.#tables.message(done) - this.#tables.message(0));
-      const sent = libc.sendmmsg(this.#fd, address, count - done, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+      const segments = this.#segments ? segmentsFrom(batch, first + done, first + count) : 1;
+      const sent = segments > 1 ? this.#sendSegments(batch, first + done, segments) : this.#sendMessages(done, count);
       if (sent > 0) {
         done += sent;
         retries = 0;
@@ -183,11 +189,26 @@ export class MessageSocket implements PollHandler {
       if (number === libc.EAGAIN || number === libc.ENOBUFS) return count - done;
       this.#localMtu = 0;
       if (this.#takeErrors() > 0 && retries++ < MAX_RETRIES) continue;
+      if (segments > 1) {
+        this.#segments = false;
+        continue;
+      }
       this.#failures.push(ownFailure(batch, first + done, number, this.#localMtu));
       done++;
       retries = 0;
     }
     return 0;
+  }
+
+  /** Messages [from, to) in one call; how many went, or a negative number with errno set. */
+  #sendMessages(from: number, to: number): number {
+    const address = this.#tables.address + (this.#tables.message(from) - this.#tables.message(0));
+    return libc.sendmmsg(this.#fd, address, to - from, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+  }
+
+  /** All of the run or nothing. */
+  #sendSegments(batch: DatagramBatch, first: number, count: number): number {
+    return this.#tables.segments.send(this.#fd, batch, first, count) < 0 ? -1 : count;
   }
 
   #receiveMessages(count: number): number {

@@ -1,5 +1,6 @@
 import type { DatagramBatch } from '../../env/host.ts';
 import { IOVEC_BYTES, type KernelMemory, MMSGHDR_BYTES, MSGHDR_BYTES, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';
+import { UdpSegments } from './udp-segments.ts';
 
 /** Datagrams in one sendmmsg or recvmmsg; the seam's bound. */
 export const MAX_MESSAGES = 64;
@@ -23,6 +24,7 @@ export class MessageTables {
   readonly #prefixes: number;
   /** A msghdr with name, one piece of scratch and control data, for the error queue. */
   readonly errorMessage: number;
+  readonly segments: UdpSegments;
 
   constructor(memory: KernelMemory) {
     this.memory = memory;
@@ -31,6 +33,7 @@ export class MessageTables {
     this.#iovecs = memory.allocate(MAX_MESSAGES * IOVECS_EACH * IOVEC_BYTES);
     this.#prefixes = memory.allocate(MAX_MESSAGES * PREFIX_STRIDE);
     this.errorMessage = memory.allocate(MSGHDR_BYTES);
+    this.segments = new UdpSegments(memory);
     this.address = memory.base + this.#messages;
     for (let i = 0; i < MAX_MESSAGES; i++) {
       const message = this.message(i);
