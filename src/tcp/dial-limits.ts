@@ -1,31 +1,41 @@
-/** Dials in flight: how many in all, and how many of them one guest may have (half), so that a port scan leaves room for others. */
+import type { Port } from '../link/port.ts';
+
+/**
+ * Dials in flight: how many in all, and how many of them one guest may have (half), so that a port scan leaves room for
+ * others. A guest is the port it is behind: it may speak from any address of the subnet that is free.
+ */
 export class DialLimits {
   readonly #limit: number;
-  readonly #perGuest = new Map<number, number>();
-  #inFlight = 0;
+  readonly #perGuest = new Map<Port, number>();
+  /** Each dial and the guest that it counts for; where that guest is now may differ. */
+  readonly #dials = new Map<object, Port>();
 
   constructor(limit: number) {
     this.#limit = limit;
   }
 
   get inFlight(): number {
-    return this.#inFlight;
+    return this.#dials.size;
   }
 
-  /** Takes a place for a dial of that guest; a counter's word when there is none. */
-  begin(guestAddress: number): 'tcp-dial-limit' | 'tcp-dial-limit-of-guest' | undefined {
-    if (this.#inFlight >= this.#limit) return 'tcp-dial-limit';
-    const own = this.#perGuest.get(guestAddress) ?? 0;
-    if (own >= this.#limit >> 1) return 'tcp-dial-limit-of-guest';
-    this.#inFlight++;
-    this.#perGuest.set(guestAddress, own + 1);
-    return undefined;
+  /** Why the guest behind `port` may not dial now, a counter's word; undefined when it may. */
+  refusal(port: Port): 'tcp-dial-limit' | 'tcp-dial-limit-of-guest' | undefined {
+    if (this.#dials.size >= this.#limit) return 'tcp-dial-limit';
+    return (this.#perGuest.get(port) ?? 0) >= this.#limit >> 1 ? 'tcp-dial-limit-of-guest' : undefined;
   }
 
-  end(guestAddress: number): void {
-    this.#inFlight--;
-    const own = (this.#perGuest.get(guestAddress) ?? 1) - 1;
-    if (own === 0) this.#perGuest.delete(guestAddress);
-    else this.#perGuest.set(guestAddress, own);
+  /** `flow`, of the guest behind `port`, begins to dial. */
+  begin(flow: object, port: Port): void {
+    this.#dials.set(flow, port);
+    this.#perGuest.set(port, (this.#perGuest.get(port) ?? 0) + 1);
+  }
+
+  end(flow: object): void {
+    const port = this.#dials.get(flow);
+    if (port === undefined) return;
+    this.#dials.delete(flow);
+    const own = (this.#perGuest.get(port) ?? 1) - 1;
+    if (own === 0) this.#perGuest.delete(port);
+    else this.#perGuest.set(port, own);
   }
 }

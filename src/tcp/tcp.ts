@@ -211,7 +211,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
     this.#loopbackDials.delete(flow);
-    this.#dials.end(flow.neighbor.address);
+    this.#dials.end(flow);
     if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
   }
 
@@ -315,7 +315,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       counters.add('tcp-flow-limit');
       return;
     }
-    const refusal = this.#dials.begin(packet.source);
+    const refusal = this.#dials.refusal(packet.neighbor.port);
     if (refusal !== undefined) {
       counters.add(refusal);
       return;
@@ -332,6 +332,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       header.destinationPort,
       iss,
     );
+    this.#dials.begin(flow, neighbor.port);
     flow.heldSyn(header, options);
     this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
     const stream = this.#dial(target, packet, header, flow);
