@@ -50,6 +50,7 @@ export class NodeStream implements HostStream {
   #ended = false;
   #paused = false;
   #readableOwed = false;
+  #writableOwed = false;
 
   constructor(arena: Uint8Array, target: NodeStreamTarget, handler: HostStreamHandler, wake: () => void) {
     this.#arena = arena;
@@ -80,8 +81,10 @@ export class NodeStream implements HostStream {
     if (this.error !== undefined) return FAILED;
     if (this.#state !== 'open' || this.#socket.writableEnded) return 0;
     const room = WRITE_BOUND_BYTES - this.#socket.writableLength;
-    const bytes = gather(this.#arena, pieces, room);
+    const total = lengthOf(pieces);
+    const bytes = gather(this.#arena, pieces, Math.min(total, room));
     if (bytes.length > 0) this.#socket.write(bytes);
+    if (bytes.length < total && !this.#socket.writableNeedDrain) this.#oweWritable();
     return bytes.length;
   }
 
@@ -199,6 +202,16 @@ export class NodeStream implements HostStream {
     });
   }
 
+  /** The kernel took all at once, more than we would have kept: then no 'drain' comes, and there is room already. */
+  #oweWritable(): void {
+    if (this.#writableOwed) return;
+    this.#writableOwed = true;
+    setImmediate(() => {
+      this.#writableOwed = false;
+      this.#tell('writable');
+    });
+  }
+
   #tell(what: 'readable' | 'writable'): void {
     if (this.#state !== 'open') return;
     this.#handler?.[what]();
@@ -206,11 +219,15 @@ export class NodeStream implements HostStream {
   }
 }
 
-/** One copy of at most `room` bytes of the pieces, in order. */
-function gather(arena: Uint8Array, pieces: PieceList, room: number): Uint8Array {
+function lengthOf(pieces: PieceList): number {
   let total = 0;
   for (let i = 0; i < pieces.count; i++) total += pieces.length[i] as number;
-  const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(total, room)));
+  return total;
+}
+
+/** One copy of the first `length` bytes of the pieces. */
+function gather(arena: Uint8Array, pieces: PieceList, length: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(Math.max(0, length));
   let taken = 0;
   for (let i = 0; i < pieces.count && taken < bytes.length; i++) {
     const at = pieces.at[i] as number;
