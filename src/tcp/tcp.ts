@@ -102,7 +102,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#options = options;
     this.#flows = new TupleTable(random.u32());
     this.#absent = new AbsentGuests(turn);
-    this.#timeWait = new TimeWaitTable(turn, random.u32());
+    this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
     this.#dials = new DialLimits(limits.dialsInFlight);
     const pool = new ChunkPool(arena, limits.windowBytes);
     this.#context = {
@@ -231,7 +231,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   challengeAllowed(): boolean {
-    return this.#challenges.take(this.#context.turn.nowMs);
+    if (this.#challenges.take(this.#context.turn.nowMs)) return true;
+    this.#context.counters.add('tcp-challenge-rate-limited');
+    return false;
   }
 
   /** Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of `count` it took. */

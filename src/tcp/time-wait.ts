@@ -1,3 +1,4 @@
+import type { Counters } from '../env/counters.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
 import type { Turn } from '../turn/turn.ts';
 
@@ -20,13 +21,15 @@ export interface TimeWaitEntry {
 /** Connections in TIME-WAIT: no descriptor, no flow, no timer of their own; bounded, oldest first. */
 export class TimeWaitTable {
   readonly #turn: Turn;
+  readonly #counters: Counters;
   readonly #table: TupleTable<TimeWaitEntry>;
   /** In order of age; entries that were removed stay until their turn. */
   readonly #queue: (TimeWaitEntry | undefined)[] = new Array<TimeWaitEntry | undefined>(MAX_ENTRIES).fill(undefined);
   #next = 0;
 
-  constructor(turn: Turn, seed: number) {
+  constructor(turn: Turn, counters: Counters, seed: number) {
     this.#turn = turn;
+    this.#counters = counters;
     this.#table = new TupleTable(seed);
   }
 
@@ -44,17 +47,21 @@ export class TimeWaitTable {
 
   add(entry: Omit<TimeWaitEntry, 'untilMs'>): void {
     const oldest = this.#queue[this.#next];
-    if (oldest !== undefined) this.remove(oldest);
-    const kept: TimeWaitEntry = { ...entry, untilMs: this.#turn.nowMs + TIME_WAIT_MS };
+    const { nowMs } = this.#turn;
+    if (oldest !== undefined && this.remove(oldest) && oldest.untilMs > nowMs) {
+      this.#counters.add('tcp-time-wait-evicted');
+    }
+    const kept: TimeWaitEntry = { ...entry, untilMs: nowMs + TIME_WAIT_MS };
     this.#queue[this.#next] = kept;
     this.#next = (this.#next + 1) % MAX_ENTRIES;
     this.#table.set(entry.guestAddress, entry.guestPort, entry.remoteAddress, entry.remotePort, kept);
   }
 
-  /** Ends it early (a newer SYN, RFC 9293 §3.6.1). */
-  remove(entry: TimeWaitEntry): void {
+  /** Ends it early (a newer SYN, RFC 9293 §3.6.1). False when it was over already. */
+  remove(entry: TimeWaitEntry): boolean {
     const { guestAddress, guestPort, remoteAddress, remotePort } = entry;
-    if (this.#table.get(guestAddress, guestPort, remoteAddress, remotePort) !== entry) return;
+    if (this.#table.get(guestAddress, guestPort, remoteAddress, remotePort) !== entry) return false;
     this.#table.delete(guestAddress, guestPort, remoteAddress, remotePort);
+    return true;
   }
 }

@@ -166,10 +166,11 @@ test('text behind the FIN is ignored (RFC 9293 §3.10.7.4, seventh)', () => {
   assert.ok(world.said().every((said) => said === 'A 1 2'));
 });
 
-test('challenge ACKs are limited (RFC 5961 §7)', () => {
+test('challenge ACKs are limited, and what is withheld is counted (RFC 5961 §7)', () => {
   const world = established();
   for (let i = 0; i < 1500; i++) world.sendQuietly({ flags: 'R', seq: 2 });
   assert.equal(world.take().length, 1000);
+  assert.equal(world.counters.get('tcp-challenge-rate-limited'), 500);
   world.advance(1000);
   world.sendQuietly({ flags: 'R', seq: 2 });
   assert.equal(world.take().length, 1);

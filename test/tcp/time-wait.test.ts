@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Counters } from '../../src/env/counters.ts';
 import { TimeWaitTable } from '../../src/tcp/time-wait.ts';
 import { Turn } from '../../src/turn/turn.ts';
 
-test('TIME-WAIT is bounded: the oldest goes first, and a minute ends each', () => {
+test('TIME-WAIT is bounded: the oldest goes first and is counted, and a minute ends each', () => {
   const turn = new Turn(0);
-  const table = new TimeWaitTable(turn, 1);
+  const counters = new Counters();
+  const table = new TimeWaitTable(turn, counters, 1);
   const add = (n: number): void =>
     table.add({
       guestAddress: 1,
@@ -17,6 +19,7 @@ test('TIME-WAIT is bounded: the oldest goes first, and a minute ends each', () =
     });
   for (let n = 0; n < 40_000; n++) add(n);
   assert.equal(table.size, 32_768);
+  assert.equal(counters.get('tcp-time-wait-evicted'), 40_000 - 32_768);
   assert.equal(table.get(1, 0, 0, 80), undefined);
   assert.equal(table.get(1, 39_999, 0, 80)?.sndNxt, 39_999);
   assert.equal(table.get(1, 40_000 - 32_768, 0, 80)?.sndNxt, 40_000 - 32_768);
@@ -24,11 +27,13 @@ test('TIME-WAIT is bounded: the oldest goes first, and a minute ends each', () =
   assert.ok(table.get(1, 39_999, 0, 80));
   turn.run(60_000);
   assert.equal(table.get(1, 39_999, 0, 80), undefined);
+  for (let n = 0; n < 40_000; n++) add(40_000 + n);
+  assert.equal(counters.get('tcp-time-wait-evicted'), 2 * (40_000 - 32_768), 'what was over is not evicted');
 });
 
 test('the same ports may wait again, and the place of the one before does not end them', () => {
   const turn = new Turn(0);
-  const table = new TimeWaitTable(turn, 1);
+  const table = new TimeWaitTable(turn, new Counters(), 1);
   const entry = { guestAddress: 1, guestPort: 2, remoteAddress: 3, remotePort: 80, sndNxt: 5, rcvNxt: 6 };
   table.add(entry);
   table.remove(table.get(1, 2, 3, 80)!);
