@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { ACK, FIN, PSH, RST, SYN } from '../../src/wire/tcp.ts';
 import { GATEWAY, HOST, ip, OUTSIDE } from '../support/core-world.ts';
+import { mendChecksums } from '../support/guest-frames.ts';
 
 /** Where nobody listens, nobody answers, and no way leads. */
 export const REFUSED = ip('203.0.113.8');
@@ -185,7 +186,17 @@ export const step = fc.oneof(
   },
 );
 
+/** One frame, as it is or damaged. */
+export const wireAndMutation = fc.record({ wire, mutation: mostly(undefined, mutation, 1) });
+
 export type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 export type Wire = Extract<Step, { do: 'send' }>['wire'];
 export type Mutation = NonNullable<Extract<Step, { do: 'send' }>['mutation']>;
 export type TapFacts = NonNullable<Extract<Step, { do: 'send' }>['header']>;
+
+/** The frame, damaged. */
+export function mutated(frame: Uint8Array, { places, mend, cut }: Mutation): Uint8Array {
+  for (const [at, value] of places) frame[at % frame.length] = value;
+  if (mend) mendChecksums(frame);
+  return frame.subarray(0, Math.max(14, frame.length - cut));
+}

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { ip, OUTSIDE } from '../support/core-world.ts';
-import { mendChecksums } from '../support/guest-frames.ts';
 import { type Arrived, NetworkWorld } from '../support/network-world.ts';
 import { FuzzGuest } from './fuzz-guest.ts';
-import { BLACK_HOLE, GUESTS, type Mutation, type Step, step, type TapFacts, UNREACHABLE } from './fuzz-steps.ts';
+import { BLACK_HOLE, GUESTS, mutated, type Step, step, type TapFacts, UNREACHABLE } from './fuzz-steps.ts';
 
 /** Enough for the suite; SLIPWAY_FUZZ_RUNS asks for more. */
 const RUNS = Number(process.env.SLIPWAY_FUZZ_RUNS ?? 150);
@@ -163,12 +162,6 @@ function tapHeader(facts: TapFacts): Uint8Array {
   view.setUint16(6, facts.start, true);
   view.setUint16(8, facts.offset, true);
   return bytes;
-}
-
-function mutated(frame: Uint8Array, { places, mend, cut }: Mutation): Uint8Array {
-  for (const [at, value] of places) frame[at % frame.length] = value;
-  if (mend) mendChecksums(frame);
-  return frame.subarray(0, Math.max(14, frame.length - cut));
 }
 
 const steps = fc.array(step, { minLength: 1, maxLength: 200, size: 'max' });
