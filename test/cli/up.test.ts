@@ -57,6 +57,20 @@ test('five lines say where things are, the QEMU arguments among them, and SIGINT
   assert.equal(existsSync(socket), false);
 });
 
+test('every address and limit of the network can be set, and what was set is printed', async (t) => {
+  const up = new SlipwayProcess(
+    t,
+    ...['up', '--listen', 'qemu+tcp://127.0.0.1:0', '--subnet', '10.88.0.0/16', '--gateway', '10.88.0.2'],
+    ...['--host-address', '10.88.0.9', '--mtu', '9000', '--max-flows', '100', '--max-dials', '7'],
+  );
+  await up.prints(/Ctrl-C/);
+  const [network, limits] = up.stdout.split('\n');
+  assert.match(network!, /10\.88\.0\.0\/16, gateway and DNS 10\.88\.0\.2, 10\.88\.0\.9 reaches .* MTU 9000$/);
+  assert.match(limits!, /up to 100 flows, 7 dials,/);
+  up.child.kill('SIGTERM');
+  await up.end();
+});
+
 test('--json prints one line for programs, with the port that the host chose', async (t) => {
   const up = new SlipwayProcess(t, 'up', '--json', '--host-engine', 'node', '--listen', 'qemu+tcp://127.0.0.1:0');
   const facts = JSON.parse((await up.prints(/^\{.*\}\n/))[0]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -39,6 +39,40 @@ for (const engine of ['epoll', 'node']) {
     await slipway.hear((said) => said.event === 'status');
   });
 }
+
+for (const engine of ['epoll', 'node']) {
+  test(`after a death the guest at a ?connect address is dialled again (${engine})`, async (t) => {
+    const socket = socketPath(t);
+    const qemu = createServer();
+    const guests: Socket[] = [];
+    qemu.on('connection', (guest) => guests.push(guest.resume().on('error', () => {})));
+    qemu.listen(socket);
+    t.after(() => {
+      for (const guest of guests) guest.destroy();
+      qemu.close();
+    });
+    const [first, slipway] = await Promise.all([
+      once(qemu, 'connection') as Promise<[Socket]>,
+      SmallSlipway.start(t, engine, `qemu+unix://${socket}?connect`),
+    ]);
+    const again = once(qemu, 'connection');
+    const ended = once(first[0], 'close');
+    slipway.tell('throw');
+    await slipway.hear(died);
+    await Promise.all([again, ended]);
+  });
+}
+
+test('a native fault ends the process, and the next one takes its place', async (t) => {
+  const socket = socketPath(t);
+  const first = await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
+  first.child.kill('SIGSEGV');
+  assert.equal((await first.end()).signal, 'SIGSEGV');
+  await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
+  const guest = connect(socket);
+  await once(guest, 'connect');
+  guest.destroy();
+});
 
 test('the sixth death within a minute is the end', async (t) => {
   const slipway = await SmallSlipway.start(t, 'epoll');
