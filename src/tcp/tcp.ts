@@ -31,7 +31,7 @@ import type { TcpContext } from './context.ts';
 import { DialLimits } from './dial-limits.ts';
 import { GatherTable } from './gather.ts';
 import { SegmentOutput } from './segment-output.ts';
-import { type TimeWaitEntry, TimeWaitTable } from './time-wait.ts';
+import { TimeWaitTable } from './time-wait.ts';
 import { WindowBudget } from './window-budget.ts';
 
 /** Pieces of in-order text that one turn may note: two receive areas of 1,500-byte frames. */
@@ -223,7 +223,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const guestAddress = neighbor.address;
     const { sndNxt } = sender;
     const { rcvNxt } = receiver;
-    this.#timeWait.add({ guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt });
+    this.#timeWait.add(guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt);
   }
 
   closed(flow: TcpConnection): void {
@@ -274,9 +274,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textBytes: number): void {
-    const timeWait = this.#timeWait.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
+    const timeWait = this.#timeWait.find(packet.source, header.sourcePort, packet.destination, header.destinationPort);
     const flags = header.flags & (SYN | ACK | RST | FIN);
-    if (timeWait !== undefined && !this.#inTimeWait(timeWait, packet, header, flags)) return;
+    if (timeWait >= 0 && !this.#inTimeWait(timeWait, packet, header, flags)) return;
     if (flags === SYN) {
       if (options === undefined) {
         this.#tcpOptions.clear();
@@ -289,20 +289,22 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   /** RFC 9293 §3.10.7.4, TIME-WAIT. Returns true when the segment may open a new connection (§3.6.1). */
-  #inTimeWait(entry: TimeWaitEntry, packet: Packet, header: TcpHeader, flags: number): boolean {
-    if (flags === SYN && seqGt(header.sequence, entry.rcvNxt)) {
-      this.#timeWait.remove(entry);
+  #inTimeWait(place: number, packet: Packet, header: TcpHeader, flags: number): boolean {
+    if (flags === SYN && seqGt(header.sequence, this.#timeWait.rcvNxt(place))) {
+      this.#timeWait.remove(place);
       return true;
     }
     // RFC 1337: a RST does not end it. Anything else is told once more where we stand.
     if ((flags & RST) === 0 && this.challengeAllowed()) {
       const to = addressOf(packet, header);
-      this.#context.output.control(to, ACK, entry.sndNxt, entry.rcvNxt, 0, undefined);
+      const sndNxt = this.#timeWait.sndNxt(place);
+      this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);
     }
     return false;
   }
 
-  #open(packet: Packet, header: TcpHeader, options: TcpOptions, after: TimeWaitEntry | undefined): void {
+  /** `after`: the place in TIME-WAIT of the connection that had the same ports just now, −1 for none. */
+  #open(packet: Packet, header: TcpHeader, options: TcpOptions, after: number): void {
     const { counters, random } = this.#context;
     const target = this.#options.decide(packet.destination, header.destinationPort);
     if (target.kind === 'refuse' || target.kind === 'prohibit' || target.kind === 'drop') {
@@ -323,7 +325,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       return;
     }
     // RFC 6528; after TIME-WAIT the new numbers start beyond the old ones (RFC 9293 §3.6.1).
-    const iss = after === undefined ? random.u32() : seqAdd(after.sndNxt, 65_536 + (random.u32() >>> 16));
+    const iss = after < 0 ? random.u32() : seqAdd(this.#timeWait.sndNxt(after), 65_536 + (random.u32() >>> 16));
     const { neighbor, destination } = packet;
     const flow = new TcpConnection(
       this.#context,

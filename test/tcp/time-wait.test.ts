@@ -8,25 +8,17 @@ test('TIME-WAIT is bounded: the oldest goes first and is counted, and a minute e
   const turn = new Turn(0);
   const counters = new Counters();
   const table = new TimeWaitTable(turn, counters, 1);
-  const add = (n: number): void =>
-    table.add({
-      guestAddress: 1,
-      guestPort: n & 0xffff,
-      remoteAddress: n >>> 16,
-      remotePort: 80,
-      sndNxt: n,
-      rcvNxt: n,
-    });
+  const add = (n: number): void => table.add(1, n & 0xffff, n >>> 16, 80, n, n);
   for (let n = 0; n < 40_000; n++) add(n);
   assert.equal(table.size, 32_768);
   assert.equal(counters.get('tcp-time-wait-evicted'), 40_000 - 32_768);
-  assert.equal(table.get(1, 0, 0, 80), undefined);
-  assert.equal(table.get(1, 39_999, 0, 80)?.sndNxt, 39_999);
-  assert.equal(table.get(1, 40_000 - 32_768, 0, 80)?.sndNxt, 40_000 - 32_768);
+  assert.equal(table.find(1, 0, 0, 80), -1);
+  assert.equal(table.sndNxt(table.find(1, 39_999, 0, 80)), 39_999);
+  assert.equal(table.sndNxt(table.find(1, 40_000 - 32_768, 0, 80)), 40_000 - 32_768);
   turn.run(59_999);
-  assert.ok(table.get(1, 39_999, 0, 80));
+  assert.ok(table.find(1, 39_999, 0, 80) >= 0);
   turn.run(60_000);
-  assert.equal(table.get(1, 39_999, 0, 80), undefined);
+  assert.equal(table.find(1, 39_999, 0, 80), -1);
   for (let n = 0; n < 40_000; n++) add(40_000 + n);
   assert.equal(counters.get('tcp-time-wait-evicted'), 2 * (40_000 - 32_768), 'what was over is not evicted');
 });
@@ -34,13 +26,11 @@ test('TIME-WAIT is bounded: the oldest goes first and is counted, and a minute e
 test('the same ports may wait again, and the place of the one before does not end them', () => {
   const turn = new Turn(0);
   const table = new TimeWaitTable(turn, new Counters(), 1);
-  const entry = { guestAddress: 1, guestPort: 2, remoteAddress: 3, remotePort: 80, sndNxt: 5, rcvNxt: 6 };
-  table.add(entry);
-  table.remove(table.get(1, 2, 3, 80)!);
+  table.add(1, 2, 3, 80, 5, 6);
+  table.remove(table.find(1, 2, 3, 80));
   assert.equal(table.size, 0);
-  table.add({ ...entry, sndNxt: 7 });
-  for (let n = 0; n < 32_767; n++)
-    table.add({ ...entry, remoteAddress: 9, guestPort: n & 0xffff, remotePort: n >>> 16 });
-  assert.equal(table.get(1, 2, 3, 80)?.sndNxt, 7);
+  table.add(1, 2, 3, 80, 7, 6);
+  for (let n = 0; n < 32_767; n++) table.add(1, n & 0xffff, 9, n >>> 16, 5, 6);
+  assert.equal(table.sndNxt(table.find(1, 2, 3, 80)), 7);
   assert.equal(table.size, 32_768);
 });

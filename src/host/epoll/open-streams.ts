@@ -28,36 +28,45 @@ const PROBES = 3;
 const LAST_ACK_RECEIVED = 56;
 
 /** What a stream shows of itself here. */
-type Watched = Pick<EpollStream, 'fd' | 'cut' | 'probed'>;
+type Watched = Pick<EpollStream, 'fd' | 'cut' | 'probed' | 'place'>;
 
 export class OpenStreams {
   readonly #context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>;
-  /** Bounded by the flows, and those by configuration. */
-  readonly #streams = new Set<Watched>();
+  /** Each at its `place`, without gaps; bounded by the flows, and those by configuration. */
+  readonly #streams: Watched[] = [];
   readonly #roundMs: number;
   readonly #slice: Timer;
-  /** Where the next slice goes on; a Set's iterator stays valid while members come and go. */
-  #round: Iterator<Watched, undefined>;
+  /** The place behind the next one to be looked at: a round goes from the last to the first, past whom new ones come. */
+  #next = 0;
 
   constructor(context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>) {
     this.#context = context;
     this.#roundMs = (context.keepAliveSeconds * 1000) / 4;
     this.#slice = new Timer(() => this.#lookAtSlice());
-    this.#round = this.#streams.values();
   }
 
   add(stream: Watched): void {
-    this.#streams.add(stream);
+    stream.place = this.#streams.length;
+    this.#streams.push(stream);
     if (!this.#slice.armed && this.#roundMs > 0) this.#armSlice();
   }
 
   delete(stream: Watched): void {
-    this.#streams.delete(stream);
+    const last = this.#streams[this.#streams.length - 1];
+    if (stream.place < 0 || last === undefined) return;
+    // The last one takes the place; if it was looked at already in this round, it may be once more.
+    this.#streams[stream.place] = last;
+    last.place = stream.place;
+    stream.place = -1;
+    this.#streams.pop();
   }
 
   /** Ends every connection from one of these addresses. */
   loseAddresses(lost: ReadonlySet<number>): void {
-    for (const stream of this.#streams) {
+    // `cut` may end streams: what moves into a place then comes from behind, where all are done.
+    for (let i = this.#streams.length - 1; i >= 0; i--) {
+      const stream = this.#streams[i];
+      if (stream === undefined) continue;
       if (!lost.has(this.#context.memory.localAddress(stream.fd))) continue;
       if (stream.cut(libc.ENETDOWN)) this.#context.counters.add('host-address-lost');
     }
@@ -69,16 +78,14 @@ export class OpenStreams {
 
   #lookAtSlice(): void {
     const slices = Math.max(1, this.#roundMs / SLICE_MS);
-    for (let left = Math.ceil(this.#streams.size / slices); left > 0; left--) {
-      const { value: stream } = this.#round.next();
-      if (stream === undefined) {
-        this.#round = this.#streams.values();
-        break;
-      }
+    if (this.#next <= 0 || this.#next > this.#streams.length) this.#next = this.#streams.length;
+    for (let left = Math.ceil(this.#streams.length / slices); left > 0 && this.#next > 0; left--) {
+      const stream = this.#streams[--this.#next];
+      if (stream === undefined) continue;
       this.#keepAlive(stream);
       if (this.#isSilent(stream.fd) && stream.cut(libc.ETIMEDOUT)) this.#context.counters.add('host-peer-silent');
     }
-    if (this.#streams.size > 0) this.#armSlice();
+    if (this.#streams.length > 0) this.#armSlice();
   }
 
   /** Keepalive is switched on at the first look: a connection that is over by then need not pay for it. */

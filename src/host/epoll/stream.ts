@@ -47,8 +47,9 @@ export class EpollStream implements HostStream, PollHandler {
   #writeBlocked = false;
   /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
   #moreMayWait = false;
-  /** Keepalive is on (kept here for OpenStreams). */
+  /** Kept here for OpenStreams: keepalive is on, and where the stream stands there (−1: not). */
   probed = false;
+  place = -1;
   #owed = false;
   /** EPOLLERR was told: a clean end may hide an error. Without it, the call that meets an error returns it. */
   #sawError = false;
