@@ -58,6 +58,8 @@ export class NodeThread implements ThreadEngine {
   }
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
+    // However the thread ends, but for JavaScript that never comes back: there Node closes, and servers see an end.
+    process.once('exit', () => this.host.resetStreams());
     const crashed = new Promise<never>((_resolve, reject) => {
       this.#crash = reject;
     });

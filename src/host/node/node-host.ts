@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Arena } from '../../env/arena.ts';
 import { Counters } from '../../env/counters.ts';
 import type {
@@ -40,6 +41,7 @@ export class NodeHost implements Host {
   };
   readonly #options: NodeHostOptions;
   readonly #counters: Counters;
+  readonly #streams = new Set<Socket>();
 
   constructor(options: NodeHostOptions) {
     this.#options = options;
@@ -66,9 +68,14 @@ export class NodeHost implements Host {
     return 'ENOPROTOOPT';
   }
 
+  /** Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end. */
+  resetStreams(): void {
+    for (const socket of this.#streams) socket.resetAndDestroy();
+  }
+
   #stream(target: NodeStreamTarget, handler: HostStreamHandler): HostStream | HostErrorCode {
     try {
-      return new NodeStream(this.#options.arena.bytes, target, handler, this.#options.wake);
+      return new NodeStream(this.#options.arena.bytes, target, handler, this.#options.wake, this.#streams);
     } catch (error) {
       // Node checks some arguments itself: port 0, a path too long for a socket.
       return hostErrorCode(error);

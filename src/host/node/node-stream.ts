@@ -42,6 +42,7 @@ export class NodeStream implements HostStream {
   readonly #target: NodeStreamTarget;
   readonly #received = new ReceiveQueue();
   readonly #wake: () => void;
+  readonly #open: Set<Socket>;
   #socket: Socket;
   #retry: NodeJS.Timeout | undefined;
   #retriesLeft = MAX_RETRIES;
@@ -52,7 +53,15 @@ export class NodeStream implements HostStream {
   #readableOwed = false;
   #writableOwed = false;
 
-  constructor(arena: Uint8Array, target: NodeStreamTarget, handler: HostStreamHandler, wake: () => void) {
+  /** `open`: where connections to the outside stand until their descriptor is closed. */
+  constructor(
+    arena: Uint8Array,
+    target: NodeStreamTarget,
+    handler: HostStreamHandler,
+    wake: () => void,
+    open: Set<Socket>,
+  ) {
+    this.#open = open;
     this.#arena = arena;
     this.#target = target;
     this.#handler = handler;
@@ -122,8 +131,11 @@ export class NodeStream implements HostStream {
     socket.on('close', () => this.#closed());
     socket.once('connect', () => this.#connected(first));
     socket.setNoDelay(true);
-    if ('host' in to) socket.connect(to);
-    else socket.connect(to);
+    if ('host' in to) {
+      this.#open.add(socket);
+      socket.once('close', () => this.#open.delete(socket));
+      socket.connect(to);
+    } else socket.connect(to);
     return socket;
   }
 
