@@ -1,6 +1,7 @@
 import { FAILED, type HostErrorCode, type HostStream, type HostStreamHandler } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
+import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
@@ -61,6 +62,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly guestPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
+  /** Where its guest was when it began: whose share of the flows it takes. */
+  readonly openedBehind: Port;
   state: TcpState = 'SYN-HELD';
   receiver: Receiver | undefined;
   sender: Sender | undefined;
@@ -90,6 +93,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#context = context;
     this.#owner = owner;
     this.neighbor = neighbor;
+    this.openedBehind = neighbor.port;
     this.guestPort = guestPort;
     this.remoteAddress = remoteAddress;
     this.remotePort = remotePort;

@@ -29,6 +29,7 @@ import { ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
 import { DialLimits } from './dial-limits.ts';
+import { FlowShares } from './flow-shares.ts';
 import { GatherTable } from './gather.ts';
 import { SegmentOutput } from './segment-output.ts';
 import { TimeWaitTable } from './time-wait.ts';
@@ -90,6 +91,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #absent: AbsentGuests;
   readonly #timeWait: TimeWaitTable;
   readonly #dials: DialLimits;
+  readonly #shares: FlowShares;
   /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
   readonly #loopbackDials = new Map<TcpConnection, number>();
   readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
@@ -104,6 +106,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#absent = new AbsentGuests(turn);
     this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
     this.#dials = new DialLimits(limits.dialsInFlight);
+    this.#shares = new FlowShares(limits.flows);
     const pool = new ChunkPool(arena, limits.windowBytes);
     this.#context = {
       arena,
@@ -178,13 +181,15 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     stream: HostStream,
   ): HostStreamHandler | undefined {
     if (this.#flows.get(neighbor.address, guestPort, localAddress, localPort) !== undefined) return undefined;
-    if (this.flowCount >= this.#options.limits.flows) {
-      this.#context.counters.add('tcp-flow-limit');
+    const refusal = this.#shares.refusal(neighbor.port, this.flowCount);
+    if (refusal !== undefined) {
+      this.#context.counters.add(refusal);
       return undefined;
     }
     const iss = this.#context.random.u32();
     const flow = new TcpConnection(this.#context, this, neighbor, guestPort, localAddress, localPort, iss);
     this.#flows.set(neighbor.address, guestPort, localAddress, localPort, flow);
+    this.#shares.begin(flow.openedBehind);
     flow.open(stream);
     return flow;
   }
@@ -228,6 +233,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   closed(flow: TcpConnection): void {
     this.#draining.delete(flow);
+    this.#shares.end(flow.openedBehind);
   }
 
   challengeAllowed(): boolean {
@@ -315,11 +321,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       }
       return;
     }
-    if (this.flowCount >= this.#options.limits.flows) {
-      counters.add('tcp-flow-limit');
-      return;
-    }
-    const refusal = this.#dials.refusal(packet.neighbor.port);
+    const { port } = packet.neighbor;
+    const refusal = this.#shares.refusal(port, this.flowCount) ?? this.#dials.refusal(port);
     if (refusal !== undefined) {
       counters.add(refusal);
       return;
@@ -336,7 +339,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       header.destinationPort,
       iss,
     );
-    this.#dials.begin(flow, neighbor.port);
+    this.#shares.begin(flow.openedBehind);
+    this.#dials.begin(flow, port);
     flow.heldSyn(header, options);
     this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
     const stream = this.#dial(target, packet, header, flow);

@@ -361,6 +361,23 @@ describe('one guest among many', () => {
     new Conversation(new Guest(world, BOB), HOST, 80).open();
   });
 
+  it('leaves some flows to the others, whatever addresses it speaks from', () => {
+    const world = new NetworkWorld();
+    const servers = world.listen(OUTSIDE, 80);
+    const greedy = new Guest(world, ALICE);
+    for (let i = 0; i < 100; i++) {
+      const source = ip('192.168.65.100') + (i % 50);
+      const facts = { sourcePort: 2000 + i, destinationPort: 80, sequence: 1, flags: SYN };
+      greedy.say(tcpFrame({ mac: greedy.mac, source, destination: OUTSIDE }, facts));
+    }
+    assert.equal(servers.length, 60);
+    assert.equal(world.counters.get('tcp-flow-limit-of-guest'), 40);
+    new Conversation(new Guest(world, BOB), OUTSIDE, 80).open();
+    greedy.end.hangUp();
+    world.advance(11 * MINUTE_MS);
+    new Conversation(new Guest(world, ALICE), OUTSIDE, 80).open();
+  });
+
   it('is refused as the peer refuses', () => {
     const world = new NetworkWorld();
     world.host.failDial(OUTSIDE, 81, 'EHOSTUNREACH');
