@@ -25,9 +25,15 @@ export async function daemonLog(level: LogLevel, json: boolean): Promise<Control
 function readable(line: string): string {
   const { level, time, msg, stack, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const clock = String(time).slice(11, 19);
-  const facts = Object.entries(fields).map(([key, value]) => ` ${key}=${String(value)}`);
   const below = stack === undefined ? '' : `\n${String(stack)}`;
-  return `${clock} ${String(level).padEnd(5)} ${String(msg)}${facts.join('')}${below}\n`;
+  return `${clock} ${String(level).padEnd(5)} ${String(msg)}${facts(fields)}${below}\n`;
+}
+
+/** ` key=value`, for each. */
+function facts(fields: Readonly<Record<string, unknown>>): string {
+  return Object.entries(fields)
+    .map(([key, value]) => ` ${key}=${String(value)}`)
+    .join('');
 }
 
 /** For commands that must not speak over the guest's own output: what matters, on standard error, without pino. */
@@ -35,8 +41,9 @@ export function quietLog(level: LogLevel): ControlLog {
   const ranks: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
   const line =
     (rank: LogLevel) =>
-    (message: string, _fields?: LogFields): void => {
-      if (ranks.indexOf(rank) >= ranks.indexOf(level)) say(STANDARD_ERROR, `slipway: ${message}\n`);
+    (message: string, { stack: _stack, ...fields }: LogFields = {}): void => {
+      if (ranks.indexOf(rank) < ranks.indexOf(level)) return;
+      say(STANDARD_ERROR, `slipway: ${message}${facts(fields)}\n`);
     };
   return { info: line('info'), warn: line('warn'), error: line('error') };
 }

@@ -85,7 +85,7 @@ export type ToNetwork =
   | { readonly type: 'replies'; readonly replies: readonly ServiceDatagram[] };
 
 export type FromNetwork =
-  | { readonly type: 'ready'; readonly wakeDescriptor: number; readonly pingHint: string }
+  | { readonly type: 'ready'; readonly wakeDescriptor: number }
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'refusal'; readonly id: number; readonly error: PlainError }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string; readonly fields?: LogFields }

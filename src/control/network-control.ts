@@ -89,8 +89,7 @@ export class NetworkControl {
   async start(): Promise<void> {
     process.on('exit', this.#onExit);
     const thread = this.#spawn();
-    const { pingHint } = await thread.ready;
-    if (pingHint !== '') this.#options.log.warn(`guests cannot ping beyond the host: ${pingHint}`);
+    await thread.ready;
     this.#startWatch();
   }
 

@@ -36,8 +36,8 @@ export class NetworkThreadHandle {
   readonly loop: LoopControl = new LoopControl();
   readonly state: ThreadState = new ThreadState();
   readonly descriptors: DescriptorTable = new DescriptorTable();
-  /** Fulfilled when the loop runs and its ability to ping is known; rejected when the thread dies before. */
-  readonly ready: Promise<{ readonly pingHint: string }>;
+  /** Fulfilled when the loop runs; rejected when the thread dies before. */
+  readonly ready: Promise<void>;
   /** Fulfilled when the Worker is gone. */
   readonly gone: Promise<void>;
   readonly #worker: Worker;
@@ -149,7 +149,7 @@ export class NetworkThreadHandle {
     switch (message.type) {
       case 'ready':
         this.#wakeDescriptor = message.wakeDescriptor;
-        this.#settle(0)?.resolve({ pingHint: message.pingHint });
+        this.#settle(0)?.resolve(undefined);
         this.#endSleep();
         return;
       case 'answer':

@@ -50,7 +50,7 @@ async function live(): Promise<void> {
     onLease: (lease) => tell({ type: 'lease', lease }),
   });
   services.flushWith(network.turn);
-  tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor, pingHint: engine.host.capabilities.pingHint });
+  tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, (message) => receive(network, engine, message));
   // Guests that go on living learn at once that their connections are gone.
   network.destroy();
