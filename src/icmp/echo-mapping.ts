@@ -5,6 +5,7 @@ import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
@@ -66,6 +67,8 @@ class Phase implements Work {
 export class EchoMapping implements HostDatagramHandler {
   readonly key: number;
   readonly identifier: number;
+  /** Where its guest was when it began: whose share of the table it takes. */
+  readonly openedBehind: Port;
   /** Where replies go; updated with each request. */
   neighbor: Neighbor;
   readonly #context: EchoContext;
@@ -87,6 +90,7 @@ export class EchoMapping implements HostDatagramHandler {
     this.#context = context;
     this.key = key;
     this.neighbor = neighbor;
+    this.openedBehind = neighbor.port;
     this.identifier = identifier;
   }
 

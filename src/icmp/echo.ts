@@ -10,6 +10,7 @@ import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { OwnAddresses } from '../ip/own-addresses.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import { writeU16 } from '../wire/bytes.ts';
 import { foldedComplement } from '../wire/checksum.ts';
 import {
@@ -55,7 +56,7 @@ export class IcmpEcho implements ProtocolHandler {
   readonly #header = new IcmpHeader();
   /** By guest address and identifier, in the order of last use. */
   readonly #mappings = new Map<number, EchoMapping>();
-  readonly #perGuest = new Map<number, number>();
+  readonly #perGuest = new Map<Port, number>();
   #hintLogged = false;
 
   constructor(options: EchoOptions) {
@@ -123,14 +124,15 @@ export class IcmpEcho implements ProtocolHandler {
     }
     const { capabilities } = this.#options.host;
     if (!capabilities.ping) return this.#noPing(capabilities.pingHint);
-    this.#makeRoom(packet.source);
+    const { port } = packet.neighbor;
+    this.#makeRoom(port);
     const mapping = new EchoMapping(this.#context, key, packet.neighbor, identifier);
     const socket = this.#options.host.openEcho(mapping);
     if (socket === 'EACCES' || socket === 'EPERM') return this.#noPing(capabilities.pingHint);
     if (typeof socket === 'string') return 'icmp-echo-open-failed';
     mapping.open(socket);
     this.#mappings.set(key, mapping);
-    this.#perGuest.set(packet.source, (this.#perGuest.get(packet.source) ?? 0) + 1);
+    this.#perGuest.set(port, (this.#perGuest.get(port) ?? 0) + 1);
     mapping.request(packet);
     return undefined;
   }
@@ -143,11 +145,11 @@ export class IcmpEcho implements ProtocolHandler {
     return 'icmp-echo-no-ping-socket';
   }
 
-  #makeRoom(guest: number): void {
+  #makeRoom(guest: Port): void {
     const crowded = (this.#perGuest.get(guest) ?? 0) >= MAX_ECHO_MAPPINGS_PER_GUEST;
     if (!crowded && this.#mappings.size < MAX_ECHO_MAPPINGS) return;
     for (const mapping of this.#mappings.values()) {
-      if (crowded && guestOf(mapping) !== guest) continue;
+      if (crowded && mapping.openedBehind !== guest) continue;
       this.#remove(mapping);
       this.#options.counters.add('icmp-echo-evicted');
       return;
@@ -156,14 +158,10 @@ export class IcmpEcho implements ProtocolHandler {
 
   #remove(mapping: EchoMapping): void {
     if (!this.#mappings.delete(mapping.key)) return;
-    const guest = guestOf(mapping);
+    const guest = mapping.openedBehind;
     const left = (this.#perGuest.get(guest) ?? 1) - 1;
     if (left > 0) this.#perGuest.set(guest, left);
     else this.#perGuest.delete(guest);
     mapping.close();
   }
-}
-
-function guestOf(mapping: EchoMapping): number {
-  return Math.floor(mapping.key / 0x1_0000);
 }

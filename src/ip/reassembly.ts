@@ -100,7 +100,7 @@ export class Reassembly implements Work {
       if (slot.state === 'free') free = slot;
       if (slot.state !== 'open') continue;
       if (oldest === undefined || slot.serial < oldest.serial) oldest = slot;
-      if (slot.neighbor?.address !== neighbor.address) continue;
+      if (slot.neighbor?.port !== neighbor.port) continue;
       ofGuest++;
       if (oldestOfGuest === undefined || slot.serial < oldestOfGuest.serial) oldestOfGuest = slot;
     }

@@ -1,3 +1,4 @@
+import type { Port } from '../link/port.ts';
 import type { Mapping } from './mapping.ts';
 
 /** A guest's mappings in order of use, oldest first: a linked list through the mappings themselves. */
@@ -8,19 +9,20 @@ interface GuestList {
 }
 
 /**
- * All mappings, by guest address and port, each guest's in order of last use. It only keeps books: whoever adds asks
+ * All mappings, by guest address and port, each guest's in order of last use; a guest is the port of the switch that it is
+ * behind, for it may speak from many addresses. It only keeps books: whoever adds asks
  * first whether one must go (`count`, `countOf`, `oldest`), and takes that one out.
  */
 export class MappingTable {
   readonly #byEndpoint = new Map<number, Mapping>();
-  readonly #guests = new Map<number, GuestList>();
+  readonly #guests = new Map<Port, GuestList>();
 
   get count(): number {
     return this.#byEndpoint.size;
   }
 
-  countOf(guestAddress: number): number {
-    return this.#guests.get(guestAddress)?.count ?? 0;
+  countOf(guest: Port): number {
+    return this.#guests.get(guest)?.count ?? 0;
   }
 
   find(guestAddress: number, guestPort: number): Mapping | undefined {
@@ -33,34 +35,34 @@ export class MappingTable {
 
   add(mapping: Mapping): void {
     this.#byEndpoint.set(endpoint(mapping.guestAddress, mapping.guestPort), mapping);
-    let list = this.#guests.get(mapping.guestAddress);
+    let list = this.#guests.get(mapping.openedBehind);
     if (list === undefined) {
       list = { oldest: undefined, newest: undefined, count: 0 };
-      this.#guests.set(mapping.guestAddress, list);
+      this.#guests.set(mapping.openedBehind, list);
     }
     list.count++;
     append(list, mapping);
   }
 
   remove(mapping: Mapping): void {
-    const list = this.#guests.get(mapping.guestAddress);
+    const list = this.#guests.get(mapping.openedBehind);
     if (list === undefined || !this.#byEndpoint.delete(endpoint(mapping.guestAddress, mapping.guestPort))) return;
     unlink(list, mapping);
-    if (--list.count === 0) this.#guests.delete(mapping.guestAddress);
+    if (--list.count === 0) this.#guests.delete(mapping.openedBehind);
   }
 
   /** It was used just now. */
   touch(mapping: Mapping): void {
     if (mapping.newer === undefined) return;
-    const list = this.#guests.get(mapping.guestAddress);
+    const list = this.#guests.get(mapping.openedBehind);
     if (list === undefined) return;
     unlink(list, mapping);
     append(list, mapping);
   }
 
   /** The one not used for longest: of one guest, or of all (a look at each guest's oldest). */
-  oldest(guestAddress?: number): Mapping | undefined {
-    if (guestAddress !== undefined) return this.#guests.get(guestAddress)?.oldest;
+  oldest(guest?: Port): Mapping | undefined {
+    if (guest !== undefined) return this.#guests.get(guest)?.oldest;
     let found: Mapping | undefined;
     for (const { oldest } of this.#guests.values()) {
       if (oldest !== undefined && (found === undefined || oldest.usedMs < found.usedMs)) found = oldest;

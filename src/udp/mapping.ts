@@ -8,6 +8,7 @@ import {
 } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
+import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import type { GatherOwner } from './gatherer.ts';
@@ -46,6 +47,8 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   readonly guestAddress: number;
   readonly guestPort: number;
   readonly neighbor: Neighbor;
+  /** Where its guest was when it began: whose share of the table it takes. */
+  readonly openedBehind: Port;
   batch: DatagramBatch | undefined;
   /** Neighbours in the MappingTable's order of use, which owns these. */
   older: Mapping | undefined;
@@ -67,6 +70,7 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   constructor(owner: MappingOwner, neighbor: Neighbor, guestPort: number) {
     this.#owner = owner;
     this.neighbor = neighbor;
+    this.openedBehind = neighbor.port;
     this.guestAddress = neighbor.address;
     this.guestPort = guestPort;
     this.usedMs = owner.nowMs;

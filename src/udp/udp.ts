@@ -312,8 +312,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
   /** A new mapping for the packet's sender; undefined (counted) when the host has no socket to give. */
   #open(packet: Packet, guestPort: number): Mapping | undefined {
     const { counters, host } = this.#options;
-    if (this.#table.countOf(packet.source) >= this.#limits.mappingsPerGuest) {
-      this.#evict(this.#table.oldest(packet.source), 'udp-evicted-guest-limit');
+    const { port } = packet.neighbor;
+    if (this.#table.countOf(port) >= this.#limits.mappingsPerGuest) {
+      this.#evict(this.#table.oldest(port), 'udp-evicted-guest-limit');
     } else if (this.#table.count >= this.#limits.mappings) {
       this.#evict(this.#table.oldest(), 'udp-evicted-table-limit');
     }

@@ -15,7 +15,15 @@ import {
   ip,
   OUTSIDE,
 } from '../support/core-world.ts';
-import { dhcpFrame, dnsQuestion, mendChecksums, packetFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
+import {
+  dhcpFrame,
+  dnsQuestion,
+  fragmentsOf,
+  mendChecksums,
+  packetFrame,
+  tcpFrame,
+  udpFrame,
+} from '../support/guest-frames.ts';
 import { type GuestEnd, NetworkWorld } from '../support/network-world.ts';
 
 const MINUTE_MS = 60_000;
@@ -376,6 +384,26 @@ describe('one guest among many', () => {
     greedy.end.hangUp();
     world.advance(11 * MINUTE_MS);
     new Conversation(new Guest(world, ALICE), OUTSIDE, 80).open();
+  });
+
+  it('pushes out no mapping and no fragment of another, whatever addresses it speaks from', () => {
+    const world = new NetworkWorld();
+    world.host.listenUdp(OUTSIDE, 7, (arrival) => arrival.reply(arrival.bytes));
+    const modest = new Guest(world, BOB);
+    const greedy = new Guest(world, ALICE);
+    modest.say(udpFrame(modest.to(OUTSIDE), 5000, 7, bytesOf(10)));
+    const [first, last] = fragmentsOf(udpFrame(modest.to(OUTSIDE), 5000, 7, bytesOf(2000)), 1480, 1);
+    modest.say(first!);
+    for (let i = 0; i < 200; i++) {
+      const route = { mac: greedy.mac, source: ip('192.168.65.100') + (i % 50), destination: OUTSIDE };
+      greedy.say(
+        udpFrame(route, 6000 + i, 7, bytesOf(10)),
+        fragmentsOf(udpFrame(route, 1, 7, bytesOf(2000)), 1480, i)[0]!,
+      );
+    }
+    assert.deepEqual([world.gauges['udp-mappings'], world.gauges.reassemblies], [9, 17]);
+    assert.equal(world.counters.get('udp-evicted-guest-limit'), 192);
+    assert.equal(modest.say(last!).length, 2, 'the echo of the whole datagram, in two fragments');
   });
 
   it('is refused as the peer refuses', () => {
