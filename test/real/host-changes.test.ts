@@ -60,21 +60,3 @@ test('the host changes from one uplink to another during a transfer', { timeout:
     assert.equal(await oldEnding, 'ECONNRESET');
   });
 });
-
-test('slow: a route goes while its address stays: what cannot live on ends with an error', {
-  timeout: 300_000,
-}, async (t) => {
-  if (!canRunGuests(t) || !needs(t, 'sysctl')) return;
-  const { home, outside } = createRoutedNetwork(t);
-  const { guest } = await Slipway.start(t, { namespace: home });
-  const { port, accept } = await listen(t, outside);
-  const busy = await dialled(t, guest, port, SERVER);
-  const busyServer = await accept();
-  const idle = await dialled(t, guest, port, SERVER);
-  const endings = Promise.all([endingOf(busy), endingOf(idle.resume())]);
-  void upload(busy, 1024 * MIB).catch(() => {});
-  await once(busyServer.resume(), 'data');
-  nsExec(home, 'ip', 'route', 'del', 'default');
-  // After two minutes of silence.
-  assert.deepEqual(await endings, ['ECONNRESET', 'ECONNRESET']);
-});
