@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -79,6 +81,22 @@ test('--json prints one line for programs, with the port that the host chose', a
   assert.match(facts.attachments[0].url, /^qemu\+tcp:\/\/127\.0\.0\.1:[1-9]\d*$/);
   up.child.kill('SIGTERM');
   assert.equal((await up.end()).status, 143);
+});
+
+test('the log goes to standard error: text for people, JSON lines for programs', async (t) => {
+  for (const json of [false, true]) {
+    const up = new SlipwayProcess(t, 'up', '--listen', 'qemu+tcp://127.0.0.1:0', ...(json ? ['--json'] : []));
+    const [, port] = await up.prints(json ? /127\.0\.0\.1:(\d+)".*\n/ : /127\.0\.0\.1:(\d+)\n[^]*Ctrl-C/);
+    const { stdout } = up;
+    const stranger = connect(Number(port), '127.0.0.1', () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
+    await once(stranger.on('error', () => {}).resume(), 'close');
+    up.child.kill('SIGTERM');
+    const { stderr } = await up.end();
+    assert.equal(up.stdout, stdout);
+    const line = stderr.split('\n').find((one) => one.includes('HTTP client'));
+    if (!json) assert.match(line ?? '', /^\d\d:\d\d:\d\d warn {2}.* hex=47 45 54 20 .* ascii=GET /);
+    else assert.deepEqual(Object.keys(JSON.parse(line ?? '')).slice(0, 2), ['level', 'time']);
+  }
 });
 
 test('a configuration file is read, a flag wins over it, and its mistakes are told by line', async (t) => {
