@@ -71,6 +71,7 @@ export class NetworkControl {
   readonly #options: NetworkControlOptions;
   readonly #taps: TapGuest[] = [];
   readonly #listeners: Listener[] = [];
+  /** By address, so bounded by the subnet: a guest may make up any number of MACs. The latest last. */
   readonly #leases = new Map<number, KeptLease>();
   readonly #deaths: number[] = [];
   readonly #onExit = (): void => this.stopNow();
@@ -112,7 +113,7 @@ export class NetworkControl {
 
   /** Gives `address` to no one but `mac`, in this thread and every later one. */
   async keepLease(lease: KeptLease): Promise<void> {
-    this.#leases.set(lease.mac, lease);
+    this.#keep(lease);
     await this.#request((thread) => thread.request({ type: 'reserve-leases', leases: [lease] }));
   }
 
@@ -156,13 +157,18 @@ export class NetworkControl {
     if (!thread.state.waitForEnd(JOIN_MS)) this.#killProcess();
   }
 
+  #keep(lease: KeptLease): void {
+    this.#leases.delete(lease.address);
+    this.#leases.set(lease.address, lease);
+  }
+
   #spawn(): NetworkThreadHandle {
     const { config, engine, streamServices } = this.#options;
     const thread = new NetworkThreadHandle(
       { config, engine, services: streamServices ?? {} },
       {
         log: (level, message, fields) => this.#options.log[level](message, fields),
-        lease: (lease) => void this.#leases.set(lease.mac, lease),
+        lease: (lease) => this.#keep(lease),
         datagrams: (datagrams) => this.#serve(datagrams),
         died: (error) => this.#recover(thread, error),
       },
