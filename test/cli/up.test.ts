@@ -86,7 +86,7 @@ test('--json prints one line for programs, with the port that the host chose', a
 test('the log goes to standard error: text for people, JSON lines for programs', async (t) => {
   for (const json of [false, true]) {
     const up = new SlipwayProcess(t, 'up', '--listen', 'qemu+tcp://127.0.0.1:0', ...(json ? ['--json'] : []));
-    const [, port] = await up.prints(json ? /127\.0\.0\.1:(\d+)".*\n/ : /127\.0\.0\.1:(\d+)\n[^]*Ctrl-C/);
+    const [, port] = await up.prints(json ? /127\.0\.0\.1:(\d+)".*\n/ : /127\.0\.0\.1:(\d+)\n[\s\S]*Ctrl-C/);
     const { stdout } = up;
     const stranger = connect(Number(port), '127.0.0.1', () => stranger.write('GET / HTTP/1.1\r\n\r\n'));
     await once(stranger.on('error', () => {}).resume(), 'close');
