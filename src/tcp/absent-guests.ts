@@ -22,11 +22,6 @@ export class AbsentGuests {
     this.#turn = turn;
   }
 
-  /** Flows that wait for their guest. */
-  get size(): number {
-    return this.#since.size;
-  }
-
   /** The guest behind `port` left: those of `flows` that are its own wait. */
   left(port: Port, flows: Iterable<TcpConnection>): void {
     for (const flow of flows) if (flow.neighbor.port === port) this.#since.set(flow, this.#turn.nowMs);

@@ -4,7 +4,7 @@ import { BOOT_REQUEST, DHCP_DISCOVER } from '../../src/wire/dhcpv4.ts';
 import { DhcpWriter } from '../../src/wire/dhcpv4-writer.ts';
 import { writeTcp } from '../../src/wire/tcp.ts';
 import { writeUdp } from '../../src/wire/udp.ts';
-import { GATEWAY_MAC, ipFrame } from './core-world.ts';
+import { ipFrame } from './core-world.ts';
 
 /** Where a guest's packet comes from and goes to. */
 export interface Route {
@@ -111,5 +111,3 @@ export function mendChecksums(frame: Uint8Array): Uint8Array {
   writeU16(frame, at + field, protocol === 17 && checksum === 0 ? 0xffff : checksum);
   return frame;
 }
-
-export { GATEWAY_MAC };
