@@ -10,6 +10,8 @@ import type { Fault } from './thread-state.ts';
 /** Four looks of 500 ms without a beat: the loop is stuck (2 s); an idle one beats once a second. */
 const LOOK_MS = 500;
 const LOOKS_UNTIL_STUCK = 4;
+/** A thread that has not turned once yet is still being compiled, which takes its time on a busy computer. */
+const LOOKS_UNTIL_STILLBORN = 40;
 /** JavaScript that is terminated ends at once; what has not ended after this is not JavaScript. */
 const TERMINATE_MS = 2000;
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
@@ -241,17 +243,19 @@ export class NetworkControl {
   }
 
   #startWatch(): void {
-    let seen = -1;
+    let watched: NetworkThreadHandle | undefined;
+    let seen = 0;
     let looks = 0;
     this.#watch = setInterval(() => {
       const thread = this.#thread;
       if (thread === undefined) return;
       const { beats } = thread.loop;
-      looks = beats === seen ? looks + 1 : 0;
+      looks = thread === watched && beats === seen ? looks + 1 : 0;
+      watched = thread;
       seen = beats;
-      if (looks < LOOKS_UNTIL_STUCK) return;
+      if (looks < (beats === 0 ? LOOKS_UNTIL_STILLBORN : LOOKS_UNTIL_STUCK)) return;
+      thread.terminate(new Error(`stuck for ${(looks * LOOK_MS) / 1000} s`));
       looks = 0;
-      thread.terminate(new Error(`stuck for ${(LOOKS_UNTIL_STUCK * LOOK_MS) / 1000} s`));
       this.#giveUpUnlessGone(thread);
     }, LOOK_MS);
     this.#watch.unref();
