@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { TIMEOUT_MS } from '../../src/ip/reassembly.ts';
+import { SLOTS, SLOTS_PER_GUEST, TIMEOUT_MS } from '../../src/ip/reassembly.ts';
 import { ipv4ChecksumValid } from '../../src/wire/ipv4.ts';
 import { bytesOf, CoreWorld, GATEWAY, GUEST, GUEST_MAC, ipFrame } from '../support/core-world.ts';
 
@@ -89,6 +89,21 @@ test('one guest holds at most 16 unfinished datagrams, the oldest goes first', (
   assert.equal(world.counters.get('reassembly-evicted'), 1);
   for (let id = 16; id >= 0; id--) world.receive(guest, fragments(bytesOf(32), 16, id)[1]!);
   assert.equal(packets.length, 16);
+});
+
+test('all guests together hold at most 64 unfinished datagrams, the oldest goes first', () => {
+  const world = new CoreWorld();
+  const packets = world.record(17);
+  for (let n = 0; n < 5; n++) {
+    const guest = world.guest();
+    for (let id = 0; id < SLOTS_PER_GUEST; id++) {
+      world.receive(guest, fragments(bytesOf(32), 16, id, GUEST + n)[0]!);
+      world.receive(guest, fragments(bytesOf(8), 16, 100, GUEST + n)[0]!);
+    }
+  }
+  assert.equal(world.interface.reassemblies, SLOTS);
+  assert.equal(world.counters.get('reassembly-evicted'), 5 * SLOTS_PER_GUEST - SLOTS);
+  assert.equal(packets.length, 5 * SLOTS_PER_GUEST, 'whole datagrams need no slot');
 });
 
 test('what is sent beyond the MTU goes in fragments that reassemble, or not at all', () => {
