@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, type SpawnOptions, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { declare } from '../../src/host/namespace/libc.ts';
 
@@ -35,15 +35,6 @@ export function nsExec(namespace: TestNamespace, ...command: readonly string[]):
     encoding: 'utf8',
     stdio: ['ignore', 'pipe', 'pipe'],
   });
-}
-
-/** Starts a command in the namespace. The caller ends it: it is nsenter's own process, which becomes the command. */
-export function nsSpawn(
-  namespace: TestNamespace,
-  command: readonly string[],
-  options: SpawnOptions = {},
-): ChildProcess {
-  return spawn('nsenter', [`--net=${namespace.path}`, '--', ...command], options);
 }
 
 /** Joins two namespaces by a cable with the two addresses ('10.0.0.1/24'). */
