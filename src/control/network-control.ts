@@ -193,7 +193,7 @@ export class NetworkControl {
     if (this.#stopped || dead !== this.#thread) return;
     if (this.#watch === undefined) return;
     const listeners = new Set(this.#listeners.map(({ listening }) => listening.fd));
-    const flows = dead.closeDescriptors(new Set([...this.#tapDescriptors(), ...listeners]));
+    const flows = dead.state.reset + dead.closeDescriptors(new Set([...this.#tapDescriptors(), ...listeners]));
     this.#options.log.error(
       `network thread died: ${error.message}; ${flows} flows reset, ${this.#taps.length} guests kept`,
       {

@@ -10,6 +10,7 @@ import { dialPipes, listenPipes, type PipeTarget } from '../host/node/pipe-endpo
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
 import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import { ThreadState } from './thread-state.ts';
 
 /** The portable engine and its loop, which is Node's own. */
 export class NodeThread implements ThreadEngine {
@@ -59,7 +60,7 @@ export class NodeThread implements ThreadEngine {
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
     // However the thread ends, but for JavaScript that never comes back: there Node closes, and servers see an end.
-    process.once('exit', () => this.host.resetStreams());
+    process.once('exit', () => new ThreadState(this.#data.state).setReset(this.host.resetStreams()));
     const crashed = new Promise<never>((_resolve, reject) => {
       this.#crash = reject;
     });

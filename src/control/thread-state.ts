@@ -9,6 +9,8 @@ const WORD = {
   taken: 1,
   /** Written by control: what a test wants to go wrong (index in `FAULTS`). */
   fault: 2,
+  /** Written by the network thread as it ends: connections that it reset itself, which control could not. */
+  reset: 3,
 } as const;
 
 /** What a test can make the loop do: throw out of it, or never come back. */
@@ -47,6 +49,14 @@ export class ThreadState {
 
   get taken(): number {
     return Atomics.load(this.#words, WORD.taken);
+  }
+
+  setReset(flows: number): void {
+    Atomics.store(this.#words, WORD.reset, flows);
+  }
+
+  get reset(): number {
+    return Atomics.load(this.#words, WORD.reset);
   }
 
   setFault(fault: Fault): void {

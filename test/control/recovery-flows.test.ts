@@ -55,6 +55,6 @@ for (const [engine, fault] of [
     });
     network.control.fault(fault);
     assert.equal(await ending, 'ECONNRESET');
-    assert.match((await line)[0], /^network thread died: .* flows reset, 0 guests kept$/);
+    assert.match((await line)[0], /^network thread died: .*; 1 flows reset, 0 guests kept$/);
   });
 }

@@ -68,9 +68,10 @@ export class NodeHost implements Host {
     return 'ENOPROTOOPT';
   }
 
-  /** Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end. */
-  resetStreams(): void {
+  /** Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end. Returns how many. */
+  resetStreams(): number {
     for (const socket of this.#streams) socket.resetAndDestroy();
+    return this.#streams.size;
   }
 
   #stream(target: NodeStreamTarget, handler: HostStreamHandler): HostStream | HostErrorCode {
