@@ -77,8 +77,8 @@ export interface HostStream {
   /** The first error, latched; undefined while there is none. */
   readonly error: HostErrorCode | undefined;
   /**
-   * True: behind what waits, an end or an error is known to wait too, so a peek right after a short one may find it. Only a
-   * hint to save a turn: while it is false, `readable` tells.
+   * True: the peer's clean end is known to stand right behind what waits, so a peek that fell short reached it. Saves a
+   * call and a turn; while it is false, `readable` and a later peek tell.
    */
   readonly endAnnounced: boolean;
   /**

@@ -384,7 +384,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (receiver.commit(stream) === FAILED) this.#hostWriteFailed();
     else if (receiver.finReached && receiver.delivered && !this.#hostShut) {
       this.#hostShut = true;
-      stream.shutdownWrite();
+      // Where both directions are over, closing the stream says it.
+      if (this.sender?.finAcknowledged !== true) stream.shutdownWrite();
     }
     if (this.state === 'DRAINING') {
       this.#drainHost();

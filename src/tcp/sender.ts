@@ -245,19 +245,10 @@ export class Sender {
     this.#slots =
       peeked >= slotBytes * this.#slots ? this.#slots * 2 : Math.max(FIRST_SLOTS, Math.ceil(peeked / slotBytes));
     if (this.#slots > MAX_SLOTS) this.#slots = MAX_SLOTS;
-    const room = slotBytes * count - peeked;
-    if (room > 0 && stream.endAnnounced)
-      this.#lookBehind(stream, offset + peeked, at + SEGMENT_HEADER_BYTES + (count - 1) * stride + slotBytes - 1);
+    // The end of a short answer is usually there with it: its FIN goes out in the same turn.
+    if (peeked < slotBytes * count && stream.endAnnounced) this.#hostEnd = 'fin';
     this.#commit(outlet, receiver, at, stride, slotBytes, peeked);
     return peeked;
-  }
-
-  /** The end of a short answer is usually there with it: its FIN goes out in the same turn. `at`: room for a byte. */
-  #lookBehind(stream: HostStream, offset: number, at: number): void {
-    const peeked = stream.peekInto(offset, at, 1, 1, 1);
-    // Bytes that came meanwhile stay queued: a peek takes nothing.
-    if (peeked > 0) this.readable = true;
-    else this.#noteEnd(peeked);
   }
 
   #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {

@@ -23,7 +23,6 @@ export function dialTcp(
   const inet6 = address === LOOPBACK6;
   const fd = openFlowSocket(context, inet6 ? libc.AF_INET6 : libc.AF_INET);
   if (fd < 0) return libc.errorCode(libc.errno());
-  memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
   memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
   memory.setResetOnClose(fd, true);
   if (ttl > 0) {

@@ -6,6 +6,8 @@ export const MAX_DRAINS = 64;
 
 /** Where a stream's received bytes wait until they are consumed. */
 export interface Intake {
+  /** A peek that falls short took all that waited (a ring of its own may be full instead). */
+  readonly shortIsAll: boolean;
   /** As `HostStream.peekInto`, for more than 0 bytes: the bytes copied, 0 at the end of the stream, or an errno, negated. */
   peek(offset: number, at: number, slotBytes: number, stride: number, count: number): number;
   /** Drops the oldest bytes; true when more can be peeked now that no event will announce. */
@@ -22,6 +24,7 @@ export interface Intake {
  * itself (on with a peek, back with a read), so it is set only where its arithmetic and ours differ: after a rewind.
  */
 export class KernelQueue implements Intake {
+  readonly shortIsAll: boolean = true;
   readonly #memory: KernelMemory;
   readonly #fd: number;
   readonly #unix: boolean;

@@ -13,6 +13,7 @@ const NOTHING = new Uint8Array(new ArrayBuffer(0));
  * the stream's own, so it goes with it. An end or an error is kept behind the bytes that came before it.
  */
 export class RetentionRing implements Intake {
+  readonly shortIsAll: boolean = false;
   readonly #memory: KernelMemory;
   readonly #fd: number;
   /** Nothing before the first byte comes: an idle stream costs no memory. */

@@ -43,6 +43,9 @@ export class EpollStream implements HostStream, PollHandler {
   #slot = -1;
   #error: HostErrorCode | undefined;
   #finSent = false;
+  /** Bytes went out, so the next write may meet Nagle's algorithm. */
+  #written = false;
+  #noDelay = false;
   /** A write was cut short: tell when there is room. */
   #writeBlocked = false;
   /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
@@ -53,6 +56,10 @@ export class EpollStream implements HostStream, PollHandler {
   #owed = false;
   /** EPOLLERR was told: a clean end may hide an error. Without it, the call that meets an error returns it. */
   #sawError = false;
+  /** EPOLLRDHUP was told: the peer's FIN stands behind what is queued. */
+  #peerEnded = false;
+  /** An error or an urgent mark was told or met: a short peek means nothing. */
+  #troubled = false;
   /** Once a peek met the peer's FIN: bytes before it that are not consumed; −1 before. */
   #leftBeforeEnd = -1;
   #lingerTimer: Timer | undefined;
@@ -69,8 +76,9 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#error;
   }
 
+  /** After EPOLLRDHUP nothing more can come, and without an error or an urgent mark a peek stops short only at the end. */
   get endAnnounced(): boolean {
-    return this.#moreMayWait;
+    return this.#peerEnded && !this.#troubled && this.#intake.shortIsAll;
   }
 
   get closed(): boolean {
@@ -115,7 +123,9 @@ export class EpollStream implements HostStream, PollHandler {
     if (wanted <= 0) return this.#error === undefined ? WOULD_BLOCK : FAILED;
     const copied = this.#intake.peek(offset, at, slotBytes, stride, count);
     if (copied > 0) {
-      if (copied < wanted && this.#moreMayWait) this.#owe();
+      if (copied === wanted) return copied;
+      if (this.endAnnounced) this.#leftBeforeEnd = offset + copied;
+      else if (this.#moreMayWait) this.#owe();
       return copied;
     }
     if (copied === 0) {
@@ -136,6 +146,12 @@ export class EpollStream implements HostStream, PollHandler {
   write(pieces: PieceList): number {
     if (this.#state !== 'open' || this.#error !== undefined) return FAILED;
     const { memory } = this.#context;
+    if (this.#written && !this.#noDelay && this.#transport === 'tcp') {
+      // Not before the second write: the first never waits, and many connections have no other.
+      this.#noDelay = true;
+      memory.setOption(this.fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+    }
+    this.#written = true;
     let taken = 0;
     for (let next = 0; next < pieces.count; ) {
       let asked = 0;
@@ -177,7 +193,6 @@ export class EpollStream implements HostStream, PollHandler {
       this.#release();
       return;
     }
-    this.shutdownWrite();
     // What is not consumed is drained first, or close() would be a reset.
     if (this.#leftBeforeEnd !== 0) {
       const number = this.#intake.drain();
@@ -188,6 +203,7 @@ export class EpollStream implements HostStream, PollHandler {
       this.#release();
       return;
     }
+    this.shutdownWrite();
     // A reset whose event has already passed: nothing more would be told.
     this.#latchPending();
     if (this.#error !== undefined) {
@@ -241,6 +257,8 @@ export class EpollStream implements HostStream, PollHandler {
   #dispatch(events: number): void {
     const broken = (events & BROKEN) !== 0;
     if ((events & libc.EPOLLERR) !== 0) this.#sawError = true;
+    if ((events & libc.EPOLLRDHUP) !== 0) this.#peerEnded = true;
+    if ((events & (libc.EPOLLERR | libc.EPOLLPRI)) !== 0) this.#troubled = true;
     if ((events & (ENDED | libc.EPOLLPRI)) !== 0) this.#moreMayWait = true;
     if (this.#state === 'open' && (events & INPUT) !== 0) this.#handler.readable();
     if (this.#state === 'open' && (broken || (this.#writeBlocked && (events & libc.EPOLLOUT) !== 0))) {
@@ -252,6 +270,7 @@ export class EpollStream implements HostStream, PollHandler {
   /** The one place where an error of this connection is noted; the first stays. */
   #latch(number: number): void {
     this.#error ??= libc.errorCode(number);
+    this.#troubled = true;
     this.#moreMayWait = true;
   }
 
