@@ -245,7 +245,7 @@ export class Sender {
     this.#slots =
       peeked >= slotBytes * this.#slots ? this.#slots * 2 : Math.max(FIRST_SLOTS, Math.ceil(peeked / slotBytes));
     if (this.#slots > MAX_SLOTS) this.#slots = MAX_SLOTS;
-    // The end of a short answer is usually there with it: its FIN goes out in the same turn.
+    // The end of a short answer is usually there with it: its FIN goes along.
     if (peeked < slotBytes * count && stream.endAnnounced) this.#hostEnd = 'fin';
     this.#commit(outlet, receiver, at, stride, slotBytes, peeked);
     return peeked;
@@ -254,15 +254,24 @@ export class Sender {
   #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {
     const window = receiver.acknowledge(false);
     this.#time(seqAdd(this.sndNxt, bytes));
+    const fin = this.#hostEnd === 'fin' && this.inFlight + bytes < this.sndWnd;
+    const lastFlags = fin ? ACK | PSH | FIN : ACK | PSH;
     for (let done = 0; done < bytes; done += slotBytes) {
       const length = Math.min(slotBytes, bytes - done);
-      const flags = done + length === bytes ? ACK | PSH : ACK;
+      const flags = done + length === bytes ? lastFlags : ACK;
       const acknowledgment = receiver.rcvNxt;
       this.#context.output.data(outlet, this.#to, at, length, this.mss, flags, this.sndNxt, acknowledgment, window);
       this.sndNxt = seqAdd(this.sndNxt, length);
       at += stride;
     }
     outlet.cancel();
+    if (fin) this.#finIsOut();
+  }
+
+  /** The number at sndNxt was our FIN. */
+  #finIsOut(): void {
+    this.#finSequence = this.sndNxt;
+    this.sndNxt = seqAdd(this.sndNxt, 1);
   }
 
   /** Learns of an end or an error where nothing may be sent: the guest's window is shut, or our FIN is out. */
@@ -342,8 +351,7 @@ export class Sender {
 
   #sendFin(receiver: Receiver): PumpResult {
     if (!this.#control(FIN | ACK, this.sndNxt, receiver)) return 'outlet-full';
-    this.#finSequence = this.sndNxt;
-    this.sndNxt = seqAdd(this.sndNxt, 1);
+    this.#finIsOut();
     this.#time(this.sndNxt);
     return 'idle';
   }
