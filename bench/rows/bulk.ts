@@ -4,7 +4,7 @@ import type { Counters } from '../programs.ts';
 import { type Bench, type Cell, type Figure, GUEST_BACKENDS, MTUS, stream } from './cell.ts';
 
 /** Long enough for the windows to open and the first allocations to pass. */
-const WARM_UP_MS = 500;
+const WARM_UP_MS = 2_000;
 const DIRECTIONS = ['up', 'down'] as const;
 type Direction = (typeof DIRECTIONS)[number];
 const WORDS: Record<Direction, string> = { up: 'guest→host', down: 'host→guest' };
