@@ -2,6 +2,8 @@ import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostPipe } from '../env/host.ts';
 import type { Frame } from '../link/frame.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
+import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import {
   parseVirtioNet,
   VIRTIO_NET_DATA_VALID,
@@ -18,8 +20,6 @@ import {
 import type { Outbox } from './outbox.ts';
 import type { DrainResult, Framing } from './pipe-outlet.ts';
 
-const ETHERNET_HEADER_BYTES = 14;
-const UDP_HEADER_BYTES = 8;
 /** A tap takes whole frames, so each lies in the outbox after its own length (u32) and its virtio-net header. */
 const LENGTH_BYTES = 4;
 

@@ -1,6 +1,7 @@
 import { FAILED, WOULD_BLOCK } from '../env/host.ts';
 import { Frame } from '../link/frame.ts';
 import type { OutletAbilities } from '../link/outlet.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import { VIRTIO_NET_HEADER_BYTES } from '../wire/virtio-net.ts';
 import {
   type AttachmentOptions,
@@ -14,7 +15,6 @@ import { FrameFacts, TapFraming } from './tap-framing.ts';
 /** Frames and bytes read in one turn, so that one guest's bulk data does not starve the rest. */
 const READ_FRAMES = 256;
 const READ_BYTES = 2 * 2 ** 20;
-const ETHERNET_HEADER_BYTES = 14;
 const SLOT_BYTES = VIRTIO_NET_HEADER_BYTES + MAX_FRAME_BYTES;
 
 /** What the kernel granted when the tap was opened (TUNSETOFFLOAD). */

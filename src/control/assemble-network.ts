@@ -8,6 +8,7 @@ import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
 import { VirtualNetwork } from '../network/virtual-network.ts';
 import type { Turn } from '../turn/turn.ts';
+import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import type { GuestStatus, KeptLease, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
 
 /** What the network is made of. */
@@ -37,7 +38,6 @@ export interface Network {
 
 /** The largest answer of a UDP service, and the header that goes before it. */
 const REPLY_BYTES = 65_507;
-const UDP_HEADER_BYTES = 8;
 
 /** Joins the core to this thread's engine. */
 export function assembleNetwork(parts: NetworkParts): Network {

@@ -1,5 +1,6 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
+import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { DatagramBatch, DatagramFailure, HostDatagram, HostDatagramHandler } from '../env/host.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
@@ -41,18 +42,6 @@ export interface EchoContext {
   readonly onIdle: (mapping: EchoMapping) => void;
 }
 
-export function makeEchoBatch(capacity: number): DatagramBatch {
-  return {
-    at: new Int32Array(capacity),
-    length: new Int32Array(capacity),
-    address: new Float64Array(capacity),
-    port: new Int32Array(capacity),
-    ttl: new Int32Array(capacity),
-    dontFragment: new Uint8Array(capacity),
-    count: 0,
-  };
-}
-
 /** The work of one phase of the turn. */
 class Phase implements Work {
   queued = false;
@@ -72,7 +61,7 @@ export class EchoMapping implements HostDatagramHandler {
   /** Where replies go; updated with each request. */
   neighbor: Neighbor;
   readonly #context: EchoContext;
-  readonly #requests = makeEchoBatch(ECHO_BATCH);
+  readonly #requests = makeDatagramBatch(ECHO_BATCH);
   readonly #sending: Phase = new Phase(() => this.#flush());
   readonly #receiving: Phase = new Phase(() => this.#receive());
   readonly #idle: Timer = new Timer(() => this.#context.onIdle(this));

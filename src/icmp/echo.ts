@@ -6,6 +6,7 @@
  *
  * Errors from guests and all other types are counted and go no further.
  */
+import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { OwnAddresses } from '../ip/own-addresses.ts';
@@ -24,7 +25,7 @@ import {
   writeIcmpEcho,
 } from '../wire/icmpv4.ts';
 import { PROTOCOL_ICMP } from '../wire/ipv4.ts';
-import { ECHO_RECEIVE_BATCH, ECHO_SLOT_BYTES, type EchoContext, EchoMapping, makeEchoBatch } from './echo-mapping.ts';
+import { ECHO_RECEIVE_BATCH, ECHO_SLOT_BYTES, type EchoContext, EchoMapping } from './echo-mapping.ts';
 
 /** Each mapping is a descriptor of the host. */
 export const MAX_ECHO_MAPPINGS = 1024;
@@ -66,7 +67,7 @@ export class IcmpEcho implements ProtocolHandler {
     this.#context = {
       ...options,
       gatewayAddress: options.own.gateway,
-      replies: makeEchoBatch(ECHO_RECEIVE_BATCH),
+      replies: makeDatagramBatch(ECHO_RECEIVE_BATCH),
       repliesAt,
       onIdle: (mapping) => this.#remove(mapping),
     };

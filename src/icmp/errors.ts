@@ -9,6 +9,7 @@ import type { IcmpErrors, QuotedPacket } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
+import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU16, writeU32 } from '../wire/bytes.ts';
 import type { Cidr } from '../wire/cidr.ts';
@@ -16,7 +17,7 @@ import { ICMP_HEADER_BYTES, ICMP_MAX_QUOTE_BYTES, isIcmpError, writeIcmpError } 
 import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_ICMP, writeIpv4 } from '../wire/ipv4.ts';
 
 /** Errors to one guest: a traceroute or a port scan is answered, a flood is not. */
-const ERRORS_PER_MS = 1;
+const ERRORS_PER_SECOND = 1_000;
 const BURST_ERRORS = 100;
 const ERROR_TTL = 64;
 /** What an earlier packet's quoted header says: it is not remembered, and nobody looks. */
@@ -33,15 +34,10 @@ export interface IcmpErrorOptions {
   readonly subnet: Cidr;
 }
 
-interface Bucket {
-  tokens: number;
-  filledMs: number;
-}
-
 export class IcmpErrorSender implements IcmpErrors {
   readonly #options: IcmpErrorOptions;
   /** Goes with its neighbor, so it is bounded by the neighbor cache and the flows. */
-  readonly #buckets = new WeakMap<Neighbor, Bucket>();
+  readonly #buckets = new WeakMap<Neighbor, TokenBucket>();
   readonly #quoteAt: number;
   readonly #messageAt: number;
 
@@ -97,16 +93,11 @@ export class IcmpErrorSender implements IcmpErrors {
   }
 
   #takeToken(neighbor: Neighbor): boolean {
-    const { nowMs } = this.#options.turn;
     let bucket = this.#buckets.get(neighbor);
     if (bucket === undefined) {
-      bucket = { tokens: BURST_ERRORS, filledMs: nowMs };
+      bucket = new TokenBucket(ERRORS_PER_SECOND, BURST_ERRORS);
       this.#buckets.set(neighbor, bucket);
     }
-    bucket.tokens = Math.min(BURST_ERRORS, bucket.tokens + (nowMs - bucket.filledMs) * ERRORS_PER_MS);
-    bucket.filledMs = nowMs;
-    if (bucket.tokens < 1) return false;
-    bucket.tokens--;
-    return true;
+    return bucket.take(this.#options.turn.nowMs);
   }
 }

@@ -15,6 +15,7 @@ import { readU16, readU32, writeU16, writeU32 } from '../wire/bytes.ts';
 import { foldedComplement, pseudoHeaderSum } from '../wire/checksum.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, etherType } from '../wire/ethernet.ts';
 import { IPV4_HEADER_BYTES, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
 
@@ -25,7 +26,6 @@ const MIN_GSO_BYTES = 8;
 /** Linux's UDP_MAX_SEGMENTS. */
 const MAX_UDP_SEGMENTS = 128;
 const TCP_HEADER_BYTES = 20;
-const UDP_HEADER_BYTES = 8;
 const IPV6_HEADER_BYTES = 40;
 const TCP_SEQUENCE = 4;
 const TCP_FLAGS = 13;

@@ -4,7 +4,7 @@ import type { TcpOptions } from '../wire/tcp-options.ts';
 import { type TcpContext, WINDOW_SCALE } from './context.ts';
 import { Receiver } from './receiver.ts';
 import type { SegmentAddress } from './segment-output.ts';
-import { SEGMENT_HEADER_BYTES } from './segment-output.ts';
+import { PACKET_HEADER_BYTES } from './segment-output.ts';
 import { Sender } from './sender.ts';
 
 /** RFC 9293 §3.7.1: without the option. */
@@ -73,6 +73,6 @@ export class Handshake {
 
   /** What we take in one segment: the guest's MTU without headers. */
   get #ourMss(): number {
-    return this.#to.neighbor.port.outlet.mtu - (SEGMENT_HEADER_BYTES - 14);
+    return this.#to.neighbor.port.outlet.mtu - PACKET_HEADER_BYTES;
   }
 }

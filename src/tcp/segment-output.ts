@@ -14,6 +14,8 @@ import type { Ranges } from './ranges.ts';
 /** Ethernet, IPv4 and TCP header of a segment without options: where the payload starts. */
 export const SEGMENT_HEADER_BYTES: number = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES + TCP_HEADER_BYTES;
 const TCP_AT = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
+/** IPv4 and TCP header: what an MTU holds beside the text. */
+export const PACKET_HEADER_BYTES: number = IPV4_HEADER_BYTES + TCP_HEADER_BYTES;
 /** Our packets towards guests start with the TTL of an ordinary Linux host. */
 const TTL = 64;
 

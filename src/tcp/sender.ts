@@ -8,7 +8,7 @@ import type { TcpContext } from './context.ts';
 import { LossRecovery } from './loss-recovery.ts';
 import type { Receiver } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
-import { SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
+import { PACKET_HEADER_BYTES, SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
 
 /** What one flow may send in one turn: two of the largest guest windows of an untuned Linux, short enough that others are served within a millisecond. */
 const QUOTA_BYTES = 512 * 1024;
@@ -305,7 +305,7 @@ export class Sender {
   /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries and the guest allows. */
   #slotBytes(outlet: Outlet, usable: number): number {
     if (usable < this.mss || !outlet.abilities.tcpSegmentation) return Math.min(this.mss, usable);
-    const most = Math.min(MAX_IP_BYTES - (SEGMENT_HEADER_BYTES - 14), usable);
+    const most = Math.min(MAX_IP_BYTES - PACKET_HEADER_BYTES, usable);
     return most - (most % this.mss);
   }
 

@@ -1,8 +1,14 @@
 import { type DatagramFailure, LOOPBACK6 } from '../env/host.ts';
-
-/** ICMP types and codes (RFC 792, RFC 1812 §5.2.7). */
-const DESTINATION_UNREACHABLE = 3;
-const TIME_EXCEEDED = 11;
+import {
+  ICMP_COMMUNICATION_PROHIBITED,
+  ICMP_DESTINATION_UNREACHABLE,
+  ICMP_FRAGMENTATION_NEEDED,
+  ICMP_HOST_UNREACHABLE,
+  ICMP_NETWORK_UNREACHABLE,
+  ICMP_PORT_UNREACHABLE,
+  ICMP_PROTOCOL_UNREACHABLE,
+  ICMP_TIME_EXCEEDED,
+} from '../wire/icmpv4.ts';
 
 /** What a guest is told about a lost datagram. */
 export interface FailureReport {
@@ -13,23 +19,23 @@ export interface FailureReport {
 }
 
 function unreachable(code: number, speaker: 'peer' | 'router'): FailureReport {
-  return { type: DESTINATION_UNREACHABLE, code, speaker };
+  return { type: ICMP_DESTINATION_UNREACHABLE, code, speaker };
 }
 
-const PORT_UNREACHABLE = unreachable(3, 'peer');
+const PORT_UNREACHABLE = unreachable(ICMP_PORT_UNREACHABLE, 'peer');
 const BY_CODE: ReadonlyMap<string, FailureReport> = new Map([
   ['ECONNREFUSED', PORT_UNREACHABLE],
-  ['ENOPROTOOPT', unreachable(2, 'peer')],
-  ['ENETUNREACH', unreachable(0, 'router')],
-  ['ENETDOWN', unreachable(0, 'router')],
-  ['EADDRNOTAVAIL', unreachable(0, 'router')],
-  ['EAFNOSUPPORT', unreachable(0, 'router')],
-  ['EHOSTUNREACH', unreachable(1, 'router')],
-  ['EHOSTDOWN', unreachable(1, 'router')],
-  ['EMSGSIZE', unreachable(4, 'router')],
-  // Communication administratively prohibited: the host's firewall said no.
-  ['EPERM', unreachable(13, 'router')],
-  ['EACCES', unreachable(13, 'router')],
+  ['ENOPROTOOPT', unreachable(ICMP_PROTOCOL_UNREACHABLE, 'peer')],
+  ['ENETUNREACH', unreachable(ICMP_NETWORK_UNREACHABLE, 'router')],
+  ['ENETDOWN', unreachable(ICMP_NETWORK_UNREACHABLE, 'router')],
+  ['EADDRNOTAVAIL', unreachable(ICMP_NETWORK_UNREACHABLE, 'router')],
+  ['EAFNOSUPPORT', unreachable(ICMP_NETWORK_UNREACHABLE, 'router')],
+  ['EHOSTUNREACH', unreachable(ICMP_HOST_UNREACHABLE, 'router')],
+  ['EHOSTDOWN', unreachable(ICMP_HOST_UNREACHABLE, 'router')],
+  ['EMSGSIZE', unreachable(ICMP_FRAGMENTATION_NEEDED, 'router')],
+  // The host's firewall said no.
+  ['EPERM', unreachable(ICMP_COMMUNICATION_PROHIBITED, 'router')],
+  ['EACCES', unreachable(ICMP_COMMUNICATION_PROHIBITED, 'router')],
 ]);
 
 /** The ICMP error for `failure`; undefined when it is no business of the guest's (the host is short of memory). */
@@ -37,7 +43,7 @@ export function reportOf(failure: DatagramFailure): FailureReport | undefined {
   const { icmpType: type, icmpCode: code } = failure;
   // [::1] is only asked after 127.0.0.1 refused: a host without IPv6 has nothing to add to that.
   if (failure.address === LOOPBACK6 && BY_CODE.has(failure.code)) return PORT_UNREACHABLE;
-  if (type !== DESTINATION_UNREACHABLE && type !== TIME_EXCEEDED) return BY_CODE.get(failure.code);
-  if (type === DESTINATION_UNREACHABLE && code === 3) return PORT_UNREACHABLE;
+  if (type !== ICMP_DESTINATION_UNREACHABLE && type !== ICMP_TIME_EXCEEDED) return BY_CODE.get(failure.code);
+  if (type === ICMP_DESTINATION_UNREACHABLE && code === ICMP_PORT_UNREACHABLE) return PORT_UNREACHABLE;
   return { type, code, speaker: 'router' };
 }

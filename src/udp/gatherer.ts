@@ -1,9 +1,11 @@
 import type { Counters } from '../env/counters.ts';
+import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { DatagramBatch, HostAddress, HostDatagram } from '../env/host.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
-import { BATCH_DATAGRAMS, makeDatagramBatch } from './datagram-batch.ts';
 
+/** Datagrams in one call to the host: the bound of `HostDatagram.receive`, and enough that the call itself costs little. */
+export const BATCH_DATAGRAMS = 64;
 /** Sockets gathered for at the same time. Beyond, everything gathered is sent early: it costs calls, not datagrams. */
 const MAX_BATCHES = 64;
 
@@ -69,7 +71,7 @@ export class Gatherer implements Work {
 
   #begin(owner: GatherOwner): DatagramBatch {
     if (this.#owners.length === MAX_BATCHES) this.work();
-    const batch = this.#free.pop() ?? makeDatagramBatch();
+    const batch = this.#free.pop() ?? makeDatagramBatch(BATCH_DATAGRAMS);
     owner.batch = batch;
     this.#owners.push(owner);
     this.#turn.commits.add(this);

@@ -1,8 +1,8 @@
 import type { Arena } from '../env/arena.ts';
+import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import { LOOPBACK6 } from '../env/host.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
-import { makeDatagramBatch } from './datagram-batch.ts';
 import type { Mapping } from './mapping.ts';
 
 /** Retries that wait for the commit; more are dropped, as any datagram may be. */
@@ -18,7 +18,7 @@ export class LoopbackRetries implements Work {
   readonly #arena: Arena;
   /** Room for one datagram, free during commits. */
   readonly #scratchAt: number;
-  readonly #batch = makeDatagramBatch();
+  readonly #batch = makeDatagramBatch(1);
   readonly #waiting: { readonly mapping: Mapping; readonly port: number; readonly payload: Uint8Array }[] = [];
 
   constructor(turn: Turn, arena: Arena, scratchAt: number) {

@@ -1,14 +1,21 @@
+import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Timer } from '../turn/timers.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
+import {
+  ICMP_COMMUNICATION_PROHIBITED,
+  ICMP_DESTINATION_UNREACHABLE,
+  ICMP_PORT_UNREACHABLE,
+  ICMP_TIME_EXCEEDED,
+  ICMP_TTL_EXCEEDED,
+} from '../wire/icmpv4.ts';
 import { IPV4_BROADCAST, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
-import { BATCH_DATAGRAMS, makeDatagramBatch } from './datagram-batch.ts';
 import { UdpDelivery } from './delivery.ts';
 import { reportOf } from './failure-report.ts';
-import { Gatherer } from './gatherer.ts';
+import { BATCH_DATAGRAMS, Gatherer } from './gatherer.ts';
 import { LoopbackRetries } from './loopback-retries.ts';
 import { Mapping, type MappingOwner } from './mapping.ts';
 import { MappingTable } from './mapping-table.ts';
@@ -28,11 +35,6 @@ const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
 const PROBE_BYTES = 65_550;
 /** Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for nothing. */
 const MAX_SEGMENTS = 128;
-/** ICMP types, and codes of UNREACHABLE (RFC 792, RFC 1812 §5.2.7.1). */
-const UNREACHABLE = 3;
-const TIME_EXCEEDED = 11;
-const PORT_UNREACHABLE = 3;
-const PROHIBITED = 13;
 
 /**
  * UDP between guests and the host's sockets (RFC 768, NAT behaviour of RFC 4787): see Mapping for what is let in and for
@@ -52,7 +54,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
   readonly #delivery: UdpDelivery;
   readonly #services = new Map<number, UdpServiceHandler>();
   readonly #header = new UdpHeader();
-  readonly #received = makeDatagramBatch();
+  readonly #received = makeDatagramBatch(BATCH_DATAGRAMS);
   /** BATCH_DATAGRAMS slots for what is received, with room for a header before the first. */
   readonly #scratchAt: number;
   readonly #retries: LoopbackRetries;
@@ -273,8 +275,10 @@ export class Udp implements ProtocolHandler, MappingOwner {
       services.datagram(target.service, source, sourcePort, destination, destinationPort, at, length);
     } else {
       counters.add(target.reason);
-      if (target.kind === 'refuse') errors.about(packet, UNREACHABLE, PORT_UNREACHABLE, destination);
-      else if (target.kind === 'prohibit') errors.about(packet, UNREACHABLE, PROHIBITED);
+      if (target.kind === 'refuse')
+        errors.about(packet, ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, destination);
+      else if (target.kind === 'prohibit')
+        errors.about(packet, ICMP_DESTINATION_UNREACHABLE, ICMP_COMMUNICATION_PROHIBITED);
     }
   }
 
@@ -282,7 +286,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const toHostItself = address === LOOPBACK4;
     if (packet.ttl <= 1 && !toHostItself) {
       this.#options.counters.add('udp-ttl-expired');
-      this.#options.errors.about(packet, TIME_EXCEEDED, 0);
+      this.#options.errors.about(packet, ICMP_TIME_EXCEEDED, ICMP_TTL_EXCEEDED);
       return;
     }
     const at = packet.payloadAt + UDP_HEADER_BYTES;

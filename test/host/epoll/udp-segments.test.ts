@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { makeDatagramBatch } from '../../../src/env/datagram-batch.ts';
 import { segmentsFrom } from '../../../src/host/epoll/udp-segments.ts';
-import { makeDatagramBatch } from '../../../src/udp/datagram-batch.ts';
 
 function batchOf(datagrams: readonly { length: number; port: number }[]): ReturnType<typeof makeDatagramBatch> {
-  const batch = makeDatagramBatch();
+  const batch = makeDatagramBatch(64);
   for (const { length, port } of datagrams) {
     batch.length[batch.count] = length;
     batch.address[batch.count] = 0x7f000001;
