@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts';
+import { DEFAULT_DHCP } from '../dhcp/dhcp-options.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
@@ -46,7 +47,10 @@ export function assembleNetwork(parts: NetworkParts): Network {
     ...config.network,
     hostLoopback: config.hostLoopback,
     limits: config.limits,
-    onLease: (mac, address) => parts.onLease({ mac, address }),
+    dhcp: DEFAULT_DHCP,
+    onLease: ({ kind, lease }) => {
+      if (kind === 'bound') parts.onLease({ mac: lease.mac, address: lease.address });
+    },
   });
   const replyAt = arena.allocate(UDP_HEADER_BYTES + REPLY_BYTES) + UDP_HEADER_BYTES;
   if (replyAt < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');

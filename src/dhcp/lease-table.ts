@@ -1,3 +1,5 @@
+import type { LeaseRecord } from './lease-record.ts';
+
 /**
  * Who has which address. One entry for each address of the pool ever given out, found by address and by client; an
  * address never leaves its client while others are free, so a guest keeps its address across leases and restarts of its own.
@@ -54,6 +56,13 @@ export function clientKey(identifier: Uint8Array | undefined, mac: number): stri
   if (identifier === undefined || identifier.length < 2) return plain;
   const hex = Array.from(identifier, (byte) => byte.toString(16).padStart(2, '0')).join('');
   return hex === `01${plain}` ? plain : `id-${hex}`;
+}
+
+/** The lease as it leaves the core. */
+export function recordOf(lease: Lease, nowMs: number): LeaseRecord {
+  const { address, client, hostName, state } = lease;
+  const remainingMs = state === 'bound' ? Math.max(0, lease.untilMs - nowMs) : 0;
+  return { address, mac: client.mac, clientKey: client.key, hostName, remainingMs, seenAgoMs: nowMs - lease.seenMs };
 }
 
 export class LeaseTable {
@@ -127,6 +136,28 @@ export class LeaseTable {
   /** What `client` holds or held. */
   find(client: DhcpClient): Lease | undefined {
     return this.#byClient.get(client.key);
+  }
+
+  /** The lease of `address`. */
+  at(address: number): Lease | undefined {
+    return this.#byAddress.get(address);
+  }
+
+  /** Takes up a lease of an earlier run; false when it does not fit here. */
+  restore(record: LeaseRecord, nowMs: number): boolean {
+    const client = { key: record.clientKey, mac: record.mac };
+    if (!this.#mayHave(client, record.address, nowMs)) return false;
+    const live = record.remainingMs > 0;
+    const until = live ? nowMs + record.remainingMs : Number.POSITIVE_INFINITY;
+    const entry = this.#put(record.address, client, live ? 'bound' : 'free', until, nowMs - record.seenAgoMs);
+    entry.hostName = record.hostName;
+    return true;
+  }
+
+  /** What is bound or remembered, in order of address. */
+  records(nowMs: number): LeaseRecord[] {
+    const kept = this.list().filter(({ state }) => state === 'bound' || state === 'free');
+    return kept.map((lease) => recordOf(lease, nowMs));
   }
 
   /** Copies, in order of address. */

@@ -1,3 +1,4 @@
+import type { Lease } from '../dhcp/lease-table.ts';
 import { DHCP_REPLY_BYTES, type DhcpParameters, writeDhcpReply } from '../dhcp/reply.ts';
 import type { DhcpServer } from '../dhcp/server.ts';
 import type { Arena } from '../env/arena.ts';
@@ -18,7 +19,7 @@ export class DhcpAdapter {
   readonly #udp: Udp;
   readonly #server: DhcpServer;
   readonly #parameters: DhcpParameters;
-  readonly #onLease: ((mac: number, address: number) => void) | undefined;
+  readonly #onLease: (lease: Lease) => void;
   readonly #replyAt: number;
 
   constructor(
@@ -27,7 +28,7 @@ export class DhcpAdapter {
     udp: Udp,
     server: DhcpServer,
     parameters: DhcpParameters,
-    onLease: ((mac: number, address: number) => void) | undefined,
+    onLease: (lease: Lease) => void,
   ) {
     this.#arena = arena;
     this.#turn = turn;
@@ -51,6 +52,8 @@ export class DhcpAdapter {
     const parameters = { ...this.#parameters, mtu: packet.neighbor.port.outlet.mtu };
     const length = writeDhcpReply(bytes, this.#replyAt, reply, parameters);
     this.#udp.send(client, parameters.serverAddress, SERVER_PORT, CLIENT_PORT, this.#replyAt, length);
-    if (reply.messageType === DHCP_ACK && reply.yiaddr !== 0) this.#onLease?.(reply.mac, reply.yiaddr);
+    if (reply.messageType !== DHCP_ACK || reply.yiaddr === 0) return;
+    const lease = this.#server.leases.at(reply.yiaddr);
+    if (lease !== undefined) this.#onLease(lease);
   }
 }

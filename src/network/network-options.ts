@@ -1,3 +1,5 @@
+import type { DhcpOptions } from '../dhcp/dhcp-options.ts';
+import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
@@ -29,8 +31,9 @@ export interface NetworkOptions {
   /** Whether the host address reaches the host's own loopback services. */
   readonly hostLoopback: boolean;
   readonly limits: NetworkLimits;
-  /** A guest got or renewed a lease: kept outside, so that a restarted network gives the same address. */
-  readonly onLease?: (mac: number, address: number) => void;
+  readonly dhcp: DhcpOptions;
+  /** A lease was given, renewed or is over. What is kept outside comes back by `VirtualNetwork.restoreLeases`. Called within a turn. */
+  readonly onLease?: (change: LeaseChange) => void;
 }
 
 export interface NetworkLimits {
@@ -46,8 +49,9 @@ export const GATEWAY_MAC = 0x5a_94_ef_e4_0c_dd;
 export const GATEWAY_SERVICES: ReadonlyMap<string, string> = new Map([
   ['udp:53', 'dns'],
   ['tcp:53', 'dns'],
+  // Answers Slipway's own zones only: for a resolver in the guest that has the rest from elsewhere.
+  ['udp:5301', 'dns-internal'],
+  ['tcp:5301', 'dns-internal'],
 ]);
 /** Receive windows that all flows together may have promised, and the memory behind them (touched only as used). */
 export const WINDOW_BYTES: number = 256 * 2 ** 20;
-/** A lease lasts a day: guests are few and the pool is theirs. */
-export const LEASE_SECONDS = 86_400;

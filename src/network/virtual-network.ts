@@ -1,7 +1,8 @@
 import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
-import { LeaseTable } from '../dhcp/lease-table.ts';
+import type { LeaseRecord } from '../dhcp/lease-record.ts';
+import { LeaseTable, recordOf } from '../dhcp/lease-table.ts';
 import type { DhcpParameters } from '../dhcp/reply.ts';
 import { DhcpServer } from '../dhcp/server.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
@@ -21,7 +22,6 @@ import { DhcpAdapter } from './dhcp-adapter.ts';
 import {
   GATEWAY_MAC,
   GATEWAY_SERVICES,
-  LEASE_SECONDS,
   type NetworkOptions,
   type NetworkWorld,
   WINDOW_BYTES,
@@ -163,6 +163,16 @@ export class VirtualNetwork {
     this.#leases.reserve(mac, address);
   }
 
+  /** Takes up leases as an earlier network left them; they are counted on from now. What no longer fits the options is dropped. */
+  restoreLeases(records: readonly LeaseRecord[]): void {
+    for (const record of records) this.#leases.restore(record, this.turn.nowMs);
+  }
+
+  /** Leases in force and those that are remembered, in order of address. */
+  leases(): LeaseRecord[] {
+    return this.#leases.records(this.turn.nowMs);
+  }
+
   /** Flows that hold a host stream. */
   get flowCount(): number {
     return this.#tcp.flowCount;
@@ -243,7 +253,7 @@ export class VirtualNetwork {
   }
 
   #serveDhcp(uplink: Interface): LeaseTable {
-    const { subnet, gateway, hostAddress, mtu, onLease } = this.#options;
+    const { subnet, gateway, hostAddress, mtu, dhcp, onLease } = this.#options;
     const { arena, counters } = this.#world;
     // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
     const excluded = [gateway, hostAddress, subnet.network + 2];
@@ -263,11 +273,13 @@ export class VirtualNetwork {
       routers: [gateway],
       dnsServers: [gateway],
       mtu,
-      leaseSeconds: LEASE_SECONDS,
-      domainName: '',
+      leaseSeconds: dhcp.leaseSeconds,
+      domainName: dhcp.domainName,
     };
     const server = new DhcpServer(parameters, leases, counters);
-    new DhcpAdapter(arena, this.turn, this.#udp, server, parameters, onLease);
+    new DhcpAdapter(arena, this.turn, this.#udp, server, parameters, (lease) => {
+      onLease?.({ kind: 'bound', lease: recordOf(lease, this.turn.nowMs) });
+    });
     uplink.acceptBroadcast(67);
     return leases;
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { DEFAULT_DHCP } from '../../src/dhcp/dhcp-options.ts';
 import { Counters } from '../../src/env/counters.ts';
 import type { LogFields } from '../../src/env/log.ts';
 import { MemoryHost, type MemoryHostOptions } from '../../src/host/memory/memory-host.ts';
@@ -85,6 +86,7 @@ export class NetworkWorld {
       hostAddress: HOST,
       mtu: 1500,
       hostLoopback: true,
+      dhcp: DEFAULT_DHCP,
       limits: { guests: 6, flows: 64, dialsInFlight: 32, udpMappings: 32 },
       ...options.network,
     });
