@@ -2,15 +2,13 @@ import type { Cidr } from '../wire/cidr.ts';
 import { addressPlan } from './addresses.ts';
 import {
   DEFAULT_DIALS_IN_FLIGHT,
-  DEFAULT_DNS_LOOKUPS,
-  DEFAULT_DNS_TTL_SECONDS,
   DEFAULT_FLOWS,
-  DEFAULT_GATEWAY_NAMES,
   DEFAULT_GUESTS,
-  DEFAULT_HOST_NAMES,
   DEFAULT_MTU,
   DEFAULT_UDP_MAPPINGS,
 } from './defaults.ts';
+import { type DhcpConfig, type DhcpInput, resolveDhcp } from './dhcp-config.ts';
+import { type DnsConfig, type DnsInput, resolveDns } from './dns-config.ts';
 import type { AttachmentUrl } from './listen-url.ts';
 
 export const ENGINES = ['auto', 'epoll', 'node'] as const;
@@ -40,14 +38,9 @@ export interface ConfigInput {
         readonly guests?: number | undefined;
       };
   readonly log?: undefined | { readonly level?: LogLevel | undefined };
-  readonly dns?:
-    | undefined
-    | {
-        readonly ttlSeconds?: number | undefined;
-        readonly lookups?: number | undefined;
-        readonly hostNames?: readonly string[] | undefined;
-        readonly gatewayNames?: readonly string[] | undefined;
-      };
+  readonly dns?: DnsInput | undefined;
+  readonly dhcp?: DhcpInput | undefined;
+  readonly state?: string | undefined;
 }
 
 /** The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is. */
@@ -65,13 +58,10 @@ export interface Config {
   readonly engine: EngineChoice;
   readonly limits: Limits;
   readonly log: { readonly level: LogLevel };
-  readonly dns: {
-    readonly ttlSeconds: number;
-    /** Lookups at once. */
-    readonly lookups: number;
-    readonly hostNames: readonly string[];
-    readonly gatewayNames: readonly string[];
-  };
+  readonly dns: DnsConfig;
+  readonly dhcp: DhcpConfig;
+  /** The folder where leases outlive the process; '' keeps nothing. */
+  readonly state: string;
 }
 
 export interface Limits {
@@ -89,7 +79,12 @@ export function mergeConfig(lower: ConfigInput, upper: ConfigInput): ConfigInput
     network: { ...lower.network, ...present(upper.network ?? {}) },
     limits: { ...lower.limits, ...present(upper.limits ?? {}) },
     log: { ...lower.log, ...present(upper.log ?? {}) },
-    dns: { ...lower.dns, ...present(upper.dns ?? {}) },
+    dns: {
+      ...lower.dns,
+      ...present(upper.dns ?? {}),
+      cache: { ...lower.dns?.cache, ...present(upper.dns?.cache ?? {}) },
+    },
+    dhcp: { ...lower.dhcp, ...present(upper.dhcp ?? {}) },
   };
 }
 
@@ -97,7 +92,7 @@ function present<T extends object>(record: T): T {
   return Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;
 }
 
-/** Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES. */
+/** Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
 export function resolveConfig(input: ConfigInput): Config {
   const plan = addressPlan(input.network ?? {});
   return deepFrozen({
@@ -112,17 +107,15 @@ export function resolveConfig(input: ConfigInput): Config {
       guests: input.limits?.guests ?? DEFAULT_GUESTS,
     },
     log: { level: input.log?.level ?? 'info' },
-    dns: {
-      ttlSeconds: input.dns?.ttlSeconds ?? DEFAULT_DNS_TTL_SECONDS,
-      lookups: input.dns?.lookups ?? DEFAULT_DNS_LOOKUPS,
-      hostNames: [...(input.dns?.hostNames ?? DEFAULT_HOST_NAMES)],
-      gatewayNames: [...(input.dns?.gatewayNames ?? DEFAULT_GATEWAY_NAMES)],
-    },
+    dns: resolveDns(input.dns ?? {}),
+    dhcp: resolveDhcp(input.dhcp ?? {}, plan),
+    state: input.state ?? '',
   });
 }
 
 function deepFrozen<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+  // Bytes cannot be frozen.
+  if (typeof value === 'object' && value !== null && !ArrayBuffer.isView(value) && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const part of Object.values(value)) deepFrozen(part);
   }

@@ -26,3 +26,15 @@ export const DEFAULT_HOST_NAMES: readonly string[] = [
   'host.lima.internal',
 ];
 export const DEFAULT_GATEWAY_NAMES: readonly string[] = ['gateway.docker.internal'];
+/** 50,000 queries a second of one guest: what two cores answer from the cache; more is a loop in the guest. */
+export const DEFAULT_DNS_QUERIES_PER_SECOND = 50_000;
+/** 10,000 answers or 16 MiB: a build farm's day of names. */
+export const DEFAULT_DNS_CACHE_ENTRIES = 10_000;
+export const DEFAULT_DNS_CACHE_MEGABYTES = 16;
+/** An hour: a nameserver that is away for longer has taken its names along. */
+export const DEFAULT_DNS_STALE_SECONDS = 3_600;
+
+/** A lease lasts a day: guests are few and the pool is theirs. */
+export const DEFAULT_LEASE_SECONDS = 86_400;
+/** 64 leases behind one attachment: nested guests and bridges, not a flood of made-up MACs. */
+export const DEFAULT_LEASES_PER_GUEST = 64;
