@@ -1,0 +1,137 @@
+import { readFileSync, statSync } from 'node:fs';
+import { networkInterfaces } from 'node:os';
+import type { Clock } from '../../../env/clock.ts';
+import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
+import type { Nameserver } from './nameserver.ts';
+import { parseResolvConf, type ResolvConf } from './resolv-conf.ts';
+import { systemTimers } from './timers.ts';
+
+/** So often the files are looked at: three stat calls, some microseconds, however many questions come. */
+const LOOK_MS = 20;
+/** So often the addresses are listed, which costs more; where the kernel tells of changes, this is only the net below. */
+const LIST_MS = 2000;
+/**
+ * A file that was changed so lately may change again within its time stamp's grain, with the same size: it is looked at
+ * once more when it has settled.
+ */
+const SETTLED_MS = 100;
+
+const NO_CONF: ResolvConf = { nameservers: [], search: [] };
+
+export interface SystemConfigOptions {
+  readonly resolvConf?: string;
+  readonly hosts?: string;
+  readonly nsswitch?: string;
+  readonly clock?: Clock;
+  /** Milliseconds since 1970, as file times are; Date.now unless told. */
+  readonly wallMs?: () => number;
+  /** os.networkInterfaces unless told. */
+  readonly interfaces?: () => HostInterfaces;
+  /** Whether packets to the IPv6 world have a way; the kernel's table unless told. */
+  readonly ipv6Route?: () => boolean;
+}
+
+/**
+ * The host's own configuration of names: resolv.conf, the hosts file, nsswitch.conf and the computer's addresses.
+ *
+ * Nothing is watched, because watches miss what happens most: a file that is replaced by rename, a symbolic link that is
+ * turned, a bind mount. The files are looked at when somebody asks, at most every 20 ms; who asks nothing needs nothing.
+ */
+export class SystemConfigWatch {
+  readonly #options: SystemConfigOptions;
+  readonly #clock: Clock;
+  #generation = 0;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #listedMs = Number.NEGATIVE_INFINITY;
+  /** What the files' last look gave; '' before the first. */
+  #seen = '';
+  #seenResolvConf = '';
+  #conf: ResolvConf = NO_CONF;
+  #addresses = '';
+  #ipv6 = false;
+
+  constructor(options: SystemConfigOptions = {}) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemTimers;
+    this.#look();
+    this.#list();
+    this.#generation = 0;
+  }
+
+  /** Rises with each change of the files or of the computer's addresses. */
+  get generation(): number {
+    this.#refresh();
+    return this.#generation;
+  }
+
+  /** The nameservers of resolv.conf now, at most three; none when there is no such file. */
+  nameservers(): readonly Nameserver[] {
+    this.#refresh();
+    return this.#conf.nameservers;
+  }
+
+  /** The search list of resolv.conf now. */
+  search(): readonly string[] {
+    this.#refresh();
+    return this.#conf.search;
+  }
+
+  /** Whether the host itself can speak IPv6 beyond its link: a global address, or a unique local one with a default route. */
+  hasIpv6(): boolean {
+    this.#refresh();
+    return this.#ipv6;
+  }
+
+  /** Somebody who hears the kernel (the network thread's netlink socket) says that an address or a route changed. */
+  addressesChanged(): void {
+    this.#generation++;
+    this.#listedMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #refresh(): void {
+    const nowMs = this.#clock.nowMs();
+    if (nowMs - this.#lookedMs >= LOOK_MS) this.#look();
+    if (nowMs - this.#listedMs >= LIST_MS) this.#list();
+  }
+
+  #look(): void {
+    this.#lookedMs = this.#clock.nowMs();
+    const resolvConf = this.#options.resolvConf ?? '/etc/resolv.conf';
+    const state = this.#state(resolvConf);
+    const others = [this.#options.hosts ?? '/etc/hosts', this.#options.nsswitch ?? '/etc/nsswitch.conf'];
+    const seen = [state, ...others.map((file) => this.#state(file))].join(' ');
+    if (seen === this.#seen) return;
+    this.#seen = seen;
+    this.#generation++;
+    if (state === this.#seenResolvConf) return;
+    this.#seenResolvConf = state;
+    this.#conf = read(resolvConf);
+  }
+
+  /** What a change of the file changes, through symbolic links. */
+  #state(file: string): string {
+    const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+    if (stat === undefined) return 'none';
+    const ageMs = (this.#options.wallMs ?? Date.now)() - Number(stat.mtimeMs);
+    const settled = Math.abs(ageMs) >= SETTLED_MS;
+    return `${stat.dev}/${stat.ino}/${stat.size}/${stat.mtimeNs}/${stat.ctimeNs}${settled ? '' : '/young'}`;
+  }
+
+  #list(): void {
+    this.#listedMs = this.#clock.nowMs();
+    const interfaces = (this.#options.interfaces ?? networkInterfaces)();
+    const addresses = addressesOf(interfaces);
+    if (addresses !== this.#addresses) this.#generation++;
+    this.#addresses = addresses;
+    this.#ipv6 = reachesIpv6(interfaces, this.#options.ipv6Route ?? hasIpv6Route);
+  }
+}
+
+/** A file that vanishes between look and read names no servers; the next look sees that. */
+function read(file: string): ResolvConf {
+  try {
+    return parseResolvConf(readFileSync(file, 'utf8'));
+  } catch {
+    return NO_CONF;
+  }
+}

@@ -1,0 +1,23 @@
+import type { Clock } from '../../../env/clock.ts';
+
+/** A call that is to come. */
+export interface Timer {
+  /** Idempotent; harmless after the call. */
+  cancel(): void;
+}
+
+/** Time as the DNS services see it, so that tests move it by hand. */
+export interface Timers extends Clock {
+  /** Calls once, `ms` from now. */
+  after(ms: number, call: () => void): Timer;
+}
+
+/** The process's own time. Nothing waits for these timers: they do not hold the process. */
+export const systemTimers: Timers = {
+  nowMs: () => performance.now(),
+  after: (ms, call) => {
+    const timeout = setTimeout(call, ms);
+    timeout.unref();
+    return { cancel: () => clearTimeout(timeout) };
+  },
+};
