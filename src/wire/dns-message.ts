@@ -1,4 +1,5 @@
 import { readU16, writeU16, writeU32 } from './bytes.ts';
+import type { DnsSoa } from './dns-data.ts';
 import { DnsName, type DnsNameFault, dnsLabels, dnsNameKey, parseDnsName, writeDnsName } from './dns-name.ts';
 
 /** DNS messages (RFC 1035 §4): a query with one question, and answers to it. */
@@ -11,12 +12,27 @@ export const DNS_TYPE_NS = 2;
 export const DNS_TYPE_CNAME = 5;
 export const DNS_TYPE_SOA = 6;
 export const DNS_TYPE_PTR = 12;
+export const DNS_TYPE_HINFO = 13;
 export const DNS_TYPE_MX = 15;
 export const DNS_TYPE_TXT = 16;
 export const DNS_TYPE_AAAA = 28;
 export const DNS_TYPE_SRV = 33;
+export const DNS_TYPE_NAPTR = 35;
+export const DNS_TYPE_DNAME = 39;
 export const DNS_TYPE_OPT = 41;
+export const DNS_TYPE_DS = 43;
+export const DNS_TYPE_SSHFP = 44;
+export const DNS_TYPE_RRSIG = 46;
+export const DNS_TYPE_NSEC = 47;
+export const DNS_TYPE_DNSKEY = 48;
+export const DNS_TYPE_NSEC3 = 50;
+export const DNS_TYPE_TLSA = 52;
+export const DNS_TYPE_SVCB = 64;
+export const DNS_TYPE_HTTPS = 65;
+export const DNS_TYPE_IXFR = 251;
+export const DNS_TYPE_AXFR = 252;
 export const DNS_TYPE_ANY = 255;
+export const DNS_TYPE_CAA = 257;
 
 export const DNS_CLASS_IN = 1;
 
@@ -27,6 +43,8 @@ export const DNS_SERVFAIL = 2;
 export const DNS_NXDOMAIN = 3;
 export const DNS_NOTIMP = 4;
 export const DNS_REFUSED = 5;
+/** Needs the upper bits that an OPT record carries (RFC 6891 §9): 1 there and 0 in the header. */
+export const DNS_BADVERS = 16;
 
 /** Flags of the header's second word. */
 export const DNS_QR = 0x8000;
@@ -98,7 +116,8 @@ export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, int
   into.questionAt = at + DNS_HEADER_BYTES;
   into.questionEnd = into.questionAt;
   if (readU16(bytes, at + 4) !== 1) return 'dns-not-one-question';
-  const fault = parseDnsName(bytes, at, into.questionAt, end, name);
+  // Nothing stands before the question that a pointer could mean, so none may be in it: with this start, each points forwards.
+  const fault = parseDnsName(bytes, into.questionAt, into.questionAt, end, name);
   if (fault !== undefined) return fault;
   if (end - name.nextAt < 4) return 'dns-name-truncated';
   into.name = name.text;
@@ -128,18 +147,6 @@ export function writeDnsQuery(
   writeU16(bytes, nextAt, type);
   writeU16(bytes, nextAt + 2, DNS_CLASS_IN);
   return nextAt + 4 - at;
-}
-
-/** The fields of an SOA record (RFC 1035 §3.3.13), which a negative answer carries (RFC 2308 §3). */
-export interface DnsSoa {
-  readonly mname: string;
-  readonly rname: string;
-  readonly serial: number;
-  readonly refreshSeconds: number;
-  readonly retrySeconds: number;
-  readonly expireSeconds: number;
-  /** How long a negative answer may be kept. */
-  readonly minimumSeconds: number;
 }
 
 /** Why a record cannot be written, in place of the offset after it. */
@@ -287,4 +294,96 @@ export class DnsWriter {
     if (written >= 0) return at + written;
     return dnsLabels(text) === undefined ? NO_NAME : NO_ROOM;
   }
+}
+
+/** Mnemonics by number (the IANA registry "Resource Record (RR) TYPEs"): those that people ask for or see. */
+const TYPE_NAMES: readonly (readonly [number, string])[] = [
+  [DNS_TYPE_A, 'A'],
+  [DNS_TYPE_NS, 'NS'],
+  [DNS_TYPE_CNAME, 'CNAME'],
+  [DNS_TYPE_SOA, 'SOA'],
+  [DNS_TYPE_PTR, 'PTR'],
+  [DNS_TYPE_HINFO, 'HINFO'],
+  [DNS_TYPE_MX, 'MX'],
+  [DNS_TYPE_TXT, 'TXT'],
+  [DNS_TYPE_AAAA, 'AAAA'],
+  [DNS_TYPE_SRV, 'SRV'],
+  [DNS_TYPE_NAPTR, 'NAPTR'],
+  [DNS_TYPE_DNAME, 'DNAME'],
+  [DNS_TYPE_OPT, 'OPT'],
+  [DNS_TYPE_DS, 'DS'],
+  [DNS_TYPE_SSHFP, 'SSHFP'],
+  [DNS_TYPE_RRSIG, 'RRSIG'],
+  [DNS_TYPE_NSEC, 'NSEC'],
+  [DNS_TYPE_DNSKEY, 'DNSKEY'],
+  [DNS_TYPE_NSEC3, 'NSEC3'],
+  [DNS_TYPE_TLSA, 'TLSA'],
+  [DNS_TYPE_SVCB, 'SVCB'],
+  [DNS_TYPE_HTTPS, 'HTTPS'],
+  [DNS_TYPE_IXFR, 'IXFR'],
+  [DNS_TYPE_AXFR, 'AXFR'],
+  [DNS_TYPE_ANY, 'ANY'],
+  [DNS_TYPE_CAA, 'CAA'],
+  [10, 'NULL'],
+  [17, 'RP'],
+  [18, 'AFSDB'],
+  [24, 'SIG'],
+  [25, 'KEY'],
+  [29, 'LOC'],
+  [36, 'KX'],
+  [37, 'CERT'],
+  [51, 'NSEC3PARAM'],
+  [53, 'SMIMEA'],
+  [55, 'HIP'],
+  [59, 'CDS'],
+  [60, 'CDNSKEY'],
+  [61, 'OPENPGPKEY'],
+  [62, 'CSYNC'],
+  [63, 'ZONEMD'],
+  [99, 'SPF'],
+  [108, 'EUI48'],
+  [109, 'EUI64'],
+  [249, 'TKEY'],
+  [250, 'TSIG'],
+  [256, 'URI'],
+];
+const nameOfType = new Map(TYPE_NAMES);
+const typeOfName = new Map(TYPE_NAMES.map(([type, text]) => [text, type]));
+
+/** "AAAA"; "TYPE1234" for a type without a mnemonic here (RFC 3597 §5). */
+export function dnsTypeName(type: number): string {
+  return nameOfType.get(type) ?? `TYPE${type}`;
+}
+
+/** The type that a mnemonic or TYPE1234 (RFC 3597 §5) stands for, in any case; undefined for other text. */
+export function dnsTypeNumber(text: string): number | undefined {
+  const upper = text.toUpperCase();
+  const known = typeOfName.get(upper);
+  if (known !== undefined) return known;
+  const digits = /^TYPE(\d{1,5})$/.exec(upper)?.[1];
+  return digits !== undefined && Number(digits) <= 0xffff ? Number(digits) : undefined;
+}
+
+/** Mnemonics of the response codes with the upper bits of EDNS (RFC 6895 §2.3, RFC 7873 §8). */
+const RCODE_NAMES: readonly (string | undefined)[] = [
+  'NOERROR',
+  'FORMERR',
+  'SERVFAIL',
+  'NXDOMAIN',
+  'NOTIMP',
+  'REFUSED',
+  'YXDOMAIN',
+  'YXRRSET',
+  'NXRRSET',
+  'NOTAUTH',
+  'NOTZONE',
+];
+const EXTENDED_RCODE_NAMES: ReadonlyMap<number, string> = new Map([
+  [DNS_BADVERS, 'BADVERS'],
+  [23, 'BADCOOKIE'],
+]);
+
+/** "NXDOMAIN"; "RCODE12" for a code without a mnemonic here. `rcode`: 12 bits. */
+export function dnsRcodeName(rcode: number): string {
+  return RCODE_NAMES[rcode] ?? EXTENDED_RCODE_NAMES.get(rcode) ?? `RCODE${rcode}`;
 }

@@ -7,6 +7,8 @@
 /** Octets of a name, length bytes and root included (RFC 1035 §2.3.4). */
 export const DNS_MAX_NAME_BYTES = 255;
 const MAX_LABEL_BYTES = 63;
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
 
 /** Runs past the end; longer than 255 octets; a label type other than plain and pointer; a pointer that does not point backwards. */
 export type DnsNameFault = 'dns-name-truncated' | 'dns-name-too-long' | 'dns-bad-label' | 'dns-bad-pointer';
@@ -125,8 +127,46 @@ export function dnsLabels(text: string): number[][] | undefined {
   return labels;
 }
 
-/** What names are compared by: ASCII letters in lower case and no others touched (RFC 4343 §3), no last dot. */
+/**
+ * Passes over the name at `at` without reading its text: what a walk over records does. Returns the offset after the name
+ * where it stands, −1 when it is broken (`parseDnsName` then says how). Where its pointer leads is not followed: only that it leads back.
+ */
+export function skipDnsName(bytes: Uint8Array, messageAt: number, at: number, end: number): number {
+  const start = at;
+  while (at < end && at - start < DNS_MAX_NAME_BYTES) {
+    const length = bytes[at]!;
+    if (length === 0) return at + 1;
+    if (length >= 0xc0) {
+      if (end - at < 2) return -1;
+      return messageAt + (((length & 0x3f) << 8) | bytes[at + 1]!) < start ? at + 2 : -1;
+    }
+    if (length > MAX_LABEL_BYTES) return -1;
+    at += 1 + length;
+  }
+  return -1;
+}
+
+/**
+ * What names are compared by: ASCII letters in lower case and no others touched (RFC 4343 §3), no last dot. Returns the
+ * text itself when that is it already.
+ */
 export function dnsNameKey(text: string): string {
-  const lower = text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
-  return lower.endsWith('.') && !lower.endsWith('\\.') ? lower.slice(0, -1) : lower;
+  let upper = false;
+  let wide = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (code >= 0x41 && code <= 0x5a) upper = true;
+    else if (code > 0x7f) wide = true;
+  }
+  const name = endsWithDot(text) ? text.slice(0, -1) : text;
+  if (!upper) return name;
+  return wide ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name.toLowerCase();
+}
+
+/** Whether the last character is a dot that an even number of backslashes precedes: one that ends the name, not one in a label. */
+function endsWithDot(text: string): boolean {
+  let at = text.length - 1;
+  if (text.charCodeAt(at) !== DOT) return false;
+  while (at > 0 && text.charCodeAt(at - 1) === BACKSLASH) at--;
+  return (text.length - 1 - at) % 2 === 0;
 }
