@@ -6,6 +6,8 @@ export interface ZoneDescription {
   readonly name: string;
   /** IPv4 of every name of the zone that has no record of its own. */
   readonly defaultAddress?: number | undefined;
+  /** The zone's own name has the default address too. */
+  readonly defaultAtApex?: boolean | undefined;
   /** Of records without their own. */
   readonly ttlSeconds?: number | undefined;
   readonly records: readonly ZoneRecord[];
