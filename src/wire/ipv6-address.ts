@@ -1,6 +1,26 @@
 import { readU16 } from './bytes.ts';
+import { parseIpv4Address } from './ipv4-address.ts';
 
 const GROUPS = 8;
+
+/** An IPv6 address as text (RFC 4291 §2.2, perhaps with an IPv4 tail) as its 16 bytes; undefined for anything else, zones included. */
+export function parseIpv6Address(text: string): Uint8Array | undefined {
+  const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
+  if (tail !== null) {
+    const low = parseIpv4Address(tail[2] ?? '');
+    if (low === undefined) return undefined;
+    return parseIpv6Address(`${tail[1]}${(low >>> 16).toString(16)}:${(low & 0xffff).toString(16)}`);
+  }
+  const halves = text.split('::');
+  if (halves.length > 2) return undefined;
+  const [head, rest] = halves.map((half) => (half === '' ? [] : half.split(':')));
+  const groups = [...(head ?? []), ...(rest ?? [])];
+  const missing = GROUPS - groups.length;
+  if (rest === undefined ? missing !== 0 : missing < 1) return undefined;
+  if (!groups.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
+  const all = [...(head ?? []), ...new Array<string>(rest === undefined ? 0 : missing).fill('0'), ...(rest ?? [])];
+  return Uint8Array.from(all.flatMap((group) => [Number.parseInt(group, 16) >>> 8, Number.parseInt(group, 16) & 0xff]));
+}
 
 /** "2001:db8::1": the 16 bytes at `at` as RFC 5952 §4 wants them. IPv4-mapped addresses have a dotted tail ("::ffff:192.0.2.1"). */
 export function formatIpv6Address(bytes: Uint8Array, at: number): string {
