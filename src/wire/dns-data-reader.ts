@@ -3,7 +3,7 @@ import { DnsName, parseDnsName } from './dns-name.ts';
 
 const BASE64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 /** RFC 4648 §7, which NSEC3 uses (RFC 5155 §3.3). */
-const BASE32_HEX = '0123456789abcdefghijklmnopqrstuv';
+const BASE32_HEX = '0123456789ABCDEFGHIJKLMNOPQRSTUV';
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 
@@ -78,7 +78,9 @@ export class DnsDataReader {
   }
 
   hex(length: number): string {
-    return Array.from(this.octets(length), (octet) => octet.toString(16).padStart(2, '0')).join('');
+    return Array.from(this.octets(length), (octet) => octet.toString(16).padStart(2, '0'))
+      .join('')
+      .toUpperCase();
   }
 
   base64(length: number): string {

@@ -57,7 +57,7 @@ function describeValue(name: string, value: DnsDataReader): string {
     case 'ipv6hint':
       return list(value, () => ipv6(value));
     case 'ech':
-      return `"${value.base64(value.left)}"`;
+      return value.base64(value.left);
     default:
       return value.quoted(value.left);
   }
