@@ -67,7 +67,10 @@ function describe(
       text: `${[...issue.path, key].join('.')}: unknown key${suggestion(key, knownKeys(issue.path))}`,
     }));
   }
-  const found = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], raw);
+  const found =
+    issue.code === 'custom' && issue.params?.found !== undefined
+      ? (issue.params.found as unknown)
+      : issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key], raw);
   const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
   return [{ line: lineOf(issue.path), text: `${where}expected ${expectation(issue)}, found ${shown(found)}` }];
 }
@@ -76,7 +79,7 @@ function expectation(issue: z.core.$ZodIssue): string {
   if (issue.code !== 'invalid_type') return issue.message;
   return issue.expected === 'array'
     ? 'a list'
-    : issue.expected === 'object'
+    : issue.expected === 'object' || issue.expected === 'record'
       ? 'keys with values'
       : `a ${issue.expected}`;
 }

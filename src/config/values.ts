@@ -60,6 +60,12 @@ export const hostName: ValueParser<string> = (raw) => {
     : new Mismatch('a host name such as host.docker.internal');
 };
 
+/** A folder's path that means the same wherever the process was started. */
+export const folder: ValueParser<string> = (raw) =>
+  typeof raw === 'string' && raw.startsWith('/') && !raw.includes('\0')
+    ? raw
+    : new Mismatch('an absolute path of a folder');
+
 /** How a value is shown after "found". */
 export function shown(raw: unknown): string {
   if (raw === undefined) return 'nothing';

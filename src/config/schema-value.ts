@@ -1,0 +1,112 @@
+import { z } from 'zod';
+import { Mismatch, type ValueParser } from './values.ts';
+
+/**
+ * What the schema is made of besides zod's own: values that the parsers of `values.ts` read, maps whose keys are names, and
+ * objects whose keys depend on one of their values.
+ */
+export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
+  return z.unknown().transform((raw, context) => {
+    const parsed = parse(raw);
+    if (!(parsed instanceof Mismatch)) return parsed;
+    context.issues.push({ code: 'custom', message: parsed.expected, input: raw });
+    return z.NEVER;
+  });
+}
+
+/** A map from names to values, as entries in the order of the file. */
+export function entries<K, V>(
+  parseKey: ValueParser<K>,
+  parseValue: ValueParser<V>,
+  most: number,
+): z.ZodType<(readonly [K, V])[]> {
+  return z.record(z.string(), z.unknown()).transform((raw, context) => {
+    const parsed: (readonly [K, V])[] = [];
+    if (Object.keys(raw).length > most) {
+      context.issues.push({ code: 'custom', message: `at most ${most} entries`, input: raw });
+      return z.NEVER;
+    }
+    for (const [name, text] of Object.entries(raw)) {
+      const [key, content] = [parseKey(name), parseValue(text)];
+      if (key instanceof Mismatch) {
+        // The name is what does not fit, not what stands beside it.
+        context.issues.push({
+          code: 'custom',
+          message: key.expected,
+          input: raw,
+          path: [name],
+          params: { found: name },
+        });
+      } else if (content instanceof Mismatch) {
+        context.issues.push({ code: 'custom', message: content.expected, input: raw, path: [name] });
+      } else parsed.push([key, content]);
+    }
+    return parsed;
+  });
+}
+
+/** One value or a list of one and more. */
+export function oneOrMore<T>(parse: ValueParser<T>): ValueParser<readonly T[]> {
+  return (raw) => {
+    const list = Array.isArray(raw) ? (raw as unknown[]) : [raw];
+    if (list.length === 0) return parse(undefined) as Mismatch;
+    const parsed: T[] = [];
+    for (const one of list) {
+      const result = parse(one);
+      if (result instanceof Mismatch) return result;
+      parsed.push(result);
+    }
+    return parsed;
+  };
+}
+
+/** At most `most` values. */
+export function list<T>(parse: ValueParser<T>, most: number): z.ZodArray<z.ZodType<T>> {
+  return z.array(value(parse)).max(most, `at most ${most} entries`);
+}
+
+const KEYS = new WeakMap<z.ZodType, readonly string[]>();
+
+/** One shape of `oneShapeOf`: what it becomes, and the keys that it has. */
+export interface ShapeChoice<T> {
+  readonly schema: z.ZodType<T>;
+  readonly keys: readonly string[];
+}
+
+/** An object whose key `choice` says which other keys it has. */
+export function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, ShapeChoice<T>>>): z.ZodType<T> {
+  const schema = z.record(z.string(), z.unknown()).transform((raw, context): T => {
+    const shape = shapes[String(raw[choice])];
+    if (shape === undefined) {
+      const message = `one of ${Object.keys(shapes).join(', ')}`;
+      context.issues.push({ code: 'custom', message, input: raw, path: [choice] });
+      return z.NEVER;
+    }
+    const result = shape.schema.safeParse(raw);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
+  KEYS.set(schema, [...new Set(Object.values(shapes).flatMap(({ keys }) => keys))]);
+  return schema;
+}
+
+/** The keys that stand under `path` of `schema`; empty where there are none. */
+export function keysUnder(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
+  let at: z.core.$ZodType = schema;
+  for (const key of path) {
+    at = unwrapped(at);
+    if (at instanceof z.ZodArray) at = at.element;
+    else if (at instanceof z.ZodObject && at.shape[String(key)] !== undefined) at = at.shape[String(key)]!;
+    else return [];
+  }
+  at = unwrapped(at);
+  return at instanceof z.ZodObject ? Object.keys(at.shape) : (KEYS.get(at as z.ZodType) ?? []);
+}
+
+/** Without what zod puts around it: optional, and what is done after it was read. */
+function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
+  if (schema instanceof z.ZodOptional) return unwrapped(schema.unwrap());
+  if (schema instanceof z.ZodPipe && !KEYS.has(schema)) return unwrapped(schema.in);
+  return schema;
+}
