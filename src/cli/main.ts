@@ -66,6 +66,17 @@ program
   .exitOverride()
   .action(async (flags: DemoFlags) => process.exit(await (await import('./demo.ts')).demo(flags)));
 
+// Reads its own arguments: inside the virtual machine the same code runs from one file without a package.
+program
+  .command('guest')
+  .description('what runs inside a virtual machine: "slipway guest dns" is its DNS server')
+  .argument('[args...]')
+  .helpOption(false)
+  .allowUnknownOption()
+  .passThroughOptions()
+  .exitOverride()
+  .action(async (args: string[]) => (await import('./guest.ts')).guest(args));
+
 function fail(error: unknown, status: number): never {
   say(STANDARD_ERROR, describeError(error));
   process.exit(status);

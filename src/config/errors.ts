@@ -21,8 +21,10 @@ export const ERRORS = {
   ERR_NAMESPACE_SETUP: 'The namespace of the guest could not be set up.',
   ERR_COMMAND_NOT_FOUND: 'The command to run in the guest does not exist.',
   ERR_COMMAND_NOT_EXECUTABLE: 'The command to run in the guest exists but cannot be executed.',
-  ERR_GUEST_PORT_IN_USE: 'Inside the virtual machine another program holds the port that slipway guest dns is to listen at.',
-  ERR_GUEST_LISTEN_FAILED: 'Inside the virtual machine the kernel refused the address that slipway guest dns is to listen at.',
+  ERR_GUEST_PORT_IN_USE:
+    'Inside the virtual machine another program holds the port that slipway guest dns is to listen at.',
+  ERR_GUEST_LISTEN_FAILED:
+    'Inside the virtual machine the kernel refused the address that slipway guest dns is to listen at.',
   ERR_DNS_ZONE: 'A zone or record of the internal DNS server is not valid, or there are too many of them.',
 } as const;
 

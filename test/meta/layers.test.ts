@@ -74,6 +74,11 @@ const RULES: readonly Rule[] = [
     forbidden: /^(network|services|control|cli)\//,
     reason: 'a guest knows the network only by its wire',
   },
+  {
+    from: 'guest',
+    forbidden: /^(?!env\/|wire\/|config\/errors\.ts|services\/dns\/upstream\/|guest\/)/,
+    reason: 'what runs inside the virtual machine is small: codecs, and the way to ask a nameserver',
+  },
   { from: 'control', forbidden: /^cli\//, reason: 'the command line stands on top' },
   {
     from: 'cli',
