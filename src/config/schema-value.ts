@@ -104,9 +104,9 @@ export function keysUnder(schema: z.ZodType, path: readonly PropertyKey[]): read
   return at instanceof z.ZodObject ? Object.keys(at.shape) : (KEYS.get(at as z.ZodType) ?? []);
 }
 
-/** Without what zod puts around it: optional, and what is done after it was read. */
+/** Without what zod puts around it: optional, default, and what is done after it was read. */
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
-  if (schema instanceof z.ZodOptional) return unwrapped(schema.unwrap());
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return unwrapped(schema.unwrap());
   if (schema instanceof z.ZodPipe && !KEYS.has(schema)) return unwrapped(schema.in);
   return schema;
 }

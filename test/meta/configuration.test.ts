@@ -4,15 +4,28 @@ import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { knownKeys } from '../../src/config/schema.ts';
+import { stateFolder } from '../../src/config/state-folder.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
-const example = /```yaml\n([\s\S]*?)```/.exec(text)?.[1] ?? '';
+const [example = '', lists = ''] = Array.from(text.matchAll(/```yaml\n([\s\S]*?)```/g), (match) => match[1] ?? '');
 
-test('the example of docs/configuration.md is valid and, but for listen, says the defaults', () => {
-  const { listen, ...shown } = resolveConfig(parseConfig(example, 'docs/configuration.md'));
-  const { listen: _, ...defaults } = resolveConfig({});
+test('the example of docs/configuration.md is valid and, but for listen and state, says the defaults', () => {
+  const { listen, state, ...shown } = resolveConfig(parseConfig(example, 'docs/configuration.md'));
+  const { listen: _, state: none, ...defaults } = resolveConfig({});
   assert.equal(listen.length, 2);
+  assert.equal(none, '');
+  assert.equal(state, stateFolder({ HOME: '/home/me' }));
   assert.deepEqual(shown, defaults);
+});
+
+test('the example of what lists take is valid and leaves out none that takes more than words', () => {
+  const { dns, dhcp } = resolveConfig(parseConfig(lists, 'docs/configuration.md'));
+  for (const list of [dns.upstreams, dns.rules, dns.hosts, dns.zones, dhcp.routes, dhcp.customOptions]) {
+    assert.ok(list.length > 0);
+  }
+  assert.equal(dhcp.reservations.length, 3, 'text is two identifiers');
+  const types = new Set(dns.zones.flatMap(({ records }) => records.map(({ data }) => data.type)));
+  assert.deepEqual([...types].sort(), ['A', 'AAAA', 'CNAME', 'MX', 'PTR', 'SRV', 'TXT']);
 });
 
 test('the example shows every key', () => {
