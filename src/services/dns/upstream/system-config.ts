@@ -1,4 +1,4 @@
-import { readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, readFileSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../../env/clock.ts';
 import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
@@ -110,7 +110,7 @@ export class SystemConfigWatch {
 
   /** What a change of the file changes, through symbolic links. */
   #state(file: string): string {
-    const stat = statSync(file, { bigint: true, throwIfNoEntry: false });
+    const stat = look(file);
     if (stat === undefined) return 'none';
     const ageMs = (this.#options.wallMs ?? Date.now)() - Number(stat.mtimeMs);
     const settled = Math.abs(ageMs) >= SETTLED_MS;
@@ -119,11 +119,29 @@ export class SystemConfigWatch {
 
   #list(): void {
     this.#listedMs = this.#clock.nowMs();
-    const interfaces = (this.#options.interfaces ?? networkInterfaces)();
+    const interfaces = listed(this.#options.interfaces ?? networkInterfaces);
     const addresses = addressesOf(interfaces);
     if (addresses !== this.#addresses) this.#generation++;
     this.#addresses = addresses;
     this.#ipv6 = reachesIpv6(interfaces, this.#options.ipv6Route ?? hasIpv6Route);
+  }
+}
+
+/** Undefined for a file that is not there, or not for us to see. */
+function look(file: string): BigIntStats | undefined {
+  try {
+    return statSync(file, { bigint: true, throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** A computer that does not tell its addresses (a sandbox) has none. */
+function listed(interfaces: () => HostInterfaces): HostInterfaces {
+  try {
+    return interfaces();
+  } catch {
+    return {};
   }
 }
 
