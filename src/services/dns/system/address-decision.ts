@@ -1,0 +1,67 @@
+import { DNS_NOERROR } from '../../../wire/dns-message.ts';
+import { type RawAnswer, sameAddresses } from './agreement.ts';
+import type { HostAnswer } from './host-resolver.ts';
+
+/** What became of the raw question; 'late' when the operating system's answer could not wait for it any longer. */
+export type RawOutcome = RawAnswer | 'no-answer' | 'no-nameservers' | 'late';
+/** What became of the operating system's lookup. */
+export type HostOutcome = HostAnswer | 'not-in-time';
+
+/** Whose answer goes to the guest, and why: a sentence for a person. */
+export type AddressDecision =
+  /** The nameserver's message, whole. */
+  | { readonly from: 'upstream'; readonly raw: RawAnswer; readonly why: string }
+  /** An answer built of these addresses; without any it says that the name has none of this family (NODATA). */
+  | { readonly from: 'operating-system'; readonly addresses: readonly string[]; readonly why: string }
+  /** SERVFAIL. */
+  | { readonly from: 'nobody'; readonly raw: 'no-answer' | 'no-nameservers' | 'late'; readonly why: string };
+
+/**
+ * Weighs the operating system's answer and the nameserver's to one question for A or AAAA. The operating system decides
+ * which addresses a name has; the nameserver's message tells more (TTL, CNAME, signatures) and goes to the guest whole
+ * where it names the same ones, and it alone can tell one failure from another, which getaddrinfo hides.
+ * `wantsRaw`: the asker set DO or CD, so only the nameserver's message serves it.
+ */
+export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: boolean): AddressDecision {
+  if (typeof raw === 'string') return decideAlone(host, raw);
+  if (wantsRaw) return { from: 'upstream', raw, why: 'the asker wants the nameserver’s own message (DO or CD)' };
+  if (typeof host !== 'string') {
+    if (raw.rcode === DNS_NOERROR && sameAddresses(raw, host)) {
+      return { from: 'upstream', raw, why: 'the nameserver and the operating system say the same' };
+    }
+    return host.length > 0
+      ? {
+          from: 'operating-system',
+          addresses: host,
+          why: 'the operating system has other addresses than the nameserver',
+        }
+      : { from: 'operating-system', addresses: [], why: 'the operating system knows the name, without this family' };
+  }
+  const found = raw.rcode === DNS_NOERROR && raw.addresses.size > 0;
+  switch (host) {
+    case 'no-such-name':
+      if (!found) break;
+      return { from: 'operating-system', addresses: [], why: 'the operating system says that there is no such name' };
+    case 'failed':
+      if (!found) break;
+      return { from: 'upstream', raw, why: 'the operating system’s lookup failed; the nameserver answered' };
+    case 'not-in-time':
+      return { from: 'upstream', raw, why: 'the operating system did not answer in time' };
+    case 'busy':
+      return { from: 'upstream', raw, why: 'too many names wait for the operating system' };
+  }
+  return { from: 'upstream', raw, why: 'the operating system has no address; the nameserver tells why' };
+}
+
+function decideAlone(host: HostOutcome, raw: 'no-answer' | 'no-nameservers' | 'late'): AddressDecision {
+  if (typeof host !== 'string') {
+    const why = {
+      'no-answer': 'only the operating system answered; no nameserver did',
+      'no-nameservers': 'only the operating system answered; the host has no nameserver',
+      late: 'the operating system answered; no nameserver did in time',
+    }[raw];
+    return { from: 'operating-system', addresses: host, why };
+  }
+  const why = raw === 'no-nameservers' ? 'the host has no nameserver' : 'no nameserver answered';
+  return { from: 'nobody', raw, why: `${why}, and the operating system has no address` };
+}

@@ -1,0 +1,107 @@
+import type { LookupTrace } from '../lookup-trace.ts';
+import type { Timer, Timers } from '../upstream/timers.ts';
+import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
+import type { AddressFamily, HostLookup } from './host-resolver.ts';
+
+/** So long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer. */
+const HOST_AFTER_RAW_MS = 1000;
+/**
+ * So long the nameserver may take after the operating system has answered with addresses. Both asked the same servers at the
+ * same moment, so a nameserver that answers at all has answered by then; names of the hosts file must not wait for dead ones.
+ */
+const RAW_AFTER_HOST_MS = 250;
+/** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */
+const WANTED_RAW_AFTER_HOST_MS = 2000;
+
+export interface AddressRaceOptions {
+  readonly family: AddressFamily;
+  readonly lookup: HostLookup;
+  /** Rejects only by a defect, which is passed on. */
+  readonly raw: Promise<RawOutcome>;
+  /** The asker set DO or CD. */
+  readonly wantsRaw: boolean;
+  /** When nothing more is waited for. */
+  readonly giveUpMs: number;
+  readonly timers: Timers;
+  readonly trace: LookupTrace | undefined;
+}
+
+/** Waits for the operating system and the nameservers, for each no longer than it can still matter, and decides. */
+export function raceForAddresses(options: AddressRaceOptions): Promise<AddressDecision> {
+  return new Promise((resolve, reject) => new AddressRace(options, resolve).run().catch(reject));
+}
+
+class AddressRace {
+  readonly #options: AddressRaceOptions;
+  readonly #resolve: (decision: AddressDecision) => void;
+  readonly #startMs: number;
+  #host: HostOutcome | undefined;
+  #raw: RawOutcome | undefined;
+  /** Runs while one has answered and the other has not. */
+  #grace: Timer | undefined;
+  #deadline: Timer | undefined;
+  #decided = false;
+
+  constructor(options: AddressRaceOptions, resolve: (decision: AddressDecision) => void) {
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#startMs = options.timers.nowMs();
+  }
+
+  async run(): Promise<void> {
+    const { timers, giveUpMs, lookup, raw } = this.#options;
+    this.#deadline = timers.after(giveUpMs, () => this.#decideLate(this.#raw ?? 'late'));
+    await Promise.all([
+      lookup.answer.then((answer) => this.#hostSays(answer)),
+      raw.then((outcome) => this.#rawSays(outcome)),
+    ]);
+  }
+
+  #hostSays(host: HostOutcome): void {
+    if (this.#decided) return;
+    this.#host = host;
+    this.#traceHost(host);
+    if (this.#raw !== undefined) this.#decide(host, this.#raw);
+    else if (typeof host !== 'string') {
+      const graceMs = this.#options.wantsRaw ? WANTED_RAW_AFTER_HOST_MS : RAW_AFTER_HOST_MS;
+      this.#grace = this.#options.timers.after(graceMs, () => this.#decide(host, 'late'));
+    }
+  }
+
+  #rawSays(raw: RawOutcome): void {
+    if (this.#decided) return;
+    this.#raw = raw;
+    const answered = typeof raw !== 'string';
+    if (answered) this.#options.lookup.nameIsAlive();
+    if (this.#host !== undefined) this.#decide(this.#host, raw);
+    else if (answered && this.#options.wantsRaw) this.#decide('not-in-time', raw);
+    else if (answered) {
+      this.#grace = this.#options.timers.after(HOST_AFTER_RAW_MS, () => this.#decideLate(raw));
+    }
+  }
+
+  #decideLate(raw: RawOutcome): void {
+    if (this.#host === undefined) this.#traceHost('not-in-time');
+    this.#decide(this.#host ?? 'not-in-time', raw);
+  }
+
+  #decide(host: HostOutcome, raw: RawOutcome): void {
+    if (this.#decided) return;
+    this.#decided = true;
+    this.#grace?.cancel();
+    this.#deadline?.cancel();
+    this.#options.lookup.abandon();
+    this.#resolve(decideAddresses(host, raw, this.#options.wantsRaw));
+  }
+
+  #traceHost(host: HostOutcome): void {
+    const { trace, family, timers } = this.#options;
+    trace?.step({
+      kind: 'operating-system',
+      family,
+      outcome: typeof host !== 'string' ? 'addresses' : host === 'busy' ? 'not-in-time' : host,
+      addresses: typeof host === 'string' ? [] : host,
+      ms: timers.nowMs() - this.#startMs,
+    });
+  }
+}

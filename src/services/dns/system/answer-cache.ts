@@ -1,0 +1,231 @@
+import type { Clock } from '../../../env/clock.ts';
+import { readU16, readU32, writeU16, writeU32 } from '../../../wire/bytes.ts';
+import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES } from '../../../wire/dns-edns.ts';
+import { DNS_AA, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
+import type { DnsQuery } from '../dns-query.ts';
+import { type AnswerLife, answerLife } from './answer-life.ts';
+
+/** RFC 8767 §4 recommends 30 s for data that is past its life. */
+const STALE_TTL_SECONDS = 30;
+/** So long what was learned on the former network may stand in when nobody answers on the new one. */
+const FORMER_GENERATION_MS = 60_000;
+/** Generations that are remembered: many small changes make one big one (a VPN comes up); answers of older ones are gone. */
+const FORMER_GENERATIONS = 64;
+/** What an entry costs beside message, key and offsets: two objects, a table's slot, two buffers. */
+const ENTRY_BYTES = 400;
+
+/** "Stale Answer" and "Stale NXDOMAIN Answer" (RFC 8914 §4.4, §4.20). */
+const EDE_STALE = 3;
+const EDE_STALE_NXDOMAIN = 19;
+/** Its option with the text. */
+const EDE_MAX_BYTES = 64;
+/** Offset of ARCOUNT in the header. */
+const ADDITIONAL_COUNT_AT = 10;
+
+export interface AnswerCacheOptions {
+  /** 0 keeps nothing. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** How long after its end an answer may stand in when nobody answers (RFC 8767). */
+  readonly staleSeconds: number;
+  readonly clock: Clock;
+}
+
+/** One answer, a link of the ring from the least to the most recently used. */
+class Entry {
+  readonly key: string;
+  readonly message: Uint8Array;
+  readonly life: AnswerLife;
+  readonly storedMs: number;
+  readonly expiresMs: number;
+  readonly generation: number;
+  readonly bytes: number;
+  older: Entry = this;
+  newer: Entry = this;
+
+  constructor(
+    key: string,
+    message: Uint8Array,
+    life: AnswerLife,
+    storedMs: number,
+    seconds: number,
+    generation: number,
+  ) {
+    this.key = key;
+    this.message = message;
+    this.life = life;
+    this.storedMs = storedMs;
+    this.expiresMs = storedMs + seconds * 1000;
+    this.generation = generation;
+    this.bytes = message.length + 2 * key.length + life.ttlAt.byteLength + ENTRY_BYTES;
+  }
+}
+
+/**
+ * Whole answers by their question. A hit is one copy of the message with its TTLs counted down at offsets that were found
+ * when it was stored; no record is walked.
+ *
+ * A generation is one state of the host's network. When it changes, everything kept is former: it may be wrong now (split DNS),
+ * so it only stands in when nobody answers, and only for a minute. What is past its own life stands in likewise, for
+ * `staleSeconds` (RFC 8767). The least recently used go when entries or bytes are too many.
+ */
+export class AnswerCache {
+  readonly #options: AnswerCacheOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** The ring's seam: its `newer` is the oldest entry, its `older` the newest. */
+  readonly #seam = new Entry('', new Uint8Array(0), answerLife(new Uint8Array(0)), 0, 0, 0);
+  /** When each former generation ended, oldest first. */
+  readonly #endedMs = new Map<number, number>();
+  #generation = 0;
+  #bytes = 0;
+
+  constructor(options: AnswerCacheOptions) {
+    this.#options = options;
+  }
+
+  get entries(): number {
+    return this.#entries.size;
+  }
+
+  /** What it all costs, about. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /**
+   * A copy of the answer, TTLs counted down; undefined when there is none that is alive and of `generation`. The generation only
+   * rises; the cache learns of a change by this call and the others.
+   */
+  lookup(key: string, generation: number): Uint8Array | undefined {
+    this.#enter(generation);
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.generation !== generation) return undefined;
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs >= entry.expiresMs) return undefined;
+    this.#touch(entry);
+    const message = entry.message.slice();
+    const ageSeconds = Math.floor((nowMs - entry.storedMs) / 1000);
+    const { ttlAt } = entry.life;
+    // The life is the smallest TTL of all, so none goes below 1.
+    if (ageSeconds > 0) for (const at of ttlAt) writeU32(message, at, readU32(message, at) - ageSeconds);
+    return message;
+  }
+
+  /** Seconds that are left of an answer's life; 0 for none. */
+  secondsLeft(key: string): number {
+    const entry = this.#entries.get(key);
+    return entry === undefined ? 0 : Math.max(0, Math.ceil((entry.expiresMs - this.#options.clock.nowMs()) / 1000));
+  }
+
+  /** For when nobody answers: a copy of what was once the answer, with TTLs of 30 s and an extended error that says so. */
+  stale(key: string, generation: number): Uint8Array | undefined {
+    this.#enter(generation);
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return undefined;
+    if (this.#options.clock.nowMs() >= this.#staleUntilMs(entry)) {
+      this.#remove(entry);
+      return undefined;
+    }
+    this.#touch(entry);
+    return staleCopy(entry);
+  }
+
+  /**
+   * Keeps a copy of an answer that was asked for in `generation`; one that is no longer current makes it former at once.
+   * `lifeSeconds`: of an answer whose records do not tell; otherwise its TTLs do (RFC 2308 §5 for negative ones), and
+   * what they do not allow is not kept.
+   */
+  store(key: string, generation: number, message: Uint8Array, lifeSeconds?: number): void {
+    this.#enter(Math.max(generation, this.#generation));
+    const life = answerLife(message);
+    const seconds = lifeSeconds === undefined ? life.seconds : Math.min(lifeSeconds, life.ttlSeconds);
+    if (seconds <= 0 || this.#options.entries < 1) return;
+    const kept = this.#entries.get(key);
+    // A late answer of the former network does not replace one of this.
+    if (kept !== undefined && kept.generation > generation) return;
+    const copy = message.slice();
+    // Not the owner's own word any more (RFC 1035 §4.1.1).
+    copy[2] = copy[2]! & ~(DNS_AA >>> 8);
+    const entry = new Entry(key, copy, life, this.#options.clock.nowMs(), seconds, generation);
+    if (entry.bytes > this.#options.bytes) return;
+    if (kept !== undefined) this.#remove(kept);
+    this.#link(entry);
+    this.#entries.set(key, entry);
+    this.#bytes += entry.bytes;
+    while (this.#entries.size > this.#options.entries || this.#bytes > this.#options.bytes) {
+      this.#remove(this.#seam.newer);
+    }
+  }
+
+  /** Forgets everything. */
+  clear(): void {
+    this.#entries.clear();
+    this.#seam.older = this.#seam;
+    this.#seam.newer = this.#seam;
+    this.#bytes = 0;
+  }
+
+  #enter(generation: number): void {
+    if (generation <= this.#generation) return;
+    this.#endedMs.set(this.#generation, this.#options.clock.nowMs());
+    this.#generation = generation;
+    if (this.#endedMs.size <= FORMER_GENERATIONS) return;
+    for (const oldest of this.#endedMs.keys()) {
+      this.#endedMs.delete(oldest);
+      return;
+    }
+  }
+
+  #staleUntilMs(entry: Entry): number {
+    const untilMs = entry.expiresMs + this.#options.staleSeconds * 1000;
+    if (entry.generation === this.#generation) return untilMs;
+    const endedMs = this.#endedMs.get(entry.generation) ?? Number.NEGATIVE_INFINITY;
+    return Math.min(untilMs, endedMs + FORMER_GENERATION_MS);
+  }
+
+  #touch(entry: Entry): void {
+    if (entry.newer === this.#seam) return;
+    entry.older.newer = entry.newer;
+    entry.newer.older = entry.older;
+    this.#link(entry);
+  }
+
+  /** Makes it the newest. */
+  #link(entry: Entry): void {
+    entry.older = this.#seam.older;
+    entry.newer = this.#seam;
+    entry.older.newer = entry;
+    this.#seam.older = entry;
+  }
+
+  #remove(entry: Entry): void {
+    entry.older.newer = entry.newer;
+    entry.newer.older = entry.older;
+    this.#entries.delete(entry.key);
+    this.#bytes -= entry.bytes;
+  }
+}
+
+/** What answers are kept by: the same name and type may have other answers for who asks with DO or CD. */
+export function answerKey(query: DnsQuery): string {
+  return `${query.name} ${query.question.type}${query.dnssecOk ? 'd' : ''}${query.checkingDisabled ? 'c' : ''}`;
+}
+
+function staleCopy({ message, life }: Entry): Uint8Array {
+  const { optAt, ttlAt, rcode } = life;
+  const copy = new Uint8Array(optAt + DNS_OPT_BYTES + EDE_MAX_BYTES);
+  copy.set(message.subarray(0, optAt));
+  // An OPT record that stood at the end makes room for the one that says what this is.
+  if (optAt < message.length) writeU16(copy, ADDITIONAL_COUNT_AT, readU16(copy, ADDITIONAL_COUNT_AT) - 1);
+  for (const at of ttlAt) writeU32(copy, at, STALE_TTL_SECONDS);
+  const length = appendOpt(copy, optAt, {
+    udpBytes: DNS_OWN_UDP_BYTES,
+    extendedRcode: 0,
+    dnssecOk: false,
+    extendedError: {
+      code: rcode === DNS_NXDOMAIN ? EDE_STALE_NXDOMAIN : EDE_STALE,
+      text: 'nobody answers; this is an older answer',
+    },
+  });
+  return copy.slice(0, length);
+}

@@ -1,0 +1,65 @@
+import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
+import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts';
+import { dnsNameKey } from '../../../wire/dns-name.ts';
+import type { DnsQuery } from '../dns-query.ts';
+import { addressData, authorAnswer } from './authored-answer.ts';
+
+/** What the hosts file would say, for guests only. */
+export interface HostRecord {
+  readonly name: string;
+  /** IPv4 and IPv6 as text. */
+  readonly addresses: readonly string[];
+}
+
+/**
+ * The configured hosts: their addresses, and the name of each address (the first that has it). A name that is here has nothing
+ * else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not contradict.
+ */
+export class HostRecords {
+  readonly #ttlSeconds: number;
+  readonly #records = new Map<string, DnsData[]>();
+
+  constructor(hosts: readonly HostRecord[], ttlSeconds: number) {
+    this.#ttlSeconds = ttlSeconds;
+    for (const { name, addresses } of hosts) {
+      const own = this.#of(dnsNameKey(name));
+      for (const data of addresses.map(addressData)) {
+        if (data === undefined) continue;
+        own.push(data);
+        const pointers = this.#of(data.type === 'A' ? reverseIpv4(data.address) : reverseIpv6(data.address));
+        if (pointers.length === 0) pointers.push({ type: 'PTR', target: dnsNameKey(name) });
+      }
+    }
+  }
+
+  /** The whole answer; undefined when the name is not here. */
+  answer(query: DnsQuery): Uint8Array | undefined {
+    const records = this.#records.get(query.name);
+    if (records === undefined) return undefined;
+    const { type } = query.question;
+    return authorAnswer(query, {
+      rcode: DNS_NOERROR,
+      flags: DNS_AA,
+      ttlSeconds: this.#ttlSeconds,
+      records: records.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type),
+    });
+  }
+
+  #of(key: string): DnsData[] {
+    const records = this.#records.get(key) ?? [];
+    this.#records.set(key, records);
+    return records;
+  }
+}
+
+/** RFC 1035 §3.5. */
+function reverseIpv4(address: number): string {
+  const octets = [address & 0xff, (address >>> 8) & 0xff, (address >>> 16) & 0xff, address >>> 24];
+  return `${octets.join('.')}.in-addr.arpa`;
+}
+
+/** RFC 3596 §2.5: one label for each four bits, the last first. */
+function reverseIpv6(address: Uint8Array): string {
+  const nibbles = [...address].flatMap((octet) => [octet >>> 4, octet & 15]).reverse();
+  return `${nibbles.map((nibble) => nibble.toString(16)).join('.')}.ip6.arpa`;
+}
