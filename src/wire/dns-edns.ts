@@ -87,7 +87,9 @@ export function findExtendedError(bytes: Uint8Array, edns: DnsEdns): DnsExtended
     const dataAt = at + OPTION_HEADER_BYTES;
     const dataEnd = dataAt + readU16(bytes, at + 2);
     if (readU16(bytes, at) === OPTION_EXTENDED_ERROR && dataEnd - dataAt >= 2) {
-      return { code: readU16(bytes, dataAt), text: textFromUtf8(bytes, dataAt + 2, dataEnd) };
+      // The text may end with a zero that is no part of it (RFC 8914 §2).
+      const textEnd = dataEnd > dataAt + 2 && bytes[dataEnd - 1] === 0 ? dataEnd - 1 : dataEnd;
+      return { code: readU16(bytes, dataAt), text: textFromUtf8(bytes, dataAt + 2, textEnd) };
     }
     at = dataEnd;
   }

@@ -74,57 +74,68 @@ function labelText(bytes: Uint8Array, at: number, length: number): string {
   return text;
 }
 
+const encoded = new Uint8Array(DNS_MAX_NAME_BYTES);
+
 /**
  * Writes the name without compression, at most up to `end`. A last dot may be there. Returns the bytes written; −1 when
- * the text is no name (an empty or long label, a bad escape, a character above 255) or has no room: then what lies at [at, end) is undefined.
+ * the text is no name (an empty or long label, a bad escape, a character above 255) or has no room: then nothing is written.
  */
 export function writeDnsName(bytes: Uint8Array, at: number, end: number, text: string): number {
-  const labels = dnsLabels(text);
-  if (labels === undefined) return -1;
-  const start = at;
-  for (const label of labels) {
-    if (end - at < 1 + label.length) return -1;
-    bytes[at] = label.length;
-    for (let i = 0; i < label.length; i++) bytes[at + 1 + i] = label[i]!;
-    at += 1 + label.length;
-  }
-  if (end - at < 1) return -1;
-  bytes[at] = 0;
-  return at + 1 - start;
+  const length = encodeDnsName(text, encoded);
+  if (length < 0 || length > end - at) return -1;
+  for (let i = 0; i < length; i++) bytes[at + i] = encoded[i]!;
+  return length;
 }
 
 /** The octets of each label; undefined when the text is no name. */
 export function dnsLabels(text: string): number[][] | undefined {
-  if (text === '' || text === '.') return [];
+  if (encodeDnsName(text, encoded) < 0) return undefined;
   const labels: number[][] = [];
-  let label: number[] = [];
-  let octets = 1;
-  const close = (): boolean => {
-    octets += 1 + label.length;
-    const good = label.length > 0 && label.length <= MAX_LABEL_BYTES && octets <= DNS_MAX_NAME_BYTES;
-    labels.push(label);
-    label = [];
-    return good;
-  };
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i]!;
-    if (character === '.') {
-      if (!close()) return undefined;
-    } else if (character === '\\') {
-      const digits = /^\d{3}/.exec(text.slice(i + 1, i + 4))?.[0];
-      const octet = digits === undefined ? text.charCodeAt(i + 1) : Number(digits);
-      // Also refuses the NaN that charCodeAt gives after the last character.
-      if (!(octet <= 255)) return undefined;
-      label.push(octet);
-      i += digits === undefined ? 1 : 3;
-    } else {
-      const octet = text.charCodeAt(i);
-      if (octet > 255) return undefined;
-      label.push(octet);
-    }
+  for (let at = 0; encoded[at] !== 0; at += 1 + encoded[at]!) {
+    labels.push([...encoded.subarray(at + 1, at + 1 + encoded[at]!)]);
   }
-  if (label.length > 0 && !close()) return undefined;
   return labels;
+}
+
+/** Writes the name without compression to the beginning of `into`, which has 255 bytes. Returns its length; −1 when the text is no name. */
+export function encodeDnsName(text: string, into: Uint8Array): number {
+  let labelAt = 0;
+  let at = 1;
+  const length = text === '.' ? 0 : text.length;
+  for (let i = 0; i < length; i++) {
+    let octet = text.charCodeAt(i);
+    if (octet === DOT) {
+      if (at === labelAt + 1) return -1;
+      into[labelAt] = at - labelAt - 1;
+      labelAt = at++;
+      continue;
+    }
+    if (octet === BACKSLASH) {
+      octet = escapedOctet(text, i + 1);
+      i += text.length - i > 1 && isDigit(text.charCodeAt(i + 1)) ? 3 : 1;
+    }
+    // One octet is kept for the root. (The comparison with 255 also refuses NaN.)
+    if (!(octet <= 255) || at - labelAt > MAX_LABEL_BYTES || at >= DNS_MAX_NAME_BYTES - 1) return -1;
+    into[at++] = octet;
+  }
+  // Without a last dot, the last label is still open; behind one, the place of the next is the root's.
+  if (at > labelAt + 1) {
+    into[labelAt] = at - labelAt - 1;
+    labelAt = at;
+  }
+  into[labelAt] = 0;
+  return labelAt + 1;
+}
+
+/** What stands behind a backslash: three decimal digits, or a character that is itself; NaN when it is neither (RFC 1035 §5.1). */
+function escapedOctet(text: string, at: number): number {
+  const code = text.charCodeAt(at);
+  if (!isDigit(code)) return code;
+  return /^\d{3}$/.test(text.slice(at, at + 3)) ? Number(text.slice(at, at + 3)) : Number.NaN;
+}
+
+function isDigit(code: number): boolean {
+  return code >= 0x30 && code <= 0x39;
 }
 
 /**

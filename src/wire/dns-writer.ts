@@ -1,7 +1,7 @@
 import { writeU16, writeU32 } from './bytes.ts';
 import { type DnsData, type DnsSoa, dataTypeNumber } from './dns-data.ts';
 import { DNS_CD, DNS_CLASS_IN, DNS_HEADER_BYTES, DNS_QR, DNS_RD, DNS_TC, type DnsQuestion } from './dns-message.ts';
-import { dnsLabels, dnsNameKey, writeDnsName } from './dns-name.ts';
+import { DNS_MAX_NAME_BYTES, dnsNameKey, encodeDnsName } from './dns-name.ts';
 import { DNS_RECORD_FIXED_BYTES } from './dns-record.ts';
 
 /** Why a record cannot be written, in place of the offset after it. */
@@ -21,6 +21,8 @@ const SOA_FIXED_BYTES = 20;
 const ANSWER = 0;
 const AUTHORITY = 1;
 const ADDITIONAL = 2;
+
+const encoded = new Uint8Array(DNS_MAX_NAME_BYTES);
 
 /**
  * Writes one answer: `start`, records section after section, `finish`; then the next one may start. Owners and the names in CNAME,
@@ -90,9 +92,9 @@ export class DnsWriter {
   /** Ends the message; returns its length in bytes. */
   finish(): number {
     writeU16(this.#bytes, this.#start + 2, this.#flags);
-    this.#counts.forEach((count, section) => {
-      writeU16(this.#bytes, this.#start + 6 + 2 * section, count);
-    });
+    writeU16(this.#bytes, this.#start + 6, this.#counts[ANSWER]!);
+    writeU16(this.#bytes, this.#start + 8, this.#counts[AUTHORITY]!);
+    writeU16(this.#bytes, this.#start + 10, this.#counts[ADDITIONAL]!);
     return this.#at - this.#start;
   }
 
@@ -185,21 +187,19 @@ export class DnsWriter {
     if (key === '') return this.#plainName(at, '');
     if (key === this.#questionKey) return this.#pointer(at, this.#start + DNS_HEADER_BYTES);
     if (this.#suffixes.size === 0) this.#rememberQuestion();
-    const labels = dnsLabels(text);
-    if (labels === undefined) return NOT_WRITABLE;
-    const starts = labelStarts(key);
-    for (let i = 0; i < labels.length; i++) {
-      const suffix = key.slice(starts[i]);
+    if (encodeDnsName(text, encoded) < 0) return NOT_WRITABLE;
+    let keyAt = 0;
+    for (let from = 0; encoded[from] !== 0; from += 1 + encoded[from]!) {
+      const suffix = key.slice(keyAt);
       const known = this.#suffixes.get(suffix);
       if (known !== undefined) return this.#pointer(at, known);
-      const label = labels[i]!;
-      if (this.#end - at < 1 + label.length) return NO_ROOM;
+      const labelEnd = at + 1 + encoded[from]!;
+      if (labelEnd > this.#end) return NO_ROOM;
       this.#remember(suffix, at);
-      this.#bytes[at] = label.length;
-      for (let j = 0; j < label.length; j++) this.#bytes[at + 1 + j] = label[j]!;
-      at += 1 + label.length;
+      for (let i = from; at < labelEnd; i++) this.#bytes[at++] = encoded[i]!;
+      keyAt = nextLabel(key, keyAt);
     }
-    if (this.#end - at < 1) return NO_ROOM;
+    if (at >= this.#end) return NO_ROOM;
     this.#bytes[at] = 0;
     return at + 1;
   }
@@ -211,16 +211,15 @@ export class DnsWriter {
   }
 
   #plainName(at: number, text: string): number {
-    const written = writeDnsName(this.#bytes, at, this.#end, text);
-    if (written >= 0) return at + written;
-    return dnsLabels(text) === undefined ? NOT_WRITABLE : NO_ROOM;
+    const length = encodeDnsName(text, encoded);
+    return length < 0 ? NOT_WRITABLE : this.#octets(at, encoded.subarray(0, length));
   }
 
   #rememberQuestion(): void {
     const key = this.#questionKey;
     let at = this.#start + DNS_HEADER_BYTES;
-    for (const start of labelStarts(key)) {
-      this.#remember(key.slice(start), at);
+    for (let keyAt = 0; keyAt < key.length; keyAt = nextLabel(key, keyAt)) {
+      this.#remember(key.slice(keyAt), at);
       at += 1 + this.#bytes[at]!;
     }
   }
@@ -236,13 +235,8 @@ export class DnsWriter {
   }
 }
 
-/** Where the labels of a name's text begin: after each dot that is not escaped. */
-function labelStarts(text: string): number[] {
-  const starts = text === '' ? [] : [0];
-  for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    if (character === '\\') i++;
-    else if (character === '.') starts.push(i + 1);
-  }
-  return starts;
+/** Where the label after the one at `at` begins in a name's text: behind the next dot that is not escaped. */
+function nextLabel(text: string, at: number): number {
+  while (at < text.length && text[at] !== '.') at += text[at] === '\\' ? 2 : 1;
+  return at + 1;
 }

@@ -8,6 +8,9 @@ import {
   DNS_TYPE_A,
   DnsQuestion,
   DnsWriter,
+  dnsRcodeName,
+  dnsTypeName,
+  dnsTypeNumber,
   parseDnsQuestion,
   writeDnsQuery,
 } from '../../src/wire/dns-message.ts';
@@ -107,6 +110,26 @@ test('a bad question still tells whom to answer', () => {
   const writer = new DnsWriter(bytes);
   writer.start(0, 512, bad, question, 1, 0);
   assert.equal(hexOf(bytes, 0, writer.finish()), 'abcd81010000000000000000');
+});
+
+test('a question with a pointer is refused: nothing stands before it', () => {
+  const question = new DnsQuestion();
+  const header = 'abcd 0100 0001 0000 0000 0000';
+  for (const name of ['c00c', 'c000', '0161 c000', '0161 c00c']) {
+    const bytes = hex(`${header} ${name} 0001 0001`);
+    assert.equal(parseDnsQuestion(bytes, 0, bytes.length, question), 'dns-bad-pointer', name);
+  }
+});
+
+test('types and response codes have names', () => {
+  assert.deepEqual([1, 28, 65, 257, 255, 1234].map(dnsTypeName), ['A', 'AAAA', 'HTTPS', 'CAA', 'ANY', 'TYPE1234']);
+  assert.deepEqual(['a', 'Https', 'TYPE28', 'type65535'].map(dnsTypeNumber), [1, 65, 28, 65_535]);
+  for (const text of ['', 'TYPE', 'TYPE65536', 'TYPE-1', 'NOPE', '1', 'constructor']) {
+    assert.equal(dnsTypeNumber(text), undefined, text);
+  }
+  for (let type = 0; type <= 65_535; type++) assert.equal(dnsTypeNumber(dnsTypeName(type)), type);
+  const rcodes = [DNS_NOERROR, 2, DNS_NXDOMAIN, 5, 16, 23, 12].map(dnsRcodeName);
+  assert.deepEqual(rcodes, ['NOERROR', 'SERVFAIL', 'NXDOMAIN', 'REFUSED', 'BADVERS', 'BADCOOKIE', 'RCODE12']);
 });
 
 test('each fault has its word', () => {

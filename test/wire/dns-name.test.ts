@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { DnsName, dnsNameKey, parseDnsName, writeDnsName } from '../../src/wire/dns-name.ts';
+import {
+  DnsName,
+  dnsLabels,
+  dnsNameKey,
+  encodeDnsName,
+  parseDnsName,
+  skipDnsName,
+  writeDnsName,
+} from '../../src/wire/dns-name.ts';
 import { hex, hexOf, parsesHostileBytes } from '../support/hostile-bytes.ts';
 
 function parsed(bytes: Uint8Array, at: number): string | [string, number] {
@@ -68,16 +76,88 @@ test('text that is no name is refused, and so is one without room', () => {
   assert.equal(writeDnsName(bytes, 0, 1, ''), 1);
 });
 
+test('labels of 63 and names of 255 octets are the longest', () => {
+  const longest = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`;
+  const bytes = new Uint8Array(300);
+  assert.equal(writeDnsName(bytes, 0, 300, longest), 255);
+  assert.deepEqual(parsed(bytes, 0), [longest, 255]);
+  assert.equal(writeDnsName(bytes, 0, 300, `${longest}.`), 255);
+  assert.equal(writeDnsName(bytes, 0, 300, `${longest}d`), -1);
+  assert.equal(writeDnsName(bytes, 0, 300, `${longest}.e`), -1);
+});
+
+test('a name that is refused leaves the bytes as they were', () => {
+  const bytes = new Uint8Array(20).fill(7);
+  assert.equal(writeDnsName(bytes, 0, 20, 'abc..d'), -1);
+  assert.equal(writeDnsName(bytes, 0, 4, 'abc.d'), -1);
+  assert.ok(bytes.every((byte) => byte === 7));
+});
+
+test('the octets of each label, without escapes', () => {
+  assert.deepEqual(dnsLabels('a\\.b.\\255\\c'), [
+    [0x61, 0x2e, 0x62],
+    [255, 0x63],
+  ]);
+  assert.deepEqual(dnsLabels('.'), []);
+  assert.deepEqual(dnsLabels(''), []);
+  assert.equal(dnsLabels('a\\1b'), undefined);
+});
+
+test('any text is refused or stands for a name that is read back', () => {
+  const character = fc.constantFrom('a', 'Z', '.', '\\', '0', '9', '2', ' ', 'é', 'ā', '\0');
+  fc.assert(
+    fc.property(fc.string({ unit: character, maxLength: 40 }), (text) => {
+      const bytes = new Uint8Array(255);
+      const length = encodeDnsName(text, bytes);
+      if (length < 0) return;
+      const result = parsed(bytes, 0);
+      assert.ok(typeof result !== 'string');
+      assert.equal(result[1], length);
+      const copy = new Uint8Array(255);
+      assert.equal(encodeDnsName(result[0], copy), length);
+      assert.equal(hexOf(copy, 0, length), hexOf(bytes, 0, length));
+    }),
+  );
+});
+
 test('names are compared without regard to ASCII case and the last dot', () => {
   assert.equal(dnsNameKey('Host.DOCKER.Internal.'), 'host.docker.internal');
+  assert.equal(dnsNameKey('host.docker.internal'), 'host.docker.internal');
+  assert.equal(dnsNameKey('.'), '');
+  assert.equal(dnsNameKey(''), '');
+  assert.equal(dnsNameKey('ÄB'), 'Äb');
+});
+
+test('an escaped dot at the end belongs to the label, one behind an escaped backslash does not', () => {
   assert.equal(dnsNameKey('a\\.'), 'a\\.');
+  assert.equal(dnsNameKey('a\\\\.'), 'a\\\\');
+  assert.equal(dnsNameKey('a\\\\\\.'), 'a\\\\\\.');
+});
+
+test('a name is passed over where it can be parsed, to the same place', () => {
+  const part = fc.oneof(
+    fc.nat({ max: 8 }).map((length) => [length, ...new Array<number>(length).fill(0x61)]),
+    fc.nat({ max: 30 }).map((target) => [0xc0, target]),
+    fc.nat({ max: 255 }).map((byte) => [byte]),
+  );
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 12 }), fc.nat({ max: 20 }), (parts, at) => {
+      const bytes = Uint8Array.from(parts.flat());
+      const result = parsed(bytes, at);
+      const nextAt = skipDnsName(bytes, 0, at, bytes.length);
+      if (typeof result !== 'string') assert.equal(nextAt, result[1]);
+      // A fault behind the pointer is not looked for; every other one is the same.
+      if (nextAt < 0) assert.equal(typeof result, 'string');
+    }),
+    { numRuns: 1000 },
+  );
 });
 
 test('never throws and never reads past the end', () => {
   parsesHostileBytes([EXAMPLE], (bytes, at, end) =>
     [0, 20, 32, 38].map((offset) => {
       const name = new DnsName();
-      return parseDnsName(bytes, at, at + offset, end, name) ?? { ...name };
+      return [parseDnsName(bytes, at, at + offset, end, name) ?? { ...name }, skipDnsName(bytes, at, at + offset, end)];
     }),
   );
 });
