@@ -55,7 +55,7 @@ export class DnsWriter {
     const bytes = this.#bytes;
     const { questionAt, questionEnd } = question;
     const copyAt = at + DNS_HEADER_BYTES - questionAt;
-    bytes.fill(0, at, at + DNS_HEADER_BYTES);
+    for (let i = at; i < at + DNS_HEADER_BYTES; i++) bytes[i] = 0;
     writeU16(bytes, at, question.id);
     writeU16(bytes, at + 4, questionEnd > questionAt ? 1 : 0);
     for (let i = questionAt; i < questionEnd; i++) bytes[copyAt + i] = from[i]!;
@@ -66,7 +66,8 @@ export class DnsWriter {
     this.#section = ANSWER;
     this.#counts.fill(0);
     this.#questionKey = questionEnd > questionAt ? dnsNameKey(question.name) : '';
-    this.#suffixes.clear();
+    // Clearing an empty map costs an allocation.
+    if (this.#suffixes.size > 0) this.#suffixes.clear();
   }
 
   /** Adds a record; false when it does not fit, or cannot be: a name that is none, a text of more than 255 octets. TTL: below 2^31. */
