@@ -1,0 +1,94 @@
+import { SlipwayError } from '../../../config/errors.ts';
+import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
+import { type Cidr, firstHost, lastHost } from '../../../wire/cidr.ts';
+import { canonicalKey, isAtOrBelow } from './zone-names.ts';
+import { NAME_HINT, relativeName } from './zone-record.ts';
+
+/** Guests with a lease are NAME below this, and this itself is the guest. */
+export const GUEST_ZONE = 'vm.docker.internal';
+
+/** 127.0.0.1: Kubernetes runs in the guest that asks. */
+const LOOPBACK = 0x7f00_0001;
+
+export interface BuiltinOptions {
+  readonly subnet: Cidr;
+  readonly gateway: number;
+  readonly hostAddress: number;
+  /** More names of the host and of the gateway (`dns.hostNames`, `dns.gatewayNames`). */
+  readonly hostNames: readonly string[];
+  readonly gatewayNames: readonly string[];
+}
+
+/** What Slipway answers for without being told. */
+export interface BuiltinZones {
+  readonly zones: readonly ZoneDescription[];
+  /** Whose reverse tree is ours. */
+  readonly subnet: Cidr;
+  /** The guest, as long as no lease is known. */
+  readonly guestAddress: number;
+}
+
+/**
+ * The built-in zones. A zone takes all names below it from the host's resolver, so each is as small as its makers allow:
+ * docker.internal, containers.internal and lima.internal belong to Docker, Podman and Lima, docker.for.mac and docker.for.win are
+ * Docker's older names. A name of the configuration in none of them becomes a zone of just this name. The names of the host come
+ * first, then those of the gateway: the first name of an address is the one that PTR tells.
+ * Throws SlipwayError ERR_DNS_ZONE for a name that is none.
+ */
+export function builtinZones(options: BuiltinOptions): BuiltinZones {
+  const { subnet, gateway, hostAddress } = options;
+  const records = new Map<string, ZoneRecord[]>();
+  const add = (zone: string, name: string, address: number): void => {
+    const there = records.get(zone) ?? [];
+    // One name is one place: a name that both lists have is the host.
+    if (there.some((record) => record.name === name)) return;
+    records.set(zone, [...there, { name, data: { type: 'A', address } }]);
+  };
+  add('docker.internal', 'host', hostAddress);
+  add('docker.internal', 'gateway', gateway);
+  add('docker.internal', 'http', gateway);
+  add('docker.internal', 'kubernetes', LOOPBACK);
+  add('containers.internal', 'host', hostAddress);
+  add('containers.internal', 'gateway', gateway);
+  add('lima.internal', 'host', hostAddress);
+  for (const zone of ['docker.for.mac', 'docker.for.win']) {
+    add(zone, 'localhost', hostAddress);
+    add(zone, 'host.internal', hostAddress);
+    add(zone, 'gateway.internal', gateway);
+    add(zone, 'http.internal', gateway);
+  }
+  records.set(GUEST_ZONE, []);
+  const families = [...records.keys()];
+  const addNamed = (names: readonly string[], address: number): void => {
+    for (const name of names) {
+      const key = canonicalKey(name);
+      if (key === undefined || key === '') throw badName(name);
+      const family = families
+        .filter((zone) => isAtOrBelow(key, zone))
+        .reduce((longest, zone) => (zone.length > longest.length ? zone : longest), '');
+      const zone = family === '' ? key : family;
+      add(zone, relativeName(zone, key), address);
+    }
+  };
+  addNamed(options.hostNames, hostAddress);
+  addNamed(options.gatewayNames, gateway);
+  return {
+    zones: [...records].map(([name, all]) => ({ name, records: all })),
+    subnet,
+    guestAddress: firstGuest(subnet, gateway, hostAddress),
+  };
+}
+
+/** .3 of the subnet, as Docker Desktop has it; beside it where gateway or host address is there. */
+function firstGuest(subnet: Cidr, gateway: number, hostAddress: number): number {
+  const free = (address: number): boolean => address !== gateway && address !== hostAddress;
+  const last = lastHost(subnet);
+  for (let address = Math.min(firstHost(subnet) + 2, last); address <= last; address++)
+    if (free(address)) return address;
+  for (let address = firstHost(subnet); address < last; address++) if (free(address)) return address;
+  return firstHost(subnet);
+}
+
+function badName(name: string): SlipwayError {
+  return new SlipwayError('ERR_DNS_ZONE', `${JSON.stringify(name)} cannot be a name of the host or gateway`, NAME_HINT);
+}

@@ -1,0 +1,256 @@
+import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
+import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
+import { parentKey } from './zone-names.ts';
+import type { StoredRecord } from './zone-record.ts';
+
+/**
+ * Where a record comes from, the strongest first: what the configuration or the API set, what Slipway has by itself, what
+ * guests call themselves. A type of a name that a stronger layer has hides that type of the weaker ones.
+ */
+export const ZONE_LAYERS = ['own', 'built-in', 'lease'] as const;
+export type ZoneLayer = (typeof ZONE_LAYERS)[number];
+
+/** All records of one name and type (RFC 2181 §5). */
+export interface RecordSet {
+  readonly type: number;
+  readonly ttlSeconds: number;
+  readonly data: readonly DnsData[];
+}
+
+/** Who speaks for a name: what a negative answer tells (RFC 2308 §3). */
+export interface Authority {
+  /** The zone's key. */
+  readonly name: string;
+  /** Also how long a negative answer lasts. */
+  readonly ttlSeconds: number;
+  readonly soa: DnsSoa;
+}
+
+export const NO_SETS: readonly RecordSet[] = [];
+
+/** The server's own name, in SOA and NS. */
+const MNAME = 'gateway.docker.internal';
+const RNAME = 'hostmaster.gateway.docker.internal';
+/** Nobody transfers our zones; they are what dig and delv expect to see. */
+const REFRESH_SECONDS = 3600;
+const RETRY_SECONDS = 600;
+const EXPIRE_SECONDS = 86_400;
+
+/** SOA of `zone`. */
+export function authorityOf(name: string, ttlSeconds: number, serial: number): Authority {
+  return {
+    name,
+    ttlSeconds,
+    soa: {
+      mname: MNAME,
+      rname: RNAME,
+      serial,
+      refreshSeconds: REFRESH_SECONDS,
+      retrySeconds: RETRY_SECONDS,
+      expireSeconds: EXPIRE_SECONDS,
+      minimumSeconds: ttlSeconds,
+    },
+  };
+}
+
+/** What the zone itself has by nature: SOA, and NS unless `sets` have it. */
+export function apexSets(authority: Authority, sets: readonly RecordSet[]): RecordSet[] {
+  const { ttlSeconds, soa } = authority;
+  const standing: RecordSet[] = [{ type: DNS_TYPE_SOA, ttlSeconds, data: [{ type: 'SOA', soa }] }];
+  if (!sets.some(({ type }) => type === DNS_TYPE_NS)) {
+    standing.push({ type: DNS_TYPE_NS, ttlSeconds, data: [{ type: 'NS', target: MNAME }] });
+  }
+  return standing;
+}
+
+/** A name that exists: it has records, or names below it, or is where a deeper zone begins. */
+export class ZoneNode {
+  readonly key: string;
+  /** What there is to answer; empty for an empty non-terminal (RFC 4592 §2.2.2). */
+  sets: readonly RecordSet[] = NO_SETS;
+  readonly layers: { readonly [Layer in ZoneLayer]: StoredRecord[] } = { own: [], 'built-in': [], lease: [] };
+  /** Nodes one label below. */
+  children = 0;
+  /** A deeper zone begins here: it answers, this node only exists. */
+  cut = false;
+  /** The node of '*' one label below (RFC 4592 §2.1.1). */
+  wildcard: ZoneNode | undefined;
+
+  constructor(key: string) {
+    this.key = key;
+  }
+
+  get needed(): boolean {
+    const { own, 'built-in': builtIn, lease } = this.layers;
+    return this.children > 0 || this.cut || own.length + builtIn.length + lease.length > 0;
+  }
+}
+
+export interface ZoneSettings {
+  readonly ttlSeconds: number;
+  readonly defaultAddress: number | undefined;
+  readonly defaultAtApex: boolean;
+}
+
+/** The names of one zone. It trusts its records: `storedRecord` checked each, the store checked them together. */
+export class Zone {
+  readonly name: string;
+  authority: Authority;
+  #settings: ZoneSettings;
+  #defaultSets: readonly RecordSet[] = NO_SETS;
+  /** In the order in which the names came to be; the zone's own name first. */
+  readonly #nodes = new Map<string, ZoneNode>();
+  readonly #apex: ZoneNode;
+
+  constructor(name: string, settings: ZoneSettings) {
+    this.name = name;
+    this.#apex = new ZoneNode(name);
+    this.#nodes.set(name, this.#apex);
+    this.#settings = settings;
+    this.authority = authorityOf(name, settings.ttlSeconds, 0);
+    this.change(settings);
+  }
+
+  get settings(): ZoneSettings {
+    return this.#settings;
+  }
+
+  get nodes(): Iterable<ZoneNode> {
+    return this.#nodes.values();
+  }
+
+  node(key: string): ZoneNode | undefined {
+    return this.#nodes.get(key);
+  }
+
+  /** Other TTL and default address for all that is there. */
+  change(settings: ZoneSettings): void {
+    this.#settings = settings;
+    const { defaultAddress, ttlSeconds } = settings;
+    this.#defaultSets =
+      defaultAddress === undefined
+        ? NO_SETS
+        : [{ type: DNS_TYPE_A, ttlSeconds, data: [{ type: 'A', address: defaultAddress }] }];
+    for (const node of this.#nodes.values()) this.#settle(node);
+  }
+
+  /** Something changed: the zone's SOA says so. */
+  raise(serial: number): void {
+    this.authority = authorityOf(this.name, this.#settings.ttlSeconds, serial);
+    this.#settle(this.#apex);
+  }
+
+  /** Adds a record of the zone; false when the layer has the same one already, whose TTL then becomes the new one's. */
+  add(layer: ZoneLayer, record: StoredRecord): boolean {
+    const node = this.#grow(record.key);
+    const records = node.layers[layer];
+    const at = records.findIndex(({ identity }) => identity === record.identity);
+    if (at < 0) records.push(record);
+    else records[at] = record;
+    this.#settle(node);
+    return at < 0;
+  }
+
+  /** Removes what `matches` of one name's layer. Returns what went. */
+  remove(layer: ZoneLayer, key: string, matches: (record: StoredRecord) => boolean): StoredRecord[] {
+    const node = this.#nodes.get(key);
+    if (node === undefined) return [];
+    const records = node.layers[layer];
+    const gone = records.filter(matches);
+    if (gone.length === 0) return gone;
+    records.splice(0, records.length, ...records.filter((record) => !gone.includes(record)));
+    this.#settle(node);
+    this.#prune(node);
+    return gone;
+  }
+
+  /** Removes a whole layer. Returns what went. */
+  clear(layer: ZoneLayer): StoredRecord[] {
+    return [...this.#nodes.keys()].flatMap((key) => this.remove(layer, key, () => true));
+  }
+
+  /** Whether a deeper zone begins at `key`. */
+  setCut(key: string, cut: boolean): void {
+    if (!cut && !this.#nodes.has(key)) return;
+    const node = this.#grow(key);
+    node.cut = cut;
+    this.#prune(node);
+  }
+
+  /**
+   * What there is at a name of the zone, itself or by a wildcard (RFC 1034 §4.3.2 steps 3.a and 3.c as RFC 4592 §3.3.1 has them);
+   * undefined when the name does not exist. Nothing of a deeper zone may be asked for.
+   */
+  find(key: string): readonly RecordSet[] | undefined {
+    const node = this.#nodes.get(key) ?? this.#sourceOfSynthesis(key);
+    const sets = node?.sets;
+    if (sets !== undefined && sets.length > 0) return sets;
+    return this.#defaultSets.length > 0 ? this.#defaultSets : sets;
+  }
+
+  /** RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not exist. */
+  #sourceOfSynthesis(key: string): ZoneNode | undefined {
+    let encloser: ZoneNode | undefined;
+    for (let name = key; encloser === undefined; encloser = this.#nodes.get(name)) name = parentKey(name);
+    return encloser.wildcard;
+  }
+
+  /** The node of a name, made with all above it when it is missing. */
+  #grow(key: string): ZoneNode {
+    const there = this.#nodes.get(key);
+    if (there !== undefined) return there;
+    const node = new ZoneNode(key);
+    const parent = this.#grow(parentKey(key));
+    parent.children++;
+    if (isWildcard(key)) parent.wildcard = node;
+    this.#nodes.set(key, node);
+    return node;
+  }
+
+  /** Lets go of a node that has nothing, and of those above it that were there for it alone. */
+  #prune(node: ZoneNode): void {
+    if (node === this.#apex || node.needed) return;
+    this.#nodes.delete(node.key);
+    const parent = this.#nodes.get(parentKey(node.key));
+    if (parent === undefined) return;
+    parent.children--;
+    if (parent.wildcard === node) parent.wildcard = undefined;
+    this.#prune(parent);
+  }
+
+  /** Works out what the node answers. */
+  #settle(node: ZoneNode): void {
+    const sets: RecordSet[] = [];
+    for (const layer of ZONE_LAYERS) {
+      if (sets.some(({ type }) => type === DNS_TYPE_CNAME)) break;
+      const stronger = sets.map(({ type }) => type);
+      for (const set of this.#setsOf(node.layers[layer])) if (!stronger.includes(set.type)) sets.push(set);
+    }
+    if (node === this.#apex) {
+      if (this.#settings.defaultAtApex && !sets.some(({ type }) => type === DNS_TYPE_A))
+        sets.push(...this.#defaultSets);
+      sets.unshift(...apexSets(this.authority, sets));
+    }
+    node.sets = sets.length === 0 ? NO_SETS : sets;
+  }
+
+  /** The TTLs of a set are one: where they differ, the lowest counts (RFC 2181 §5.2). */
+  #setsOf(records: readonly StoredRecord[]): RecordSet[] {
+    const sets = new Map<number, { type: number; ttlSeconds: number; data: DnsData[] }>();
+    for (const { type, record } of records) {
+      const ttlSeconds = record.ttlSeconds ?? this.#settings.ttlSeconds;
+      const set = sets.get(type);
+      if (set === undefined) sets.set(type, { type, ttlSeconds, data: [record.data] });
+      else {
+        set.ttlSeconds = Math.min(set.ttlSeconds, ttlSeconds);
+        set.data.push(record.data);
+      }
+    }
+    return [...sets.values()];
+  }
+}
+
+/** RFC 4592 §2.1.1: the first label is an asterisk and nothing else. */
+export function isWildcard(key: string): boolean {
+  return key === '*' || key.startsWith('*.');
+}
