@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { DEFAULT_DHCP } from '../dhcp/dhcp-options.ts';
+import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
@@ -10,7 +10,7 @@ import type { Random } from '../env/random.ts';
 import { VirtualNetwork } from '../network/virtual-network.ts';
 import type { Turn } from '../turn/turn.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
-import type { GuestStatus, KeptLease, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
+import type { GuestStatus, LeaseStatus, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
 
 /** What the network is made of. */
 export interface NetworkParts {
@@ -22,7 +22,7 @@ export interface NetworkParts {
   readonly host: Host;
   readonly services: GatewayServices;
   readonly config: Config;
-  readonly onLease: (lease: KeptLease) => void;
+  readonly onLease: (change: LeaseChange) => void;
 }
 
 /** The network as the thread that runs it sees it. */
@@ -32,6 +32,8 @@ export interface Network {
   attachTap(pipe: HostPipe, tap: TapGuest): HostPipeHandler | undefined;
   reply(reply: ServiceDatagram): void;
   reserveLease(mac: number, address: number): void;
+  /** Returns the addresses whose leases are in force afterwards. */
+  restoreLeases(leases: readonly LeaseRecord[]): readonly number[];
   status(): NetworkStatus;
   /** Ends every flow with a reset. */
   destroy(): void;
@@ -47,10 +49,8 @@ export function assembleNetwork(parts: NetworkParts): Network {
     ...config.network,
     hostLoopback: config.hostLoopback,
     limits: config.limits,
-    dhcp: DEFAULT_DHCP,
-    onLease: ({ kind, lease }) => {
-      if (kind === 'bound') parts.onLease({ mac: lease.mac, address: lease.address });
-    },
+    dhcp: config.dhcp,
+    onLease: parts.onLease,
   });
   const replyAt = arena.allocate(UDP_HEADER_BYTES + REPLY_BYTES) + UDP_HEADER_BYTES;
   if (replyAt < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');
@@ -67,6 +67,10 @@ export function assembleNetwork(parts: NetworkParts): Network {
       network.replyFromService(guestAddress, guestPort, gatewayAddress, gatewayPort, replyAt, bytes.length);
     },
     reserveLease: (mac, address) => network.reserveLease(mac, address),
+    restoreLeases: (leases) => {
+      network.restoreLeases(leases);
+      return leasesInForce(network).map(({ address }) => address);
+    },
     status: () => statusOf(network, counters),
     destroy: () => network.destroy(),
   };
@@ -81,5 +85,12 @@ function statusOf(network: VirtualNetwork, counters: Counters): NetworkStatus {
       ...(port.mac !== undefined && { mac: port.mac }),
     };
   });
-  return { guests, flows: network.flowCount, counters: { ...counters.snapshot(), ...network.gauges } };
+  const leases = leasesInForce(network).map(
+    ({ address, mac, hostName, remainingMs }): LeaseStatus => ({ address, mac, name: hostName, remainingMs }),
+  );
+  return { guests, leases, flows: network.flowCount, counters: { ...counters.snapshot(), ...network.gauges } };
+}
+
+function leasesInForce(network: VirtualNetwork): LeaseRecord[] {
+  return network.leases().filter(({ remainingMs }) => remainingMs > 0);
 }

@@ -66,6 +66,10 @@ export class EpollThread implements ThreadEngine {
     pipe.handler = handlerOf(pipe);
   }
 
+  onNetworkChange(tell: () => void): void {
+    this.host.onNetworkChange = tell;
+  }
+
   run(turn: Turning, receive: ReceiveMessage): void {
     const { port } = this.#data;
     this.#poller.onWake = () => {

@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import type { ErrorCode } from '../config/errors.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { LogFields } from '../env/log.ts';
 
 /** What the network thread is born with. */
@@ -58,7 +59,7 @@ export interface ServiceDatagram {
   readonly bytes: Uint8Array;
 }
 
-/** A guest's lease that must survive the thread. */
+/** An address that a guest has without asking for it: no one else gets it. */
 export interface KeptLease {
   readonly mac: number;
   readonly address: number;
@@ -68,6 +69,8 @@ export type Request =
   | { readonly type: 'attach-tap'; readonly tap: TapGuest }
   | { readonly type: 'listen'; readonly listen: ListenRequest }
   | { readonly type: 'reserve-leases'; readonly leases: readonly KeptLease[] }
+  /** What an earlier thread or process gave. */
+  | { readonly type: 'restore-leases'; readonly leases: readonly LeaseRecord[] }
   | { readonly type: 'status' };
 
 /** What each request is answered with. */
@@ -75,6 +78,8 @@ export interface Answers {
   readonly 'attach-tap': null;
   readonly listen: Listening;
   readonly 'reserve-leases': null;
+  /** The addresses whose leases are in force now: not all that was given fits the configuration, or has not ended since. */
+  readonly 'restore-leases': readonly number[];
   readonly status: NetworkStatus;
 }
 
@@ -89,7 +94,10 @@ export type FromNetwork =
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'refusal'; readonly id: number; readonly error: PlainError }
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string; readonly fields?: LogFields }
-  | { readonly type: 'lease'; readonly lease: KeptLease }
+  /** What happened in one turn, in its order. */
+  | { readonly type: 'leases'; readonly changes: readonly LeaseChange[] }
+  /** This computer's addresses or routes are others now. */
+  | { readonly type: 'network-changed' }
   | { readonly type: 'datagrams'; readonly datagrams: readonly ServiceDatagram[] };
 
 /** An error as it crosses threads: structured clone keeps no class. */
@@ -102,6 +110,8 @@ export interface PlainError {
 /** A picture of the network, plain data. */
 export interface NetworkStatus {
   readonly guests: readonly GuestStatus[];
+  /** In force, in order of address. */
+  readonly leases: readonly LeaseStatus[];
   readonly flows: number;
   readonly counters: Readonly<Record<string, number>>;
 }
@@ -110,4 +120,13 @@ export interface GuestStatus {
   readonly name: string;
   readonly address?: number;
   readonly mac?: number;
+}
+
+export interface LeaseStatus {
+  readonly address: number;
+  readonly mac: number;
+  /** What the client calls itself, or what its reservation calls it; '' for neither. */
+  readonly name: string;
+  /** Infinity (null in JSON) for a lease without end. */
+  readonly remainingMs: number;
 }

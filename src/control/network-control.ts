@@ -2,6 +2,7 @@ import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LogFields } from '../env/log.ts';
+import { LeaseBook } from '../services/leases/lease-book.ts';
 import type { KeptLease, Listening, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import { SocketFile } from './socket-file.ts';
@@ -47,6 +48,10 @@ export interface NetworkControlOptions {
   readonly datagramServices?: Readonly<Record<string, DatagramService>>;
   /** TCP services by name: the unix sockets they listen at. */
   readonly streamServices?: Readonly<Record<string, string>>;
+  /** What guests were given, by earlier processes too; an empty one of its own unless told. */
+  readonly leases?: LeaseBook;
+  /** This computer's addresses or routes changed. The portable engine does not know it. */
+  readonly onNetworkChange?: () => void;
   /** The network is lost for good; the process should end with this error. */
   readonly onFatal: (error: SlipwayError) => void;
 }
@@ -73,8 +78,9 @@ export class NetworkControl {
   readonly #options: NetworkControlOptions;
   readonly #taps: TapGuest[] = [];
   readonly #listeners: Listener[] = [];
-  /** By address, so bounded by the subnet: a guest may make up any number of MACs. The latest last. */
-  readonly #leases = new Map<number, KeptLease>();
+  readonly #leases: LeaseBook;
+  /** Of guests that never ask. */
+  readonly #kept: KeptLease[] = [];
   readonly #deaths: number[] = [];
   readonly #onExit = (): void => this.stopNow();
   #thread: NetworkThreadHandle | undefined;
@@ -86,6 +92,7 @@ export class NetworkControl {
 
   constructor(options: NetworkControlOptions) {
     this.#options = options;
+    this.#leases = options.leases ?? new LeaseBook(() => performance.now());
   }
 
   /** Starts the network thread. Rejects with ERR_NETWORK_THREAD or what the engine said. */
@@ -93,6 +100,7 @@ export class NetworkControl {
     process.on('exit', this.#onExit);
     const thread = this.#spawn();
     await thread.ready;
+    await this.#restoreLeases(thread);
     this.#startWatch();
   }
 
@@ -115,7 +123,7 @@ export class NetworkControl {
 
   /** Gives `address` to no one but `mac`, in this thread and every later one. */
   async keepLease(lease: KeptLease): Promise<void> {
-    this.#keep(lease);
+    this.#kept.push(lease);
     await this.#request((thread) => thread.request({ type: 'reserve-leases', leases: [lease] }));
   }
 
@@ -159,18 +167,16 @@ export class NetworkControl {
     if (!thread.state.waitForEnd(JOIN_MS)) this.#killProcess();
   }
 
-  #keep(lease: KeptLease): void {
-    this.#leases.delete(lease.address);
-    this.#leases.set(lease.address, lease);
-  }
-
   #spawn(): NetworkThreadHandle {
     const { config, engine, streamServices } = this.#options;
     const thread = new NetworkThreadHandle(
       { config, engine, services: streamServices ?? {} },
       {
         log: (level, message, fields) => this.#options.log[level](message, fields),
-        lease: (lease) => this.#keep(lease),
+        leases: (changes) => {
+          for (const change of changes) this.#leases.apply(change);
+        },
+        networkChanged: () => this.#options.onNetworkChange?.(),
         datagrams: (datagrams) => this.#serve(datagrams),
         died: (error) => this.#recover(thread, error),
       },
@@ -230,7 +236,8 @@ export class NetworkControl {
 
   async #rebuild(thread: NetworkThreadHandle): Promise<void> {
     await thread.ready;
-    await thread.request({ type: 'reserve-leases', leases: [...this.#leases.values()] });
+    await thread.request({ type: 'reserve-leases', leases: this.#kept });
+    await this.#restoreLeases(thread);
     for (const [index, listener] of this.#listeners.entries()) {
       const { url, file } = listener;
       const fd = listener.listening.fd;
@@ -240,6 +247,16 @@ export class NetworkControl {
       this.#listeners[index] = { url, file, listening };
     }
     for (const tap of this.#taps) await thread.request({ type: 'attach-tap', tap });
+  }
+
+  /** What the network does not take up has ended: it does not fit the configuration any more, or its time came meanwhile. */
+  async #restoreLeases(thread: NetworkThreadHandle): Promise<void> {
+    const leases = this.#leases.records();
+    if (leases.length === 0) return;
+    const inForce = new Set(await thread.request({ type: 'restore-leases', leases }));
+    for (const lease of leases) {
+      if (lease.remainingMs > 0 && !inForce.has(lease.address)) this.#leases.apply({ kind: 'ended', lease });
+    }
   }
 
   #startWatch(): void {

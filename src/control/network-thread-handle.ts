@@ -3,9 +3,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
+import type { LeaseChange } from '../dhcp/lease-record.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
-import type { Answers, FromNetwork, KeptLease, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
+import type { Answers, FromNetwork, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The entry beside this file: .ts when run from source, .js when built. */
@@ -16,8 +17,9 @@ const ONE = new BigUint64Array([1n]);
 export interface ThreadEvents {
   log(level: 'info' | 'warn', message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
   datagrams(datagrams: readonly ServiceDatagram[]): void;
-  /** A guest was given an address. */
-  lease(lease: KeptLease): void;
+  /** Guests were given addresses, or gave them back. */
+  leases(changes: readonly LeaseChange[]): void;
+  networkChanged(): void;
   /** The thread ended without having been asked to. Called at most once. */
   died(error: Error): void;
 }
@@ -163,8 +165,11 @@ export class NetworkThreadHandle {
       case 'log':
         this.#events.log(message.level, message.message, message.fields);
         return;
-      case 'lease':
-        this.#events.lease(message.lease);
+      case 'leases':
+        this.#events.leases(message.changes);
+        return;
+      case 'network-changed':
+        this.#events.networkChanged();
         return;
       case 'datagrams':
         this.state.addTaken(message.datagrams.length);

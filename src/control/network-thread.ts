@@ -12,6 +12,7 @@ import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { assembleNetwork, type Network } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
+import { LeaseOutbox } from './lease-outbox.ts';
 import type { FromNetwork, PlainError, Request, ThreadData, ToNetwork } from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
@@ -37,7 +38,9 @@ async function live(): Promise<void> {
   const control = new LoopControl(data.loop);
   const arena = new WasmArena(ARENA_BYTES);
   const engine = await makeEngine(arena, clock, counters, control);
+  engine.onNetworkChange(() => tell({ type: 'network-changed' }));
   const services = new ServiceOutbox(arena, counters, state, tell);
+  const leases = new LeaseOutbox(tell);
   const network = assembleNetwork({
     arena,
     clock,
@@ -47,9 +50,10 @@ async function live(): Promise<void> {
     host: engine.host,
     services,
     config: data.config,
-    onLease: (lease) => tell({ type: 'lease', lease }),
+    onLease: (change) => leases.add(change),
   });
   services.flushWith(network.turn);
+  leases.flushWith(network.turn);
   tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, (message) => receive(network, engine, message));
   // Guests that go on living learn at once that their connections are gone.
@@ -117,6 +121,8 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
     case 'reserve-leases':
       for (const { mac, address } of request.leases) network.reserveLease(mac, address);
       return null;
+    case 'restore-leases':
+      return network.restoreLeases(request.leases);
     case 'status':
       return network.status();
   }

@@ -58,6 +58,9 @@ export class NodeThread implements ThreadEngine {
     );
   }
 
+  /** Node tells nobody of it; who must know looks at its files and interfaces by itself. */
+  onNetworkChange(): void {}
+
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
     // However the thread ends, but for JavaScript that never comes back: there Node closes, and servers see an end.
     process.once('exit', () => new ThreadState(this.#data.state).setReset(this.host.resetStreams()));
