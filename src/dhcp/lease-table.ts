@@ -1,28 +1,28 @@
-import type { LeaseRecord } from './lease-record.ts';
+import type { AddressPool } from './address-pool.ts';
+import { type DhcpClient, UNKNOWN_PLACE } from './dhcp-client.ts';
+import type { LeaseChange, LeaseRecord } from './lease-record.ts';
+import type { Reservations } from './reservations.ts';
+
+export { clientKey } from './dhcp-client.ts';
 
 /**
- * Who has which address. One entry for each address of the pool ever given out, found by address and by client; an
- * address never leaves its client while others are free, so a guest keeps its address across leases and restarts of its own.
+ * Who has which address: one entry for each address that is given, remembered or known to be someone else's, found by
+ * address, by client and by place (the switch port it is charged to). `AddressChoice` decides who gets what; here it is kept.
  *
- * States of an entry: offered (one minute) → bound (until its lease ends) → free again, yet remembered; declined (ten
- * minutes: the client found someone else there). When no address is left that was never used, the free or declined one not
- * seen for longest goes to the newcomer, then the offered one: a flood of made-up clients takes nothing that is bound.
+ * States of an entry: offered (one minute) → bound (until its lease ends) → free, yet remembered for its client, until
+ * the address is needed; declined (ten minutes: someone else was found there). An offer never taken is forgotten. A remembered
+ * address never leaves its client while there are others to give.
  *
- * Bound: MAX_POOL entries. Reservations are the configuration's own and come first.
+ * The end of a lease is noticed by `expire`, which the server calls by timer and before it looks at anything; so 'bound' means
+ * that the lease runs. Whatever begins, renews or ends a lease is told to `onChange`.
+ *
+ * Bound: MAX_ENTRIES, and what `AddressChoice` lets a place have.
  */
 
-/** Addresses handed out at most: far more guests than attachments, few enough to look through when all are used. */
-const MAX_POOL = 4_096;
-const OFFER_MS = 60_000;
-const DECLINED_MS = 600_000;
-
-/** How a client is recognised: by its identifier (option 61), else by its MAC. */
-export interface DhcpClient {
-  /** Equal for the same client, as `clientKey` makes it. */
-  readonly key: string;
-  /** A 48-bit number. */
-  readonly mac: number;
-}
+/** Far more guests than attachments, few enough to look through when all are used. */
+export const MAX_ENTRIES = 4_096;
+export const OFFER_MS = 60_000;
+export const DECLINED_MS = 600_000;
 
 export type LeaseState = 'offered' | 'bound' | 'free' | 'declined';
 
@@ -34,103 +34,61 @@ export interface Lease {
   readonly untilMs: number;
   /** When the client was last heard. */
   readonly seenMs: number;
-  /** What the client calls itself; '' when it does not say. */
+  /** What the client calls itself, or its reservation calls it; '' for neither. */
   readonly hostName: string;
+  /** It was bound to this client once. */
+  readonly known: boolean;
 }
 
 type Entry = { -readonly [Field in keyof Lease]: Lease[Field] };
 
-export interface LeasePool {
-  /** Network address and its prefix length. */
-  readonly network: number;
-  readonly prefixLength: number;
-  /** Never handed out: gateway, host address, and whatever else is taken. */
-  readonly excluded: readonly number[];
-  /** True when someone else than `mac` was heard under that address (a guest with a static one). */
-  readonly usedByOther?: (address: number, mac: number) => boolean;
+/** What one place holds. */
+interface Place {
+  readonly leases: Set<Entry>;
+  readonly claims: Set<Entry>;
 }
 
-/** The key of a client: an identifier that is only the MAC with its hardware type (RFC 2132 §9.14) counts as the MAC. */
-export function clientKey(identifier: Uint8Array | undefined, mac: number): string {
-  const plain = mac.toString(16).padStart(12, '0');
-  if (identifier === undefined || identifier.length < 2) return plain;
-  const hex = Array.from(identifier, (byte) => byte.toString(16).padStart(2, '0')).join('');
-  return hex === `01${plain}` ? plain : `id-${hex}`;
-}
+const NOTHING: ReadonlySet<Lease> = new Set();
+/** Who holds a declined address is not known by key. */
+const NO_KEY = '';
 
 /** The lease as it leaves the core. */
 export function recordOf(lease: Lease, nowMs: number): LeaseRecord {
   const { address, client, hostName, state } = lease;
-  const remainingMs = state === 'bound' ? Math.max(0, lease.untilMs - nowMs) : 0;
+  const remainingMs = state === 'bound' ? lease.untilMs - nowMs : 0;
   return { address, mac: client.mac, clientKey: client.key, hostName, remainingMs, seenAgoMs: nowMs - lease.seenMs };
 }
 
 export class LeaseTable {
-  readonly #pool: LeasePool;
-  readonly #first: number;
-  readonly #last: number;
-  readonly #excluded: ReadonlySet<number>;
+  readonly pool: AddressPool;
+  readonly reservations: Reservations;
+  readonly #onChange: (change: LeaseChange) => void;
   readonly #byAddress = new Map<number, Entry>();
   readonly #byClient = new Map<string, Entry>();
-  readonly #reservedByMac = new Map<number, number>();
-  readonly #reservedAddresses = new Set<number>();
-  /** Addresses below were given out before. */
-  #fresh: number;
+  readonly #places = new Map<number, Place>();
+  /** No address of the pool below it is without an entry, as far as was noticed. */
+  #unused: number;
+  #nextEndMs = Number.POSITIVE_INFINITY;
 
-  constructor(pool: LeasePool) {
-    const size = 2 ** (32 - pool.prefixLength);
-    this.#pool = pool;
-    this.#first = pool.network + 1;
-    this.#last = pool.network + size - 2;
-    this.#excluded = new Set(pool.excluded);
-    this.#fresh = this.#first;
+  constructor(pool: AddressPool, reservations: Reservations, onChange: (change: LeaseChange) => void) {
+    this.pool = pool;
+    this.reservations = reservations;
+    this.#onChange = onChange;
+    this.#unused = pool.first;
   }
 
-  /** `mac` always gets `address`, and no one else does. The address may lie outside what is handed out otherwise. */
-  reserve(mac: number, address: number): void {
-    const previous = this.#reservedByMac.get(mac);
-    if (previous !== undefined) this.#reservedAddresses.delete(previous);
-    this.#reservedByMac.set(mac, address);
-    this.#reservedAddresses.add(address);
-    const holder = this.#byAddress.get(address);
-    if (holder !== undefined && holder.client.mac !== mac) this.#forget(holder);
+  get size(): number {
+    return this.#byAddress.size;
   }
 
-  /** An address for `client`, `wanted` if it can be; undefined when all are bound. */
-  offer(client: DhcpClient, wanted: number | undefined, nowMs: number): Lease | undefined {
-    const address = this.#choose(client, wanted, nowMs);
-    if (address === undefined) return undefined;
-    const current = this.#byAddress.get(address);
-    if (current?.client.key === client.key && current.state === 'bound' && current.untilMs > nowMs) {
-      current.seenMs = nowMs;
-      return current;
-    }
-    return this.#put(address, client, 'offered', nowMs + OFFER_MS, nowMs);
+  /** When the next state ends; Infinity when none does. */
+  get nextEndMs(): number {
+    return this.#nextEndMs;
   }
 
-  /** Gives `address` to `client` for `leaseMs`; undefined when it is not theirs to have. */
-  bind(client: DhcpClient, address: number, leaseMs: number, hostName: string, nowMs: number): Lease | undefined {
-    if (!this.#mayHave(client, address, nowMs)) return undefined;
-    const entry = this.#put(address, client, 'bound', nowMs + leaseMs, nowMs);
-    entry.hostName = hostName;
-    return entry;
-  }
-
-  /** `client` gives `address` back; it stays remembered for it. */
-  release(client: DhcpClient, address: number): void {
-    const entry = this.#byAddress.get(address);
-    if (entry?.client.key !== client.key || entry.state === 'declined') return;
-    entry.state = 'free';
-    entry.untilMs = Number.POSITIVE_INFINITY;
-  }
-
-  /** `client` found someone else at `address`, which only counts when we had named it to that client. */
-  decline(client: DhcpClient, address: number, nowMs: number): void {
-    const entry = this.#byAddress.get(address);
-    if (entry?.client.key !== client.key) return;
-    this.#byClient.delete(client.key);
-    entry.state = 'declined';
-    entry.untilMs = nowMs + DECLINED_MS;
+  /** Where to begin a search for an address without an entry. */
+  get unusedFrom(): number {
+    return this.#unused;
   }
 
   /** What `client` holds or held. */
@@ -138,26 +96,123 @@ export class LeaseTable {
     return this.#byClient.get(client.key);
   }
 
-  /** The lease of `address`. */
   at(address: number): Lease | undefined {
     return this.#byAddress.get(address);
   }
 
-  /** Takes up a lease of an earlier run; false when it does not fit here. */
+  /** All entries, the longest unheard client's first but for what was only heard in passing. */
+  values(): IterableIterator<Lease> {
+    return this.#byAddress.values();
+  }
+
+  /** What the guests of a place hold or are remembered with. */
+  leasesOf(place: number): ReadonlySet<Lease> {
+    return this.#places.get(place)?.leases ?? NOTHING;
+  }
+
+  /** Addresses that are out of use on account of a place. */
+  claimsOf(place: number): ReadonlySet<Lease> {
+    return this.#places.get(place)?.claims ?? NOTHING;
+  }
+
+  /** The place with the most leases. */
+  get fullestPlace(): number {
+    let fullest = UNKNOWN_PLACE;
+    let most = 0;
+    for (const [place, { leases }] of this.#places) {
+      if (place === UNKNOWN_PLACE || leases.size <= most) continue;
+      fullest = place;
+      most = leases.size;
+    }
+    return fullest;
+  }
+
+  /** Holds `address` for `client` for a minute; what is bound to it stays so. Who had it, or what the client had, is let go. */
+  offer(client: DhcpClient, address: number, nowMs: number): Lease {
+    const current = this.#byAddress.get(address);
+    if (current?.state === 'bound' && current.client.key === client.key) return this.#touch(current, client, nowMs);
+    return this.#put(client, address, 'offered', nowMs + OFFER_MS, nowMs);
+  }
+
+  /** Gives `address` to `client` for `leaseMs` (Infinity: for good), or renews it. */
+  bind(client: DhcpClient, address: number, leaseMs: number, hostName: string, nowMs: number): Lease {
+    const entry = this.#put(client, address, 'bound', nowMs + leaseMs, nowMs);
+    entry.hostName = hostName;
+    entry.known = true;
+    this.#onChange({ kind: 'bound', lease: recordOf(entry, nowMs) });
+    return entry;
+  }
+
+  /** `client` gives `address` back; it stays remembered for it. False when it does not have it. */
+  release(client: DhcpClient, address: number, nowMs: number): boolean {
+    const entry = this.#byAddress.get(address);
+    if (entry?.client.key !== client.key || (entry.state !== 'bound' && entry.state !== 'offered')) return false;
+    this.#finish(entry, nowMs);
+    return true;
+  }
+
+  /**
+   * Takes `address` out of use: someone else was found there. `mac` is theirs, 0 when it is not known; the address may come
+   * back to that one only. A lease on it is over.
+   */
+  claim(address: number, mac: number, place: number, nowMs: number): void {
+    const there = this.#byAddress.get(address);
+    if (there !== undefined) this.#forget(there, nowMs);
+    this.#insert({
+      address,
+      client: { key: NO_KEY, mac, place },
+      state: 'declined',
+      untilMs: nowMs + DECLINED_MS,
+      seenMs: nowMs,
+      hostName: '',
+      known: false,
+    });
+  }
+
+  /** The client of an entry was heard, so its address is in use. */
+  heard(address: number, nowMs: number): void {
+    const entry = this.#byAddress.get(address);
+    if (entry !== undefined) this.#touch(entry, entry.client, nowMs);
+  }
+
+  /** Lets go of whoever has `address`, unless that is who it is reserved for. */
+  vacate(address: number, nowMs: number): void {
+    const entry = this.#byAddress.get(address);
+    if (entry !== undefined && this.reservations.addressOf(entry.client) !== address) this.#forget(entry, nowMs);
+  }
+
+  /** Ends what is over. */
+  expire(nowMs: number): void {
+    if (this.#nextEndMs > nowMs) return;
+    this.#nextEndMs = Number.POSITIVE_INFINITY;
+    for (const entry of this.#byAddress.values()) {
+      if (entry.untilMs <= nowMs) this.#finish(entry, nowMs);
+      else this.#nextEndMs = Math.min(this.#nextEndMs, entry.untilMs);
+    }
+  }
+
+  /** Takes up a lease of an earlier run; false when it does not fit here. Tells no one. */
   restore(record: LeaseRecord, nowMs: number): boolean {
-    const client = { key: record.clientKey, mac: record.mac };
-    if (!this.#mayHave(client, record.address, nowMs)) return false;
-    const live = record.remainingMs > 0;
-    const until = live ? nowMs + record.remainingMs : Number.POSITIVE_INFINITY;
-    const entry = this.#put(record.address, client, live ? 'bound' : 'free', until, nowMs - record.seenAgoMs);
-    entry.hostName = record.hostName;
+    const { address, hostName, remainingMs } = record;
+    const client = { key: record.clientKey, mac: record.mac, place: UNKNOWN_PLACE };
+    const reserved = this.reservations.addressOf(client);
+    const fits =
+      reserved === undefined ? this.pool.has(address) && !this.reservations.holds(address) : reserved === address;
+    if (!fits || !this.pool.assignable(address) || this.#byAddress.has(address) || this.#byClient.has(client.key))
+      return false;
+    if (this.#byAddress.size >= MAX_ENTRIES) return false;
+    const bound = remainingMs > 0;
+    const untilMs = bound ? nowMs + remainingMs : Number.POSITIVE_INFINITY;
+    const seenMs = nowMs - record.seenAgoMs;
+    this.#insert({ address, client, state: bound ? 'bound' : 'free', untilMs, seenMs, hostName, known: true });
     return true;
   }
 
   /** What is bound or remembered, in order of address. */
   records(nowMs: number): LeaseRecord[] {
-    const kept = this.list().filter(({ state }) => state === 'bound' || state === 'free');
-    return kept.map((lease) => recordOf(lease, nowMs));
+    return this.list()
+      .filter(({ state, known }) => state === 'bound' || (state === 'free' && known))
+      .map((lease) => recordOf(lease, nowMs));
   }
 
   /** Copies, in order of address. */
@@ -165,76 +220,90 @@ export class LeaseTable {
     return Array.from(this.#byAddress.values(), (entry) => ({ ...entry })).sort((a, b) => a.address - b.address);
   }
 
-  #choose(client: DhcpClient, wanted: number | undefined, nowMs: number): number | undefined {
-    const reserved = this.#reservedByMac.get(client.mac);
-    if (reserved !== undefined) return reserved;
-    const known = this.#byClient.get(client.key)?.address;
-    if (known !== undefined && this.#mayHave(client, known, nowMs)) return known;
-    if (wanted !== undefined && this.#mayHave(client, wanted, nowMs)) return wanted;
-    return this.#nextFresh(client) ?? this.#leastRecentlySeen(client, nowMs);
-  }
-
-  /** Whether `client` can have exactly this address now. */
-  #mayHave(client: DhcpClient, address: number, nowMs: number): boolean {
-    const reserved = this.#reservedByMac.get(client.mac);
-    if (reserved !== undefined) return reserved === address;
-    if (!this.#inPool(address) || this.#takenOutside(client, address)) return false;
-    const entry = this.#byAddress.get(address);
-    if (entry === undefined) return this.#byAddress.size < MAX_POOL;
-    if (entry.state === 'declined') return entry.untilMs <= nowMs;
-    if (entry.client.key === client.key) return true;
-    return entry.state === 'free' || entry.untilMs <= nowMs;
-  }
-
-  #inPool(address: number): boolean {
-    if (address < this.#first || address > this.#last) return false;
-    return !this.#excluded.has(address) && !this.#reservedAddresses.has(address);
-  }
-
-  #takenOutside(client: DhcpClient, address: number): boolean {
-    return this.#pool.usedByOther?.(address, client.mac) ?? false;
-  }
-
-  #nextFresh(client: DhcpClient): number | undefined {
-    if (this.#byAddress.size >= MAX_POOL) return undefined;
-    while (this.#fresh <= this.#last) {
-      const address = this.#fresh++;
-      if (!this.#inPool(address) || this.#byAddress.has(address)) continue;
-      if (!this.#takenOutside(client, address)) return address;
-    }
-    return undefined;
-  }
-
-  #leastRecentlySeen(client: DhcpClient, nowMs: number): number | undefined {
-    let free: Entry | undefined;
-    let offered: Entry | undefined;
-    for (const entry of this.#byAddress.values()) {
-      if (!this.#inPool(entry.address) || this.#takenOutside(client, entry.address)) continue;
-      if (entry.state === 'free' || entry.untilMs <= nowMs) {
-        if (free === undefined || entry.seenMs < free.seenMs) free = entry;
-      } else if (entry.state === 'offered' && (offered === undefined || entry.seenMs < offered.seenMs)) {
-        offered = entry;
-      }
-    }
-    return (free ?? offered)?.address;
-  }
-
-  #put(address: number, client: DhcpClient, state: LeaseState, untilMs: number, nowMs: number): Entry {
+  #put(client: DhcpClient, address: number, state: LeaseState, untilMs: number, nowMs: number): Entry {
     const before = this.#byClient.get(client.key);
-    if (before !== undefined && before.address !== address) this.#forget(before);
+    if (before !== undefined && before.address !== address) this.#forget(before, nowMs);
     const there = this.#byAddress.get(address);
-    if (there !== undefined) this.#forget(there);
-    const hostName = there?.client.key === client.key ? there.hostName : '';
-    const entry: Entry = { address, client, state, untilMs, seenMs: nowMs, hostName };
-    this.#byAddress.set(address, entry);
-    this.#byClient.set(client.key, entry);
+    if (there !== undefined && there.client.key === client.key) {
+      there.state = state;
+      there.untilMs = untilMs;
+      this.#nextEndMs = Math.min(this.#nextEndMs, untilMs);
+      return this.#touch(there, client, nowMs);
+    }
+    if (there !== undefined) this.#forget(there, nowMs);
+    const entry: Entry = { address, client, state, untilMs, seenMs: nowMs, hostName: '', known: false };
+    this.#insert(entry);
     return entry;
   }
 
+  #insert(entry: Entry): void {
+    this.#byAddress.set(entry.address, entry);
+    if (entry.state !== 'declined') this.#byClient.set(entry.client.key, entry);
+    this.#charge(entry);
+    this.#nextEndMs = Math.min(this.#nextEndMs, entry.untilMs);
+    const { last } = this.pool;
+    while (this.#unused <= last && (this.#byAddress.has(this.#unused) || !this.#isFree(this.#unused))) this.#unused++;
+  }
+
+  #isFree(address: number): boolean {
+    return this.pool.has(address) && !this.reservations.holds(address);
+  }
+
+  /** The client was heard, perhaps at another place or with another card. */
+  #touch(entry: Entry, client: DhcpClient, nowMs: number): Entry {
+    if (entry.client.place !== client.place || entry.client.mac !== client.mac) {
+      this.#discharge(entry);
+      entry.client = client;
+      this.#charge(entry);
+    }
+    entry.seenMs = nowMs;
+    this.#byAddress.delete(entry.address);
+    this.#byAddress.set(entry.address, entry);
+    return entry;
+  }
+
+  /** The end of a state by itself: what was bound is remembered, all else forgotten. */
+  #finish(entry: Entry, nowMs: number): void {
+    if (!entry.known) {
+      this.#forget(entry, nowMs);
+      return;
+    }
+    const over = entry.state === 'bound';
+    entry.state = 'free';
+    entry.untilMs = Number.POSITIVE_INFINITY;
+    if (over) this.#onChange({ kind: 'ended', lease: endedRecord(entry, nowMs) });
+  }
+
   /** The address becomes one that was never given out. */
-  #forget(entry: Entry): void {
+  #forget(entry: Entry, nowMs: number): void {
     this.#byAddress.delete(entry.address);
     if (this.#byClient.get(entry.client.key) === entry) this.#byClient.delete(entry.client.key);
-    if (entry.address < this.#fresh && this.#inPool(entry.address)) this.#fresh = entry.address;
+    this.#discharge(entry);
+    if (entry.address < this.#unused && entry.address >= this.pool.first) this.#unused = entry.address;
+    if (entry.state === 'bound') this.#onChange({ kind: 'ended', lease: endedRecord(entry, nowMs) });
   }
+
+  #charge(entry: Entry): void {
+    const { place } = entry.client;
+    let held = this.#places.get(place);
+    if (held === undefined) {
+      held = { leases: new Set(), claims: new Set() };
+      this.#places.set(place, held);
+    }
+    (entry.state === 'declined' ? held.claims : held.leases).add(entry);
+  }
+
+  #discharge(entry: Entry): void {
+    const { place } = entry.client;
+    const held = this.#places.get(place);
+    if (held === undefined) return;
+    held.leases.delete(entry);
+    held.claims.delete(entry);
+    if (held.leases.size === 0 && held.claims.size === 0) this.#places.delete(place);
+  }
+}
+
+/** A lease that is over has no time left, whatever it had. */
+function endedRecord(lease: Lease, nowMs: number): LeaseRecord {
+  return { ...recordOf(lease, nowMs), remainingMs: 0 };
 }

@@ -1,59 +1,115 @@
-import type { Lease } from '../dhcp/lease-table.ts';
-import { DHCP_REPLY_BYTES, type DhcpParameters, writeDhcpReply } from '../dhcp/reply.ts';
-import type { DhcpServer } from '../dhcp/server.ts';
+import type { LinkView } from '../dhcp/address-choice.ts';
+import { AddressPool } from '../dhcp/address-pool.ts';
+import type { AddressProber } from '../dhcp/conflict-probes.ts';
+import type { DhcpOrigin } from '../dhcp/dhcp-request.ts';
+import type { LeaseRecord } from '../dhcp/lease-record.ts';
+import { LeaseTable } from '../dhcp/lease-table.ts';
+import type { DhcpReply } from '../dhcp/reply.ts';
+import { DHCP_REPLY_BYTES, ReplyWriter } from '../dhcp/reply-writer.ts';
+import { Reservations } from '../dhcp/reservations.ts';
+import { DhcpServer } from '../dhcp/server.ts';
 import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
 import { Neighbor } from '../ip/neighbor.ts';
 import type { Packet } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Udp } from '../udp/udp.ts';
-import { DHCP_ACK } from '../wire/dhcpv4.ts';
+import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
+import type { NetworkOptions } from './network-options.ts';
 
-const SERVER_PORT = 67;
-const CLIENT_PORT = 68;
+export interface DhcpWiring {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly udp: Udp;
+  readonly link: LinkView;
+  readonly prober: AddressProber;
+  /** Whether the gateway answers for an address itself. */
+  readonly isOwn: (address: number) => boolean;
+}
 
-/** Joins the DHCP server (a function of messages) to UDP port 67 of the link. */
+/** Where a message came in. */
+interface Arrival extends DhcpOrigin {
+  readonly port: Port;
+}
+
+/** Joins the DHCP server to UDP port 67 of the link. */
 export class DhcpAdapter {
-  readonly #arena: Arena;
-  readonly #turn: Turn;
-  readonly #udp: Udp;
-  readonly #server: DhcpServer;
-  readonly #parameters: DhcpParameters;
-  readonly #onLease: (lease: Lease) => void;
+  readonly #wiring: DhcpWiring;
+  readonly #gateway: number;
+  readonly #leases: LeaseTable;
+  readonly #server: DhcpServer<Arrival>;
+  readonly #writer: ReplyWriter;
   readonly #replyAt: number;
 
-  constructor(
-    arena: Arena,
-    turn: Turn,
-    udp: Udp,
-    server: DhcpServer,
-    parameters: DhcpParameters,
-    onLease: (lease: Lease) => void,
-  ) {
-    this.#arena = arena;
-    this.#turn = turn;
-    this.#udp = udp;
-    this.#server = server;
-    this.#parameters = parameters;
-    this.#onLease = onLease;
+  /** Throws a RangeError when the arena has no room for an answer. */
+  constructor(wiring: DhcpWiring, options: NetworkOptions) {
+    const { arena, counters } = wiring;
+    const { subnet, gateway, dhcp, onLease } = options;
+    this.#wiring = wiring;
+    this.#gateway = gateway;
+    // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
+    const excluded = dhcp.range === undefined ? [subnet.network + 2] : [];
+    const pool = new AddressPool({ subnet, range: dhcp.range, excluded, isOwn: wiring.isOwn });
+    this.#leases = new LeaseTable(pool, new Reservations(dhcp.reservations), (change) => onLease?.(change));
+    this.#writer = new ReplyWriter({ subnet, gateway }, dhcp, counters);
+    this.#server = new DhcpServer({
+      ...wiring,
+      serverAddress: gateway,
+      options: dhcp,
+      leases: this.#leases,
+      send: (reply, arrival) => this.#send(reply, arrival),
+    });
     const at = arena.allocate(UDP_HEADER_BYTES + DHCP_REPLY_BYTES);
     if (at < 0) throw new RangeError('the arena has no room for a DHCP reply');
     this.#replyAt = at + UDP_HEADER_BYTES;
-    udp.registerBroadcastService(SERVER_PORT, (packet, payloadAt, length) => this.#receive(packet, payloadAt, length));
+    wiring.udp.registerBroadcastService(DHCP_SERVER_PORT, (packet, payloadAt, length) =>
+      this.#receive(packet, payloadAt, length),
+    );
+  }
+
+  /** Addresses that are offered, given, remembered or known to be someone else's. */
+  get leaseCount(): number {
+    return this.#leases.size;
+  }
+
+  /** Addresses that are being asked for before they are given. */
+  get probeCount(): number {
+    return this.#server.probing;
+  }
+
+  /** `mac` always gets `address`; who has it now does not get it again. */
+  reserve(mac: number, address: number): void {
+    this.#leases.reservations.add({ mac, address });
+    this.#leases.vacate(address, this.#wiring.turn.nowMs);
+  }
+
+  restore(records: readonly LeaseRecord[]): void {
+    this.#server.restore(records);
+  }
+
+  records(): LeaseRecord[] {
+    return this.#leases.records(this.#wiring.turn.nowMs);
+  }
+
+  close(): void {
+    this.#server.close();
   }
 
   #receive(packet: Packet, payloadAt: number, payloadLength: number): void {
-    const { bytes } = this.#arena;
-    const reply = this.#server.handle(bytes, payloadAt, payloadLength, this.#turn.nowMs);
-    if (reply === undefined) return;
+    const { port, mac } = packet.neighbor;
+    this.#server.receive(this.#wiring.arena.bytes, payloadAt, payloadLength, { place: port.id, mac, port });
+  }
+
+  #send(reply: DhcpReply, arrival: Arrival): void {
+    const { arena, turn, udp } = this.#wiring;
+    const { port } = arrival;
+    if (!port.attached) return;
     // RFC 2131 §4.1: a client without an address cannot be asked for it by ARP, so the MAC comes from its message.
-    const client = new Neighbor(reply.destinationAddress, reply.destinationMac, packet.neighbor.port, this.#turn.nowMs);
-    // The parameters carry the MTU of the client's own port: attachments differ.
-    const parameters = { ...this.#parameters, mtu: packet.neighbor.port.outlet.mtu };
-    const length = writeDhcpReply(bytes, this.#replyAt, reply, parameters);
-    this.#udp.send(client, parameters.serverAddress, SERVER_PORT, CLIENT_PORT, this.#replyAt, length);
-    if (reply.messageType !== DHCP_ACK || reply.yiaddr === 0) return;
-    const lease = this.#server.leases.at(reply.yiaddr);
-    if (lease !== undefined) this.#onLease(lease);
+    const client = new Neighbor(reply.destinationAddress, reply.destinationMac, port, turn.nowMs);
+    const length = this.#writer.write(arena.bytes, this.#replyAt, reply, port.outlet.mtu);
+    udp.send(client, this.#gateway, DHCP_SERVER_PORT, reply.destinationPort, this.#replyAt, length);
   }
 }

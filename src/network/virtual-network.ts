@@ -2,9 +2,6 @@ import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } fr
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
-import { LeaseTable, recordOf } from '../dhcp/lease-table.ts';
-import type { DhcpParameters } from '../dhcp/reply.ts';
-import { DhcpServer } from '../dhcp/server.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
 import { decide, type FlowProtocol, type RoutePolicy, type Target } from '../flow/route.ts';
 import { IcmpEcho } from '../icmp/echo.ts';
@@ -17,7 +14,9 @@ import { Tcp, type TcpFlowStatus } from '../tcp/tcp.ts';
 import { Turn } from '../turn/turn.ts';
 import { Udp } from '../udp/udp.ts';
 import type { UdpMappingStatus } from '../udp/udp-options.ts';
+import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { ArpProber } from './arp-prober.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import {
   GATEWAY_MAC,
@@ -65,7 +64,7 @@ export class VirtualNetwork {
   readonly #icmp: IcmpEcho;
   readonly #tcp: Tcp;
   readonly #udp: Udp;
-  readonly #leases: LeaseTable;
+  readonly #dhcp: DhcpAdapter;
 
   /** Throws a RangeError when the arena is too small for it. */
   constructor(world: NetworkWorld, options: NetworkOptions) {
@@ -122,7 +121,7 @@ export class VirtualNetwork {
     uplink.register(PROTOCOL_TCP, this.#tcp);
     uplink.register(PROTOCOL_UDP, this.#udp);
     uplink.register(PROTOCOL_ICMP, this.#icmp);
-    this.#leases = this.#serveDhcp(uplink);
+    this.#dhcp = this.#serveDhcp(uplink);
   }
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
@@ -160,17 +159,17 @@ export class VirtualNetwork {
 
   /** `mac` always gets `address`. */
   reserveLease(mac: number, address: number): void {
-    this.#leases.reserve(mac, address);
+    this.#dhcp.reserve(mac, address);
   }
 
   /** Takes up leases as an earlier network left them; they are counted on from now. What no longer fits the options is dropped. */
   restoreLeases(records: readonly LeaseRecord[]): void {
-    for (const record of records) this.#leases.restore(record, this.turn.nowMs);
+    this.#dhcp.restore(records);
   }
 
   /** Leases in force and those that are remembered, in order of address. */
   leases(): LeaseRecord[] {
-    return this.#leases.records(this.turn.nowMs);
+    return this.#dhcp.records();
   }
 
   /** Flows that hold a host stream. */
@@ -210,6 +209,8 @@ export class VirtualNetwork {
       'icmp-echo-mappings': this.#icmp.size,
       reassemblies: this.#interface.reassemblies,
       neighbors: this.#interface.neighbors.size,
+      'dhcp-leases': this.#dhcp.leaseCount,
+      'dhcp-probes': this.#dhcp.probeCount,
       'switch-addresses': this.#switch.stationCount,
     };
   }
@@ -219,6 +220,7 @@ export class VirtualNetwork {
     this.#tcp.destroy();
     this.#udp.close();
     this.#icmp.close();
+    this.#dhcp.close();
     this.turn.flushes.run();
   }
 
@@ -252,36 +254,26 @@ export class VirtualNetwork {
     this.#tcp.guestLeft(port);
   }
 
-  #serveDhcp(uplink: Interface): LeaseTable {
-    const { subnet, gateway, hostAddress, mtu, dhcp, onLease } = this.#options;
+  #serveDhcp(uplink: Interface): DhcpAdapter {
     const { arena, counters } = this.#world;
-    // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
-    const excluded = [gateway, hostAddress, subnet.network + 2];
-    const leases = new LeaseTable({
-      network: subnet.network,
-      prefixLength: subnet.prefix,
-      excluded,
-      usedByOther: (address, mac) => {
-        const there = uplink.neighbors.find(address);
-        return there !== undefined && there.mac !== mac;
-      },
-    });
-    const parameters: DhcpParameters = {
-      serverAddress: gateway,
-      subnetMask: subnet.mask,
-      broadcastAddress: subnet.broadcast,
-      routers: [gateway],
-      dnsServers: [gateway],
-      mtu,
-      leaseSeconds: dhcp.leaseSeconds,
-      domainName: dhcp.domainName,
+    uplink.acceptBroadcast(DHCP_SERVER_PORT);
+    const link = {
+      heardAt: (address: number) => uplink.neighbors.find(address),
+      // The switch has heard the one who asks; whoever else it has heard is another.
+      hasOthers: () => this.#switch.stationCount > 1,
     };
-    const server = new DhcpServer(parameters, leases, counters);
-    new DhcpAdapter(arena, this.turn, this.#udp, server, parameters, (lease) => {
-      onLease?.({ kind: 'bound', lease: recordOf(lease, this.turn.nowMs) });
-    });
-    uplink.acceptBroadcast(67);
-    return leases;
+    return new DhcpAdapter(
+      {
+        arena,
+        turn: this.turn,
+        counters,
+        udp: this.#udp,
+        link,
+        prober: new ArpProber(arena, GATEWAY_MAC, () => this.#switch.ports),
+        isOwn: (address) => uplink.own.has(address),
+      },
+      this.#options,
+    );
   }
 }
 

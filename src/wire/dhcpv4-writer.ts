@@ -26,7 +26,8 @@ interface Area {
 
 /**
  * Writes one DHCP message: `start`, then options in the order of their importance, then `finish`. What finds no room in
- * the options field goes into `file` and `sname` by option 52 (RFC 2131 §4.1).
+ * the options field goes into `file` and `sname` by option 52 (RFC 2131 §4.1). What must be the last of all options (RFC 3046
+ * §2.1) has its room kept from the start and is put after `beginTail`.
  */
 export class DhcpWriter {
   readonly #bytes: Uint8Array;
@@ -34,6 +35,9 @@ export class DhcpWriter {
   readonly #options: Area = { at: 0, end: 0 };
   readonly #file: Area = { at: 0, end: 0 };
   readonly #sname: Area = { at: 0, end: 0 };
+  readonly #areas: readonly Area[] = [this.#options, this.#file, this.#sname];
+  #tailBytes = 0;
+  #inTail = false;
 
   /** Writes into `bytes`, which the caller may read after `finish`. */
   constructor(bytes: Uint8Array) {
@@ -42,9 +46,9 @@ export class DhcpWriter {
 
   /**
    * Begins a message at `at` that takes at most `maxBytes`: what the client said in option 57, DHCP_DEFAULT_MAX_BYTES
-   * unless it did; at least 300.
+   * unless it did; at least 300. `tailBytes` are kept in the options field for what comes after `beginTail`.
    */
-  start(at: number, maxBytes: number, fields: DhcpFields): void {
+  start(at: number, maxBytes: number, fields: DhcpFields, tailBytes = 0): void {
     const bytes = this.#bytes;
     const end = Math.min(at + maxBytes, bytes.length);
     bytes.fill(0, at, end);
@@ -63,7 +67,9 @@ export class DhcpWriter {
     writeMac(bytes, at + 28, fields.chaddr);
     writeU32(bytes, at + DHCP_FIXED_BYTES, DHCP_MAGIC_COOKIE);
     this.#options.at = at + DHCP_MIN_BYTES;
-    this.#options.end = end - TAIL_BYTES;
+    this.#options.end = end - TAIL_BYTES - tailBytes;
+    this.#tailBytes = tailBytes;
+    this.#inTail = false;
     this.#file.at = at + FILE_AT;
     this.#file.end = at + FILE_AT + FILE_BYTES - 1;
     this.#sname.at = at + SNAME_AT;
@@ -126,8 +132,11 @@ export class DhcpWriter {
     return true;
   }
 
-  /** Ends the message; returns its length in bytes. */
-  finish(): number {
+  /** What is put from now on comes after all else, in the room that `start` kept. */
+  beginTail(): void {
+    if (this.#inTail) return;
+    this.#inTail = true;
+    this.#options.end += this.#tailBytes;
     const bytes = this.#bytes;
     const inFile = this.#file.at > this.#at + FILE_AT;
     const inSname = this.#sname.at > this.#at + SNAME_AT;
@@ -138,13 +147,21 @@ export class DhcpWriter {
       if (inFile) bytes[this.#file.at] = OPTION_END;
       if (inSname) bytes[this.#sname.at] = OPTION_END;
     }
+    this.#file.end = this.#file.at;
+    this.#sname.end = this.#sname.at;
+  }
+
+  /** Ends the message; returns its length in bytes. */
+  finish(): number {
+    this.beginTail();
+    const bytes = this.#bytes;
     bytes[this.#options.at++] = OPTION_END;
     return Math.max(this.#options.at - this.#at, MIN_MESSAGE_BYTES);
   }
 
   /** Writes code and length where there is room; returns where the value goes, −1 for nowhere. */
   #place(code: number, length: number): number {
-    for (const area of [this.#options, this.#file, this.#sname]) {
+    for (const area of this.#areas) {
       if (area.end - area.at < 2 + length) continue;
       const at = area.at + 2;
       this.#bytes[area.at] = code;

@@ -1,4 +1,5 @@
 import { latin1From, readMac, readU16, readU32 } from './bytes.ts';
+import { parseClientFqdn } from './dhcpv4-values.ts';
 
 /**
  * DHCP for IPv4: reading a message (RFC 2131 §2, options RFC 2132 and RFC 3396). Options are kept as (code, place, length)
@@ -141,7 +142,7 @@ export class DhcpMessage implements DhcpFields {
     return this.options.u32(OPTION_LEASE_SECONDS);
   }
 
-  /** Option 57; at least 576 when a client keeps the rules. Counts the whole DHCP message. */
+  /** Option 57: the longest IP packet that the client takes with an answer; at least 576 when it keeps the rules (RFC 2131 §2). */
   get maxMessageBytes(): number | undefined {
     return this.options.u16(OPTION_MAX_MESSAGE_BYTES);
   }
@@ -159,6 +160,17 @@ export class DhcpMessage implements DhcpFields {
   /** Option 61: a copy; the first byte is the type. */
   get clientIdentifier(): Uint8Array | undefined {
     return this.options.copy(OPTION_CLIENT_IDENTIFIER);
+  }
+
+  /** Option 81. */
+  get fullName(): string | undefined {
+    const value = this.options.copy(OPTION_CLIENT_FQDN);
+    return value === undefined ? undefined : parseClientFqdn(value);
+  }
+
+  /** Option 82: what a relay added, a copy. */
+  get relayInformation(): Uint8Array | undefined {
+    return this.options.copy(OPTION_RELAY_AGENT);
   }
 
   /** Option 55: the codes that the client asks for, in its order. */

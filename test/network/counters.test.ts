@@ -9,7 +9,7 @@ import { mutated, wireAndMutation } from './fuzz-steps.ts';
 
 /** Said beside an outcome, not in its place: about tables, answers and dials. */
 const REMARKS =
-  /^(neighbor-|switch-address-|switch-port-address-|icmp-error-(sent|suppressed|rate-limited|port-full)|tcp-(dials$|dial-|refused|unreachable|challenge|reset-|outlet-full|bad-options|beyond-window|fast-|retrans|too-many|chunk)|reassembly-(evicted|timed-out)|udp-(evicted|outlet-full|host|no-socket)|icmp-echo-(evicted|failed|host-full|reply-port-full)|dhcp-(offer|ack|pool))/;
+  /^(neighbor-|switch-address-|switch-port-address-|icmp-error-(sent|suppressed|rate-limited|port-full)|tcp-(dials$|dial-|refused|unreachable|challenge|reset-|outlet-full|bad-options|beyond-window|fast-|retrans|too-many|chunk)|reassembly-(evicted|timed-out)|udp-(evicted|outlet-full|host|no-socket)|icmp-echo-(evicted|failed|host-full|reply-port-full)|dhcp-(pool|probe|claim|option))/;
 /** What these accept leaves for a host socket, or changes a flow: that is its outcome, and no counter has it. */
 const SILENT = [1, 6, 17];
 

@@ -16,10 +16,12 @@ const BOUNDS: Readonly<Record<string, number>> = {
   'icmp-echo-mappings': 1024,
   reassemblies: 64,
   neighbors: 254,
+  'dhcp-leases': 252,
+  'dhcp-probes': 32 * 6,
   'switch-addresses': 4096,
 };
 /** These age in their place. */
-const AGEING = ['neighbors', 'tcp-time-wait'];
+const AGEING = ['neighbors', 'dhcp-leases', 'tcp-time-wait'];
 /** Longer than all that waits for a guest. */
 const LONG_MS = 20 * 60_000;
 const SMALL_STREAMS = { hostReceiveBytes: 20_000, hostSendBytes: 10_000, peerReceiveBytes: 5_000 };

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { PROBE_MS } from '../../src/dhcp/conflict-probes.ts';
 import { readMac, readU16, readU32 } from '../../src/wire/bytes.ts';
 import { DHCP_ACK, DHCP_OFFER, DHCP_REQUEST } from '../../src/wire/dhcpv4.ts';
 import { seqAdd } from '../../src/wire/seqnum.ts';
@@ -142,6 +143,7 @@ describe('a whole network', () => {
     const { mac } = ALICE;
     end.send([dhcpFrame(mac)]);
     world.settle();
+    world.advance(PROBE_MS + 4);
     const [offer] = dhcpOf(end.take());
     assert.deepEqual(offer, { type: DHCP_OFFER, address: ip('192.168.65.3') });
     end.send([dhcpFrame(mac, DHCP_REQUEST, offer.address, GATEWAY)]);
@@ -190,6 +192,7 @@ describe('a whole network', () => {
     const other = world.qemu();
     other.send([dhcpFrame(BOB.mac)]);
     world.settle();
+    world.advance(PROBE_MS + 4);
     assert.notEqual(dhcpOf(other.take())[0]?.address, ip('192.168.65.3'));
   });
 

@@ -1,0 +1,35 @@
+import type { AddressProber } from '../dhcp/conflict-probes.ts';
+import type { Arena } from '../env/arena.ts';
+import { Frame } from '../link/frame.ts';
+import type { Port } from '../link/port.ts';
+import { ARP_BYTES, ARP_REQUEST, writeArp } from '../wire/arp.ts';
+import { BROADCAST_MAC, ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, writeEthernet } from '../wire/ethernet.ts';
+
+const FRAME_BYTES = ETHERNET_HEADER_BYTES + ARP_BYTES;
+
+/** Asks all guests who has an address. Who answers is learned as a neighbor, like whoever speaks. */
+export class ArpProber implements AddressProber {
+  readonly #arena: Arena;
+  readonly #gatewayMac: number;
+  readonly #ports: () => readonly Port[];
+  readonly #frame = new Frame();
+
+  constructor(arena: Arena, gatewayMac: number, ports: () => readonly Port[]) {
+    this.#arena = arena;
+    this.#gatewayMac = gatewayMac;
+    this.#ports = ports;
+  }
+
+  /** The sender address is 0.0.0.0, so no one's ARP cache changes (RFC 5227 §2.1.1). A port whose queue is full is left out. */
+  probe(address: number): void {
+    const { bytes } = this.#arena;
+    for (const { outlet } of this.#ports()) {
+      const at = outlet.reserve(FRAME_BYTES);
+      if (at < 0) continue;
+      writeEthernet(bytes, at, BROADCAST_MAC, this.#gatewayMac, ETHERTYPE_ARP);
+      writeArp(bytes, at + ETHERNET_HEADER_BYTES, ARP_REQUEST, this.#gatewayMac, 0, 0, address);
+      this.#frame.plain(at, FRAME_BYTES);
+      outlet.commit(this.#frame);
+    }
+  }
+}
