@@ -7,6 +7,8 @@ import { Counters } from '../env/counters.ts';
 import { DnsService } from '../services/dns/dns-service.ts';
 import { dnsStreamServer } from '../services/dns/dns-stream-server.ts';
 import { ResolvConf } from '../services/dns/forwarder.ts';
+import { LeaseBook } from '../services/leases/lease-book.ts';
+import { LeaseStore } from '../services/leases/lease-store.ts';
 import { type ControlLog, NetworkControl } from './network-control.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
@@ -46,6 +48,8 @@ export async function startNetwork(
   });
   const server = dnsStreamServer(dns, counters);
   const socket = await listenPrivately(server, 'dns');
+  const leases = new LeaseBook(() => performance.now());
+  const store = keptLeases(config, leases, log);
   const control = new NetworkControl({
     config,
     engine,
@@ -54,10 +58,12 @@ export async function startNetwork(
       dns: (datagram, reply) => void dns.answer(datagram.bytes, 'udp').then((answer) => answer && reply(answer)),
     },
     streamServices: { dns: socket.path },
+    leases,
     onFatal,
   });
   const stop = async (): Promise<void> => {
     await control.stop();
+    await store?.stop();
     endService(server, socket);
   };
   try {
@@ -71,6 +77,12 @@ export async function startNetwork(
         });
   }
   return { control, config, engine, descriptors, counters, stop };
+}
+
+/** Who hears of leases hears of the restored ones, too, when it watches the book before. */
+function keptLeases(config: Config, book: LeaseBook, log: ControlLog): LeaseStore | undefined {
+  if (config.state === '') return undefined;
+  return new LeaseStore({ folder: config.state, subnet: config.network.subnet, book, log });
 }
 
 function endService(server: Server, socket: ServiceSocket): void {
