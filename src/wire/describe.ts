@@ -1,7 +1,7 @@
 import { ARP_REPLY, ARP_REQUEST, ArpPacket, parseArp } from './arp.ts';
 import { readU16 } from './bytes.ts';
 import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT, DhcpMessage, parseDhcp } from './dhcpv4.ts';
-import { DnsQuestion, parseDnsQuestion } from './dns-message.ts';
+import { DnsQuestion, dnsRcodeName, dnsTypeName, parseDnsQuestion } from './dns-message.ts';
 import {
   destinationMac,
   ETHERNET_HEADER_BYTES,
@@ -160,8 +160,8 @@ function describeDns(bytes: Uint8Array, at: number, end: number): string {
   const question = new DnsQuestion();
   const fault = parseDnsQuestion(bytes, at, end, question);
   if (fault !== undefined) return fault;
-  const about = `${question.id} type ${question.type} ${question.name}.`;
-  return question.response ? `${about} rcode ${question.rcode}, ${question.answerCount} answers` : `${about}?`;
+  const about = `${question.id} ${dnsTypeName(question.type)} ${question.name}.`;
+  return question.response ? `${about} ${dnsRcodeName(question.rcode)}, ${question.answerCount} answers` : `${about}?`;
 }
 
 function describeIcmp(bytes: Uint8Array, at: number, end: number): string {

@@ -75,8 +75,12 @@ test('a name server question is told by name, an unknown type by its MACs', () =
     writeUdp(bytes, 34, 5000, 53, 29);
     writeDnsQuery(bytes, 42, 63, 9, 'a.b', 1);
   });
-  const line = 'IP 192.168.65.3.5000 > 192.168.65.1.53: DNS 9 type 1 a.b.?, length 21';
+  const line = 'IP 192.168.65.3.5000 > 192.168.65.1.53: DNS 9 A a.b.?, length 21';
   assert.equal(describeFrame(question, 0, question.length), line);
+  const response = question.slice();
+  response.set([0x81, 0x83], 44);
+  const answered = 'IP 192.168.65.3.5000 > 192.168.65.1.53: DNS 9 A a.b. NXDOMAIN, 0 answers, length 21';
+  assert.equal(describeFrame(response, 0, response.length), answered);
   const other = new Uint8Array(60);
   writeEthernet(other, 0, BROADCAST_MAC, GUEST_MAC, ETHERTYPE_IPV6);
   assert.equal(describeFrame(other, 0, 60), '5a:94:ef:e4:0c:ee > ff:ff:ff:ff:ff:ff, ethertype 0x86dd, length 60');
