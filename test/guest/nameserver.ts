@@ -50,7 +50,11 @@ export async function nameserver(
     socket.on('data', (bytes) => {
       messages.push(bytes);
       for (let message = messages.next(); message !== undefined; message = messages.next()) {
-        take({ transport: 'tcp', message, tell: (told) => void socket.write(withLength(told)) });
+        take({
+          transport: 'tcp',
+          message: new Uint8Array(message),
+          tell: (told) => void socket.write(withLength(told)),
+        });
       }
     });
   });
