@@ -30,9 +30,9 @@ export interface BuiltinZones {
 
 /**
  * The built-in zones. A zone takes all names below it from the host's resolver, so each is as small as its makers allow:
- * docker.internal, containers.internal and lima.internal belong to Docker, Podman and Lima, docker.for.mac and docker.for.win are
- * Docker's older names. A name of the configuration in none of them becomes a zone of just this name. The names of the host come
- * first, then those of the gateway: the first name of an address is the one that PTR tells.
+ * docker.internal, containers.internal and lima.internal belong to Docker, Podman and Lima; Docker's older names (docker.for.mac.…)
+ * and names of the configuration that lie in none of these are zones of just their name. host.docker.internal and
+ * gateway.docker.internal come before all others: the first name of an address is the one that PTR tells.
  * Throws SlipwayError ERR_DNS_ZONE for a name that is none.
  */
 export function builtinZones(options: BuiltinOptions): BuiltinZones {
@@ -51,11 +51,12 @@ export function builtinZones(options: BuiltinOptions): BuiltinZones {
   add('containers.internal', 'host', hostAddress);
   add('containers.internal', 'gateway', gateway);
   add('lima.internal', 'host', hostAddress);
-  for (const zone of ['docker.for.mac', 'docker.for.win']) {
-    add(zone, 'localhost', hostAddress);
-    add(zone, 'host.internal', hostAddress);
-    add(zone, 'gateway.internal', gateway);
-    add(zone, 'http.internal', gateway);
+  for (const system of ['mac', 'win']) {
+    // They end with "internal" and "localhost", which are not ours: each is a zone of its own.
+    add(`docker.for.${system}.localhost`, '@', hostAddress);
+    add(`docker.for.${system}.host.internal`, '@', hostAddress);
+    add(`docker.for.${system}.gateway.internal`, '@', gateway);
+    add(`docker.for.${system}.http.internal`, '@', gateway);
   }
   records.set(GUEST_ZONE, []);
   const families = [...records.keys()];
