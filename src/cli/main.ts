@@ -42,6 +42,10 @@ addNetworkFlags(program.command('up'), DEFAULT_MTU)
     '--listen <url...>',
     'where guests attach: qemu+unix:///path[?connect] or qemu+tcp://127.0.0.1:port[?connect]',
   )
+  .option(
+    '--state <folder>',
+    'where leases outlive a restart (default: $XDG_STATE_HOME/slipway or ~/.local/state/slipway)',
+  )
   .option('--json', 'print JSON lines')
   .exitOverride()
   .action(async (flags: UpFlags) => (await import('./up.ts')).up(flags));

@@ -1,3 +1,4 @@
+import path from 'node:path';
 import type { Command } from 'commander';
 import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
 import { type ErrorCode, SlipwayError } from '../config/errors.ts';
@@ -26,6 +27,7 @@ export interface NetworkFlags {
   readonly maxDials?: string;
   readonly config?: string;
   readonly listen?: readonly string[];
+  readonly state?: string;
 }
 
 /** Adds those flags; `mtu` is the default that the help shows. */
@@ -70,6 +72,8 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
       flows: flag('--max-flows', flags.maxFlows, fromText(integer(16, 1_000_000))),
       dialsInFlight: flag('--max-dials', flags.maxDials, fromText(integer(1, 65_536))),
     },
+    // A flag is said in some folder, a file is not.
+    state: flags.state === undefined ? undefined : path.resolve(flags.state),
     log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
   };
 }

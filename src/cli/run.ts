@@ -15,7 +15,8 @@ const STATUS_NOT_FOUND = 127;
 /** `slipway run`: COMMAND in a namespace whose only way out is Slipway. Returns the status to exit with. */
 export async function run(command: readonly string[], flags: NetworkFlags): Promise<number> {
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
-  const network = await startNetwork(config, quietLog(config.log.level), (error) => {
+  // Its guest is gone with it: nothing is worth keeping.
+  const network = await startNetwork({ ...config, state: '' }, quietLog(config.log.level), (error) => {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_OWN_FAILURE);
   });

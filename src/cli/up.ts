@@ -1,5 +1,6 @@
 import { SlipwayError } from '../config/errors.ts';
 import { qemuArguments } from '../config/listen-url.ts';
+import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/messages.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
@@ -20,7 +21,7 @@ const STATUS_DEFECT = 70;
 
 /** `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it. */
 export async function up(flags: UpFlags): Promise<void> {
-  const config = await configOf(flags);
+  const config = await configOf(flags, { state: stateFolder(process.env) });
   if (config.listen.length === 0) {
     throw new SlipwayError(
       'ERR_USAGE',

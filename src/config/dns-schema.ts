@@ -3,7 +3,7 @@ import type { DnsData } from '../wire/dns-data.ts';
 import { type DnsInput, IPV6_ANSWERS } from './dns-config.ts';
 import { ipAddress, ipv6Address, nameserver, recordName, recordTexts, targetName, u16 } from './dns-values.ts';
 import { entries, list, oneOrMore, oneShapeOf, type ShapeChoice, value } from './schema-value.ts';
-import { hostName, integer, ipv4Address, oneOf } from './values.ts';
+import { hostName, integer, ipv4Address, oneOf, yesOrNo } from './values.ts';
 import type { ZoneDescription, ZoneRecord } from './zone-description.ts';
 
 const MAX_NAMES = 1_024;
@@ -54,6 +54,7 @@ const zone: z.ZodType<ZoneDescription> = z
   .strictObject({
     name: value(hostName),
     defaultAddress: value(ipv4Address).optional(),
+    defaultAtApex: value(yesOrNo).optional(),
     ttlSeconds: ttlSeconds.optional(),
     records: z.array(zoneRecord).max(MAX_RECORDS, `at most ${MAX_RECORDS} records`).default([]),
   })

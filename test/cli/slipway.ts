@@ -21,7 +21,9 @@ export class SlipwayProcess {
   stderr = '';
 
   constructor(t: TestContext, ...args: readonly string[]) {
-    this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args]);
+    // Without a home it keeps no state, unless told by --state.
+    const env = { ...process.env, HOME: '', XDG_STATE_HOME: '' };
+    this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args], { env });
     t.after(() => this.child.kill('SIGKILL'));
     this.child.stdout.on('data', (bytes) => {
       this.stdout += String(bytes);

@@ -20,7 +20,9 @@ export class Daemon {
   static async up(url: string, ...options: readonly string[]): Promise<Daemon> {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: npm run build');
     const argv = [MAIN, 'up', '--listen', url, ...options];
-    const daemon = new Daemon(spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'pipe'] }));
+    // Without a home it keeps no state, unless told by --state.
+    const env = { ...process.env, HOME: '', XDG_STATE_HOME: '' };
+    const daemon = new Daemon(spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
     try {
       await daemon.#says(new URL(url).pathname);
       return daemon;
