@@ -86,8 +86,9 @@ export class FakeNameserver {
       const tcp = createServer().listen(0, '127.0.0.1');
       await once(tcp, 'listening');
       const udp = createSocket('udp4').bind((tcp.address() as AddressInfo).port, '127.0.0.1');
-      const bound = await Promise.race([once(udp, 'listening').then(() => true), once(udp, 'error').then(() => false)]);
-      if (bound) return new FakeNameserver(udp, tcp);
+      // 'error': somebody else has that port for UDP.
+      const bound = await once(udp, 'listening').catch(() => undefined);
+      if (bound !== undefined) return new FakeNameserver(udp, tcp);
       tcp.close();
       udp.close();
     }
