@@ -1,15 +1,17 @@
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { fittingLimits } from '../config/limits.ts';
 import { Counters } from '../env/counters.ts';
-import { DnsService } from '../services/dns/dns-service.ts';
-import { dnsStreamServer } from '../services/dns/dns-stream-server.ts';
-import { ResolvConf } from '../services/dns/forwarder.ts';
+import type { DnsLookup } from '../services/dns/dns-service.ts';
+import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
+import type { DnsServerName, DnsStreamServer } from '../services/dns/dns-stream-server.ts';
+import type { ZoneStore } from '../services/dns/zones/zone-store.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
 import { LeaseStore } from '../services/leases/lease-store.ts';
-import { type ControlLog, NetworkControl } from './network-control.ts';
+import { BatchedRandom } from './batched-random.ts';
+import type { NetworkStatus } from './messages.ts';
+import { type ControlLog, type DatagramService, NetworkControl } from './network-control.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
 /** The soft limit of a system where it cannot be read. */
@@ -24,8 +26,27 @@ export interface RunningNetwork {
   readonly descriptors: number;
   /** What the services on the control thread counted. */
   readonly counters: Counters;
+  readonly dns: RunningDns;
+  /** A picture of the network now, with what the services counted. */
+  status(): Promise<NetworkStatus>;
   /** Ends network and services. Idempotent. */
   stop(): Promise<void>;
+}
+
+interface StreamSockets {
+  readonly all: ServiceSocket;
+  readonly internal: ServiceSocket;
+  close(): void;
+}
+
+/** The names while the network runs. */
+export interface RunningDns {
+  /** What the internal server answers: zones and records can be added, replaced and removed. */
+  readonly zones: ZoneStore;
+  /** Forgets every answer that the cache holds. */
+  flush(): void;
+  /** The whole answer to a question, as a guest would get it. Rejects with ERR_USAGE for a name that is none. */
+  lookup(lookup: DnsLookup): Promise<Uint8Array>;
 }
 
 /** Starts the network thread and the gateway's services. Rejects with a SlipwayError and leaves nothing behind then. */
@@ -38,33 +59,29 @@ export async function startNetwork(
   const config: Config = { ...wanted, limits: fittingLimits(wanted.limits, descriptors) };
   const engine = chooseEngine(config);
   const counters = new Counters();
-  const dns = new DnsService({
-    subnet: config.network.subnet,
-    gateway: config.network.gateway,
-    hostAddress: config.network.hostAddress,
-    ...config.dns,
-    counters,
-    nameservers: nameserversOfHost(),
-  });
-  const server = dnsStreamServer(dns, counters);
-  const socket = await listenPrivately(server, 'dns');
+  const dns = dnsStack({ dns: config.dns, network: config.network, counters, log, random: new BatchedRandom() });
+  const sockets = await listenForStreams(dns);
   const leases = new LeaseBook(() => performance.now());
+  leases.watch(({ kind, lease }) => {
+    if (kind === 'ended') dns.zones.endLease(lease.address);
+    else dns.zones.setLeaseName({ name: lease.hostName, address: lease.address });
+  });
   const store = keptLeases(config, leases, log);
   const control = new NetworkControl({
     config,
     engine,
     log,
-    datagramServices: {
-      dns: (datagram, reply) => void dns.answer(datagram.bytes, 'udp').then((answer) => answer && reply(answer)),
-    },
-    streamServices: { dns: socket.path },
+    datagramServices: { dns: datagrams(dns, 'all'), 'dns-internal': datagrams(dns, 'internal') },
+    streamServices: { dns: sockets.all.path, 'dns-internal': sockets.internal.path },
     leases,
+    onNetworkChange: () => dns.addressesChanged(),
     onFatal,
   });
   const stop = async (): Promise<void> => {
     await control.stop();
     await store?.stop();
-    endService(server, socket);
+    sockets.close();
+    dns.close();
   };
   try {
     await control.start();
@@ -76,7 +93,16 @@ export async function startNetwork(
           cause,
         });
   }
-  return { control, config, engine, descriptors, counters, stop };
+  return {
+    control,
+    config,
+    engine,
+    descriptors,
+    counters,
+    dns: running(dns),
+    status: () => status(control, counters),
+    stop,
+  };
 }
 
 /** Who hears of leases hears of the restored ones, too, when it watches the book before. */
@@ -85,16 +111,49 @@ function keptLeases(config: Config, book: LeaseBook, log: ControlLog): LeaseStor
   return new LeaseStore({ folder: config.state, subnet: config.network.subnet, book, log });
 }
 
-function endService(server: Server, socket: ServiceSocket): void {
-  socket.close();
-  server.close();
-  // Connections that guests left open must not hold the process.
-  server.unref();
+/** The sockets of both servers; a failure leaves none behind. */
+async function listenForStreams({ streams, close }: DnsStack): Promise<StreamSockets> {
+  const listening: ServiceSocket[] = [];
+  const closeAll = (): void => {
+    for (const socket of listening) socket.close();
+  };
+  const listen = async (name: string, stream: DnsStreamServer): Promise<ServiceSocket> => {
+    const socket = await listenPrivately(stream.server, name);
+    listening.push(socket);
+    return socket;
+  };
+  try {
+    return {
+      all: await listen('dns', streams.all),
+      internal: await listen('dns-internal', streams.internal),
+      close: closeAll,
+    };
+  } catch (error) {
+    closeAll();
+    close();
+    throw error;
+  }
 }
 
-function nameserversOfHost(): () => ReturnType<ResolvConf['nameservers']> {
-  const file = new ResolvConf();
-  return () => file.nameservers();
+function datagrams({ service }: DnsStack, server: DnsServerName): DatagramService {
+  return ({ bytes, guestAddress }, reply) => {
+    const replyAlone = (answer: Uint8Array | undefined): void => {
+      // What crosses to the network thread is copied with all the memory that it is a part of.
+      if (answer !== undefined) reply(answer.length === answer.buffer.byteLength ? answer : new Uint8Array(answer));
+    };
+    const answer = service.answer(bytes, guestAddress, 'udp', server);
+    if (answer instanceof Promise) void answer.then(replyAlone);
+    else replyAlone(answer);
+  };
+}
+
+function running({ service, zones, system }: DnsStack): RunningDns {
+  return { zones, flush: () => system.flush(), lookup: (lookup) => service.lookup(lookup) };
+}
+
+async function status(control: NetworkControl, counters: Counters): Promise<NetworkStatus> {
+  const network = await control.status();
+  return { ...network, counters: { ...network.counters, ...counters.snapshot() } };
 }
 
 function chooseEngine(config: Config): 'epoll' | 'node' {

@@ -1,198 +1,254 @@
+import { SlipwayError } from '../../config/errors.ts';
 import type { Counters } from '../../env/counters.ts';
+import { writeU16 } from '../../wire/bytes.ts';
+import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES, type DnsEdns, findEdns } from '../../wire/dns-edns.ts';
 import {
-  DNS_AA,
+  DNS_BADVERS,
+  DNS_CD,
   DNS_CLASS_IN,
   DNS_FORMERR,
-  DNS_NOERROR,
+  DNS_HEADER_BYTES,
   DNS_NOTIMP,
-  DNS_NXDOMAIN,
+  DNS_QR,
   DNS_RA,
+  DNS_RD,
   DNS_REFUSED,
   DNS_SERVFAIL,
-  DNS_TYPE_A,
-  DNS_TYPE_AAAA,
+  DNS_TYPE_AXFR,
+  DNS_TYPE_IXFR,
   DNS_TYPE_OPT,
-  DNS_TYPE_PTR,
-  DNS_UDP_MAX_BYTES,
   DnsQuestion,
-  DnsWriter,
   parseDnsQuestion,
+  writeDnsQuery,
 } from '../../wire/dns-message.ts';
-import { parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { appendOpt, type Edns, findEdns, OPT_BYTES } from './edns.ts';
-import { Forwarder, type Nameserver, truncated } from './forwarder.ts';
-import { HostResolver } from './host-resolver.ts';
-import { ipv6Bytes } from './ipv6-bytes.ts';
-import { OwnNames, type OwnNamesOptions } from './own-names.ts';
+import { DNS_MAX_NAME_BYTES, dnsNameKey } from '../../wire/dns-name.ts';
+import type { DnsQuery, DnsTransport } from './dns-query.ts';
+import type { DnsAnswers, DnsServerName } from './dns-stream-server.ts';
+import { fitAnswer } from './fit-answer.ts';
+import { joinedAnswer } from './joined-answer.ts';
+import type { LookupTrace } from './lookup-trace.ts';
+import type { LookupPlace, QueryLimit } from './query-limit.ts';
+import type { SystemServer } from './system/system-server.ts';
+import { traceRefusal, traceZone } from './trace-front.ts';
+import type { ZoneAnswer } from './zones/zone-answer.ts';
+import type { ZoneStore } from './zones/zone-store.ts';
 
-/** Largest message over TCP (RFC 1035 §4.2.2). */
-const STREAM_MAX_BYTES = 65_535;
-/** Largest that we send in one datagram, whatever the asker takes. */
-const DATAGRAM_MAX_BYTES = 4096;
-/** BADVERS is 16 (RFC 6891 §6.1.3): 1 in the upper bits, 0 in the lower four. */
-const BADVERS_UPPER = 1;
+const OPCODE_MASK = 0x7800;
 
-/** Zone transfers are no question that a resolver answers (RFC 5936). */
-const TYPE_IXFR = 251;
-const TYPE_AXFR = 252;
-
-export interface DnsServiceOptions extends OwnNamesOptions {
-  /** Lifetime of what the host's resolver says: it tells none. */
-  readonly ttlSeconds: number;
-  /** Questions at once. Beyond, the answer is SERVFAIL at once ('dns-busy'): the asker tries again. */
-  readonly lookups: number;
+export interface DnsServiceOptions {
+  /** The internal server's data. */
+  readonly zones: ZoneStore;
+  /** The rest of the world, as the host sees it. */
+  readonly system: SystemServer;
+  readonly limit: QueryLimit;
   readonly counters: Counters;
-  /** The host's nameservers now, for the types that getaddrinfo does not know. */
-  readonly nameservers: () => readonly Nameserver[];
 }
 
-export type DnsTransport = 'udp' | 'tcp';
-
-/** A question on its way to its answer. */
-interface Asked {
-  readonly bytes: Uint8Array;
-  readonly question: DnsQuestion;
-  readonly edns: Edns | undefined;
-  readonly transport: DnsTransport;
+export interface DnsLookup {
+  readonly name: string;
+  readonly type: number;
+  /** Signatures too. */
+  readonly dnssecOk?: boolean;
+  /** 'all' unless told. */
+  readonly server?: DnsServerName;
+  readonly trace?: LookupTrace | undefined;
 }
 
 /**
- * The DNS server at the gateway. It answers its own names itself, A and AAAA of all others as the host's resolver does,
- * and puts every other type to the host's nameservers as it came. Guest bytes never make it throw.
+ * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the zones and then
+ * the host's world, and fits the answer to its asker. Zones and cached answers come back at once, everything else by promise.
  *
- * Left out so far: a cache, negative answers with SOA, DNSSEC (DO is not passed on for A and AAAA).
+ * Guest bytes never make it throw or reject; a defect behind it costs the one answer (SERVFAIL, 'dns-defect').
  */
-export class DnsService {
+export class DnsService implements DnsAnswers {
   readonly #options: DnsServiceOptions;
-  readonly #own: OwnNames;
-  readonly #resolver = new HostResolver();
-  readonly #forwarder: Forwarder;
-  #inFlight = 0;
 
   constructor(options: DnsServiceOptions) {
     this.#options = options;
-    this.#own = new OwnNames(options);
-    this.#forwarder = new Forwarder(options.nameservers);
   }
 
-  /** The answer to a message; undefined for what gets none (no header, or itself an answer). Never rejects. */
-  async answer(bytes: Uint8Array, transport: DnsTransport): Promise<Uint8Array | undefined> {
-    const { counters, lookups } = this.#options;
+  /**
+   * The answer to a message of `guest` (IPv4); undefined for what gets none: no header, itself an answer, or over the guest's
+   * limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones and refuses the rest.
+   * Keeps `bytes`, which nobody may change any more; the answer is the caller's.
+   */
+  answer(
+    bytes: Uint8Array,
+    guest: number,
+    transport: DnsTransport,
+    server: DnsServerName,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const { limit } = this.#options;
+    if (limit.admit(guest)) return this.#answer(bytes, guest, transport, server);
+    if (transport === 'udp') return undefined;
+    return limit.admitted(guest).then(() => this.#answer(bytes, guest, transport, server));
+  }
+
+  /**
+   * Answers a question of our own (`slipway dns lookup`), whole, without the guests' limits. Rejects with ERR_USAGE for a name
+   * that is none.
+   */
+  async lookup(lookup: DnsLookup): Promise<Uint8Array> {
+    const { name, type, trace, server = 'all', dnssecOk = false } = lookup;
+    const room = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4 + DNS_OPT_BYTES);
+    const length = writeDnsQuery(room, 0, room.length, 0, name, type);
+    if (length < 0) {
+      throw new SlipwayError('ERR_USAGE', `${JSON.stringify(name)} is no domain name`, 'A label has 1 to 63 octets.');
+    }
+    const end = appendOpt(room, length, { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: 0, dnssecOk });
+    const bytes = room.slice(0, end);
     const question = new DnsQuestion();
+    const query = this.#read(bytes, question);
+    if (!isQuery(query)) return query ?? bytes;
+    try {
+      const found = this.#find(query, server, trace);
+      const message = found instanceof Uint8Array ? found : await found();
+      return fitAnswer(message, query, 'tcp') ?? this.#unfit(query);
+    } catch {
+      return this.#defect(query);
+    }
+  }
+
+  #answer(
+    bytes: Uint8Array,
+    guest: number,
+    transport: DnsTransport,
+    server: DnsServerName,
+  ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
+    const question = new DnsQuestion();
+    const query = this.#read(bytes, question);
+    if (!isQuery(query)) return query;
+    const fit = (message: Uint8Array): Uint8Array => fitAnswer(message, query, transport) ?? this.#unfit(query);
+    const { limit } = this.#options;
+    let lookup: () => Promise<Uint8Array>;
+    let place: LookupPlace | undefined;
+    try {
+      const found = this.#find(query, server, undefined);
+      if (found instanceof Uint8Array) return fit(found);
+      lookup = found;
+      place = limit.enter(guest);
+    } catch {
+      return this.#defect(query);
+    }
+    if (place === undefined) return refusal(bytes, question, query.edns, DNS_SERVFAIL);
+    const held = place;
+    return lookup()
+      .then(fit)
+      .catch(() => this.#defect(query))
+      .finally(() => limit.leave(held));
+  }
+
+  /** The question in a message, or the answer that it gets without further thought; undefined for none. */
+  #read(bytes: Uint8Array, question: DnsQuestion): DnsQuery | Uint8Array | undefined {
+    const { counters } = this.#options;
     const fault = parseDnsQuestion(bytes, 0, bytes.length, question);
     if (fault !== undefined) counters.add(fault);
-    if (fault === 'dns-truncated' || question.response) return undefined;
-    const edns = fault === undefined ? findEdns(bytes, question, bytes.length) : undefined;
-    const asked: Asked = { bytes, question, edns, transport };
-    if (question.opcode !== 0) return this.#reply(asked, DNS_NOTIMP);
-    if (fault !== undefined || question.type === DNS_TYPE_OPT) return this.#reply(asked, DNS_FORMERR);
-    if (edns !== undefined && edns.version !== 0) return this.#reply(asked, DNS_NOERROR, undefined, BADVERS_UPPER);
-    if (question.class !== DNS_CLASS_IN || question.type === TYPE_AXFR || question.type === TYPE_IXFR) {
-      return this.#reply(asked, DNS_REFUSED);
+    if (fault === 'dns-truncated') return undefined;
+    if (question.response) {
+      counters.add('dns-not-a-question');
+      return undefined;
     }
-    const own = this.#fromOwnNames(asked);
-    if (own !== undefined) return own;
-    if (this.#inFlight >= lookups) {
-      counters.add('dns-busy');
-      return this.#reply(asked, DNS_SERVFAIL);
+    if (question.opcode !== 0) return refusal(bytes, question, undefined, DNS_NOTIMP);
+    if (fault !== undefined) return refusal(bytes, question, undefined, DNS_FORMERR);
+    const edns = findEdns(bytes, question, bytes.length);
+    if (edns === 'dns-bad-edns') {
+      counters.add(edns);
+      return refusal(bytes, question, undefined, DNS_FORMERR);
     }
-    this.#inFlight++;
-    try {
-      return await this.#fromHost(asked);
-    } catch {
-      // A defect costs the one answer, never the process.
-      counters.add('dns-defect');
-      return this.#reply(asked, DNS_SERVFAIL);
-    } finally {
-      this.#inFlight--;
+    const { type } = question;
+    if (type === DNS_TYPE_OPT) return refusal(bytes, question, edns, DNS_FORMERR);
+    if (edns !== undefined && edns.version !== 0) return refusal(bytes, question, edns, DNS_BADVERS);
+    // A resolver has no zones to transfer (RFC 5936), and no class but the Internet's.
+    if (question.class !== DNS_CLASS_IN || type === DNS_TYPE_AXFR || type === DNS_TYPE_IXFR) {
+      return refusal(bytes, question, edns, DNS_REFUSED);
     }
+    return {
+      bytes,
+      question,
+      name: dnsNameKey(question.name),
+      edns,
+      dnssecOk: edns?.dnssecOk ?? false,
+      checkingDisabled: (question.flags & DNS_CD) !== 0,
+    };
   }
 
-  #fromOwnNames(asked: Asked): Uint8Array | undefined {
-    const { name, type } = asked.question;
-    const { ttlSeconds } = this.#options;
-    const address = this.#own.address(name);
-    if (address !== undefined) {
-      // They have no other record, and say so (NODATA): a guest that asks for AAAA first goes on to A.
-      return this.#reply(
-        asked,
-        DNS_NOERROR,
-        (writer) => {
-          if (type === DNS_TYPE_A) writer.a(name, ttlSeconds, address);
-        },
-        0,
-        DNS_AA,
-      );
+  /** What can be said at once (by a zone, by the cache, or that this server does not answer such names), or how it is found out. */
+  #find(
+    query: DnsQuery,
+    server: DnsServerName,
+    trace: LookupTrace | undefined,
+  ): Uint8Array | (() => Promise<Uint8Array>) {
+    const { zones, system, counters } = this.#options;
+    const found = zones.answer(query);
+    if (found !== undefined) {
+      counters.add('dns-zone-answer');
+      if (trace !== undefined) traceZone(trace, query, found);
+      const { aliasTarget } = found;
+      return aliasTarget === undefined ? found.message : () => this.#complete(query, found, aliasTarget, trace);
     }
-    const pointer = this.#own.pointer(name);
-    if (pointer === undefined) return undefined;
-    if (pointer === null) return this.#reply(asked, DNS_NXDOMAIN, undefined, 0, DNS_AA);
-    return this.#reply(
-      asked,
-      DNS_NOERROR,
-      (writer) => {
-        if (type === DNS_TYPE_PTR) writer.ptr(name, ttlSeconds, pointer);
-      },
-      0,
-      DNS_AA,
-    );
+    if (server === 'internal') {
+      if (trace !== undefined) traceRefusal(trace);
+      return refusal(query.bytes, query.question, undefined, DNS_REFUSED);
+    }
+    trace?.step({ kind: 'server', server: 'system', why: 'no zone of Slipway has the name' });
+    // With a trace the system server tells of its cache itself.
+    const cached = trace === undefined ? system.cached(query) : undefined;
+    return cached ?? (() => system.resolve(query, trace));
   }
 
-  async #fromHost(asked: Asked): Promise<Uint8Array> {
-    const { name, type } = asked.question;
-    const addresses = type === DNS_TYPE_A || type === DNS_TYPE_AAAA;
-    if (!addresses || !isLookupName(name)) return this.#forward(asked);
-    // getaddrinfo would read it as an address, and 1.2.3 as 1.2.0.3.
-    if (/^(0x[0-9a-f]*|\d+)$/i.test(name.split('.').at(-1) ?? '')) return this.#reply(asked, DNS_NXDOMAIN);
-    const answer = await this.#resolver.resolve(name, type === DNS_TYPE_A ? 4 : 6);
-    if (answer === 'no-such-name') return this.#reply(asked, DNS_NXDOMAIN);
-    if (answer === 'failed') {
-      this.#options.counters.add('dns-host-lookup-failed');
-      return this.#reply(asked, DNS_SERVFAIL);
-    }
-    return this.#reply(asked, DNS_NOERROR, (writer) => this.#addAddresses(writer, name, type, answer));
+  /** A name of ours that is another name elsewhere: the rest of the answer is the world's. It leads nowhere further. */
+  async #complete(
+    query: DnsQuery,
+    found: ZoneAnswer,
+    target: string,
+    trace: LookupTrace | undefined,
+  ): Promise<Uint8Array> {
+    const { system, counters } = this.#options;
+    trace?.step({ kind: 'server', server: 'system', why: `no zone of Slipway has ${target}` });
+    const rest = await system.resolve(queryFor(query, target), trace);
+    const joined = joinedAnswer(found.message, rest);
+    if (joined !== undefined) return joined;
+    counters.add('dns-bad-answer');
+    return refusal(query.bytes, query.question, undefined, DNS_SERVFAIL);
   }
 
-  #addAddresses(writer: DnsWriter, name: string, type: number, addresses: readonly string[]): void {
-    const { ttlSeconds } = this.#options;
-    for (const text of addresses) {
-      if (type === DNS_TYPE_A) {
-        const address = parseIpv4Address(text);
-        if (address !== undefined) writer.a(name, ttlSeconds, address);
-      } else {
-        const address = ipv6Bytes(text);
-        if (address !== undefined) writer.aaaa(name, ttlSeconds, address);
-      }
-    }
+  #unfit({ bytes, question, edns }: DnsQuery): Uint8Array {
+    this.#options.counters.add('dns-bad-answer');
+    return refusal(bytes, question, edns, DNS_SERVFAIL);
   }
 
-  async #forward(asked: Asked): Promise<Uint8Array> {
-    const answer = await this.#forwarder.ask(asked.bytes, asked.transport === 'tcp');
-    if (answer === undefined) {
-      this.#options.counters.add('dns-no-nameserver-answered');
-      return this.#reply(asked, DNS_SERVFAIL);
-    }
-    return answer.length > maxBytes(asked) ? truncated(answer) : answer;
-  }
-
-  #reply(asked: Asked, rcode: number, fill?: (writer: DnsWriter) => void, upperRcode = 0, flags = 0): Uint8Array {
-    const { bytes, question, edns } = asked;
-    const max = maxBytes(asked);
-    const message = new Uint8Array(max);
-    const writer = new DnsWriter(message);
-    writer.start(0, edns === undefined ? max : max - OPT_BYTES, bytes, question, rcode, flags | DNS_RA);
-    fill?.(writer);
-    const length = writer.finish();
-    return message.slice(0, edns === undefined ? length : appendOpt(message, length, upperRcode));
+  #defect({ bytes, question, edns }: DnsQuery): Uint8Array {
+    this.#options.counters.add('dns-defect');
+    return refusal(bytes, question, edns, DNS_SERVFAIL);
   }
 }
 
-function maxBytes({ transport, edns }: Asked): number {
-  if (transport === 'tcp') return STREAM_MAX_BYTES;
-  return Math.min(edns?.udpBytes ?? DNS_UDP_MAX_BYTES, DATAGRAM_MAX_BYTES);
+function isQuery(read: DnsQuery | Uint8Array | undefined): read is DnsQuery {
+  return read !== undefined && !(read instanceof Uint8Array);
 }
 
-/** What may be handed to getaddrinfo; anything else (escaped octets, the root) goes to a nameserver as it is. */
-function isLookupName(name: string): boolean {
-  return name !== '' && /^[a-z0-9_.-]+$/i.test(name);
+/** The same question for another name, which a record of ours has, so it is one. */
+function queryFor(query: DnsQuery, target: string): DnsQuery {
+  const { type, flags } = query.question;
+  const bytes = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4);
+  const length = writeDnsQuery(bytes, 0, bytes.length, 0, target, type);
+  writeU16(bytes, 2, flags & (DNS_RD | DNS_CD));
+  const question = new DnsQuestion();
+  parseDnsQuestion(bytes, 0, length, question);
+  return { ...query, bytes: bytes.subarray(0, length), question, name: dnsNameKey(target), edns: undefined };
+}
+
+/** An answer of nothing but a response code (12 bits) and the question, where there was one. */
+function refusal(bytes: Uint8Array, question: DnsQuestion, edns: DnsEdns | undefined, rcode: number): Uint8Array {
+  const { questionAt, questionEnd, flags, id } = question;
+  const message = new Uint8Array(questionEnd + (edns === undefined ? 0 : DNS_OPT_BYTES));
+  message.set(bytes.subarray(questionAt, questionEnd), DNS_HEADER_BYTES);
+  writeU16(message, 0, id);
+  writeU16(message, 2, DNS_QR | DNS_RA | (flags & (OPCODE_MASK | DNS_RD | DNS_CD)) | (rcode & 15));
+  writeU16(message, 4, questionEnd > questionAt ? 1 : 0);
+  if (edns !== undefined) {
+    const { dnssecOk } = edns;
+    appendOpt(message, questionEnd, { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: rcode >>> 4, dnssecOk });
+  }
+  return message;
 }

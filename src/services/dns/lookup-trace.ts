@@ -1,7 +1,14 @@
 import type { Nameserver } from './upstream/nameserver.ts';
 
 /** Who decided an answer. */
-export type AnswerSource = 'zone' | 'host-record' | 'cache' | 'stale-cache' | 'upstream' | 'operating-system' | 'slipway';
+export type AnswerSource =
+  | 'zone'
+  | 'host-record'
+  | 'cache'
+  | 'stale-cache'
+  | 'upstream'
+  | 'operating-system'
+  | 'slipway';
 
 /** One step on the way from a question to its answer, in the order in which they happened. */
 export type TraceStep =

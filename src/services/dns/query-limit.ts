@@ -67,19 +67,14 @@ export class QueryLimit {
     return false;
   }
 
-  /** Settles when the guest may ask its question: a stream can wait where a datagram is dropped. */
+  /** After a refusal: settles when the guest may ask its question. A stream can wait where a datagram is dropped. */
   async admitted(address: number): Promise<void> {
-    const { clock, counters } = this.#options;
-    for (let waited = false; ; waited = true) {
-      const nowMs = clock.nowMs();
-      const guest = this.#guest(address, nowMs);
-      if (guest.bucket.take(nowMs)) return;
-      if (!waited) {
-        counters.add('dns-over-limit');
-        this.#complain(guest, address, nowMs);
-      }
+    const { clock } = this.#options;
+    for (;;) {
       // A question that waits does not hold the process.
       await sleep(LOOK_MS, undefined, { ref: false });
+      const nowMs = clock.nowMs();
+      if (this.#guest(address, nowMs).bucket.take(nowMs)) return;
     }
   }
 

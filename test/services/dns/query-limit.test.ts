@@ -65,16 +65,16 @@ test('one line a minute tells of a guest over its limit', () => {
 
 test('a question over a stream waits until its guest may ask', async () => {
   const w = world();
-  admitted(w, ALICE, 10);
+  assert.equal(admitted(w, ALICE, 11), 10);
   let settled = false;
   const waiting = w.limit.admitted(ALICE).then(() => {
     settled = true;
   });
+  // A wait of its own does not hold the process; this one does.
+  const hold = setInterval(() => {}, 1000);
   await w.limit.admitted(BOB);
   assert.equal(settled, false);
   w.nowMs += 100;
-  // A wait of its own does not hold the process; this one does.
-  const hold = setInterval(() => {}, 1000);
   await waiting;
   clearInterval(hold);
   assert.equal(w.counters.get('dns-over-limit'), 1);
