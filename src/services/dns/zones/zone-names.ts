@@ -38,6 +38,17 @@ export function parentKey(key: string): string {
   return '';
 }
 
+/** Where each label begins, the first one first; the root has none. */
+export function labelStarts(key: string): number[] {
+  const starts = key === '' ? [] : [0];
+  for (let i = 0; i < key.length; i++) {
+    const code = key.charCodeAt(i);
+    if (code === BACKSLASH) i++;
+    else if (code === DOT) starts.push(i + 1);
+  }
+  return starts;
+}
+
 /** `label` below `parent`. */
 export function childKey(label: string, parent: string): string {
   return parent === '' ? label : `${label}.${parent}`;

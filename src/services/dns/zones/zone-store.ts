@@ -28,9 +28,9 @@ export const MAX_ZONES = 1_024;
 /** 100,000: a record takes about 500 bytes, so 50 MB at the most. */
 export const MAX_ZONE_RECORDS = 100_000;
 /** 16 MiB of record data: what TXT records could otherwise make of it has no end. */
-export const MAX_ZONE_BYTES = 16 * 1024 * 1024;
+export const MAX_ZONE_BYTES: number = 16 * 1024 * 1024;
 /** 32 KiB at one name: its records, and the chain that leads there, fit in one message over TCP. */
-export const MAX_NAME_BYTES = 32 * 1024;
+export const MAX_NAME_BYTES: number = 32 * 1024;
 
 export interface ZoneStoreOptions {
   /** Of records and zones without their own. */
@@ -155,14 +155,18 @@ export class ZoneStore {
   /** Removes records that were set; returns how many there were. Throws SlipwayError ERR_DNS_ZONE for a zone that is not there. */
   removeRecords(zoneName: string, which: readonly RecordSelector[]): number {
     const zone = this.#existing(zoneName);
-    const gone = which.flatMap(({ name, type, data }) => {
-      const key = recordKey(zone.name, name);
-      const like = data === undefined ? undefined : storedRecord(zone.name, { name, data });
-      return zone.remove('own', key, ({ record, identity }) => {
-        if (like !== undefined) return like.identity === identity;
+    // All are understood before the first is removed.
+    const wanted = which.map(({ name, type, data }) => ({
+      key: recordKey(zone.name, name),
+      type,
+      like: data === undefined ? undefined : storedRecord(zone.name, { name, data }).identity,
+    }));
+    const gone = wanted.flatMap(({ key, type, like }) =>
+      zone.remove('own', key, ({ record, identity }) => {
+        if (like !== undefined) return like === identity;
         return type === undefined || type === record.data.type;
-      });
-    });
+      }),
+    );
     if (gone.length === 0) return 0;
     this.#count([], gone);
     this.#raise(zone);

@@ -1,6 +1,6 @@
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
-import { parentKey } from './zone-names.ts';
+import { labelStarts, parentKey } from './zone-names.ts';
 import type { StoredRecord } from './zone-record.ts';
 
 /**
@@ -101,9 +101,12 @@ export class Zone {
   /** In the order in which the names came to be; the zone's own name first. */
   readonly #nodes = new Map<string, ZoneNode>();
   readonly #apex: ZoneNode;
+  /** Labels of the zone's name. */
+  readonly #labels: number;
 
   constructor(name: string, settings: ZoneSettings) {
     this.name = name;
+    this.#labels = labelStarts(name).length;
     this.#apex = new ZoneNode(name);
     this.#nodes.set(name, this.#apex);
     this.#settings = settings;
@@ -190,8 +193,14 @@ export class Zone {
 
   /** RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not exist. */
   #sourceOfSynthesis(key: string): ZoneNode | undefined {
-    let encloser: ZoneNode | undefined;
-    for (let name = key; encloser === undefined; encloser = this.#nodes.get(name)) name = parentKey(name);
+    const starts = labelStarts(key);
+    let encloser = this.#apex;
+    // Downwards, as what lies above a name exists too: a guest's hundred labels below it cost nothing.
+    for (let i = starts.length - this.#labels - 1; i >= 0; i--) {
+      const node = this.#nodes.get(key.slice(starts[i]));
+      if (node === undefined) break;
+      encloser = node;
+    }
     return encloser.wildcard;
   }
 

@@ -1,12 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import fc from 'fast-check';
 import type { SlipwayError } from '../../../../src/config/errors.ts';
-import type { ZoneRecord } from '../../../../src/services/dns/zones/zone-description.ts';
+import type { ZoneRecord } from '../../../../src/config/zone-description.ts';
 import { MAX_NAME_BYTES, MAX_ZONES, ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
-import { a, address, ask, builtInStore, cname, query, txt } from './asking.ts';
+import { a, address, ask, builtInStore, cname, query, queryFrom, txt } from './asking.ts';
 
 const SOA = (zone: string, serial: number, ttl = 10): string =>
   `${zone} ${ttl} SOA gateway.docker.internal. hostmaster.gateway.docker.internal. ${serial} 3600 600 86400 ${ttl}`;
+
+const octets = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 function store(...records: readonly ZoneRecord[]): ZoneStore {
   const zones = new ZoneStore({ defaultTtlSeconds: 10 });
@@ -419,6 +422,61 @@ describe('changes at run time', () => {
     refused(() => zones.setZone({ name: 'two..dots', records: [] }), /cannot be the name of a zone/);
     assert.deepEqual(zones.list(), before);
   });
+});
+
+test('whatever bytes a guest asks with, the answer is a message or nothing', () => {
+  const zones = builtInStore('192.168.65.0/24');
+  zones.setZone({ name: '.', defaultAddress: address('10.9.9.9'), records: [{ name: '*.x', data: cname('y.*.x') }] });
+  const label = fc.oneof(
+    fc.uint8Array({ minLength: 1, maxLength: 63 }),
+    fc.constantFrom('*', 'x', 'docker', 'internal', '65', '168', '192', 'in-addr', 'arpa', '.', '\\').map(octets),
+  );
+  const type = fc.oneof(fc.constantFrom(1, 2, 5, 6, 12, 16, 255), fc.integer({ min: 0, max: 0xffff }));
+  const end = fc.constantFrom('', 'x', 'docker.internal', '65.168.192.in-addr.arpa');
+  fc.assert(
+    fc.property(
+      fc.array(label, { maxLength: 6 }),
+      end,
+      type,
+      fc.integer({ min: 512, max: 70_000 }),
+      (labels, last, number, max) => {
+        const name = [...labels, ...(last === '' ? [] : last.split('.').map(octets))];
+        const wire = name.flatMap((one) => [one.length, ...one]);
+        const bytes = Uint8Array.from([
+          0,
+          7,
+          1,
+          0,
+          0,
+          1,
+          0,
+          0,
+          0,
+          0,
+          0,
+          0,
+          ...wire,
+          0,
+          number >> 8,
+          number & 0xff,
+          0,
+          1,
+        ]);
+        const asked = queryFrom(bytes);
+        if (asked === undefined) return;
+        const answer = zones.answer(asked, max);
+        assert.ok(answer !== undefined && answer.message.length <= max);
+        assert.deepEqual(answer.message.slice(12, bytes.length), bytes.slice(12));
+      },
+    ),
+    { numRuns: 1000 },
+  );
+});
+
+test('a removal of which one part is refused removes nothing', () => {
+  const zones = store({ name: 'x', data: a('10.0.0.1') });
+  refused(() => zones.removeRecords('dev.example', [{ name: 'x' }, { name: 'a..b' }]), /no domain name/);
+  assert.equal(ask(zones, 'x.dev.example', 'A')?.answer.length, 1);
 });
 
 describe('refused with ERR_DNS_ZONE', () => {
