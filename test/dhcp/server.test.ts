@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { LeaseTable } from '../../src/dhcp/lease-table.ts';
-import { type DhcpParameters, type DhcpReply, writeDhcpReply } from '../../src/dhcp/reply.ts';
-import { DhcpServer } from '../../src/dhcp/server.ts';
-import { Counters } from '../../src/env/counters.ts';
 import {
   BOOT_REPLY,
-  BOOT_REQUEST,
   DHCP_ACK,
   DHCP_DECLINE,
   DHCP_DISCOVER,
@@ -16,179 +11,433 @@ import {
   DHCP_OFFER,
   DHCP_RELEASE,
   DHCP_REQUEST,
-  DhcpMessage,
-  parseDhcp,
 } from '../../src/wire/dhcpv4.ts';
-import { DhcpWriter } from '../../src/wire/dhcpv4-writer.ts';
+import { hex } from '../support/hostile-bytes.ts';
+import { type Answer, type Asked, DhcpBench, GATEWAY, MAC, messageOf, NETWORK } from './dhcp-bench.ts';
 
-const NETWORK = 0xc0a84100;
-const GATEWAY = NETWORK + 1;
-const MAC = 0x020000000005;
 const ALL = 0xffffffff;
 const ALL_MACS = 0xffffffffffff;
+const OTHER_SERVER = NETWORK + 77;
 
-const PARAMETERS: DhcpParameters = {
-  serverAddress: GATEWAY,
-  subnetMask: 0xffffff00,
-  broadcastAddress: NETWORK + 255,
-  routers: [GATEWAY],
-  dnsServers: [GATEWAY],
-  mtu: 65_520,
-  leaseSeconds: 3600,
-  domainName: '',
+const facts = (answer: Answer | undefined): unknown => [answer?.reply.messageType, answer?.reply.yiaddr];
+const destination = (answer: Answer | undefined): unknown => {
+  const { destinationAddress, destinationPort, destinationMac } = answer?.reply ?? {};
+  return [destinationAddress, destinationPort, destinationMac];
 };
 
-interface Asked {
-  readonly type: number;
-  readonly mac?: number;
-  readonly wanted?: number;
-  readonly server?: number;
-  readonly ciaddr?: number;
-  readonly giaddr?: number;
-  readonly broadcast?: boolean;
-  readonly hostName?: string;
-  readonly id?: Uint8Array;
-}
-
-function bench() {
-  const counters = new Counters();
-  const leases = new LeaseTable({
-    network: NETWORK,
-    prefixLength: 24,
-    excluded: [GATEWAY, NETWORK + 2, NETWORK + 254],
-  });
-  const server = new DhcpServer(PARAMETERS, leases, counters);
-  const ask = (asked: Asked, nowMs = 0): DhcpReply | undefined => {
-    const bytes = new Uint8Array(600);
-    const writer = new DhcpWriter(bytes);
-    writer.start(0, 600, {
-      operation: BOOT_REQUEST,
-      hops: 0,
-      xid: 0x1234,
-      secs: 0,
-      broadcast: asked.broadcast ?? false,
-      ciaddr: asked.ciaddr ?? 0,
-      yiaddr: 0,
-      siaddr: 0,
-      giaddr: asked.giaddr ?? 0,
-      chaddr: asked.mac ?? MAC,
-    });
-    writer.putU8(53, asked.type);
-    if (asked.wanted !== undefined) writer.putU32(50, asked.wanted);
-    if (asked.server !== undefined) writer.putU32(54, asked.server);
-    if (asked.hostName !== undefined) writer.putText(12, asked.hostName);
-    if (asked.id !== undefined) writer.putBytes(61, asked.id);
-    return server.handle(bytes, 0, writer.finish(), nowMs);
-  };
-  return { counters, leases, server, ask };
-}
-
-describe('DhcpServer', () => {
-  it('takes a client from DISCOVER to a bound lease', () => {
-    const t = bench();
+describe('DhcpServer: RFC 2131 §4.3.1, DISCOVER', () => {
+  it('takes a client to a bound lease, and says so', () => {
+    const t = new DhcpBench();
     const offer = t.ask({ type: DHCP_DISCOVER });
-    assert.deepEqual([offer?.messageType, offer?.yiaddr, offer?.xid], [DHCP_OFFER, NETWORK + 3, 0x1234]);
+    assert.deepEqual(facts(offer), [DHCP_OFFER, NETWORK + 3]);
+    assert.deepEqual([offer?.message.operation, offer?.message.xid], [BOOT_REPLY, 0x1234]);
+    assert.deepEqual(t.changes, []);
     const ack = t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3, server: GATEWAY, hostName: 'web-1' });
-    assert.deepEqual([ack?.messageType, ack?.yiaddr], [DHCP_ACK, NETWORK + 3]);
-    const [lease] = t.leases.list();
-    assert.deepEqual([lease?.state, lease?.hostName, lease?.untilMs], ['bound', 'web-1', 3_600_000]);
+    assert.deepEqual(facts(ack), [DHCP_ACK, NETWORK + 3]);
+    assert.deepEqual(t.changes, [
+      {
+        kind: 'bound',
+        lease: {
+          address: NETWORK + 3,
+          mac: MAC,
+          clientKey: '020000000005',
+          hostName: 'web-1',
+          remainingMs: 3_600_000,
+          seenAgoMs: 0,
+        },
+      },
+    ]);
   });
 
-  it('writes all that a client needs to know', () => {
-    const t = bench();
-    const offer = t.ask({ type: DHCP_DISCOVER, id: Uint8Array.of(0, 1, 2) });
-    assert.ok(offer);
-    const bytes = new Uint8Array(600);
-    const message = new DhcpMessage();
-    const length = writeDhcpReply(bytes, 0, offer, PARAMETERS);
-    assert.equal(parseDhcp(bytes, 0, length, message), undefined);
-    assert.deepEqual([message.operation, message.yiaddr, message.chaddr], [BOOT_REPLY, NETWORK + 3, MAC]);
-    const numbers = [1, 3, 6, 28, 51, 54, 58, 59].map((code) => message.options.u32(code));
-    assert.deepEqual(numbers, [0xffffff00, GATEWAY, GATEWAY, NETWORK + 255, 3600, GATEWAY, 1800, 3150]);
-    assert.equal(message.options.u16(26), 65_520);
-    assert.equal(message.messageType, DHCP_OFFER);
-    assert.deepEqual(message.clientIdentifier, Uint8Array.of(0, 1, 2));
+  it('offers the current lease, then the previous one, then the wish, then one from the pool', () => {
+    const t = new DhcpBench();
+    assert.equal(t.join({ wanted: NETWORK + 40 }), NETWORK + 40);
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER, wanted: NETWORK + 50 })), [DHCP_OFFER, NETWORK + 40]);
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 40, server: GATEWAY });
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER, wanted: NETWORK + 50 })), [DHCP_OFFER, NETWORK + 40]);
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER, mac: 9, wanted: NETWORK + 40 })), [DHCP_OFFER, NETWORK + 3]);
   });
 
-  it('sends to the client itself, to its address, or to all, as RFC 2131 §4.1 says', () => {
-    const to = (reply: DhcpReply | undefined): unknown => [reply?.destinationAddress, reply?.destinationMac];
-    const t = bench();
-    assert.deepEqual(to(t.ask({ type: DHCP_DISCOVER })), [NETWORK + 3, MAC]);
-    assert.deepEqual(to(t.ask({ type: DHCP_DISCOVER, broadcast: true })), [ALL, ALL_MACS]);
-    assert.deepEqual(to(t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 3 })), [NETWORK + 3, MAC]);
-    assert.deepEqual(to(t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005 })), [ALL, ALL_MACS]);
+  it('gives the lease time that is asked for, from a minute to its own', () => {
+    const t = new DhcpBench();
+    const granted = (leaseSeconds: number): unknown =>
+      t.ask({ type: DHCP_DISCOVER, leaseSeconds })?.message.leaseSeconds;
+    assert.deepEqual([600, 5, 99_999, 0xffffffff].map(granted), [600, 60, 3600, 3600]);
+    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3, server: GATEWAY, leaseSeconds: 120 });
+    assert.equal(t.leases.list()[0]?.untilMs, t.nowMs + 120_000);
   });
 
-  it('refuses an address of another network or of another client', () => {
-    const t = bench();
-    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 9, mac: MAC + 1 });
-    for (const wanted of [0x0a000005, GATEWAY, NETWORK + 9]) {
-      assert.equal(t.ask({ type: DHCP_REQUEST, wanted })?.messageType, DHCP_NAK);
-    }
-    assert.equal(t.counters.get('dhcp-nak'), 3);
+  it('gives a lease for good when the configuration says so', () => {
+    const t = new DhcpBench({ leaseSeconds: Number.POSITIVE_INFINITY });
+    const offer = t.ask({ type: DHCP_DISCOVER });
+    assert.deepEqual([offer?.message.leaseSeconds, offer?.codes.includes(58)], [0xffffffff, false]);
+    t.join({});
+    assert.equal(t.leases.records(t.nowMs)[0]?.remainingMs, Number.POSITIVE_INFINITY);
   });
 
-  it('renews the lease of a client that it has forgotten, when the address is free', () => {
-    const t = bench();
-    const ack = t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 40 });
-    assert.deepEqual([ack?.messageType, ack?.yiaddr, ack?.ciaddr], [DHCP_ACK, NETWORK + 40, NETWORK + 40]);
+  it('recognises the client by its identifier before its MAC (RFC 4361), and gives that back (RFC 6842)', () => {
+    const t = new DhcpBench();
+    const id = Uint8Array.of(255, 0, 0, 0, 1, 0, 2, 3);
+    assert.equal(t.join({ id }), NETWORK + 3);
+    assert.equal(t.join({ id, mac: MAC + 1 }), NETWORK + 3);
+    assert.equal(t.join({ mac: MAC }), NETWORK + 4);
+    assert.deepEqual(t.ask({ type: DHCP_DISCOVER, id })?.message.clientIdentifier, id);
+    assert.deepEqual(t.ask({ type: DHCP_REQUEST, id, ciaddr: 1 })?.message.clientIdentifier, id);
   });
 
-  it('stays silent when the client took another server, and takes its offer back', () => {
-    const t = bench();
-    t.ask({ type: DHCP_DISCOVER });
-    assert.equal(t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005, server: 0x0a000001 }), undefined);
-    assert.equal(t.leases.list()[0]?.state, 'free');
+  it('never offers an address of the gateway, network or broadcast, or a virtual one', () => {
+    const t = new DhcpBench({}, 29);
+    t.own.add(NETWORK + 4);
+    const given = [1, 2, 3, 4, 5].map((mac) => t.join({ mac, wanted: NETWORK + 4 }));
+    assert.deepEqual(given, [NETWORK + 3, NETWORK + 5, NETWORK + 6, undefined, undefined]);
+    assert.equal(t.counters.get('dhcp-pool-exhausted'), 2);
   });
 
-  it('frees what is released and avoids what is declined', () => {
-    const t = bench();
-    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3 });
-    assert.equal(t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY }), undefined);
-    assert.equal(t.leases.list()[0]?.state, 'free');
-    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3 });
-    assert.equal(t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: GATEWAY }), undefined);
-    assert.equal(t.ask({ type: DHCP_DISCOVER })?.yiaddr, NETWORK + 4);
-  });
-
-  it('answers INFORM without an address or a lease time', () => {
-    const t = bench();
-    const ack = t.ask({ type: DHCP_INFORM, ciaddr: NETWORK + 99 });
-    assert.ok(ack);
-    assert.deepEqual([ack.messageType, ack.yiaddr, ack.destinationAddress], [DHCP_ACK, 0, NETWORK + 99]);
-    const bytes = new Uint8Array(600);
-    const message = new DhcpMessage();
-    parseDhcp(bytes, 0, writeDhcpReply(bytes, 0, ack, PARAMETERS), message);
-    assert.equal(message.leaseSeconds, undefined);
-    assert.equal(t.leases.list().length, 0);
-  });
-
-  it('counts what it does not serve', () => {
-    const t = bench();
-    t.ask({ type: DHCP_DISCOVER, giaddr: 0x0a000001 });
-    t.ask({ type: DHCP_DISCOVER, mac: ALL_MACS });
-    t.ask({ type: DHCP_OFFER });
-    assert.deepEqual(t.counters.snapshot(), { 'dhcp-bad-mac': 1, 'dhcp-bad-message-type': 1, 'dhcp-relayed': 1 });
-  });
-
-  it('keeps no host name that could not stand in DNS', () => {
-    const t = bench();
-    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3, hostName: '../etc\n' });
-    assert.equal(t.leases.list()[0]?.hostName, '');
-  });
-
-  it('never throws on random bytes', () => {
-    const t = bench();
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 80 }), fc.boolean(), (tail, valid) => {
-        const bytes = new Uint8Array(240 + tail.length);
-        bytes.set([1, 1, 6]);
-        bytes.set([2, 0, 0, 0, 0, 9], 28);
-        if (valid) bytes.set([0x63, 0x82, 0x53, 0x63], 236);
-        bytes.set(tail, 240);
-        t.server.handle(bytes, 0, bytes.length, 0);
-        t.server.handle(bytes, 0, Math.min(bytes.length, tail.length), 0);
-      }),
+  it('keeps to the range that is configured', () => {
+    const t = new DhcpBench({ range: { first: NETWORK + 100, last: NETWORK + 101 } });
+    assert.deepEqual(
+      [1, 2, 3].map((mac) => t.join({ mac, wanted: NETWORK + 5 })),
+      [NETWORK + 100, NETWORK + 101, undefined],
     );
   });
+});
+
+describe('DhcpServer: RFC 2131 §4.3.2, REQUEST', () => {
+  it('SELECTING another server: silence, and its own offer is taken back', () => {
+    const t = new DhcpBench();
+    t.ask({ type: DHCP_DISCOVER });
+    assert.equal(t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005, server: OTHER_SERVER }), undefined);
+    assert.equal(t.leases.size, 0);
+    const bound = t.join({});
+    assert.equal(t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005, server: OTHER_SERVER }), undefined);
+    assert.equal(t.leases.at(bound ?? 0)?.state, 'bound');
+  });
+
+  it('INIT-REBOOT: ACK for the right address, NAK for a wrong one', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.join({ mac: 9 });
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3 })), [DHCP_ACK, NETWORK + 3]);
+    for (const wanted of [0x0a000005, GATEWAY, NETWORK, NETWORK + 255, NETWORK + 4]) {
+      assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, wanted })), [DHCP_NAK, 0]);
+    }
+    assert.equal(t.counters.get('dhcp-nak'), 5);
+  });
+
+  it('INIT-REBOOT of an unknown client: being the only server, it gives a free address', () => {
+    const t = new DhcpBench();
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 40 })), [DHCP_ACK, NETWORK + 40]);
+  });
+
+  it('RENEWING and REBINDING: the lease begins anew', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.advance(1_800_000);
+    const ack = t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 3 });
+    assert.deepEqual([facts(ack), ack?.message.ciaddr], [[DHCP_ACK, NETWORK + 3], NETWORK + 3]);
+    assert.equal(t.leases.at(NETWORK + 3)?.untilMs, t.nowMs + 3_600_000);
+    t.advance(3_599_000);
+    assert.equal(t.changes.filter(({ kind }) => kind === 'ended').length, 0);
+  });
+
+  it('RENEWING a lease that it has forgotten: ACK when the address is free, NAK when it is not', () => {
+    const t = new DhcpBench();
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 40 })), [DHCP_ACK, NETWORK + 40]);
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 40, mac: 9 })), [DHCP_NAK, 0]);
+  });
+
+  it('a renewal of an address that the gateway took for itself meanwhile: NAK', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.own.add(NETWORK + 3);
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 3 })), [DHCP_NAK, 0]);
+  });
+
+  it('says why not, and asks for no address: nothing', () => {
+    const t = new DhcpBench();
+    const nak = t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005, list: [1, 3] });
+    assert.equal(nak?.message.options.text(56), 'the address is of another network');
+    assert.deepEqual(nak?.codes, [53, 54, 56]);
+    assert.equal(t.ask({ type: DHCP_REQUEST }), undefined);
+    assert.equal(t.counters.get('dhcp-request-without-address'), 1);
+  });
+});
+
+describe('DhcpServer: RFC 2131 §4.3.3 to §4.3.5', () => {
+  it('DECLINE: the address is out of use for ten minutes, and the lease on it over', () => {
+    const t = new DhcpBench();
+    t.join({});
+    assert.equal(t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: GATEWAY }), undefined);
+    assert.deepEqual(
+      t.changes.map(({ kind }) => kind),
+      ['bound', 'ended'],
+    );
+    assert.equal(t.join({}), NETWORK + 4);
+    assert.equal(t.join({ mac: 9, wanted: NETWORK + 3 }), NETWORK + 5);
+    t.advance(600_004);
+    assert.equal(t.join({ mac: 10, wanted: NETWORK + 3 }), NETWORK + 3);
+  });
+
+  it('DECLINE counts only from who has the address, and for this server', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: GATEWAY, mac: 9 });
+    t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: OTHER_SERVER });
+    t.ask({ type: DHCP_DECLINE, server: GATEWAY });
+    assert.equal(t.leases.at(NETWORK + 3)?.state, 'bound');
+  });
+
+  it('RELEASE: the lease is over, the address remembered for the client', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: OTHER_SERVER });
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY, mac: 9 });
+    assert.equal(t.changes.length, 1);
+    assert.equal(t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY }), undefined);
+    assert.deepEqual([t.changes[1]?.kind, t.changes[1]?.lease.remainingMs], ['ended', 0]);
+    assert.equal(t.join({ mac: 9 }), NETWORK + 4);
+    assert.equal(t.join({}), NETWORK + 3);
+  });
+
+  it('INFORM: parameters without an address, a lease or its times', () => {
+    const t = new DhcpBench();
+    const ack = t.ask({ type: DHCP_INFORM, ciaddr: NETWORK + 99 });
+    assert.deepEqual(facts(ack), [DHCP_ACK, 0]);
+    assert.deepEqual(destination(ack), [NETWORK + 99, 68, MAC]);
+    assert.deepEqual(
+      [51, 58, 59].filter((code) => ack?.codes.includes(code)),
+      [],
+    );
+    assert.ok(ack?.codes.includes(3));
+    assert.equal(t.leases.size, 0);
+    for (const ciaddr of [0, 0x08080808, NETWORK + 255]) assert.equal(t.ask({ type: DHCP_INFORM, ciaddr }), undefined);
+    assert.equal(t.counters.get('dhcp-inform-without-address'), 3);
+  });
+});
+
+describe('DhcpServer: RFC 2131 §4.4, leases in time', () => {
+  it('ends a lease on time, by itself, and remembers its client', () => {
+    const t = new DhcpBench();
+    t.join({});
+    t.advance(3_599_990);
+    assert.equal(t.changes.length, 1);
+    t.advance(14);
+    assert.deepEqual(
+      t.changes.map(({ kind }) => kind),
+      ['bound', 'ended'],
+    );
+    assert.equal(t.leases.at(NETWORK + 3)?.state, 'free');
+    assert.equal(t.join({ mac: 9 }), NETWORK + 4);
+    assert.equal(t.join({}), NETWORK + 3);
+  });
+
+  it('takes a remembered address last, from the client not heard for longest', () => {
+    const t = new DhcpBench({}, 29);
+    for (const mac of [1, 2, 3, 4]) {
+      t.join({ mac });
+      t.ask({ type: DHCP_RELEASE, mac, ciaddr: NETWORK + 2 + mac, server: GATEWAY });
+      t.advance(1000);
+    }
+    t.join({ mac: 1 });
+    t.ask({ type: DHCP_RELEASE, mac: 1, ciaddr: NETWORK + 3, server: GATEWAY });
+    assert.equal(t.join({ mac: 9 }), NETWORK + 4);
+  });
+
+  it('takes up the leases of an earlier run and counts them down', () => {
+    const t = new DhcpBench({ reservations: [{ mac: 7, address: NETWORK + 9 }] });
+    const record = { address: NETWORK + 8, mac: MAC, clientKey: '020000000005', hostName: 'db', seenAgoMs: 5000 };
+    t.server.restore([
+      { ...record, remainingMs: 10_000 },
+      { ...record, address: NETWORK + 9, clientKey: 'id-09', remainingMs: 10_000 },
+      { ...record, address: GATEWAY, clientKey: 'id-01', remainingMs: 10_000 },
+      { ...record, address: NETWORK + 8, clientKey: 'id-02', remainingMs: 10_000 },
+      { ...record, address: NETWORK + 10, mac: 3, clientKey: 'id-03', remainingMs: -5 },
+      { ...record, address: NETWORK + 11, mac: 4, clientKey: 'id-04', remainingMs: Number.POSITIVE_INFINITY },
+    ]);
+    assert.equal(t.counters.get('dhcp-lease-not-restored'), 3);
+    assert.deepEqual(t.changes, []);
+    assert.deepEqual(
+      t.leases.records(t.nowMs).map(({ address, remainingMs, seenAgoMs }) => [address, remainingMs, seenAgoMs]),
+      [
+        [NETWORK + 8, 10_000, 5000],
+        [NETWORK + 10, 0, 5000],
+        [NETWORK + 11, Number.POSITIVE_INFINITY, 5000],
+      ],
+    );
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER })), [DHCP_OFFER, NETWORK + 8]);
+    t.advance(10_004);
+    assert.deepEqual(
+      t.changes.map(({ kind, lease }) => [kind, lease.address, lease.hostName]),
+      [['ended', NETWORK + 8, 'db']],
+    );
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER })), [DHCP_OFFER, NETWORK + 8]);
+  });
+});
+
+describe('DhcpServer: RFC 2131 §4.1, where answers go', () => {
+  it('to the client itself, to its address, or to all', () => {
+    const t = new DhcpBench();
+    assert.deepEqual(destination(t.ask({ type: DHCP_DISCOVER })), [NETWORK + 3, 68, MAC]);
+    assert.deepEqual(destination(t.ask({ type: DHCP_DISCOVER, broadcast: true })), [ALL, 68, ALL_MACS]);
+    assert.deepEqual(destination(t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 3, broadcast: true })), [
+      NETWORK + 3,
+      68,
+      MAC,
+    ]);
+    assert.deepEqual(destination(t.ask({ type: DHCP_REQUEST, wanted: 0x0a000005 })), [ALL, 68, ALL_MACS]);
+  });
+
+  it('to the relay that brought the question, with what it added at the very end (RFC 3046 §2.2)', () => {
+    const t = new DhcpBench();
+    const relay = hex('0104 65746831 0202 0909');
+    const asked = { giaddr: NETWORK + 200, hops: 1, relay, mac: MAC };
+    const server = t.server;
+    const bytes = messageOf({ ...asked, type: DHCP_DISCOVER, list: [3, 6, 12] });
+    server.receive(bytes, 0, bytes.length, { place: 2, mac: 0x02000000aaaa });
+    const [offer] = t.take();
+    assert.deepEqual(destination(offer), [NETWORK + 200, 67, 0x02000000aaaa]);
+    assert.equal(offer?.message.giaddr, NETWORK + 200);
+    assert.deepEqual(offer?.message.relayInformation, relay);
+    assert.equal(offer?.codes.at(-1), 82);
+    const nak = t.ask({ ...asked, type: DHCP_REQUEST, wanted: 0x0a000005 });
+    assert.deepEqual([nak?.message.broadcast, nak?.codes], [true, [53, 54, 56, 82]]);
+  });
+
+  it('to no relay of another subnet, of our own address or after too many hops', () => {
+    const t = new DhcpBench();
+    for (const giaddr of [0x0a000001, GATEWAY, NETWORK + 255]) t.ask({ type: DHCP_DISCOVER, giaddr });
+    t.ask({ type: DHCP_DISCOVER, giaddr: NETWORK + 200, hops: 17 });
+    assert.deepEqual(t.counters.snapshot(), { 'dhcp-relay-of-another-subnet': 3, 'dhcp-too-many-hops': 1 });
+    assert.deepEqual(t.take(), []);
+  });
+});
+
+describe('DhcpServer: reservations', () => {
+  const id = Uint8Array.of(0, 0x64, 0x62);
+  const reservations = [
+    { mac: MAC, address: NETWORK + 30, name: 'web' },
+    { clientKey: 'id-006462', address: NETWORK + 31, name: 'db' },
+    { mac: 8, name: 'named' },
+  ];
+
+  it('come by client identifier, then by MAC, with their name', () => {
+    const t = new DhcpBench({ reservations });
+    assert.equal(t.join({ id }), NETWORK + 31);
+    assert.equal(t.join({ hostName: 'other' }), NETWORK + 30);
+    assert.equal(t.join({ mac: 8 }), NETWORK + 3);
+    assert.deepEqual(
+      t.leases.list().map(({ hostName }) => hostName),
+      ['named', 'web', 'db'],
+    );
+    assert.equal(t.ask({ type: DHCP_DISCOVER, id, list: [12] })?.message.hostName, 'db');
+    assert.equal(t.ask({ type: DHCP_DISCOVER, mac: 9, hostName: 'x', list: [12] })?.message.hostName, undefined);
+  });
+
+  it('are for no one else, and their client gets nothing else', () => {
+    const t = new DhcpBench({ reservations });
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, mac: 9, wanted: NETWORK + 30 })), [DHCP_NAK, 0]);
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3 })), [DHCP_NAK, 0]);
+    assert.deepEqual(facts(t.ask({ type: DHCP_DISCOVER, wanted: NETWORK + 3 })), [DHCP_OFFER, NETWORK + 30]);
+  });
+
+  it('hold for a machine whose firmware and system name themselves differently', () => {
+    const t = new DhcpBench({ reservations });
+    assert.equal(t.join({}), NETWORK + 30);
+    assert.equal(t.join({ id: Uint8Array.of(255, 1, 2, 3) }), NETWORK + 30);
+    assert.deepEqual(
+      t.changes.map(({ kind }) => kind),
+      ['bound', 'ended', 'bound'],
+    );
+  });
+
+  it('may lie outside the range', () => {
+    const t = new DhcpBench({ reservations, range: { first: NETWORK + 100, last: NETWORK + 200 } });
+    assert.equal(t.join({}), NETWORK + 30);
+  });
+});
+
+describe('DhcpServer: what is not served', () => {
+  it('is counted', () => {
+    const t = new DhcpBench();
+    const bootp: Asked = {};
+    for (const asked of [bootp, { type: DHCP_DISCOVER, mac: ALL_MACS }, { type: DHCP_OFFER }, { type: 200 }]) {
+      assert.equal(t.ask(asked), undefined);
+    }
+    t.ask({ type: DHCP_DISCOVER, id: new Uint8Array(300) });
+    const reply = messageOf({ type: DHCP_DISCOVER });
+    reply[0] = BOOT_REPLY;
+    t.askBytes(reply);
+    assert.deepEqual(t.counters.snapshot(), {
+      'dhcp-bad-mac': 1,
+      'dhcp-bad-message-type': 2,
+      'dhcp-bootp': 1,
+      'dhcp-identifier-too-long': 1,
+      'dhcp-not-a-request': 1,
+    });
+  });
+
+  it('includes names that could not stand in DNS; of a full one the first label is kept', () => {
+    const names = ['../etc\n', '-x', 'a b', '', 'web.example.com', 'x'.repeat(64), 'Box-7'];
+    const kept = names.map((hostName) => {
+      const t = new DhcpBench();
+      t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3, hostName });
+      return t.leases.list()[0]?.hostName;
+    });
+    assert.deepEqual(kept, ['', '', '', '', 'web', '', 'Box-7']);
+  });
+
+  it('never makes it throw: random bytes, random options, random order', () => {
+    const option = fc.tuple(
+      fc.oneof(fc.constantFrom(12, 50, 51, 52, 53, 54, 55, 57, 61, 81, 82), fc.nat(255)),
+      fc.uint8Array({ maxLength: 12 }),
+    );
+    const message = fc.record({
+      type: fc.integer({ min: 1, max: 9 }),
+      ciaddr: fc.constantFrom(0, NETWORK + 3, NETWORK + 4, 0x0a000001),
+      giaddr: fc.constantFrom(0, 0, 0, NETWORK + 9),
+      mac: fc.integer({ min: 1, max: 5 }),
+      options: fc.array(option, { maxLength: 12 }),
+      tail: fc.uint8Array({ maxLength: 20 }),
+      waitMs: fc.constantFrom(0, 0, 200, 70_000, 4_000_000),
+    });
+    fc.assert(
+      fc.property(fc.array(message, { maxLength: 12 }), (messages) => {
+        const t = new DhcpBench({ probe: true, searchDomains: ['a.test', 'b.a.test'] }, 28);
+        for (const { type, ciaddr, giaddr, mac, options, tail, waitMs } of messages) {
+          const soup = options.flatMap(([code, value]) => [code, value.length, ...value]);
+          const fixed = messageOf({ type, ciaddr, giaddr, mac }).subarray(0, 243);
+          t.askBytes(Uint8Array.from([...fixed, ...soup, ...tail]), { place: mac & 1, mac });
+          t.advance(waitMs);
+          for (const { bytes } of t.take()) assert.ok(bytes.length >= 300 && bytes.length <= 1472);
+        }
+        t.advance(5000);
+        assert.equal(t.server.probing, 0);
+      }),
+      { numRuns: 300 },
+    );
+  });
+});
+
+describe('DhcpServer: what real clients send', () => {
+  const OF_CLIENTS = {
+    'busybox udhcpc 1.35': '350101 3902 0240 3707 0103060c0f1c2a 3c0c 756468637020312e33352e30 3d07 015a94ef000005 ff',
+    'isc-dhcp-client 4.4.3': '350101 3707 011c02030f060c ff',
+    'dhcpcd 9.4.1':
+      '350101 3707 01031c21333a3b 3902 05c0 3c36 6468637063642d392e342e313a4c696e75782d362e31382e34342d66632d763635373a7838365f36343a47656e75696e65496e74656c 910101 ff',
+  };
+  const ORDER = {
+    'busybox udhcpc 1.35': [53, 54, 51, 58, 59, 61, 1, 3, 6, 15, 28],
+    'isc-dhcp-client 4.4.3': [53, 54, 51, 58, 59, 1, 28, 3, 15, 6],
+    'dhcpcd 9.4.1': [53, 54, 51, 58, 59, 1, 3, 28],
+  };
+  for (const [name, options] of Object.entries(OF_CLIENTS)) {
+    it(`${name} gets what it asks for in its order`, () => {
+      const t = new DhcpBench({ domainName: 'lan' });
+      const fixed = messageOf({ type: DHCP_DISCOVER, mac: 0x5a94ef000005 }).subarray(0, 240);
+      const offer = t.askBytes(Uint8Array.from([...fixed, ...hex(options)]));
+      assert.deepEqual(facts(offer), [DHCP_OFFER, NETWORK + 3]);
+      assert.deepEqual(offer?.codes, ORDER[name as keyof typeof ORDER]);
+      assert.equal(t.leases.list()[0]?.client.key, '5a94ef000005');
+    });
+  }
 });
