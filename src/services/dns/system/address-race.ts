@@ -1,4 +1,4 @@
-import type { LookupTrace } from '../lookup-trace.ts';
+import type { LookupTrace, TraceStep } from '../lookup-trace.ts';
 import type { Timer, Timers } from '../upstream/timers.ts';
 import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
 import type { AddressFamily, HostLookup } from './host-resolver.ts';
@@ -62,7 +62,7 @@ class AddressRace {
     this.#host = host;
     this.#traceHost(host);
     if (this.#raw !== undefined) this.#decide(host, this.#raw);
-    else if (typeof host !== 'string') {
+    else if (typeof host !== 'string' || host === 'other-family') {
       const graceMs = this.#options.wantsRaw ? WANTED_RAW_AFTER_HOST_MS : RAW_AFTER_HOST_MS;
       this.#grace = this.#options.timers.after(graceMs, () => this.#decide(host, 'late'));
     }
@@ -96,12 +96,14 @@ class AddressRace {
 
   #traceHost(host: HostOutcome): void {
     const { trace, family, timers } = this.#options;
-    trace?.step({
-      kind: 'operating-system',
-      family,
-      outcome: typeof host !== 'string' ? 'addresses' : host === 'busy' ? 'not-in-time' : host,
-      addresses: typeof host === 'string' ? [] : host,
-      ms: timers.nowMs() - this.#startMs,
-    });
+    trace?.step(hostStep(family, host, timers.nowMs() - this.#startMs));
   }
+}
+
+/** The step of a trace that tells what the operating system said. */
+export function hostStep(family: AddressFamily, host: HostOutcome, ms: number): TraceStep {
+  const step = { kind: 'operating-system', family, ms } as const;
+  if (typeof host !== 'string') return { ...step, outcome: 'addresses', addresses: host };
+  const outcome = host === 'busy' ? 'not-in-time' : host === 'other-family' ? 'failed' : host;
+  return { ...step, outcome, addresses: [] };
 }

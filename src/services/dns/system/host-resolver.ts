@@ -2,10 +2,10 @@ import { type LookupAddress, lookup } from 'node:dns';
 import type { Counters } from '../../../env/counters.ts';
 
 /**
- * What the host says about a name: addresses as text, perhaps none (the name exists without this family); 'busy' when too
- * many lookups wait already.
+ * What the host says about a name: addresses as text, perhaps none (the name exists without this family); 'other-family' when
+ * the lookup failed, but the name has addresses of the other family; 'busy' when too many lookups wait already.
  */
-export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'busy';
+export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'other-family' | 'busy';
 
 export type AddressFamily = 4 | 6;
 
@@ -72,9 +72,9 @@ export class HostResolver {
   }
 
   /**
-   * The addresses of one family, each once, in the system's order. getaddrinfo says "no such name" also of a name that
-   * has only the other family in the hosts file; a guest would then believe that the name does not exist at all, so the
-   * other family is asked too: then the answer is no address.
+   * The addresses of one family, each once, in the system's order. getaddrinfo says "no such name", or fails, also for a
+   * name that has only the other family in the hosts file; a guest would then believe that the name does not exist at
+   * all (musl gives a name up when one family fails), so the other family is asked too.
    */
   lookup(name: string, family: AddressFamily): HostLookup {
     const key = `${family} ${name}`;
@@ -150,19 +150,21 @@ export class HostResolver {
     this.#running--;
     if (!job.alive) this.#runningDoubtful--;
     this.#jobs.delete(job.key);
-    if (answer === 'failed') this.#counters.add('dns-host-lookup-failed');
+    if (answer === 'failed' || answer === 'other-family') this.#counters.add('dns-host-lookup-failed');
     job.settle(answer);
     this.#begin();
   }
 
   async #bothFamilies(job: Job, first: Promise<HostAnswer>): Promise<HostAnswer> {
     const answer = await first;
-    if (answer !== 'no-such-name') return answer;
+    // Who waited for a dead name has gone by the time it fails.
+    if ((answer !== 'no-such-name' && answer !== 'failed') || job.askers === 0) return answer;
     const family = job.family === 4 ? 6 : 4;
     // Guests ask for both families at once: what the other lookup hears serves here too. One that has not begun is not waited
     // for: it may stand behind this one's thread.
     const other = await (this.#jobs.get(`${family} ${job.name}`)?.first ?? this.#called(job.name, family));
-    return typeof other === 'string' ? answer : [];
+    if (typeof other === 'string') return answer;
+    return answer === 'failed' ? 'other-family' : [];
   }
 
   /** A defect of the lookup costs this one answer. */

@@ -12,7 +12,7 @@ import type { AnswerSource, LookupTrace } from '../lookup-trace.ts';
 import type { ForwardResult } from '../upstream/forwarder.ts';
 import type { Nameserver } from '../upstream/nameserver.ts';
 import type { Timers } from '../upstream/timers.ts';
-import { raceForAddresses } from './address-race.ts';
+import { hostStep, raceForAddresses } from './address-race.ts';
 import { type RawAnswer, readRawAnswer } from './agreement.ts';
 import { answerLife } from './answer-life.ts';
 import { type AuthoredAnswer, addressRecords, authorAnswer } from './authored-answer.ts';
@@ -162,12 +162,10 @@ export class LiveAnswers {
     // No nameserver will ever vouch for it, and it needs none.
     lookup.nameIsAlive();
     const answer = await lookup.answer;
-    const told = typeof answer !== 'string';
-    const outcome = told ? 'addresses' : answer === 'busy' ? 'not-in-time' : answer;
-    const ms = timers.nowMs() - startMs;
-    trace?.step({ kind: 'operating-system', family, outcome, addresses: told ? answer : [], ms });
+    trace?.step(hostStep(family, answer, timers.nowMs() - startMs));
     const why = 'the operating system alone knows localhost';
-    if (told) return this.#authorAddresses(query, answer, why);
+    if (typeof answer !== 'string') return this.#authorAddresses(query, answer, why);
+    if (answer === 'other-family') return this.#authorAddresses(query, [], why);
     const rcode = answer === 'no-such-name' ? DNS_NXDOMAIN : DNS_SERVFAIL;
     return this.#author(query, { rcode }, 'operating-system', why);
   }

@@ -53,6 +53,21 @@ test('"no such name" is believed only when the other family says the same', asyn
   );
 });
 
+test('a lookup that fails tells whether the name has the other family', async () => {
+  const { resolver: r, calls } = resolver();
+  const one = r.lookup('only6.example', 4);
+  await calls[0]!.answer('failed');
+  await calls[1]!.answer(['2001:db8::1']);
+  assert.equal(await one.answer, 'other-family');
+  const none = r.lookup('none.example', 4);
+  await calls[2]!.answer('failed');
+  await calls[3]!.answer('failed');
+  assert.equal(await none.answer, 'failed');
+  r.lookup('left.example', 4).abandon();
+  await calls[4]!.answer('failed');
+  assert.equal(calls.length, 5);
+});
+
 test('both families asked at once serve each other', async () => {
   const { resolver: r, calls } = resolver();
   const [v4, v6] = [r.lookup('none.example', 4), r.lookup('none.example', 6)];
@@ -92,7 +107,7 @@ test('a lookup that nobody waits for is not begun', async () => {
   kept.abandon();
   left.nameIsAlive();
   assert.equal(calls.length, 48);
-  await calls[0]!.answer('failed');
+  await calls[0]!.answer([]);
   assert.equal(calls.at(-1)!.key, '4 kept.example');
   await calls[48]!.answer(['10.0.0.1']);
   assert.deepEqual(await other.answer, ['10.0.0.1']);

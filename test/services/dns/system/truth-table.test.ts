@@ -33,11 +33,14 @@ const RAW: Record<Raw, Written | 'no-answer' | 'no-nameservers'> = {
   nobody: 'no-nameservers',
 };
 
-const OS: Record<string, HostAnswer> = {
-  addresses: ['10.0.0.1'],
-  nodata: [],
-  'no-such-name': 'no-such-name',
-  failed: 'failed',
+/** What getaddrinfo says of IPv4 and of IPv6. */
+const OS: Record<string, readonly [HostAnswer, HostAnswer]> = {
+  addresses: [['10.0.0.1'], []],
+  nodata: [[], []],
+  'no-such-name': ['no-such-name', 'no-such-name'],
+  'no-such-name but of IPv6': ['no-such-name', ['2001:db8::1']],
+  failed: ['failed', 'failed'],
+  'failed but for IPv6': ['failed', ['2001:db8::1']],
 };
 
 /** The nameserver's own message; built of the operating system's addresses; NODATA built; SERVFAIL with this extended error. */
@@ -53,6 +56,10 @@ const TABLE: Record<string, Record<Raw, Expected>> = {
     ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'nodata', servfail: 'nodata', refused: 'nodata' },
     ...{ badvers: 'nodata', truncated: 'nodata', none: 'nodata', nobody: 'nodata' },
   },
+  'no-such-name but of IPv6': {
+    ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'nodata', servfail: 'nodata', refused: 'nodata' },
+    ...{ badvers: 'nodata', truncated: 'nodata', none: 'nodata', nobody: 'nodata' },
+  },
   'no-such-name': {
     ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'raw', servfail: 'raw', refused: 'raw' },
     ...{ badvers: 'raw', truncated: 'nodata', none: 22, nobody: 23 },
@@ -60,6 +67,10 @@ const TABLE: Record<string, Record<Raw, Expected>> = {
   failed: {
     ...{ same: 'raw', other: 'raw', nodata: 'raw', nxdomain: 'raw', servfail: 'raw', refused: 'raw' },
     ...{ badvers: 'raw', truncated: 'raw', none: 22, nobody: 23 },
+  },
+  'failed but for IPv6': {
+    ...{ same: 'raw', other: 'raw', nodata: 'raw', nxdomain: 'nodata', servfail: 'raw', refused: 'nodata' },
+    ...{ badvers: 'nodata', truncated: 'raw', none: 'nodata', nobody: 'nodata' },
   },
 };
 
@@ -77,7 +88,7 @@ for (const [os, row] of Object.entries(TABLE)) {
       test(`operating system ${os}, nameserver ${raw}${flags === '' ? '' : `, ${flags}`}: ${want}`, async () => {
         // AD tells the nameserver's message from one of ours.
         const outcome = RAW[raw];
-        const w = world({ raw: () => outcome, os: () => OS[os]! });
+        const w = world({ raw: () => outcome, os: (_name, family) => OS[os]![family === 4 ? 0 : 1] });
         const asked = query('host.example', 'A', asking);
         const trace = new RecordedTrace();
         const message = await w.server.resolve(asked, trace);
