@@ -71,9 +71,9 @@ export class Exchange {
 
   /** The server should have answered by now. It may still. */
   overdue(): void {
-    if (this.#overdue || this.#heard) return;
+    if (this.#overdue || this.#heard || this.#pending === undefined) return;
     this.#overdue = true;
-    this.#pending?.suspect();
+    this.#pending.suspect();
     this.#options.server.stayedSilent();
   }
 

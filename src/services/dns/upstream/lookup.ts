@@ -1,7 +1,7 @@
 /**
  * One question on its way through the nameservers.
  *
- * The first server is asked; when it has not answered after 800 ms, the next one too, and so on; then each once more. All are
+ * The first server is asked; when it has not answered after 800 ms, the next one too, and so on, round and round. All are
  * listened to until the end, and the first NOERROR or NXDOMAIN is the answer. A server that fails or answers anything else lets the
  * next one be asked at once; such an answer is kept for the case that nobody does better, and that server is not asked again.
  * A server that has been silent lately is asked together with the next one.
@@ -22,6 +22,7 @@ const PATIENCE_MS = 800;
 const BUDGET_MS = 4500;
 /** A file that is being written is empty for a moment. */
 const EMPTY_LIST_MS = 100;
+/** For a server that cannot be reached, or when there is a kept answer. Otherwise the budget is the bound: six. */
 const ATTEMPTS = 2;
 
 export interface LookupOptions {
@@ -92,32 +93,35 @@ export class Lookup {
   #fellShort(): void {
     if (this.#ask(false)) this.#arm();
     // Otherwise another attempt waits for its time, or an answer may still come.
-    else if (!this.#waiting() && this.#next(true) === undefined) this.#end();
+    else if (!this.#waiting() && this.#candidates(true).length === 0) this.#end();
   }
 
   /** Asks the next server, and the one after it too when not much is expected of that one. False: there is nobody to ask now. */
   #ask(again: boolean): boolean {
     let asked = false;
-    for (let next = this.#next(again); next !== undefined; next = this.#next(again)) {
-      this.#exchange(next);
+    for (const standing of this.#candidates(again)) {
+      const hopeful = !standing.server.silent && !standing.failed;
+      this.#exchange(standing);
       asked = true;
-      if (!next.server.silent && !next.failed) break;
+      if (hopeful) break;
     }
     return asked;
   }
 
-  /** Who is to be asked next: whoever has not been asked yet, then (`again`) whoever has been asked once. */
-  #next(again: boolean): Standing | undefined {
-    const standings = this.#options.servers().map((server) => this.#standing(server));
-    const fresh = standings.find(({ attempts }) => attempts === 0);
-    if (fresh !== undefined || !again) return fresh;
-    return standings.find((standing) => this.#mayBeAskedAgain(standing));
+  /** Who may be asked now: who has not been asked yet, then (`again`) who has been asked least. */
+  #candidates(again: boolean): readonly Standing[] {
+    const standings = [...new Set(this.#options.servers())].map((server) => this.#standing(server));
+    const eligible = standings.filter((s) => s.attempts === 0 || (again && this.#mayBeAskedAgain(s)));
+    // Sorting is stable: the servers' own order decides among equals.
+    return eligible.sort((a, b) => a.attempts - b.attempts);
   }
 
   #mayBeAskedAgain({ attempts, answered, failed, exchanges }: Standing): boolean {
-    if (attempts >= ATTEMPTS || answered) return false;
+    if (answered) return false;
     // An answer in hand is worth more than a server that cannot be reached.
-    if (failed) return this.#kept === undefined;
+    if (failed) return this.#kept === undefined && attempts < ATTEMPTS;
+    // Every datagram may be lost: without an answer in hand, the time is used to the end.
+    if (this.#kept !== undefined && attempts >= ATTEMPTS) return false;
     return !exchanges.some((exchange) => exchange.heard);
   }
 

@@ -125,7 +125,7 @@ test('a lost datagram is made good: each server is asked a second time, under an
   assert.deepEqual(addressesIn(bytesOf(await asked)), [1]);
 });
 
-test('when nobody answers, that is said after 4.5 s, and every server had two chances', async () => {
+test('when nobody answers, that is said after 4.5 s, and every server had three chances', async () => {
   await using first = await FakeNameserver.open();
   await using second = await FakeNameserver.open();
   using world = new UpstreamWorld();
@@ -133,11 +133,12 @@ test('when nobody answers, that is said after 4.5 s, and every server had two ch
   const asked = world.ask(query('dead.test'), [first.nameserver, second.nameserver]).then((r) => {
     result = r;
   });
-  for (const server of [first, second, first, second]) {
+  for (const server of [first, second, first, second, first]) {
     await server.next();
     world.timers.advance(800);
   }
-  world.timers.advance(4499 - 4 * 800);
+  await second.next();
+  world.timers.advance(4499 - 5 * 800);
   await new Promise(setImmediate);
   assert.equal(result, undefined);
   world.timers.advance(1);
@@ -172,6 +173,7 @@ test('one refusal fails all that wait for that server', async () => {
   while (world.counters.get('dns-upstream-refused') === 0) await new Promise(setImmediate);
   world.timers.advance(800);
   assert.deepEqual(new Set(await Promise.all(lookups)), new Set(['no-answer']));
+  assert.equal(world.counters.get('dns-upstream-timeout'), 0);
   await server.closeTcp();
 });
 
@@ -284,6 +286,28 @@ test('a server that was silent three times is asked together with the next one u
   last.reply(answerTo(last));
   await alone;
   assert.ok(second.untaken <= 1, 'only the probe may have gone to both');
+});
+
+test('servers that are all silent are asked together, each once at a time', async () => {
+  await using first = await FakeNameserver.open();
+  await using second = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  const servers = [first.nameserver, second.nameserver];
+  const dead = world.ask(query('dead.test'), servers);
+  for (let i = 0; i < 6; i++) {
+    await (i % 2 === 0 ? first : second).next();
+    world.timers.advance(800);
+  }
+  assert.equal(await dead, 'no-answer');
+  const asked = world.ask(query('both.test'), servers);
+  await first.next();
+  await second.next();
+  world.timers.advance(800);
+  await first.next();
+  const heard = await second.next();
+  assert.equal(first.untaken + second.untaken, 0);
+  heard.reply(answerTo(heard, { addresses: [7] }));
+  assert.deepEqual(addressesIn(bytesOf(await asked)), [7]);
 });
 
 test('when resolv.conf changes under way, the new servers are asked and the answer is not lost', async () => {
