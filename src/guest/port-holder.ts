@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
 
 /** TCP_LISTEN of <net/tcp_states.h>, as /proc/net/tcp prints it. */
 const LISTEN = '0A';
@@ -31,8 +32,10 @@ function boundSockets(table: string, port: number): string[] {
     .map((fields) => fields[9] ?? '');
 }
 
+/** The program's file as it was started: threads rename the process (Node's is "MainThread"). */
 function processName(pid: string): string {
-  return read(`/proc/${pid}/comm`).trim() || 'a process';
+  const [program = ''] = read(`/proc/${pid}/cmdline`).split('\0', 1);
+  return path.basename(program) || 'a program';
 }
 
 /** What cannot be read is gone or another user's: as good as empty. */
