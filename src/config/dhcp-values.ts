@@ -1,4 +1,4 @@
-import { clientKey } from '../dhcp/lease-table.ts';
+import { clientKey } from '../dhcp/dhcp-client.ts';
 import type { Cidr } from '../wire/cidr.ts';
 import { formatCidr, parseCidr } from '../wire/cidr.ts';
 import { parseMac } from '../wire/mac.ts';

@@ -3,8 +3,6 @@ import { type DhcpClient, UNKNOWN_PLACE } from './dhcp-client.ts';
 import type { LeaseChange, LeaseRecord } from './lease-record.ts';
 import type { Reservations } from './reservations.ts';
 
-export { clientKey } from './dhcp-client.ts';
-
 /**
  * Who has which address: one entry for each address that is given, remembered or known to be someone else's, found by
  * address, by client and by place (the switch port it is charged to). `AddressChoice` decides who gets what; here it is kept.

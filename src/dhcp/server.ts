@@ -101,10 +101,10 @@ export class DhcpServer<Origin extends DhcpOrigin> {
     this.#armExpiry();
   }
 
-  /** Takes up leases of an earlier run. */
-  restore(records: readonly LeaseRecord[]): void {
-    const { leases, turn, counters } = this.#wiring;
-    for (const record of records) if (!leases.restore(record, turn.nowMs)) counters.add('dhcp-lease-not-restored');
+  /** Takes up leases of an earlier run, which are counted on from `nowMs`. */
+  restore(records: readonly LeaseRecord[], nowMs: number): void {
+    const { leases, counters } = this.#wiring;
+    for (const record of records) if (!leases.restore(record, nowMs)) counters.add('dhcp-lease-not-restored');
     this.#armExpiry();
   }
 

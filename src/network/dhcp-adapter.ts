@@ -86,12 +86,12 @@ export class DhcpAdapter {
     this.#leases.vacate(address, this.#wiring.turn.nowMs);
   }
 
-  restore(records: readonly LeaseRecord[]): void {
-    this.#server.restore(records);
+  restore(records: readonly LeaseRecord[], nowMs: number): void {
+    this.#server.restore(records, nowMs);
   }
 
-  records(): LeaseRecord[] {
-    return this.#leases.records(this.#wiring.turn.nowMs);
+  records(nowMs: number): LeaseRecord[] {
+    return this.#leases.records(nowMs);
   }
 
   close(): void {

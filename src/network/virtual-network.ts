@@ -164,12 +164,12 @@ export class VirtualNetwork {
 
   /** Takes up leases as an earlier network left them; they are counted on from now. What no longer fits the options is dropped. */
   restoreLeases(records: readonly LeaseRecord[]): void {
-    this.#dhcp.restore(records);
+    this.#dhcp.restore(records, this.#world.clock.nowMs());
   }
 
   /** Leases in force and those that are remembered, in order of address. */
   leases(): LeaseRecord[] {
-    return this.#dhcp.records();
+    return this.#dhcp.records(this.#world.clock.nowMs());
   }
 
   /** Flows that hold a host stream. */

@@ -10,16 +10,19 @@ const KNOWN = [1, 2, 3];
 
 /** Known guests at ports of their own: bound, released, and restored from an earlier run. */
 function withKnownGuests(t: DhcpBench): Map<number, number> {
-  t.server.restore([
-    {
-      address: NETWORK + 90,
-      mac: 3,
-      clientKey: '000000000003',
-      hostName: '',
-      remainingMs: 3_000_000,
-      seenAgoMs: 50_000,
-    },
-  ]);
+  t.server.restore(
+    [
+      {
+        address: NETWORK + 90,
+        mac: 3,
+        clientKey: '000000000003',
+        hostName: '',
+        remainingMs: 3_000_000,
+        seenAgoMs: 50_000,
+      },
+    ],
+    t.nowMs,
+  );
   const known = new Map<number, number>([[3, NETWORK + 90]]);
   for (const mac of [1, 2]) known.set(mac, t.join({ mac, place: 10 + mac }) ?? 0);
   t.ask({ type: DHCP_RELEASE, mac: 2, place: 12, ciaddr: known.get(2) ?? 0, server: GATEWAY });
