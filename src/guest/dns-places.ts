@@ -18,8 +18,8 @@ export type PlaceEvent =
 interface Place {
   readonly wanted: DnsPlace;
   listener: DnsListener | undefined;
-  /** The reason that was told last. */
-  waitingFor: string;
+  /** What was last told to stand in the way: 'absent' or an errno's name; empty when nothing does. */
+  obstacle: string;
 }
 
 /** The addresses that a DNS server listens at, each on its own: one that comes, goes or is refused disturbs no other. */
@@ -30,7 +30,7 @@ export class DnsPlaces {
   #closed = false;
 
   constructor(places: readonly DnsPlace[], options: DnsListenerOptions, tell: (event: PlaceEvent) => void) {
-    this.#places = places.map((wanted) => ({ wanted, listener: undefined, waitingFor: '' }));
+    this.#places = places.map((wanted) => ({ wanted, listener: undefined, obstacle: '' }));
     this.#options = options;
     this.#tell = tell;
   }
@@ -49,7 +49,7 @@ export class DnsPlaces {
   async look(): Promise<void> {
     for (const place of this.#places) {
       const error = await this.#look(place);
-      if (error !== undefined) this.#wait(place, refusal(place.wanted, error).message);
+      if (error !== undefined) this.#wait(place, error.code ?? 'EIO', () => refusal(place.wanted, error).message);
     }
   }
 
@@ -70,25 +70,28 @@ export class DnsPlaces {
       listener.close();
       this.#tell({ event: 'lost', name, address: listener.address, port });
     }
-    if (address === undefined) return this.#wait(place, `there is no interface ${name} with an IPv4 address`);
+    if (address === undefined) {
+      return this.#wait(place, 'absent', () => `there is no interface ${name} with an IPv4 address`);
+    }
     try {
       const opened = await DnsListener.open(address, place.wanted.port, this.#options);
       // The end may have come meanwhile.
       if (this.#closed) return void opened.close();
       place.listener = opened;
-      place.waitingFor = '';
+      place.obstacle = '';
       this.#tell({ event: 'listening', name, address, port: opened.port });
     } catch (error) {
       if ((error as ListenError).code !== 'EADDRNOTAVAIL') return error as ListenError;
-      return this.#wait(place, `${address} is no address of this machine`);
+      return this.#wait(place, 'absent', () => `${address} is no address of this machine`);
     }
     return undefined;
   }
 
-  #wait(place: Place, why: string): undefined {
-    if (place.waitingFor === why) return;
-    place.waitingFor = why;
-    this.#tell({ event: 'waiting', name: nameOf(place.wanted), why });
+  /** `why` is asked only for what is new: to find a port's holder is to look at every process. */
+  #wait(place: Place, obstacle: string, why: () => string): undefined {
+    if (place.obstacle === obstacle) return;
+    place.obstacle = obstacle;
+    this.#tell({ event: 'waiting', name: nameOf(place.wanted), why: why() });
   }
 }
 

@@ -261,6 +261,25 @@ test('a port that is held is an error that names the holder', WAITS, async (t) =
   assert.match(second.stderr, /--listen.*127\.0\.0\.53[\s\S]*ERR_GUEST_PORT_IN_USE/);
 });
 
+test('an address that comes while another program holds its port is waited for', WAITS, async (t) => {
+  if (!ready(t)) return;
+  const { guest } = await world(t);
+  const dns = new GuestProcess(t, guest, process.execPath, bundle, 'dns');
+  await dns.prints(/^process/m);
+  nsExec(guest, 'ip', 'address', 'add', '172.17.0.1/16', 'dev', 'lo');
+  const other = new GuestProcess(t, guest, process.execPath, bundle, 'dns', '--listen', '172.17.0.1:53');
+  await other.prints(/^process/m);
+  nsExec(guest, 'ip', 'address', 'delete', '172.17.0.1/16', 'dev', 'lo');
+  nsExec(guest, 'ip', 'link', 'add', 'docker0', 'type', 'bridge');
+  nsExec(guest, 'ip', 'address', 'add', '172.17.0.1/16', 'dev', 'docker0');
+  nsExec(guest, 'ip', 'link', 'set', 'docker0', 'up');
+  await dns.prints(/^waiting: docker0 port 53 \(UDP\) is held by node \(process \d+\)\n/m);
+  assert.equal(await short(guest, '@127.0.0.1', 'www.example'), '192.0.2.2');
+  assert.equal(await other.ends('SIGTERM'), 0);
+  await dns.prints(/^listening at 172\.17\.0\.1:53 \(docker0\)/m);
+  assert.equal(await short(guest, '@172.17.0.1', 'www.example'), '192.0.2.2');
+});
+
 test('without a descriptor to spare it lives, and with some again it answers', WAITS, async (t) => {
   if (!ready(t)) return;
   const { guest } = await world(t);
