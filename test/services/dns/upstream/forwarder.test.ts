@@ -13,8 +13,10 @@ import {
   DNS_REFUSED,
   DNS_SERVFAIL,
   DNS_TC,
+  DnsQuestion,
+  parseDnsQuestion,
 } from '../../../../src/wire/dns-message.ts';
-import { addressesIn, answerTo, FakeNameserver } from './fake-nameserver.ts';
+import { addressesIn, answerTo, FakeNameserver, type Heard } from './fake-nameserver.ts';
 import { query, UpstreamWorld } from './upstream-world.ts';
 
 const NOBODY = { address: '255.255.255.255', port: 53 };
@@ -345,6 +347,30 @@ test('a resolv.conf that is empty while it is written is looked at again; one th
   const hopeless = world.ask(query('b.test'));
   world.timers.advance(100);
   assert.equal(await hopeless, 'no-nameservers');
+});
+
+test('a thousand answers that come in the wrong order all reach their questions', async () => {
+  await using server = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  const names = Array.from({ length: 1000 }, (_, i) => `n${i}.test`);
+  const asked: Promise<Uint8Array | string>[] = [];
+  const heard: Heard[] = [];
+  // A hundred at a time, there and back: a socket's buffer does not hold a thousand.
+  for (const name of names) {
+    asked.push(world.ask(query(name), [server.nameserver]));
+    if (asked.length % 100 === 0) while (heard.length < asked.length) heard.push(await server.next());
+  }
+  for (let left = heard.length; left > 0; left -= 100) {
+    for (const one of heard.slice(left - 100, left).reverse()) one.reply(answerTo(one));
+    await Promise.all(asked.slice(left - 100, left));
+  }
+  const told = (await Promise.all(asked)).map((result) => {
+    const question = new DnsQuestion();
+    const message = bytesOf(result);
+    assert.equal(parseDnsQuestion(message, 0, message.length, question), undefined);
+    return question.name;
+  });
+  assert.deepEqual(told, names);
 });
 
 test('4,096 questions may wait for one server; the next goes to another', async () => {
