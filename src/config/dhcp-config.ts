@@ -34,7 +34,8 @@ export type DhcpConfig = DhcpOptions & { readonly range: AddressRange };
 
 /** Fills in the defaults and checks the addresses against the network's. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
 export function resolveDhcp(input: DhcpInput, plan: AddressPlan): DhcpConfig {
-  const range = input.range ?? { first: firstHost(plan.subnet), last: lastHost(plan.subnet) };
+  // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
+  const range = input.range ?? { first: firstHost(plan.subnet) + 2, last: lastHost(plan.subnet) };
   checkRange(range, plan);
   checkRoutes(input.routes ?? [], plan);
   checkReservations(input.reservations ?? [], plan);

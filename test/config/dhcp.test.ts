@@ -23,9 +23,9 @@ function problem(text: string): SlipwayError {
   assert.fail('the configuration was accepted');
 }
 
-test('without a word the whole subnet is handed out for a day', () => {
+test('without a word the subnet from its third address is handed out for a day', () => {
   const { range, leaseSeconds, probe, reservations, leasesPerGuest } = resolveConfig({}).dhcp;
-  assert.deepEqual(range, { first: at('192.168.65.1'), last: at('192.168.65.254') });
+  assert.deepEqual(range, { first: at('192.168.65.3'), last: at('192.168.65.254') });
   assert.deepEqual(
     { leaseSeconds, probe, reservations, leasesPerGuest },
     {

@@ -1,12 +1,14 @@
 /**
  * A Slipway for the tests with real guests: the whole network as `run` and `up` start it, in a process of its own, that
  * also says what it counted. argv[2]: `SlipwaySetup` as JSON. Speaks one JSON line per event; the line `status` on its
- * standard input is answered by a picture of the network, and the end of that input ends it.
+ * standard input is answered by a picture of the network, `throw` and `spin` make its loop do so, and the end of that input
+ * ends it.
  */
 import { createInterface } from 'node:readline';
 import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
-import { resolveConfig } from '../../src/config/config.ts';
+import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseConfig } from '../../src/config/parse.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 
 export interface SlipwaySetup {
@@ -17,6 +19,8 @@ export interface SlipwaySetup {
   readonly listen: readonly string[];
   readonly hostLoopback: boolean;
   readonly engine: 'epoll' | 'node';
+  /** A configuration file's text; what the setup says besides wins. */
+  readonly config?: string;
 }
 
 const setup = JSON.parse(process.argv[2]!) as SlipwaySetup;
@@ -28,7 +32,13 @@ const log =
     say('log', { level, message });
 
 const network = await startNetwork(
-  resolveConfig({ network: { mtu: setup.mtu }, hostLoopback: setup.hostLoopback, engine: setup.engine }),
+  resolveConfig(
+    mergeConfig(parseConfig(setup.config ?? '', 'the test’s configuration'), {
+      network: { mtu: setup.mtu },
+      hostLoopback: setup.hostLoopback,
+      engine: setup.engine,
+    }),
+  ),
   { info: log('info'), warn: log('warn'), error: log('error') },
   (error) => {
     say('fatal', { message: error.message });
@@ -36,7 +46,10 @@ const network = await startNetwork(
   },
 );
 createInterface({ input: process.stdin })
-  .on('line', () => void network.control.status().then((status) => say('status', status)))
+  .on('line', (line) => {
+    if (line === 'throw' || line === 'spin') network.control.fault(line);
+    else void network.control.status().then((status) => say('status', status));
+  })
   .on('close', () => void network.stop().then(() => process.exit(0)));
 
 for (const text of setup.listen) {

@@ -111,6 +111,11 @@ export class Slipway {
     return (await this.hear((said) => said.event === 'status', from)) as unknown as NetworkStatus;
   }
 
+  /** Makes the network thread throw or never come back, as a defect would. */
+  fault(fault: 'throw' | 'spin'): void {
+    this.#child.stdin!.write(`${fault}\n`);
+  }
+
   async counter(name: string): Promise<number> {
     return (await this.status()).counters[name] ?? 0;
   }
