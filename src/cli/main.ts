@@ -3,6 +3,8 @@ import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { DemoFlags } from './demo.ts';
+import type { CorefileFlags, LookupFlags } from './dns.ts';
+import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
 import { STANDARD_ERROR, say } from './say.ts';
@@ -71,6 +73,37 @@ program
   .option('--json', 'print JSON lines')
   .exitOverride()
   .action(async (flags: DemoFlags) => process.exit(await (await import('./demo.ts')).demo(flags)));
+
+const dns = program
+  .command('dns')
+  .description('what names mean here: "slipway dns lookup NAME --explain", "slipway dns corefile"')
+  .exitOverride();
+
+dns
+  .command('lookup')
+  .description('the answer that a guest would get, and with --explain how it came about')
+  .argument('<name>', 'a domain name, or an address')
+  .argument('[type]', 'A, AAAA, MX, TXT, SRV, TYPE65, … (default: A, for an address PTR)')
+  .option('--explain', 'tell each step in words')
+  .option('--dnssec', 'ask for signatures (the DO bit)')
+  .option('--internal', "ask the internal server, which answers nothing but Slipway's own zones")
+  .option('--config <file>', 'YAML file whose network, zones, rules and hosts count')
+  .option('--json', 'print one JSON object')
+  .addHelpText('after', LOOKUP_HELP)
+  .exitOverride()
+  .action(async (name: string, type: string | undefined, flags: LookupFlags) =>
+    process.exit(await (await import('./dns.ts')).dnsLookup(name, type, flags)),
+  );
+
+dns
+  .command('corefile')
+  .description('a Corefile for a CoreDNS in the virtual machine')
+  .option('--gateway <ip>', 'address of the gateway (default: of the configuration)')
+  .option('--bind <ip...>', 'where CoreDNS listens (default: 127.0.0.1 172.17.0.1)')
+  .option('--config <file>', 'YAML file whose network and zones count')
+  .addHelpText('after', COREFILE_HELP)
+  .exitOverride()
+  .action(async (flags: CorefileFlags) => (await import('./dns.ts')).dnsCorefile(flags));
 
 // Reads its own arguments: inside the virtual machine the same code runs from one file without a package.
 program

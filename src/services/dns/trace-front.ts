@@ -24,7 +24,7 @@ export function traceZone(
 
 /** Tells that the internal server does not answer such names. */
 export function traceRefusal(trace: LookupTrace): void {
-  trace.step({ kind: 'server', server: 'internal', why: 'the internal server was asked' });
+  trace.step({ kind: 'server', server: 'internal', why: 'the question came to it' });
   const why = 'no zone of Slipway has the name, and this server answers nothing else';
   trace.step({ kind: 'answer', source: 'slipway', rcode: DNS_REFUSED, why });
 }

@@ -1,6 +1,7 @@
 import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
 import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
+import { reverseIpv4Name, reverseIpv6Name } from '../../../wire/dns-reverse-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { addressData, authorAnswer } from './authored-answer.ts';
 
@@ -26,7 +27,7 @@ export class HostRecords {
       for (const data of addresses.map(addressData)) {
         if (data === undefined) continue;
         own.push(data);
-        const pointers = this.#of(data.type === 'A' ? reverseIpv4(data.address) : reverseIpv6(data.address));
+        const pointers = this.#of(data.type === 'A' ? reverseIpv4Name(data.address) : reverseIpv6Name(data.address));
         if (pointers.length === 0) pointers.push({ type: 'PTR', target: dnsNameKey(name) });
       }
     }
@@ -50,16 +51,4 @@ export class HostRecords {
     this.#records.set(key, records);
     return records;
   }
-}
-
-/** RFC 1035 §3.5. */
-function reverseIpv4(address: number): string {
-  const octets = [address & 0xff, (address >>> 8) & 0xff, (address >>> 16) & 0xff, address >>> 24];
-  return `${octets.join('.')}.in-addr.arpa`;
-}
-
-/** RFC 3596 §2.5: one label for each four bits, the last first. */
-function reverseIpv6(address: Uint8Array): string {
-  const nibbles = [...address].flatMap((octet) => [octet >>> 4, octet & 15]).reverse();
-  return `${nibbles.map((nibble) => nibble.toString(16)).join('.')}.ip6.arpa`;
 }
