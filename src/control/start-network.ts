@@ -9,6 +9,7 @@ import type { DnsServerName, DnsStreamServer } from '../services/dns/dns-stream-
 import type { ZoneStore } from '../services/dns/zones/zone-store.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
 import { LeaseStore } from '../services/leases/lease-store.ts';
+import { nameGuests } from '../services/leases/name-guests.ts';
 import { BatchedRandom } from './batched-random.ts';
 import type { NetworkStatus } from './messages.ts';
 import { type ControlLog, type DatagramService, NetworkControl } from './network-control.ts';
@@ -62,10 +63,7 @@ export async function startNetwork(
   const dns = dnsStack({ dns: config.dns, network: config.network, counters, log, random: new BatchedRandom() });
   const sockets = await listenForStreams(dns);
   const leases = new LeaseBook(() => performance.now());
-  leases.watch(({ kind, lease }) => {
-    if (kind === 'ended') dns.zones.endLease(lease.address);
-    else dns.zones.setLeaseName({ name: lease.hostName, address: lease.address });
-  });
+  nameGuests(leases, config.dhcp.reservations, dns.zones);
   const store = keptLeases(config, leases, log);
   const control = new NetworkControl({
     config,
