@@ -5,25 +5,29 @@ import type { Reservation } from './dhcp-options.ts';
 export class Reservations {
   readonly #byKey = new Map<string, Reservation>();
   readonly #byMac = new Map<number, Reservation>();
-  /** How many reservations name the address: two interfaces of one machine may share it. */
-  readonly #addresses = new Map<number, number>();
+  /** Two interfaces of one machine may share an address. */
+  readonly #addresses = new Set<number>();
 
   constructor(reservations: readonly Reservation[] = []) {
     for (const reservation of reservations) this.add(reservation);
   }
 
-  /** An earlier one for the same key or MAC gives way. */
+  /** An earlier one for the same key or MAC gives way; its name stays unless there is a new one. */
   add(reservation: Reservation): void {
     const { clientKey, mac, address } = reservation;
-    if (clientKey !== undefined) {
-      this.#leave(this.#byKey.get(clientKey));
-      this.#byKey.set(clientKey, reservation);
-    } else if (mac !== undefined) {
-      this.#leave(this.#byMac.get(mac));
-      this.#byMac.set(mac, reservation);
+    const before =
+      clientKey !== undefined ? this.#byKey.get(clientKey) : mac !== undefined ? this.#byMac.get(mac) : undefined;
+    const merged = { name: before?.name, ...reservation };
+    if (clientKey !== undefined) this.#byKey.set(clientKey, merged);
+    if (mac !== undefined && (clientKey === undefined || !this.#byMac.has(mac))) this.#byMac.set(mac, merged);
+    if (before === undefined) {
+      if (address !== undefined) this.#addresses.add(address);
+      return;
     }
-    if (clientKey !== undefined && mac !== undefined && !this.#byMac.has(mac)) this.#byMac.set(mac, reservation);
-    if (address !== undefined) this.#addresses.set(address, (this.#addresses.get(address) ?? 0) + 1);
+    this.#addresses.clear();
+    for (const { address: held } of [...this.#byKey.values(), ...this.#byMac.values()]) {
+      if (held !== undefined) this.#addresses.add(held);
+    }
   }
 
   of(client: DhcpClient): Reservation | undefined {
@@ -37,13 +41,5 @@ export class Reservations {
   /** Whether someone has `address` reserved. */
   holds(address: number): boolean {
     return this.#addresses.has(address);
-  }
-
-  #leave(reservation: Reservation | undefined): void {
-    const address = reservation?.address;
-    if (address === undefined) return;
-    const left = (this.#addresses.get(address) ?? 1) - 1;
-    if (left > 0) this.#addresses.set(address, left);
-    else this.#addresses.delete(address);
   }
 }

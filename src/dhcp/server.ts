@@ -218,7 +218,9 @@ export class DhcpServer<Origin extends DhcpOrigin> {
     this.#probes.cancel(client);
     const leaseSeconds = this.#secondsFor(request);
     const leaseMs = leaseSeconds === INFINITE_SECONDS ? Number.POSITIVE_INFINITY : leaseSeconds * 1000;
-    const hostName = leases.reservations.of(client)?.name ?? request.hostName;
+    // Not every client repeats its name when it renews.
+    const said = request.hostName || (leases.find(client)?.hostName ?? '');
+    const hostName = leases.reservations.of(client)?.name ?? said;
     leases.bind(client, address, leaseMs, hostName, turn.nowMs);
     this.#reply(request, { messageType: DHCP_ACK, yiaddr: address, leaseSeconds });
   }

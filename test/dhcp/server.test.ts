@@ -243,6 +243,18 @@ describe('DhcpServer: RFC 2131 §4.4, leases in time', () => {
     assert.equal(t.join({ mac: 9 }), NETWORK + 4);
   });
 
+  it('keeps the name of a client that does not repeat it', () => {
+    const t = new DhcpBench();
+    t.join({ hostName: 'web' });
+    t.ask({ type: DHCP_REQUEST, ciaddr: NETWORK + 3 });
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY });
+    t.ask({ type: DHCP_REQUEST, wanted: NETWORK + 3 });
+    assert.deepEqual(
+      t.changes.map(({ lease }) => lease.hostName),
+      ['web', 'web', 'web', 'web'],
+    );
+  });
+
   it('takes up the leases of an earlier run and counts them down', () => {
     const t = new DhcpBench({ reservations: [{ mac: 7, address: NETWORK + 9 }] });
     const record = { address: NETWORK + 8, mac: MAC, clientKey: '020000000005', hostName: 'db', seenAgoMs: 5000 };
@@ -351,6 +363,14 @@ describe('DhcpServer: reservations', () => {
       t.changes.map(({ kind }) => kind),
       ['bound', 'ended', 'bound'],
     );
+  });
+
+  it('change while the network runs, and keep their name', () => {
+    const t = new DhcpBench({ reservations });
+    t.leases.reservations.add({ mac: MAC, address: NETWORK + 40 });
+    assert.equal(t.join({}), NETWORK + 40);
+    assert.equal(t.leases.at(NETWORK + 40)?.hostName, 'web');
+    assert.equal(t.join({ mac: 9, wanted: NETWORK + 30 }), NETWORK + 30);
   });
 
   it('may lie outside the range', () => {
