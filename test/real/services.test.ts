@@ -52,3 +52,28 @@ test('curl reaches a server of the host by name through slipway run', async (t) 
   assert.equal(stdout, 'you asked for /page');
   assert.equal(status, 0);
 });
+
+test('port 5301 of the gateway answers Slipway’s own zones and refuses the rest, over UDP and over TCP', async (t) => {
+  if (!canRunGuests(t) || !needs(t, 'dig')) return;
+  const { guest } = await Slipway.start(t);
+  const dig = (...args: string[]): Promise<string> =>
+    promisify(execFile)('nsenter', [
+      `--net=${guest.path}`,
+      '--',
+      'dig',
+      '@192.168.65.1',
+      '-p',
+      '5301',
+      '+tries=1',
+      ...args,
+    ]).then(({ stdout }) => stdout);
+  for (const transport of ['+notcp', '+tcp']) {
+    assert.equal(await dig(transport, '+short', 'host.docker.internal'), `${HOST}\n`);
+    assert.match(await dig(transport, 'localhost'), /status: REFUSED/);
+  }
+  // Two questions on one connection.
+  assert.equal(
+    await dig('+tcp', '+keepopen', '+short', 'host.docker.internal', 'gateway.docker.internal'),
+    `${HOST}\n192.168.65.1\n`,
+  );
+});

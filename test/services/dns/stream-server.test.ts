@@ -73,6 +73,14 @@ test('questions that arrive byte by byte are answered, with the guest, the trans
   assert.deepEqual(asked, [ORIGIN.guestAddress, 'tcp', 'internal', ORIGIN.guestAddress, 'tcp', 'internal']);
 });
 
+test('the longest message may come in any pieces', async (t) => {
+  const { dial } = await start(t, echo);
+  const socket = dial();
+  const message = withLength(new Uint8Array(65_535).fill(7));
+  for (let at = 0; at < message.length; at += 97) socket.write(message.subarray(at, at + 97));
+  assert.deepEqual(await ids(socket, 1), [0x0707]);
+});
+
 test('pipelined questions are answered as their answers come, and after the client’s end', async (t) => {
   const waiting = new Map<number, (bytes: Uint8Array) => void>();
   const both = Promise.withResolvers<void>();

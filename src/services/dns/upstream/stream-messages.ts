@@ -8,6 +8,9 @@ export function withLength(message: Uint8Array): Uint8Array {
   return framed;
 }
 
+/** Each piece costs some hundred bytes beside its own: a message that comes byte by byte must not make 65,537 of them. */
+const MAX_PIECES = 256;
+
 /** Cuts a stream into messages. Holds at most one message that is not whole, so 65,537 bytes, plus what one `push` brought. */
 export class StreamMessages {
   #pieces: Uint8Array[] = [];
@@ -17,6 +20,7 @@ export class StreamMessages {
   push(bytes: Uint8Array): void {
     this.#pieces.push(bytes);
     this.#held += bytes.length;
+    if (this.#pieces.length > MAX_PIECES) this.#pieces = [this.#joined()];
   }
 
   /** The next whole message, in memory of its own; undefined when more bytes must come. */
@@ -30,7 +34,7 @@ export class StreamMessages {
     return all.slice(2, 2 + length);
   }
 
-  /** The pieces are joined only once a message is whole: a message that comes byte by byte is not copied for each. */
+  /** The pieces are joined once a message is whole, or when they are many: not for each byte that comes. */
   #joined(): Uint8Array {
     const [first] = this.#pieces;
     if (this.#pieces.length === 1 && first !== undefined) return first;
