@@ -1,0 +1,25 @@
+import type { ForwardOwner, ForwardSpec, ForwardStatus, ServiceForward } from '../../config/forward.ts';
+
+/**
+ * The table of forwards as API, command line and Docker see it: what is wanted against what is. Adding waits until the
+ * ports are bound or known not to be; what only waits for its guest or its address is added.
+ */
+export interface Forwards {
+  /**
+   * Adds a forward; an equal one that is there already (same owner or not) is returned as it is. Rejects with SlipwayError: ERR_PORT_IN_USE,
+   * ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_FORWARD_EXISTS (the same host end with another target), ERR_FORWARD_INVALID.
+   */
+  add(spec: ForwardSpec): Promise<ForwardStatus>;
+  /** False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. */
+  remove(id: string, options?: { readonly connections?: boolean }): Promise<boolean>;
+  /** In order of id. */
+  list(): readonly ForwardStatus[];
+  get(id: string): ForwardStatus | undefined;
+  /** Those of one owner, for what may manage only its own. */
+  ownedBy(owner: ForwardOwner): readonly ForwardStatus[];
+  addService(service: ServiceForward): Promise<void>;
+  removeService(service: Pick<ServiceForward, 'protocol' | 'address' | 'port'>): Promise<boolean>;
+  services(): readonly ServiceForward[];
+  /** Called with each change of state; returns what ends it. */
+  onChange(listener: (status: ForwardStatus, removed: boolean) => void): () => void;
+}
