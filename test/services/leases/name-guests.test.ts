@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LeaseRecord } from '../../../src/dhcp/lease-record.ts';
+import { LeaseBook } from '../../../src/services/leases/lease-book.ts';
+import { nameGuests, ReservedNames } from '../../../src/services/leases/name-guests.ts';
+
+const lease = (facts: Partial<LeaseRecord>): LeaseRecord => ({
+  address: 3,
+  mac: 2,
+  clientKey: 'c',
+  hostName: 'laptop',
+  remainingMs: 1_000,
+  seenAgoMs: 0,
+  ...facts,
+});
+
+test('every lease is told with its name, and its end', () => {
+  const told: string[] = [];
+  const book = new LeaseBook(() => 0);
+  nameGuests(book, [], {
+    setLeaseName: ({ name, address }) => told.push(`${address} is "${name}"`),
+    endLease: (address) => told.push(`${address} is over`),
+  });
+  book.restore([lease({}), lease({ address: 4, clientKey: 'd', hostName: '' })]);
+  book.apply({ kind: 'ended', lease: lease({}) });
+  assert.deepEqual(told, ['3 is "laptop"', '4 is ""', '3 is over']);
+});
+
+test('a reserved name is only for the client or the MAC that it is reserved for', () => {
+  const names = new ReservedNames([
+    { clientKey: 'id-01', name: 'Printer' },
+    { clientKey: 'id-0001', name: 'printer' },
+    { mac: 7, name: 'web' },
+    { mac: 8, address: 9 },
+  ]);
+  assert.equal(names.nameOf(lease({ clientKey: 'id-01', hostName: 'printer' })), 'printer');
+  assert.equal(names.nameOf(lease({ clientKey: 'id-0001', hostName: 'printer' })), 'printer');
+  assert.equal(names.nameOf(lease({ mac: 7, hostName: 'web' })), 'web');
+  for (const hostName of ['printer', 'PRINTER', 'printer.corp.example', 'web']) {
+    assert.equal(names.nameOf(lease({ hostName })), '', hostName);
+  }
+  assert.equal(names.nameOf(lease({ hostName: 'printers' })), 'printers');
+});
