@@ -128,6 +128,16 @@ describe('a conflict probe', () => {
     assert.equal(new Set(offered).size, 20);
   });
 
+  it('keeps its address from others meanwhile: from who asks for it, and from who has it reserved since', () => {
+    const t = new DhcpBench({ probe: true });
+    t.ask({ type: DHCP_DISCOVER });
+    assert.equal(t.ask({ type: DHCP_REQUEST, mac: 9, wanted: NETWORK + 3 })?.reply.messageType, DHCP_NAK);
+    t.leases.reservations.add({ mac: 10, address: NETWORK + 3 });
+    t.advance(VERDICT_MS);
+    assert.deepEqual(t.take(), []);
+    assert.equal(t.join({}), NETWORK + 4);
+  });
+
   it('is bounded for each port, so that the others are served', () => {
     const t = new DhcpBench({ probe: true });
     for (let mac = 1; mac <= 500; mac++) t.ask({ type: DHCP_DISCOVER, mac, place: 1 });

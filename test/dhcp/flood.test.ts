@@ -85,6 +85,21 @@ describe('a flood of made-up clients behind one port', () => {
     assert.deepEqual(ended, []);
   });
 
+  it('takes no lease of a guest that spoke of late, where nobody is asked', () => {
+    const t = new DhcpBench({ leasesPerGuest: 2 });
+    const mine = t.join({ mac: 1, place: 1 }) ?? 0;
+    for (let i = 0; i < 20; i++) {
+      t.advance(1000);
+      t.heard.set(mine, { mac: 1, port: { id: 1 }, seenMs: t.nowMs - 30_000 });
+      t.join({ mac: FAKE + i, place: 1 });
+    }
+    assert.equal(t.leases.at(mine)?.client.mac, 1);
+    // When all that a port may have is in use, its newcomer gets nothing.
+    const other = t.leases.list().find(({ client }) => client.mac !== 1);
+    t.heard.set(other?.address ?? 0, { mac: other?.client.mac ?? 0, port: { id: 1 }, seenMs: t.nowMs });
+    assert.equal(t.join({ mac: 99, place: 1 }), undefined);
+  });
+
   it('of REQUESTs for any address is refused beyond its share', () => {
     const t = new DhcpBench({ leasesPerGuest: 8 });
     for (let i = 3; i < 250; i++) t.ask({ type: DHCP_REQUEST, mac: FAKE + i, wanted: NETWORK + i, place: 1 });
