@@ -13,6 +13,10 @@ import type { DnsExchange } from './dns-front.ts';
 const DEADLINE_MS = 4500;
 /** One datagram more for one that was lost. */
 const RETRANSMIT_MS = 1500;
+/** A server may end a connection after so many questions (dnsmasq: a hundred), and ours was behind them, again and again. */
+const MAX_TRIES = 6;
+/** What is said of a connection that ended. */
+const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 
 export interface GatewayExchangeOptions {
   readonly transport: 'udp' | 'tcp';
@@ -53,8 +57,8 @@ export class GatewayExchange implements DnsExchange {
       };
       const failed = (code: string): void => {
         if (settled) return;
-        // A transport's patience is shorter than the asker's.
-        if (code === 'timeout') send();
+        // A transport's patience is shorter than the asker's; a connection that ended was not the server's refusal.
+        if (code === 'timeout' || (ENDED.has(code) && sent.length < MAX_TRIES)) send();
         else settle();
       };
       const deadline = timers.after(DEADLINE_MS, settle);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { Counters } from '../../src/env/counters.ts';
@@ -243,6 +243,39 @@ test('an answer over TCP may take longer than a connection is trusted, and 4.5 s
   await server.heard(3);
   time.pass(500);
   assert.equal(await never, undefined);
+});
+
+test('a server that ends each connection after a few answers still answers everything over TCP', async (t) => {
+  const system = await nameserver(t, silent);
+  let taken = 0;
+  const brief = createServer((socket) => {
+    const messages = new StreamMessages();
+    let left = 3;
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      messages.push(bytes);
+      for (let message = messages.next(); message !== undefined && left > 0; message = messages.next()) {
+        taken++;
+        socket.write(withLength(answerBytes(new Uint8Array(message), {})));
+        if (--left === 0) socket.end();
+      }
+    });
+  });
+  brief.listen(0, '127.0.0.1');
+  await once(brief, 'listening');
+  t.after(() => void brief.close());
+  const { port } = await served(t, { ...system, port: (brief.address() as AddressInfo).port }, system);
+  const { socket, next } = await dialled(t, port);
+  const ids = Array.from({ length: 12 }, (_, id) => id);
+  socket.end(new Uint8Array(ids.flatMap((id) => [...withLength(queryBytes('host.docker.internal', A, { id }))])));
+  const answers: Uint8Array[] = [];
+  for (const _ of ids) answers.push(await next());
+  assert.deepEqual(
+    answers.map((answer) => readU16(answer, 0)).sort((a, b) => a - b),
+    ids,
+  );
+  assert.deepEqual(new Set(answers.map((answer) => readMessage(answer).head.rcode)), new Set([0]));
+  assert.ok(taken >= ids.length);
 });
 
 test('the end of the server leaves nobody waiting for ever', async (t) => {
