@@ -170,14 +170,8 @@ export class AddressChoice {
     const boundToo = probe || place === client.place;
     return this.#best(client, table.leasesOf(place), nowMs, (lease) => {
       if (lease.state !== 'bound') return lease.state === 'free' ? 0 : 1;
-      return boundToo && !this.#isAlive(lease, nowMs) ? 2 : undefined;
+      return boundToo ? 2 : undefined;
     });
-  }
-
-  /** Its client sent anything of late. (That it asked for the lease of late proves little: a flood does that too.) */
-  #isAlive(lease: Lease, nowMs: number): boolean {
-    const heard = this.#options.link.heardAt(lease.address);
-    return heard !== undefined && heard.mac === lease.client.mac && nowMs - heard.seenMs <= FRESH_MS;
   }
 
   /** The address of the lowest rank, the least recently heard among equals; undefined rank: not this one. */
@@ -200,12 +194,17 @@ export class AddressChoice {
     return best?.address;
   }
 
-  /** By whom it is remembered, or by someone else: looked up without a claim, for the entry stays its client's. */
+  /**
+   * Its client sent anything of late, or someone else is there. (That a client asked for a lease of late proves little: a flood
+   * does that too.) Looked up without a claim, for the entry stays its client's.
+   */
   #inUse(client: DhcpClient, lease: Lease, nowMs: number): boolean {
-    const heard = this.#options.link.heardAt(lease.address);
+    const { link, table, probe } = this.#options;
+    const heard = link.heardAt(lease.address);
     if (heard === undefined || heard.mac === client.mac) return false;
-    if (this.#options.probe && nowMs - heard.seenMs > FRESH_MS) return false;
-    return this.#options.table.claimsOf(heard.port.id).size < this.#claimLimit;
+    const fresh = nowMs - heard.seenMs <= FRESH_MS;
+    if (heard.mac === lease.client.mac) return fresh;
+    return (fresh || !probe) && table.claimsOf(heard.port.id).size < this.#claimLimit;
   }
 
   #heardMs(lease: Lease): number {

@@ -243,6 +243,16 @@ describe('DhcpServer: RFC 2131 §4.4, leases in time', () => {
     assert.equal(t.join({ mac: 9 }), NETWORK + 4);
   });
 
+  it('takes a remembered address again once its client is silent, even where nobody is asked', () => {
+    const t = new DhcpBench({ range: { first: NETWORK + 3, last: NETWORK + 3 } });
+    t.join({});
+    t.heard.set(NETWORK + 3, { mac: MAC, port: { id: 1 }, seenMs: t.nowMs });
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY });
+    assert.equal(t.join({ mac: 9, place: 2 }), undefined);
+    t.advance(61_000);
+    assert.equal(t.join({ mac: 9, place: 2 }), NETWORK + 3);
+  });
+
   it('keeps the name of a client that does not repeat it', () => {
     const t = new DhcpBench();
     t.join({ hostName: 'web' });
