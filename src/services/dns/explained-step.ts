@@ -9,7 +9,7 @@ const WHO: Readonly<Record<AnswerSource, string>> = {
   zone: 'a zone of Slipway',
   'host-record': 'a host of the configuration',
   cache: 'the cache',
-  'stale-cache': 'the cache, past its time',
+  'stale-cache': 'an older answer in the cache',
   upstream: 'the nameserver',
   'operating-system': 'the operating system',
   slipway: 'Slipway',
