@@ -78,7 +78,8 @@ export class AddressChoice {
     if (entry === undefined) {
       if (table.size >= MAX_ENTRIES || this.#countOf(client) >= leasesPerGuest) return false;
     } else if (entry.client.key === client.key) {
-      if (entry.state === 'bound') return true;
+      // What was offered was looked at then.
+      if (entry.state === 'bound' || entry.state === 'offered') return true;
     } else if (entry.client.mac !== client.mac || entry.state === 'bound' || entry.state === 'offered') {
       return false;
     }
