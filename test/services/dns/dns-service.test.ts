@@ -37,6 +37,7 @@ import {
   DNS_TYPE_TXT,
 } from '../../../src/wire/dns-message.ts';
 import { parseIpv4Address } from '../../../src/wire/ipv4-address.ts';
+import { deferred } from '../../support/deferred.ts';
 import {
   answerBytes,
   dnsQuery,
@@ -301,7 +302,7 @@ test('over its limit a guest’s datagrams are dropped, its streams wait, and th
 
 test('one guest takes at most half of the lookups; beyond the answer is SERVFAIL', async (t) => {
   const waiting: (() => void)[] = [];
-  const both = Promise.withResolvers<void>();
+  const both = deferred<void>();
   const upstream = await nameserver(t, (query) => {
     if (dnsQuery(query).name.startsWith('quick'))
       return answerBytes(query, { answers: [a('quick.example', '10.0.0.1')] });

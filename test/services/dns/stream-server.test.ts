@@ -8,6 +8,7 @@ import { writeProxyV2 } from '../../../src/host/proxy-v2.ts';
 import { type DnsAnswers, DnsStreamServer } from '../../../src/services/dns/dns-stream-server.ts';
 import { StreamMessages, withLength } from '../../../src/services/dns/upstream/stream-messages.ts';
 import { DNS_TYPE_A } from '../../../src/wire/dns-message.ts';
+import { deferred } from '../../support/deferred.ts';
 import { queryBytes } from '../../support/dns-messages.ts';
 
 const ORIGIN = { guestAddress: 0xc0a84103, guestPort: 40000, originalAddress: 0xc0a84101, originalPort: 53 };
@@ -46,7 +47,7 @@ function question(id: number): Uint8Array {
 function ids(socket: Socket, count: number): Promise<number[]> {
   const messages = new StreamMessages();
   const found: number[] = [];
-  const { promise, resolve, reject } = Promise.withResolvers<number[]>();
+  const { promise, resolve, reject } = deferred<number[]>();
   const closed = (): void => reject(new Error('closed too soon'));
   const read = (bytes: Uint8Array): void => {
     messages.push(bytes);
@@ -83,11 +84,11 @@ test('the longest message may come in any pieces', async (t) => {
 
 test('pipelined questions are answered as their answers come, and after the client’s end', async (t) => {
   const waiting = new Map<number, (bytes: Uint8Array) => void>();
-  const both = Promise.withResolvers<void>();
+  const both = deferred<void>();
   const { dial } = await start(t, (bytes) => {
     const id = bytes[1]!;
     if (id === 3) return bytes;
-    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    const { promise, resolve } = deferred<Uint8Array>();
     waiting.set(id, () => resolve(bytes));
     if (waiting.size === 2) both.resolve();
     return promise;
@@ -104,9 +105,9 @@ test('pipelined questions are answered as their answers come, and after the clie
 
 test('with 32 questions on their way a connection is not read, and goes on when one is answered', async (t) => {
   const waiting: (() => void)[] = [];
-  const full = Promise.withResolvers<void>();
+  const full = deferred<void>();
   const { dial } = await start(t, (bytes) => {
-    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    const { promise, resolve } = deferred<Uint8Array>();
     waiting.push(() => resolve(bytes));
     if (waiting.length === 32) full.resolve();
     return promise;
