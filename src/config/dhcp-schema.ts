@@ -16,6 +16,8 @@ import {
 import { list, value } from './schema-value.ts';
 import { hostName, integer, ipv4Address, yesOrNo } from './values.ts';
 
+/** The core gives none that is shorter. */
+const MIN_LEASE_SECONDS = 60;
 /** The longest lease: 0xffffffff would be one without end (RFC 2132 §9.2). */
 const MAX_LEASE_SECONDS = 0xffff_fffe;
 const MAX_ADDRESSES = 16;
@@ -61,7 +63,7 @@ const reservation: z.ZodType<ReservationInput> = z
 /** The key `dhcp` of the file. */
 export const dhcpSchema: z.ZodType<DhcpInput> = z
   .strictObject({
-    leaseSeconds: value(integer(60, MAX_LEASE_SECONDS)),
+    leaseSeconds: value(integer(MIN_LEASE_SECONDS, MAX_LEASE_SECONDS)),
     range: z.strictObject({ first: value(ipv4Address), last: value(ipv4Address) }),
     domain: value(domainName),
     search: list(hostName, MAX_ADDRESSES),

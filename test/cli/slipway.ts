@@ -21,8 +21,8 @@ export class SlipwayProcess {
   stderr = '';
 
   constructor(t: TestContext, ...args: readonly string[]) {
-    // Without a home it keeps no state, unless told by --state.
-    const env = { ...process.env, HOME: '', XDG_STATE_HOME: '' };
+    // Without a home a daemon keeps no state, unless told by --state.
+    const env = args.includes('up') ? { ...process.env, HOME: '', XDG_STATE_HOME: '' } : process.env;
     this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args], { env });
     t.after(() => this.child.kill('SIGKILL'));
     this.child.stdout.on('data', (bytes) => {

@@ -20,6 +20,7 @@ const control = new NetworkControl({
   config: resolveConfig({}),
   engine: engine === 'node' ? 'node' : 'epoll',
   log: { info: log('info'), warn: log('warn'), error: log('error') },
+  onNetworkChange: () => say('network-changed'),
   onFatal: (error) => {
     say('fatal', { code: error.code });
     process.exit(70);

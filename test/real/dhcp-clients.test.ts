@@ -47,9 +47,9 @@ class Site {
     this.#socket = socket;
   }
 
-  static async open(t: TestContext, config: string = CONFIG, folder: string = testFolder(t)): Promise<Site> {
-    const socket = join(folder, 'net.sock');
-    const options = { mtu: 1_400, guest: false, listen: [`qemu+unix://${socket}`], config };
+  static async open(t: TestContext, config: string = CONFIG, engine: 'epoll' | 'node' = 'epoll'): Promise<Site> {
+    const socket = join(testFolder(t), 'net.sock');
+    const options = { mtu: 1_400, guest: false, listen: [`qemu+unix://${socket}`], config, engine };
     return new Site(t, await Slipway.start(t, options), socket);
   }
 
@@ -185,24 +185,28 @@ for (const name of CLIENTS) {
   });
 }
 
-test('leases and names outlive the death of the network thread', { timeout: 60_000 }, async (t) => {
-  if (!able(t, 'udhcpc')) return;
-  const site = await Site.open(t);
-  const guest = await site.guest();
-  const client = site.client('udhcpc', guest, { hostName: 'laptop' });
-  await client.hear(BOUND);
-  site.slipway.fault('throw');
-  await site.slipway.hear((said) => said.event === 'log' && String(said.message).startsWith('network thread died'));
-  const { leases } = await site.slipway.status();
-  assert.deepEqual(
-    leases.map(({ name }) => name),
-    ['laptop'],
-  );
-  const back = await site.guest();
-  const other = site.client('udhcpc', back);
-  assert.equal(other.fact(await other.hear(BOUND), 'address'), '192.168.65.4', 'the first guest’s stays its own');
-  assert.equal(await short(t, back, 'laptop.vm.docker.internal'), '192.168.65.3\n');
-});
+for (const engine of ['epoll', 'node'] as const) {
+  test(`leases and names outlive the death of the network thread, host engine ${engine}`, {
+    timeout: 60_000,
+  }, async (t) => {
+    if (!able(t, 'udhcpc')) return;
+    const site = await Site.open(t, CONFIG, engine);
+    const guest = await site.guest();
+    const client = site.client('udhcpc', guest, { hostName: 'laptop' });
+    await client.hear(BOUND);
+    site.slipway.fault('throw');
+    await site.slipway.hear((said) => said.event === 'log' && String(said.message).startsWith('network thread died'));
+    const { leases } = await site.slipway.status();
+    assert.deepEqual(
+      leases.map(({ name }) => name),
+      ['laptop'],
+    );
+    const back = await site.guest();
+    const other = site.client('udhcpc', back);
+    assert.equal(other.fact(await other.hear(BOUND), 'address'), '192.168.65.4', 'the first guest’s stays its own');
+    assert.equal(await short(t, back, 'laptop.vm.docker.internal'), '192.168.65.3\n');
+  });
+}
 
 function dig(t: TestContext, guest: StreamGuest, ...question: readonly string[]): Promise<string> {
   return execute(t, guest.namespace, 'dig', '@192.168.65.1', '+tries=1', ...question).then(({ stdout }) => stdout);
