@@ -126,7 +126,7 @@ export class DhcpServer<Origin extends DhcpOrigin> {
   }
 
   #handle(request: DhcpRequest<Origin>): void {
-    const { counters, leases, turn } = this.#wiring;
+    const { counters, leases } = this.#wiring;
     const own = leases.find(request.client);
     if (own !== undefined) this.#probes.giveWay(request.client, own.address);
     switch (request.messageType) {
@@ -137,11 +137,10 @@ export class DhcpServer<Origin extends DhcpOrigin> {
         this.#request(request);
         return;
       case DHCP_DECLINE:
-        counters.add('dhcp-declined');
         this.#decline(request);
         return;
       case DHCP_RELEASE:
-        if (this.#meantForUs(request)) leases.release(request.client, request.ciaddr, turn.nowMs);
+        this.#release(request);
         return;
       case DHCP_INFORM:
         // RFC 2131 §4.3.5: neither lease nor address, and to nobody outside.
@@ -225,11 +224,23 @@ export class DhcpServer<Origin extends DhcpOrigin> {
     this.#reply(request, { messageType: DHCP_ACK, yiaddr: address, leaseSeconds });
   }
 
+  /** RFC 2131 §4.3.4 */
+  #release(request: DhcpRequest<Origin>): void {
+    const { leases, turn, counters } = this.#wiring;
+    const released = this.#meantForUs(request) && leases.release(request.client, request.ciaddr, turn.nowMs);
+    counters.add(released ? 'dhcp-released' : 'dhcp-release-ignored');
+  }
+
+  /** RFC 2131 §4.3.3: the client found someone there whom it did not name. */
   #decline(request: DhcpRequest<Origin>): void {
-    const { leases, turn } = this.#wiring;
+    const { leases, turn, counters } = this.#wiring;
     const { client, requestedAddress } = request;
     const lease = leases.find(client);
-    if (!this.#meantForUs(request) || lease === undefined || lease.address !== requestedAddress) return;
+    if (!this.#meantForUs(request) || lease === undefined || lease.address !== requestedAddress) {
+      counters.add('dhcp-decline-ignored');
+      return;
+    }
+    counters.add('dhcp-declined');
     leases.release(client, lease.address, turn.nowMs);
     this.#choice.believe(lease.address, { mac: 0, port: { id: client.place } }, turn.nowMs);
   }

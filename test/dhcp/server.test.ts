@@ -185,6 +185,7 @@ describe('DhcpServer: RFC 2131 §4.3.3 to §4.3.5', () => {
     t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: OTHER_SERVER });
     t.ask({ type: DHCP_DECLINE, server: GATEWAY });
     assert.equal(t.leases.at(NETWORK + 3)?.state, 'bound');
+    assert.deepEqual(t.counters.snapshot(), { 'dhcp-decline-ignored': 3 });
   });
 
   it('RELEASE: the lease is over, the address remembered for the client', () => {
@@ -193,6 +194,7 @@ describe('DhcpServer: RFC 2131 §4.3.3 to §4.3.5', () => {
     t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: OTHER_SERVER });
     t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY, mac: 9 });
     assert.equal(t.changes.length, 1);
+    assert.equal(t.counters.get('dhcp-release-ignored'), 2);
     assert.equal(t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY }), undefined);
     assert.deepEqual([t.changes[1]?.kind, t.changes[1]?.lease.remainingMs], ['ended', 0]);
     assert.equal(t.join({ mac: 9 }), NETWORK + 4);
