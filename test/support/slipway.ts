@@ -19,6 +19,10 @@ export const GUEST = '192.168.65.3';
 export interface SlipwayOptions extends Partial<SlipwaySetup> {
   /** Where Slipway itself runs; the computer's own network unless told. */
   readonly namespace?: TestNamespace;
+  /** The same by a command that enters namespaces of any kind and then becomes the command behind it. */
+  readonly enter?: readonly string[];
+  /** Beside the test's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Bound of each thread's heap: with a small one, what is resident shows what is kept, not how lazy the collector is. */
   readonly heapMiB?: number;
 }
@@ -42,16 +46,19 @@ export class Slipway {
   #waiting: (() => void)[] = [];
   #stderr = '';
   #guest: TestNamespace | undefined;
+  #guestPid: number | undefined;
 
   /** Starts it and waits until network and guest stand. It is ended after the test. */
   static async start(t: Pick<TestContext, 'after'>, options: SlipwayOptions = {}): Promise<Slipway> {
-    const { namespace, heapMiB, ...rest } = options;
+    const { namespace, enter: prefix, env, heapMiB, ...rest } = options;
     const setup: SlipwaySetup = { mtu: 65520, guest: true, listen: [], hostLoopback: true, engine: 'epoll', ...rest };
     const flags = heapMiB === undefined ? [] : [`--max-old-space-size=${heapMiB}`, '--max-semi-space-size=4'];
     const program = [process.execPath, ...flags, PROGRAM, JSON.stringify(setup)];
-    const enter = namespace === undefined ? [] : ['nsenter', `--net=${namespace.path}`, '--'];
+    const enter = prefix ?? (namespace === undefined ? [] : ['nsenter', `--net=${namespace.path}`, '--']);
     const [file, ...argv] = [...enter, ...program];
-    const slipway = new Slipway(spawn(file!, argv, { stdio: ['pipe', 'pipe', 'pipe'] }));
+    const slipway = new Slipway(
+      spawn(file!, argv, { env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] }),
+    );
     t.after(() => slipway.stop());
     await slipway.hear((said) => said.event === 'up');
     if (setup.guest) {
@@ -59,6 +66,7 @@ export class Slipway {
       const home = networkOf(slipway.pid);
       const pid = descendants(slipway.pid).find((one) => networkOf(one) !== home);
       assert.ok(pid !== undefined, 'the guest’s process is there');
+      slipway.#guestPid = pid;
       slipway.#guest = { name: `guest of ${slipway.pid}`, path: `/proc/${pid}/ns/net` };
     }
     return slipway;
@@ -82,6 +90,12 @@ export class Slipway {
   get guest(): TestNamespace {
     assert.ok(this.#guest !== undefined, 'started with a guest');
     return this.#guest;
+  }
+
+  /** A process of the guest, whose namespaces are the guest's. */
+  get guestPid(): number {
+    assert.ok(this.#guestPid !== undefined, 'started with a guest');
+    return this.#guestPid;
   }
 
   /** The port of listening attachment `index`. */
