@@ -25,6 +25,9 @@ export const ERRORS = {
     'Inside the virtual machine another program holds the port that slipway guest dns is to listen at.',
   ERR_GUEST_LISTEN_FAILED:
     'Inside the virtual machine the kernel refused the address that slipway guest dns is to listen at.',
+  ERR_GUEST_REFUSED: 'The guest refuses connections at that port.',
+  ERR_GUEST_UNREACHABLE: 'No guest has that address, or none is attached.',
+  ERR_GUEST_TIMEOUT: 'The guest is there but does not answer at that port.',
   ERR_DNS_ZONE: 'A zone or record of the internal DNS server is not valid, or there are too many of them.',
 } as const;
 

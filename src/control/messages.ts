@@ -1,9 +1,12 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
 import type { ErrorCode } from '../config/errors.ts';
+import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
+import type { HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
+import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 
 /** What the network thread is born with. */
 export interface ThreadData {
@@ -65,12 +68,57 @@ export interface KeptLease {
   readonly address: number;
 }
 
+/** One end of a pair of connected stream sockets, and the guest's port that it becomes a connection to. */
+export interface GuestStreamRequest {
+  /** Owned by the network from the request on, also when it is refused. */
+  readonly fd: number;
+  /** IPv4; 0: the first guest. */
+  readonly address: number;
+  readonly port: number;
+}
+
+/** Which flow is meant. */
+export interface FlowName {
+  /** 'tcp' unless told. Of UDP only the guest's end is looked at: one mapping serves all that a guest's port speaks to. */
+  readonly protocol?: 'tcp' | 'udp';
+  readonly guestAddress: number;
+  readonly guestPort: number;
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+}
+
+/** A flow as people see it. */
+export interface FlowStatus extends FlowName {
+  readonly protocol: 'tcp' | 'udp';
+  /** Who began: the guest, or a client on the host's side (a forward). */
+  readonly openedBy: 'guest' | 'host';
+  /** As the guest knows its peer; of UDP the address spoken to last (0 for none), port 0. */
+  readonly remoteAddress: number;
+  readonly remotePort: number;
+  /** TCP: RFC 9293's word, SYN-HELD or DRAINING. UDP: answered or unanswered. */
+  readonly state: string;
+  readonly bytesFromGuest: number;
+  readonly bytesToGuest: number;
+}
+
 export type Request =
   | { readonly type: 'attach-tap'; readonly tap: TapGuest }
   | { readonly type: 'listen'; readonly listen: ListenRequest }
   | { readonly type: 'reserve-leases'; readonly leases: readonly KeptLease[] }
   /** What an earlier thread or process gave. */
   | { readonly type: 'restore-leases'; readonly leases: readonly LeaseRecord[] }
+  /** Begins to listen on bound sockets, which are the network's from here on. Refused with `errno` when the engine cannot. */
+  | { readonly type: 'forward-open'; readonly forward: ForwardRequest }
+  /** Established connections live on unless `connections`. An id that is not open is no error. */
+  | { readonly type: 'forward-close'; readonly id: number; readonly connections: boolean }
+  | { readonly type: 'forward-list' }
+  /** Answered when the guest accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
+  | { readonly type: 'guest-stream'; readonly stream: GuestStreamRequest }
+  /** All gateway ports and virtual addresses from now on. */
+  | { readonly type: 'services'; readonly services: readonly ServiceForward[] }
+  | { readonly type: 'flows'; readonly limit: number }
+  /** Ends it with a reset on both sides. */
+  | { readonly type: 'flow-kill'; readonly flow: FlowName }
   | { readonly type: 'status' };
 
 /** What each request is answered with. */
@@ -80,6 +128,16 @@ export interface Answers {
   readonly 'reserve-leases': null;
   /** The addresses whose leases are in force now: not all that was given fits the configuration, or has not ended since. */
   readonly 'restore-leases': readonly number[];
+  readonly 'forward-open': null;
+  readonly 'forward-close': null;
+  /** In order of id. */
+  readonly 'forward-list': readonly ForwardReport[];
+  readonly 'guest-stream': null;
+  readonly services: null;
+  /** TCP first, then UDP. */
+  readonly flows: readonly FlowStatus[];
+  /** Whether there was such a flow. */
+  readonly 'flow-kill': boolean;
   readonly status: NetworkStatus;
 }
 
@@ -96,6 +154,8 @@ export type FromNetwork =
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string; readonly fields?: LogFields }
   /** What happened in one turn, in its order. */
   | { readonly type: 'leases'; readonly changes: readonly LeaseChange[] }
+  /** Forwards whose guest came, went or changed its mind in one turn. A forward that was opened is 'up' until it says otherwise. */
+  | { readonly type: 'forward-state'; readonly changes: readonly ForwardChange[] }
   /** This computer's addresses or routes are others now. */
   | { readonly type: 'network-changed' }
   | { readonly type: 'datagrams'; readonly datagrams: readonly ServiceDatagram[] };
@@ -105,6 +165,8 @@ export interface PlainError {
   readonly message: string;
   readonly code?: ErrorCode;
   readonly hint?: string;
+  /** What the host said to 'forward-open'. */
+  readonly errno?: HostErrorCode;
 }
 
 /** A picture of the network, plain data. */
