@@ -112,8 +112,7 @@ export class SystemServer implements DnsBackend {
     const key = `${generation} ${query.question.recursionDesired ? '' : 'rd0 '}${answerKey(query)}`;
     let asking = this.#asking.get(key);
     if (asking === undefined) {
-      asking = this.#ask(query, generation, trace).finally(() => this.#asking.delete(key));
-      this.#asking.set(key, asking);
+      asking = this.#ask(query, key, generation, trace);
     } else {
       this.#options.counters.add('dns-joined');
       trace?.step({ kind: 'cache', outcome: 'joined' });
@@ -124,24 +123,34 @@ export class SystemServer implements DnsBackend {
     return message.slice();
   }
 
-  /** Settles when somebody answers, or when an old answer or SERVFAIL is due. Rejects only by a defect. */
-  #ask(query: DnsQuery, generation: number, trace: LookupTrace | undefined): Promise<LiveAnswer> {
+  /**
+   * Settles when somebody answers, or when an old answer or SERVFAIL is due. Rejects only by a defect. It is shared until the
+   * world has settled: who asks when an old answer went out already has it at once.
+   */
+  #ask(query: DnsQuery, key: string, generation: number, trace: LookupTrace | undefined): Promise<LiveAnswer> {
     const open = trace === undefined ? undefined : new OpenTrace(trace);
     const stale = (): LiveAnswer | undefined => this.#stale(query, generation, open);
-    return new Promise<LiveAnswer>((resolve, reject) => {
+    const asking = new Promise<LiveAnswer>((resolve, reject) => {
+      const end = (): void => {
+        staleDue.cancel();
+        deadline.cancel();
+        if (this.#asking.get(key) === asking) this.#asking.delete(key);
+      };
       const staleDue = this.#timers.after(STALE_AFTER_MS, () => {
         const answer = stale();
         if (answer !== undefined) resolve(answer);
       });
-      const deadline = this.#timers.after(GIVE_UP_MS, () => resolve(stale() ?? this.#late(query)));
+      const deadline = this.#timers.after(GIVE_UP_MS, () => {
+        end();
+        resolve(stale() ?? this.#late(query));
+      });
       this.#askWorld(query, generation, open)
         .then((answer) => resolve(failed(answer) ? (stale() ?? answer) : answer))
         .catch(reject)
-        .finally(() => {
-          staleDue.cancel();
-          deadline.cancel();
-        });
+        .finally(end);
     }).finally(() => open?.close());
+    this.#asking.set(key, asking);
+    return asking;
   }
 
   /** The world's answer, kept. A failure that came while the network changed says nothing of the new one, which is asked too. */

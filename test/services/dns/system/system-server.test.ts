@@ -231,8 +231,12 @@ test('nobody answers: the old answer after 1.8 s with TTL 30; the answer that co
     trace.steps.map((step) => (step.kind === 'cache' ? step.outcome : step.kind)),
     ['miss', 'stale', 'answer'],
   );
+  // Who asks meanwhile has it at once, and the world is not asked twice.
+  assert.equal((await w.ask('host.example', 'A')).error, 3);
+  assert.equal(w.forwarder.asked.length, 2);
   await pass(w.timers, 1200);
   assert.deepEqual((await w.ask('host.example', 'A')).answers, ['host.example A 10.0.0.2']);
+  assert.equal(w.forwarder.asked.length, 2);
   assert.equal(w.timers.waiting, 0);
 });
 
@@ -274,6 +278,12 @@ test('nobody answers at all: SERVFAIL after 4.5 s that says so', async () => {
     assert.deepEqual([answer.rcode, answer.error], ['SERVFAIL', 22]);
     assert.equal(trace.steps.at(-1)?.kind, 'answer');
   }
+  // Recovery needs nothing but another question.
+  w.forwarder.script = () => ({ answers: a(ONE) });
+  const again = w.ask('dead.example', 'A');
+  // The operating system still waits.
+  await pass(w.timers, 1000);
+  assert.equal((await again).rcode, 'NOERROR');
 });
 
 test('a slow operating system is waited for one second after the nameserver', async () => {
