@@ -16,9 +16,15 @@ export interface HostClient {
 export interface HostListenerHandler {
   /**
    * A client connected at listener `index` of the range. Returns who hears of the stream from now on; undefined turns it away
-   * with a reset. `readable` may be called at once.
+   * with a reset. The stream is connected: its handler's `connected` and `failed` are never called, `readable` may be from
+   * the next turn on.
    */
   accepted(stream: HostStream, client: HostClient, index: number): HostStreamHandler | undefined;
+  /**
+   * Listener `index` cannot be: an engine that binds by itself (kind 'addresses') may learn it only before the next turn,
+   * and tells it here. Close the HostListener then.
+   */
+  failed?(code: HostErrorCode, index: number): void;
 }
 
 /**
@@ -26,11 +32,15 @@ export interface HostListenerHandler {
  * rests and goes on, counted as 'forward-accept-failed'.
  */
 export interface HostListener {
-  /** Stops listening but stays bound: clients are refused (ECONNREFUSED), no one else gets the port. Idempotent. An engine that cannot (portable) resets clients instead. */
+  /**
+   * Stops listening but stays bound: clients are refused (ECONNREFUSED), those that wait to be accepted are reset, no one else
+   * gets the port. Idempotent. Without the capability `refusal`, and for unix sockets once they have listened, clients are
+   * accepted and reset instead (a unix socket's client sees an end).
+   */
   pause(): void;
   /** Listens (again). Returns the error when the host refuses. */
   resume(): HostErrorCode | undefined;
-  /** Closes all sockets; accepted streams stay. */
+  /** Closes all sockets, before it returns where the engine can; accepted streams stay. Idempotent. */
   close(): void;
 }
 
@@ -82,6 +92,9 @@ export interface HostListeners {
   listenStreams(sockets: BoundSockets, handler: HostListenerHandler): HostListener | HostErrorCode;
   /** Serves bound UDP sockets. */
   serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode;
-  /** Takes over a connected stream socket (one end of a pair) as a stream. */
+  /**
+   * Takes over a connected stream socket (one end of a pair) as a stream; owns `fd` unless it fails. It is connected: the
+   * handler's `connected` and `failed` are never called.
+   */
   adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode;
 }

@@ -7,6 +7,7 @@
  * handler once when more can be done. Until then it may stay silent, and it may call spuriously. Handlers run between
  * turns of the network, never inside a call that the core makes.
  */
+import type { HostListeners } from './host-listener.ts';
 
 /** Nothing can be done now; the handler is called when it can. */
 export const WOULD_BLOCK = -1;
@@ -183,6 +184,8 @@ export interface HostCapabilities {
   readonly ttl: boolean;
   /** `openEcho` works. When false, `pingHint` says what would allow it. */
   readonly ping: boolean;
+  /** A paused `HostListener` refuses its clients (ECONNREFUSED); otherwise it accepts and resets them. */
+  readonly refusal: boolean;
   /** Tap devices can be attached. */
   readonly tap: boolean;
   /** What a person can do to make ping work; empty when it does. */
@@ -197,7 +200,7 @@ export interface Origin {
   readonly originalPort: number;
 }
 
-export interface Host {
+export interface Host extends HostListeners {
   readonly capabilities: HostCapabilities;
   /** Starts a TCP connect. `ttl` 0 for the host's default. Returns the stream, or the error when it failed at once (the handler is then never called). */
   dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode;

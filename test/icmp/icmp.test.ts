@@ -44,12 +44,16 @@ class PingHost {
         icmpErrors: true,
         ttl: true,
         ping,
+        refusal: true,
         tap: false,
         pingHint: ping ? '' : 'sysctl net.ipv4.ping_group_range',
       },
       dial: unused,
       dialService: unused,
       openDatagram: unused,
+      listenStreams: unused,
+      serveDatagrams: unused,
+      adoptStream: unused,
       openEcho: (handler) => {
         this.handlers.push(handler);
         this.open++;

@@ -391,5 +391,8 @@ function hostOf(memory: Host): Host {
     dialService: (...rest) => memory.dialService(...rest),
     openDatagram: (handler) => memory.openDatagram(handler),
     openEcho: (handler) => memory.openEcho(handler),
+    listenStreams: (sockets, handler) => memory.listenStreams(sockets, handler),
+    serveDatagrams: (sockets, handler) => memory.serveDatagrams(sockets, handler),
+    adoptStream: (fd, handler) => memory.adoptStream(fd, handler),
   };
 }

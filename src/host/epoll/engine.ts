@@ -10,6 +10,13 @@ import type {
   HostStreamHandler,
   Origin,
 } from '../../env/host.ts';
+import type {
+  BoundSockets,
+  HostDatagramServer,
+  HostDatagramServerHandler,
+  HostListener,
+  HostListenerHandler,
+} from '../../env/host-listener.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import type { EpollContext } from './context.ts';
 import { EpollDatagram } from './datagram.ts';
@@ -73,7 +80,14 @@ export class EpollHost implements Host {
     this.#watch = new NetworkWatch(this.#context);
     this.#echoWay = findEchoWay();
     const ping = this.#echoWay !== undefined;
-    this.capabilities = { icmpErrors: true, ttl: true, ping, tap: true, pingHint: ping ? '' : PING_HINT };
+    this.capabilities = {
+      icmpErrors: true,
+      ttl: true,
+      ping,
+      refusal: true,
+      tap: true,
+      pingHint: ping ? '' : PING_HINT,
+    };
   }
 
   /** Called between turns when this computer's addresses or routes changed: what was learnt of the old network may be wrong. */
@@ -96,6 +110,18 @@ export class EpollHost implements Host {
 
   openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
     return this.#echoWay === undefined ? 'EACCES' : EpollEcho.open(this.#context, this.#tables, this.#echoWay, handler);
+  }
+
+  listenStreams(_sockets: BoundSockets, _handler: HostListenerHandler): HostListener | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  serveDatagrams(_sockets: BoundSockets, _handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  adoptStream(_fd: number, _handler: HostStreamHandler): HostStream | HostErrorCode {
+    return 'ENOPROTOOPT';
   }
 
   /** Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless it fails. */

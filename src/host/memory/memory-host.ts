@@ -23,9 +23,17 @@ import type {
   HostStreamHandler,
   Origin,
 } from '../../env/host.ts';
+import type {
+  BoundSockets,
+  HostDatagramServer,
+  HostDatagramServerHandler,
+  HostListener,
+  HostListenerHandler,
+} from '../../env/host-listener.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { Deliveries } from './deliveries.ts';
 import { MemoryDatagram, type MemoryDatagramError, type Remote } from './memory-datagram.ts';
+import { MemoryListeners } from './memory-listeners.ts';
 import { MemoryPipe } from './memory-pipe.ts';
 import { type Acceptor, DEFAULT_STREAM_LIMITS, MemoryStream, type MemoryStreamLimits } from './memory-stream.ts';
 
@@ -67,6 +75,8 @@ export class MemoryHost implements Host {
   readonly capabilities: HostCapabilities;
   /** What is under way; `onQueued` wakes a loop. */
   readonly deliveries: Deliveries = new Deliveries();
+  /** Clients of the host that reach what the core listens on: `clients.connect`, `clients.openUdp`. */
+  readonly clients: MemoryListeners;
   readonly #arena: Uint8Array;
   readonly #limits: MemoryStreamLimits;
   readonly #address: HostAddress;
@@ -85,7 +95,16 @@ export class MemoryHost implements Host {
     this.#arena = arena.bytes;
     this.#limits = { ...DEFAULT_STREAM_LIMITS, ...options.limits };
     this.#address = options.address ?? 0x7f000001;
-    this.capabilities = { icmpErrors: true, ttl: true, ping: true, tap: false, pingHint: '', ...options.capabilities };
+    this.clients = new MemoryListeners(this.#arena, this.deliveries, this.#limits);
+    this.capabilities = {
+      icmpErrors: true,
+      ttl: true,
+      ping: true,
+      refusal: true,
+      tap: false,
+      pingHint: '',
+      ...options.capabilities,
+    };
   }
 
   /** Delivers one thing; false when nothing is under way. */
@@ -201,6 +220,18 @@ export class MemoryHost implements Host {
 
   openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
     return this.capabilities.ping ? this.#socket(handler, 'echo') : 'EACCES';
+  }
+
+  listenStreams(sockets: BoundSockets, handler: HostListenerHandler): HostListener | HostErrorCode {
+    return this.clients.listenStreams(sockets, handler);
+  }
+
+  serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
+    return this.clients.serveDatagrams(sockets, handler);
+  }
+
+  adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+    return this.clients.adoptStream(fd, handler);
   }
 
   #stream(handler: HostStreamHandler): MemoryStream {

@@ -84,6 +84,20 @@ export class MemoryStream implements HostStream {
     this.#queueToPeer();
   }
 
+  /**
+   * A client of the host reached a listener: its script gets the peer, then `offer` says who hears of the stream at the
+   * host's side. Nobody: the client is reset.
+   */
+  openAccepted(accept: Acceptor, offer: (stream: MemoryStream) => HostStreamHandler | undefined): void {
+    const before = this.#handler;
+    this.#state = 'open';
+    this.peer.accept(accept);
+    const handler = offer(this);
+    if (handler === undefined) this.abort();
+    // Unless it was closed in between.
+    else if (this.#handler === before) this.#handler = handler;
+  }
+
   /** The dial failed. */
   refuse(code: HostErrorCode): void {
     if (this.#state !== 'connecting') return;

@@ -12,6 +12,13 @@ import type {
   HostStreamHandler,
   Origin,
 } from '../../env/host.ts';
+import type {
+  BoundSockets,
+  HostDatagramServer,
+  HostDatagramServerHandler,
+  HostListener,
+  HostListenerHandler,
+} from '../../env/host-listener.ts';
 import { hostAddressText } from '../address-text.ts';
 import { hostErrorCode } from '../error-code.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
@@ -36,6 +43,7 @@ export class NodeHost implements Host {
     icmpErrors: false,
     ttl: false,
     ping: false,
+    refusal: false,
     tap: false,
     pingHint: 'The portable engine (node) cannot ping: Node has no ICMP socket. On Linux use --host-engine epoll.',
   };
@@ -65,6 +73,18 @@ export class NodeHost implements Host {
   }
 
   openEcho(_handler: HostDatagramHandler): HostDatagram | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  listenStreams(_sockets: BoundSockets, _handler: HostListenerHandler): HostListener | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  serveDatagrams(_sockets: BoundSockets, _handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
+    return 'ENOPROTOOPT';
+  }
+
+  adoptStream(_fd: number, _handler: HostStreamHandler): HostStream | HostErrorCode {
     return 'ENOPROTOOPT';
   }
 

@@ -1,0 +1,104 @@
+import type { DatagramBatch, HostAddress } from '../../env/host.ts';
+import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
+import { ClientTable } from '../client-table.ts';
+import type { Deliveries } from './deliveries.ts';
+
+/** A scripted client of a UDP server. */
+export interface MemoryUdpClient {
+  /** Sends a datagram to the served socket. */
+  send(bytes: Uint8Array): void;
+}
+
+/** A client as the server knows it. */
+export interface MemoryClientBytes {
+  readonly address: HostAddress;
+  readonly port: number;
+  readonly clientBytes: Uint8Array;
+  receive(bytes: Uint8Array): void;
+}
+
+/** Received and not yet taken at one socket; more is dropped, as a socket's receive buffer does. */
+const MAX_WAITING = 1024;
+
+interface Arrival {
+  readonly bytes: Uint8Array;
+  readonly from: MemoryClientBytes;
+}
+
+/** UDP sockets of the in-memory host that clients reach. */
+export class MemoryDatagramServer implements HostDatagramServer {
+  /** Datagrams that came while a queue was full. */
+  dropped = 0;
+  readonly #arena: Uint8Array;
+  readonly #deliveries: Deliveries;
+  readonly #clients = new ClientTable();
+  /** Who stands at a place of the table. */
+  readonly #receivers: MemoryClientBytes[] = [];
+  readonly #waiting = new Map<number, Arrival[]>();
+  readonly #onClose: () => void;
+  #handler: HostDatagramServerHandler | undefined;
+
+  constructor(arena: Uint8Array, deliveries: Deliveries, handler: HostDatagramServerHandler, onClose: () => void) {
+    this.#arena = arena;
+    this.#deliveries = deliveries;
+    this.#handler = handler;
+    this.#onClose = onClose;
+  }
+
+  receive(
+    index: number,
+    batch: DatagramBatch,
+    client: Int32Array,
+    at: number,
+    slotBytes: number,
+    count: number,
+  ): number {
+    const taken = this.#waiting.get(index)?.splice(0, count) ?? [];
+    for (const [i, { bytes, from }] of taken.entries()) {
+      const length = Math.min(bytes.length, slotBytes);
+      this.#arena.set(bytes.subarray(0, length), at + i * slotBytes);
+      batch.at[i] = at + i * slotBytes;
+      batch.length[i] = length;
+      batch.address[i] = from.address;
+      batch.port[i] = from.port;
+      client[i] = this.#handleOf(index, from);
+    }
+    batch.count = taken.length;
+    return taken.length;
+  }
+
+  send(index: number, client: number, at: number, length: number): boolean {
+    const words = this.#clients.at(client);
+    if (this.#handler === undefined || words < 0 || this.#clients.words[words] !== index) return false;
+    const to = this.#receivers[client & 0xfff];
+    const bytes = this.#arena.slice(at, at + length);
+    this.#deliveries.add(() => to?.receive(bytes));
+    return true;
+  }
+
+  close(): void {
+    this.#handler = undefined;
+    this.#waiting.clear();
+    this.#onClose();
+  }
+
+  /** A datagram of a client arrives at socket `index`. */
+  arrive(index: number, bytes: Uint8Array, from: MemoryClientBytes): void {
+    const waiting = this.#waiting.get(index) ?? [];
+    this.#waiting.set(index, waiting);
+    if (waiting.length >= MAX_WAITING) this.dropped++;
+    else waiting.push({ bytes, from });
+    this.#handler?.readable(index);
+  }
+
+  #handleOf(index: number, from: MemoryClientBytes): number {
+    const { key } = this.#clients;
+    key.fill(0);
+    key[0] = index;
+    key[1] = from.port;
+    for (let i = 0; i < 4; i++) key[2 + i] = new DataView(from.clientBytes.buffer).getInt32(4 * i);
+    const handle = this.#clients.find();
+    this.#receivers[handle & 0xfff] = from;
+    return handle;
+  }
+}
