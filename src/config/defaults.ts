@@ -17,8 +17,11 @@ export const DEFAULT_GUESTS = 64;
 
 /** 10 s: the host's resolver does not tell a TTL, and a VPN that comes up must show soon. */
 export const DEFAULT_DNS_TTL_SECONDS = 10;
-/** 256 lookups at once: four times the resolver threads, so a burst queues and a flood is refused. */
-export const DEFAULT_DNS_LOOKUPS = 256;
+/**
+ * 4,096 lookups at once, about 16 MB at the worst: one guest, which has half of them, may be a thousand containers that ask for A
+ * and AAAA at the same moment, or may ask thirty dead names a second, each of which is on its way for 4.5 s.
+ */
+export const DEFAULT_DNS_LOOKUPS = 4096;
 /** Names that mean the host, as Docker, Podman and Lima have them. */
 export const DEFAULT_HOST_NAMES: readonly string[] = [
   'host.docker.internal',
