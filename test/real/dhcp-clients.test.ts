@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
+import { existsSync, readFileSync, watch } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
   BOUND,
@@ -11,10 +12,11 @@ import {
   RENEWED,
   testFolder,
 } from '../support/dhcp-clients.ts';
+import { nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { Slipway } from '../support/slipway.ts';
 import { execute } from '../support/sockets.ts';
-import { canRunStreamGuests, plugGuest, type StreamGuest } from '../support/stream-guest.ts';
+import { canRunStreamGuests, plugGuest, type StreamGuest, TAP } from '../support/stream-guest.ts';
 
 const CONFIG = `
 dhcp:
@@ -101,11 +103,16 @@ test('a reservation by MAC and one by client identifier hold, with their names',
   assert.equal(mac.fact(await mac.hear(BOUND), 'address'), '192.168.65.32');
   // The two forms of a text: dhclient sends it by itself, dhcpcd after a type byte.
   for (const name of ['dhclient', 'dhcpcd'] as const) {
-    const client = site.client(name, await site.guest(), { clientId: 'the-printer', hostName: 'anything' });
+    const guest = await site.guest();
+    const client = site.client(name, guest, { clientId: 'the-printer', hostName: 'anything' });
     const lease = await client.hear(BOUND);
     assert.equal(client.fact(lease, 'address'), '192.168.65.33', name);
     assert.equal(client.fact(lease, 'name'), 'printer', name);
+    assert.equal(await short(t, guest, 'printer.vm.docker.internal'), '192.168.65.33\n');
     await client.release();
+    await site.slipway.reaches(({ leases }) => leases.length === 1, 'the lease ends');
+    // What still answers ARP for it would keep it from the next one.
+    nsExec(guest.namespace, 'ip', 'address', 'flush', 'dev', TAP);
   }
   const { leases } = await site.slipway.status();
   assert.deepEqual(
@@ -168,7 +175,14 @@ for (const name of CLIENTS) {
     const first = before.client(name, await before.guest('02:00:00:00:00:02'), { hostName: 'laptop', memory });
     const address = first.fact(await first.hear(BOUND), 'address')!;
     assert.equal(address, '192.168.65.4');
+    // It writes its own lease down after it has told of it.
+    if (name === 'dhclient') await holds(join(memory, 'leases'), address);
     await first.kill();
+    if (name === 'dhclient') {
+      // One that is killed has written all that is older than a moment.
+      await holds(join(state, 'leases-192.168.65.0-24.json'), address);
+      process.kill(before.slipway.pid, 'SIGKILL');
+    }
     await before.slipway.stop();
 
     const after = await Site.open(t, config);
@@ -206,6 +220,18 @@ for (const engine of ['epoll', 'node'] as const) {
     assert.equal(other.fact(await other.hear(BOUND), 'address'), '192.168.65.4', 'the first guest’s stays its own');
     assert.equal(await short(t, back, 'laptop.vm.docker.internal'), '192.168.65.3\n');
   });
+}
+
+/** Waits for a text in a file that is replaced. */
+async function holds(file: string, text: string): Promise<void> {
+  const changes = watch(dirname(file));
+  const next = (): Promise<unknown> => new Promise((resolve) => changes.once('change', resolve));
+  try {
+    for (let change = next(); !(existsSync(file) && readFileSync(file, 'utf8').includes(text)); change = next())
+      await change;
+  } finally {
+    changes.close();
+  }
 }
 
 function dig(t: TestContext, guest: StreamGuest, ...question: readonly string[]): Promise<string> {

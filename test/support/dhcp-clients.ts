@@ -111,15 +111,17 @@ export class DhcpClient {
   /** The next event, from where the last call ended, of which `wanted` holds. */
   async hear(wanted: ReadonlySet<string>): Promise<DhcpEvent> {
     for (;;) {
-      const events = parseEvents(readFileSync(this.#events, 'utf8'));
+      const text = readFileSync(this.#events);
+      const events = parseEvents(String(text));
       for (; this.#heard < events.length; this.#heard++) {
         const event = events[this.#heard]!;
         if (!wanted.has(event.event)) continue;
         this.#heard++;
         return event;
       }
-      if (this.#process?.exitCode !== null) throw new Error(`${this.name} ended: ${this.#said}`);
-      await this.#grows();
+      if (this.#process === undefined || this.#process.exitCode !== null || this.#process.signalCode !== null)
+        throw new Error(`${this.name} ended: ${this.#said}`);
+      await this.#grows(text.length);
     }
   }
 
@@ -168,7 +170,8 @@ export class DhcpClient {
     const client = this.#process;
     this.#process = undefined;
     if (client === undefined || client.exitCode !== null || client.signalCode !== null) return;
-    const ended = once(client, 'close');
+    // Not its streams' end: a helper of dhcpcd may hold them a little longer.
+    const ended = once(client, 'exit');
     // dhcpcd has helpers that only it ends; it keeps its lease then.
     client.kill(this.name === 'dhcpcd' ? 'SIGTERM' : 'SIGKILL');
     await ended;
@@ -198,8 +201,8 @@ export class DhcpClient {
     return child;
   }
 
-  async #grows(): Promise<void> {
-    const size = statSync(this.#events).size;
+  /** Waits until there is more than was read, or the client has ended. */
+  async #grows(size: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const watcher = watch(this.#events, () => done());
       const done = (): void => {
