@@ -204,8 +204,8 @@ export interface Host extends HostListeners {
   readonly capabilities: HostCapabilities;
   /** Starts a TCP connect. `ttl` 0 for the host's default. Returns the stream, or the error when it failed at once (the handler is then never called). */
   dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode;
-  /** Starts a connection to the gateway service of that name, which first gets a PROXY v2 header with `origin`. */
-  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode;
+  /** Starts a connection to the service of that name, which first gets a PROXY v2 header with `origin`; undefined: nothing but the stream. */
+  dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode;
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode;
   openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode;
 }

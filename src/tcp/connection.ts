@@ -9,7 +9,8 @@ import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
 import { CHUNK_BYTES } from './chunk-pool.ts';
 import type { TcpContext } from './context.ts';
-import { GuestTimer } from './guest-timer.ts';
+import type { FlowOpener, OpenFailure } from './flow-opener.ts';
+import { FORWARDED_IDLE_MS, GuestTimer } from './guest-timer.ts';
 import { Handshake } from './handshake.ts';
 import type { Receiver } from './receiver.ts';
 import type { SegmentAddress } from './segment-output.ts';
@@ -64,6 +65,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly remotePort: number;
   /** Where its guest was when it began: whose share of the flows it takes. */
   readonly openedBehind: Port;
+  /** The host side opened it. */
+  openedByHost = false;
   state: TcpState = 'SYN-HELD';
   receiver: Receiver | undefined;
   sender: Sender | undefined;
@@ -71,6 +74,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly #owner: ConnectionOwner;
   readonly #handshake: Handshake;
   #stream: HostStream | undefined;
+  /** Of a connection that the host side opened, until it is over. */
+  #opener: FlowOpener | undefined;
   /** Our SYN or SYN-ACK is to be sent. */
   #synDue = false;
   #hostShut = false;
@@ -122,9 +127,15 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#stream = stream;
   }
 
-  /** Opens a connection to the guest for a host stream that is already connected (RFC 9293 §3.10.1, active). */
-  open(stream: HostStream): void {
+  /**
+   * Opens a connection to the guest for a host stream that is already connected (RFC 9293 §3.10.1, active); without one it
+   * is only seen whether the guest accepts: its SYN-ACK is answered by a RST, so no program of the guest hears of it.
+   */
+  open(stream: HostStream | undefined, opener?: FlowOpener): void {
     this.#stream = stream;
+    this.#opener = opener;
+    this.openedByHost = true;
+    this.#timer.idleMs = FORWARDED_IDLE_MS;
     this.state = 'SYN-SENT';
     this.#synDue = true;
     this.#context.turn.egress.add(this.#pumpWork);
@@ -245,6 +256,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#abandonDial();
       return;
     }
+    if (this.state === 'SYN-SENT') {
+      this.#failOpening('aborted');
+      return;
+    }
     this.#resetGuest();
     this.#abortHost();
     this.#end();
@@ -308,14 +323,32 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
     if ((flags & RST) !== 0) {
       this.#context.counters.add('tcp-refused-by-guest');
-      this.#abortHost();
-      this.#end();
+      this.#failOpening('refused');
       return;
     }
     if ((flags & SYN) === 0) return;
+    if (this.#stream === undefined) {
+      this.#context.output.control(this, RST, expected, 0, 0, undefined);
+      const opener = this.#opener;
+      this.#opener = undefined;
+      this.#end();
+      opener?.established();
+      return;
+    }
     this.#takeSyn(header, options ?? NO_OPTIONS);
     this.#establish(this.receiver as Receiver);
     this.#owe();
+    this.#opener?.established();
+  }
+
+  /** Without an opener the stream is ours alone: its peer is told by a reset. */
+  #failOpening(reason: OpenFailure): void {
+    const opener = this.#opener;
+    this.#opener = undefined;
+    if (opener === undefined) this.#abortHost();
+    this.#stream = undefined;
+    this.#end();
+    opener?.failed(reason);
   }
 
   #establish(receiver: Receiver): void {
@@ -553,6 +586,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.receiver?.destroy();
     if (!draining) this.#owner.detached(this, timeWait);
     this.#owner.closed(this);
+    this.#opener?.ended();
+    this.#opener = undefined;
   }
 
   #challenge(): void {
@@ -608,9 +643,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #synTimeout(): void {
     if (!this.#timer.synExpired()) {
       this.#sendSyn();
+      if (this.state === 'SYN-SENT') this.#opener?.unanswered();
       return;
     }
     this.#context.counters.add('tcp-handshake-abandoned');
-    this.abort();
+    if (this.state === 'SYN-SENT') this.#failOpening('timeout');
+    else this.abort();
   }
 }

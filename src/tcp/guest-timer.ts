@@ -9,6 +9,12 @@ const MAX_SYN_TIMEOUTS = 6;
 const MAX_TIMEOUTS = 16;
 /** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
 const KEEPALIVE_IDLE_MS = 7_200_000;
+/**
+ * For connections that the host side opened: their clients wait for a guest that may have gone without a word (a VM that was
+ * reset answers the first probe by a RST). With the probes that follow a silent guest is given up after thirteen minutes,
+ * about as long as one that owes an acknowledgement. An idle connection whose guest answers lives for ever.
+ */
+export const FORWARDED_IDLE_MS = 120_000;
 const KEEPALIVE_INTERVAL_MS = 75_000;
 const KEEPALIVE_PROBES = 9;
 /** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
@@ -22,6 +28,8 @@ export type Expiry = 'retransmit' | 'probe' | 'gone';
  * they exclude each other. It also counts the tries that stayed without answer.
  */
 export class GuestTimer {
+  /** Silence before the first keepalive. */
+  idleMs: number = KEEPALIVE_IDLE_MS;
   readonly #timers: Timers;
   readonly #timer: Timer;
   /** SYNs before establishment, probes after, since something was heard. */
@@ -84,7 +92,7 @@ export class GuestTimer {
     }
     this.#timedUna = -1;
     if (stalled) this.#timers.arm(this.#timer, sender.rtt.rtoMs);
-    else this.#timers.arm(this.#timer, this.#attempts === 0 ? KEEPALIVE_IDLE_MS : KEEPALIVE_INTERVAL_MS);
+    else this.#timers.arm(this.#timer, this.#attempts === 0 ? this.idleMs : KEEPALIVE_INTERVAL_MS);
   }
 
   /** It expired on an open connection. */

@@ -29,8 +29,10 @@ import { ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
 import { DialLimits } from './dial-limits.ts';
+import type { FlowOpener, OpenedFlow, OpenRefusal } from './flow-opener.ts';
 import { FlowShares } from './flow-shares.ts';
 import { GatherTable } from './gather.ts';
+import { initialSequence } from './initial-sequence.ts';
 import { SegmentOutput } from './segment-output.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { WindowBudget } from './window-budget.ts';
@@ -73,6 +75,7 @@ export interface TcpFlowStatus {
   readonly guestPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
+  readonly openedBy: 'guest' | 'host';
   readonly state: string;
   readonly bytesFromGuest: number;
   readonly bytesToGuest: number;
@@ -92,8 +95,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #timeWait: TimeWaitTable;
   readonly #dials: DialLimits;
   readonly #shares: FlowShares;
-  /** Dials to the host's 127.0.0.1, each with the time to live it goes out with: when refused, [::1] is asked. */
-  readonly #loopbackDials = new Map<TcpConnection, number>();
+  readonly #isnSecret: number;
+  /** Dials to the host's 127.0.0.1, each with its port and the time to live it goes out with: when refused, [::1] is asked. */
+  readonly #loopbackDials = new Map<TcpConnection, { readonly port: number; readonly ttl: number }>();
   readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
   readonly #header = new TcpHeader();
@@ -105,6 +109,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#flows = new TupleTable(random.u32());
     this.#absent = new AbsentGuests(turn);
     this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
+    this.#isnSecret = random.u32();
     this.#dials = new DialLimits(limits.dialsInFlight);
     this.#shares = new FlowShares(limits.flows);
     const pool = new ChunkPool(arena, limits.windowBytes);
@@ -180,18 +185,47 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     localPort: number,
     stream: HostStream,
   ): HostStreamHandler | undefined {
-    if (this.#flows.get(neighbor.address, guestPort, localAddress, localPort) !== undefined) return undefined;
+    const flow = this.openFor(undefined, neighbor, guestPort, localAddress, localPort, stream);
+    return typeof flow === 'string' ? undefined : flow;
+  }
+
+  /**
+   * The same, and `opener` hears what becomes of it; a refusal for want of room is counted. Without a stream the guest's
+   * port is only probed (`TcpConnection.open`).
+   */
+  openFor(
+    opener: FlowOpener | undefined,
+    neighbor: Neighbor,
+    guestPort: number,
+    localAddress: number,
+    localPort: number,
+    stream: HostStream | undefined,
+  ): OpenedFlow | OpenRefusal {
+    const { address } = neighbor;
+    if (this.#flows.get(address, guestPort, localAddress, localPort) !== undefined) return 'in-use';
     const refusal = this.#shares.refusal(neighbor.port, this.flowCount);
     if (refusal !== undefined) {
       this.#context.counters.add(refusal);
-      return undefined;
+      return refusal;
     }
-    const iss = this.#context.random.u32();
+    const { turn } = this.#context;
+    const iss = initialSequence(this.#isnSecret, turn.nowMs, address, guestPort, localAddress, localPort);
     const flow = new TcpConnection(this.#context, this, neighbor, guestPort, localAddress, localPort, iss);
-    this.#flows.set(neighbor.address, guestPort, localAddress, localPort, flow);
+    const before = this.#timeWait.find(address, guestPort, localAddress, localPort);
+    if (before >= 0) this.#timeWait.remove(before);
+    this.#flows.set(address, guestPort, localAddress, localPort, flow);
     this.#shares.begin(flow.openedBehind);
-    flow.open(stream);
+    flow.open(stream, opener);
     return flow;
+  }
+
+  /** Ends a flow with a reset on both sides; false when there is none. */
+  kill(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
+    const flow = this.#flows.get(guestAddress, guestPort, remoteAddress, remotePort);
+    if (flow === undefined) return false;
+    this.#context.counters.add('tcp-killed');
+    flow.abort();
+    return true;
   }
 
   /** The guest behind `port` left the link. Its flows wait ten minutes for its return, then they end. */
@@ -207,10 +241,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   // ── ConnectionOwner ──
 
   redialed(flow: TcpConnection, error: HostErrorCode): HostStream | undefined {
-    const ttl = this.#loopbackDials.get(flow);
-    if (ttl === undefined || error !== 'ECONNREFUSED') return undefined;
+    const dial = this.#loopbackDials.get(flow);
+    if (dial === undefined || error !== 'ECONNREFUSED') return undefined;
     this.#loopbackDials.delete(flow);
-    const stream = this.#options.host.dial(LOOPBACK6, flow.remotePort, ttl, flow);
+    const stream = this.#options.host.dial(LOOPBACK6, dial.port, dial.ttl, flow);
     return typeof stream === 'string' ? undefined : stream;
   }
 
@@ -349,7 +383,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   #dial(
-    target: Target & { kind: 'host' | 'service' },
+    target: Target & { kind: 'host' | 'service' | 'socket' },
     packet: Packet,
     header: TcpHeader,
     flow: TcpConnection,
@@ -358,9 +392,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#context.counters.add('tcp-dials');
     if (target.kind === 'host') {
       const ttl = dialTtl(packet.ttl);
-      if (target.address === LOOPBACK4) this.#loopbackDials.set(flow, ttl);
+      if (target.address === LOOPBACK4) this.#loopbackDials.set(flow, { port: target.port, ttl });
       return host.dial(target.address, target.port, ttl, flow);
     }
+    if (target.kind === 'socket') return host.dialService(target.service, undefined, flow);
     return host.dialService(
       target.service,
       {
@@ -455,6 +490,7 @@ function statusOf(flow: TcpConnection): TcpFlowStatus {
     guestPort: flow.guestPort,
     remoteAddress: flow.remoteAddress,
     remotePort: flow.remotePort,
+    openedBy: flow.openedByHost ? 'host' : 'guest',
     state: flow.state,
     bytesFromGuest: flow.receiver?.bytes ?? 0,
     bytesToGuest: flow.sender?.bytes ?? 0,

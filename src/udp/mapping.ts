@@ -22,6 +22,12 @@ const UNANSWERED_MS = 30_000;
 const DNS_ANSWERED_MS = 5_000;
 const STREAM_MS = 120_000;
 
+/** Where a configured service stands for the guest. */
+export interface Translation {
+  readonly address: number;
+  readonly port: number;
+}
+
 /** What a mapping asks of its owner. */
 export interface MappingOwner {
   readonly nowMs: number;
@@ -63,6 +69,8 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   #loopback: LoopbackChoice | undefined;
   /** Host address → the address that the guest knows it by; the oldest first. */
   readonly #remotes = new Map<HostAddress, number>();
+  /** Host address and port of configured services → where the guest sent to; the oldest first. */
+  #translations: Map<number, Translation> | undefined;
   #lastRemote: HostAddress = -1;
   #lastSeenAs = -1;
   #onlyDns = true;
@@ -105,12 +113,36 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
 
   /** The guest sends `length` bytes to `remote`, which it calls `seenAs`: that address may answer now. */
   sent(remote: HostAddress, seenAs: number, port: number, length: number): void {
+    this.#used(port, length);
+    if (remote === this.#lastRemote && seenAs === this.#lastSeenAs) return;
+    this.allow(remote, seenAs);
+  }
+
+  /** The same, to a configured service that the guest reaches at `seenAs` and `seenPort`: only that port may answer for it. */
+  sentTranslated(remote: HostAddress, port: number, seenAs: number, seenPort: number, length: number): void {
+    this.#used(seenPort, length);
+    const key = remote * 65_536 + port;
+    this.#translations ??= new Map();
+    const known = this.#translations.get(key);
+    if (known?.address === seenAs && known.port === seenPort) return;
+    this.#translations.delete(key);
+    if (this.#translations.size === MAX_REMOTES) {
+      const [oldest] = this.#translations.keys();
+      if (oldest !== undefined) this.#translations.delete(oldest);
+    }
+    this.#translations.set(key, { address: seenAs, port: seenPort });
+  }
+
+  /** Where the guest believes the service at `remote` and `port` to be; undefined when that is no service it spoke to. */
+  translation(remote: HostAddress, port: number): Translation | undefined {
+    return this.#translations?.get(remote * 65_536 + port);
+  }
+
+  #used(port: number, length: number): void {
     this.bytesFromGuest += length;
     this.usedMs = this.#owner.nowMs;
     if (port !== DNS_PORT) this.#onlyDns = false;
     this.#owner.arm(this.timer, this.answered && !this.#onlyDns ? STREAM_MS : UNANSWERED_MS);
-    if (remote === this.#lastRemote && seenAs === this.#lastSeenAs) return;
-    this.allow(remote, seenAs);
   }
 
   allow(remote: HostAddress, seenAs: number): void {
@@ -142,7 +174,8 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
 
   /** The addresses that may answer, as the guest knows them. */
   get remotes(): number[] {
-    return [...new Set(this.#remotes.values())];
+    const services = this.#translations?.values() ?? [];
+    return [...new Set([...this.#remotes.values(), ...Array.from(services, ({ address }) => address)])];
   }
 
   readable(): void {

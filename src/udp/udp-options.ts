@@ -34,6 +34,8 @@ export interface UdpOptions {
   /** Directed broadcast of the subnet. */
   readonly broadcastAddress: number;
   readonly limits?: UdpLimits;
+  /** Seeds the table of forwards' clients, so that no guest can choose ports that collide. 0 unless told. */
+  readonly seed?: number;
 }
 
 /** Takes datagrams to a local port (DHCP): sent to the gateway or broadcast. The payload is valid only during the call. */

@@ -1,7 +1,9 @@
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import type { Target } from '../flow/route.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
+import type { OutletWaiter } from '../link/outlet.ts';
 import type { Timer } from '../turn/timers.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
 import {
@@ -19,6 +21,7 @@ import { BATCH_DATAGRAMS, Gatherer } from './gatherer.ts';
 import { LoopbackRetries } from './loopback-retries.ts';
 import { Mapping, type MappingOwner } from './mapping.ts';
 import { MappingTable } from './mapping-table.ts';
+import { makeUdpPeers, type ReceiveSlots, type UdpPeer, type UdpPeers } from './peers.ts';
 import {
   DEFAULT_UDP_LIMITS,
   type UdpLimits,
@@ -58,6 +61,8 @@ export class Udp implements ProtocolHandler, MappingOwner {
   /** BATCH_DATAGRAMS slots for what is received, with room for a header before the first. */
   readonly #scratchAt: number;
   readonly #retries: LoopbackRetries;
+  /** Clients of forwards. */
+  readonly #peers: UdpPeers;
 
   /** Throws a RangeError when the arena has no room for the receive slots (while the network is assembled). */
   constructor(options: UdpOptions) {
@@ -68,6 +73,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const slots = options.arena.allocate(BATCH_DATAGRAMS * SLOT_BYTES + UDP_HEADER_BYTES);
     if (slots < 0) throw new RangeError('the arena has no room for the slots that UDP datagrams are received into');
     this.#scratchAt = slots + UDP_HEADER_BYTES;
+    this.#peers = makeUdpPeers(options.seed ?? 0);
     this.#retries = new LoopbackRetries(options.turn, options.arena, this.#scratchAt);
   }
 
@@ -115,7 +121,42 @@ export class Udp implements ProtocolHandler, MappingOwner {
       counters.add('udp-bad-checksum');
       return;
     }
+    if (this.#peers.size > 0 && this.#handedToPeer(packet, header)) return;
     if (!this.#handedToService(packet, header)) this.#route(packet, header);
+  }
+
+  /** What the guest sends from there to `address` and `port` goes to `peer` from now on. False when someone has these four numbers. */
+  addPeer(guestAddress: number, guestPort: number, address: number, port: number, peer: UdpPeer): boolean {
+    if (this.#peers.get(guestAddress, guestPort, address, port) !== undefined) return false;
+    this.#peers.set(guestAddress, guestPort, address, port, peer);
+    return true;
+  }
+
+  removePeer(guestAddress: number, guestPort: number, address: number, port: number): void {
+    this.#peers.delete(guestAddress, guestPort, address, port);
+  }
+
+  /** Where forwards may receive a batch, in the egress phase. */
+  get receiveSlots(): ReceiveSlots {
+    return { batch: this.#received, at: this.#scratchAt, slotBytes: SLOT_BYTES, count: BATCH_DATAGRAMS };
+  }
+
+  /** Whether the guest's outlet takes datagrams now; `waiter` hears of it when it does again. */
+  hasRoom(neighbor: Neighbor, waiter: OutletWaiter): boolean {
+    const { outlet } = neighbor.port;
+    const room = outlet.reserve(Math.min(PROBE_BYTES, outlet.abilities.maxFrameBytes)) >= 0;
+    outlet.cancel();
+    if (!room) outlet.whenWritable(waiter);
+    return room;
+  }
+
+  /** Ends the mapping of a guest's port; false when there is none. */
+  kill(guestAddress: number, guestPort: number): boolean {
+    const mapping = this.#table.find(guestAddress, guestPort);
+    if (mapping === undefined) return false;
+    this.#options.counters.add('udp-killed');
+    this.#remove(mapping);
+    return true;
   }
 
   /**
@@ -169,17 +210,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
   }
 
   receiveFor(mapping: Mapping): void {
-    const { outlet } = mapping.neighbor.port;
     const batch = this.#received;
     for (let received = 0; received < RECEIVE_QUOTA; received += BATCH_DATAGRAMS) {
-      if (mapping.neighbor.port.attached) {
-        const room = outlet.reserve(Math.min(PROBE_BYTES, outlet.abilities.maxFrameBytes)) >= 0;
-        outlet.cancel();
-        if (!room) {
-          outlet.whenWritable(mapping);
-          return;
-        }
-      }
+      if (mapping.neighbor.port.attached && !this.hasRoom(mapping.neighbor, mapping)) return;
       const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, BATCH_DATAGRAMS);
       for (let i = 0; i < count; i++) {
         this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!);
@@ -196,6 +229,10 @@ export class Udp implements ProtocolHandler, MappingOwner {
 
   failed(mapping: Mapping, failure: DatagramFailure): void {
     this.#options.counters.add('udp-host-error');
+    if (mapping.translation(failure.address, failure.port) !== undefined) {
+      this.#report(mapping, failure);
+      return;
+    }
     if (failure.address === LOOPBACK4 && failure.code === 'ECONNREFUSED') {
       const outcome = mapping.loopback.refused4(failure.port);
       if (outcome === 'moved') return;
@@ -214,7 +251,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const report = reportOf(failure);
     const { neighbor } = mapping;
     if (report === undefined || !neighbor.port.attached) return;
-    const remote = mapping.seenAs(failure.address);
+    const service = mapping.translation(failure.address, failure.port);
+    const remote = service?.address ?? mapping.seenAs(failure.address);
+    const port = service?.port ?? failure.port;
     if (remote === undefined) return;
     const { gatewayAddress, errors } = this.#options;
     const router = failure.offender === 0 ? gatewayAddress : (mapping.seenAs(failure.offender) ?? failure.offender);
@@ -223,7 +262,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
       protocol: PROTOCOL_UDP,
       source: mapping.guestAddress,
       destination: remote,
-      firstWord: ((mapping.guestPort << 16) | failure.port) >>> 0,
+      firstWord: ((mapping.guestPort << 16) | port) >>> 0,
       secondWord: (length << 16) >>> 0,
       length,
     };
@@ -258,6 +297,31 @@ export class Udp implements ProtocolHandler, MappingOwner {
     return true;
   }
 
+  /** True when it was for a client of a forward, which got it. */
+  #handedToPeer(packet: Packet, header: UdpHeader): boolean {
+    const peer = this.#peers.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
+    if (peer === undefined) return false;
+    const at = packet.payloadAt + UDP_HEADER_BYTES;
+    const length = header.length - UDP_HEADER_BYTES;
+    const step = this.#segmentBytes(packet, length);
+    if (step === 0) return true;
+    let from = 0;
+    do {
+      peer.datagram(at + from, Math.min(step, length - from));
+      from += step;
+    } while (from < length);
+    return true;
+  }
+
+  /** Bytes of each datagram that a super-datagram of `length` stands for (virtio 1.2 §5.1.6, USO); 0 (counted) for too many. */
+  #segmentBytes(packet: Packet, length: number): number {
+    const { frame } = packet;
+    const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
+    if (length <= step * MAX_SEGMENTS) return step;
+    this.#options.counters.add('udp-too-many-segments');
+    return 0;
+  }
+
   #route(packet: Packet, header: UdpHeader): void {
     const { counters, decide, errors, services } = this.#options;
     const { source, destination } = packet;
@@ -268,12 +332,12 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
     const target = decide('udp', destination, destinationPort);
     if (target.kind === 'host') {
-      this.#forward(packet, header, target.address, target.port);
+      this.#forward(packet, header, target);
     } else if (target.kind === 'service') {
       const at = packet.payloadAt + UDP_HEADER_BYTES;
       const length = header.length - UDP_HEADER_BYTES;
       services.datagram(target.service, source, sourcePort, destination, destinationPort, at, length);
-    } else {
+    } else if (target.kind !== 'socket') {
       counters.add(target.reason);
       if (target.kind === 'refuse')
         errors.about(packet, ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, destination);
@@ -282,8 +346,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
   }
 
-  #forward(packet: Packet, header: UdpHeader, address: HostAddress, port: number): void {
-    const toHostItself = address === LOOPBACK4;
+  #forward(packet: Packet, header: UdpHeader, target: Target & { kind: 'host' }): void {
+    const { address, port, translated } = target;
+    const toHostItself = address === LOOPBACK4 || translated === true;
     if (packet.ttl <= 1 && !toHostItself) {
       this.#options.counters.add('udp-ttl-expired');
       this.#options.errors.about(packet, ICMP_TIME_EXCEEDED, ICMP_TTL_EXCEEDED);
@@ -291,19 +356,15 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
     const at = packet.payloadAt + UDP_HEADER_BYTES;
     const length = header.length - UDP_HEADER_BYTES;
-    const { frame } = packet;
-    // A super-datagram stands for one datagram of gsoSize bytes after the other (virtio 1.2 §5.1.6, USO).
-    const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
-    if (length > step * MAX_SEGMENTS) {
-      this.#options.counters.add('udp-too-many-segments');
-      return;
-    }
+    const step = this.#segmentBytes(packet, length);
+    if (step === 0) return;
     const mapping = this.#table.find(packet.source, header.sourcePort) ?? this.#open(packet, header.sourcePort);
     if (mapping === undefined) return;
-    const remote = toHostItself ? mapping.loopback.addressFor(port) : address;
+    const remote = toHostItself && translated !== true ? mapping.loopback.addressFor(port) : address;
     this.#table.touch(mapping);
-    mapping.sent(remote, packet.destination, port, length);
-    if (remote === LOOPBACK4) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
+    if (translated === true) mapping.sentTranslated(address, port, packet.destination, header.destinationPort, length);
+    else mapping.sent(remote, packet.destination, port, length);
+    if (remote === LOOPBACK4 && translated !== true) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
     const ttl = toHostItself ? 0 : packet.ttl - 1;
     let from = 0;
     do {
@@ -359,12 +420,13 @@ export class Udp implements ProtocolHandler, MappingOwner {
       this.#remove(mapping);
       return;
     }
-    const source = mapping.seenAs(address);
+    const service = mapping.translation(address, port);
+    const source = service?.address ?? mapping.seenAs(address);
     if (source === undefined) {
       counters.add('udp-filtered');
       return;
     }
-    if (!this.#deliver(neighbor, source, port, mapping.guestPort, at, length)) return;
+    if (!this.#deliver(neighbor, source, service?.port ?? port, mapping.guestPort, at, length)) return;
     this.#table.touch(mapping);
     mapping.received(address, port, length);
   }

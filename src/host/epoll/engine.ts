@@ -18,11 +18,15 @@ import type {
   HostListenerHandler,
 } from '../../env/host-listener.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
+import { AcceptedClient } from './accepted-client.ts';
+import { adoptStream } from './adopt-stream.ts';
 import type { EpollContext } from './context.ts';
 import { EpollDatagram } from './datagram.ts';
+import { EpollDatagramServer } from './datagram-server.ts';
 import type { DescriptorTable } from './descriptors.ts';
 import { dialTcp, dialUnix } from './dial.ts';
 import { type EchoWay, EpollEcho, findEchoWay, PING_HINT } from './echo.ts';
+import { ForwardListener } from './forward-listener.ts';
 import { canPeekAtOffset } from './intake.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
@@ -32,13 +36,17 @@ import { NetworkWatch } from './network-watch.ts';
 import { OpenStreams } from './open-streams.ts';
 import { EpollPipe, type PipeKind } from './pipe.ts';
 import type { Poller } from './poller.ts';
+import { ServerMessages } from './server-messages.ts';
+
+/** Ahead of a stream to a service of the user's own. */
+const NO_PREAMBLE = new Uint8Array(0);
 
 export interface EpollHostOptions {
   readonly memory: KernelMemory;
   readonly poller: Poller;
   readonly descriptors: DescriptorTable;
   readonly counters: Counters;
-  /** Gateway services by name: the path of the unix socket each listens on. */
+  /** Services by name: the path of the unix socket each listens on. May change later. */
   readonly services: ReadonlyMap<string, string>;
   /** False keeps received bytes in rings of our own even where the kernel can peek at an offset (for tests). Default true. */
   readonly peekOffset?: boolean;
@@ -54,6 +62,8 @@ export class EpollHost implements Host {
   readonly capabilities: HostCapabilities;
   readonly #context: EpollContext;
   readonly #tables: MessageTables;
+  readonly #client: AcceptedClient;
+  readonly #serverMessages: ServerMessages;
   readonly #services: ReadonlyMap<string, string>;
   readonly #echoWay: EchoWay | undefined;
   readonly #watch: NetworkWatch;
@@ -76,6 +86,8 @@ export class EpollHost implements Host {
       },
     };
     this.#tables = new MessageTables(memory);
+    this.#client = new AcceptedClient(memory);
+    this.#serverMessages = new ServerMessages(memory);
     this.#services = options.services;
     this.#watch = new NetworkWatch(this.#context);
     this.#echoWay = findEchoWay();
@@ -99,9 +111,10 @@ export class EpollHost implements Host {
     return dialTcp(this.#context, address, port, ttl, handler);
   }
 
-  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode {
+  dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode {
     const path = this.#services.get(service);
-    return path === undefined ? 'ECONNREFUSED' : dialUnix(this.#context, path, writeProxyV2(origin), handler);
+    if (path === undefined) return 'ECONNREFUSED';
+    return dialUnix(this.#context, path, origin === undefined ? NO_PREAMBLE : writeProxyV2(origin), handler);
   }
 
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
@@ -112,16 +125,20 @@ export class EpollHost implements Host {
     return this.#echoWay === undefined ? 'EACCES' : EpollEcho.open(this.#context, this.#tables, this.#echoWay, handler);
   }
 
-  listenStreams(_sockets: BoundSockets, _handler: HostListenerHandler): HostListener | HostErrorCode {
-    return 'ENOPROTOOPT';
+  /** Takes descriptors (kind 'addresses': EINVAL, binding is the control thread's). On failure they are closed. */
+  listenStreams(sockets: BoundSockets, handler: HostListenerHandler): HostListener | HostErrorCode {
+    if (sockets.kind !== 'descriptors') return 'EINVAL';
+    return ForwardListener.adopt(this.#context, this.#client, sockets.fds, sockets.index, handler);
   }
 
-  serveDatagrams(_sockets: BoundSockets, _handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
-    return 'ENOPROTOOPT';
+  /** As `listenStreams`. */
+  serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
+    if (sockets.kind !== 'descriptors') return 'EINVAL';
+    return EpollDatagramServer.adopt(this.#context, this.#serverMessages, sockets.fds, sockets.index, handler);
   }
 
-  adoptStream(_fd: number, _handler: HostStreamHandler): HostStream | HostErrorCode {
-    return 'ENOPROTOOPT';
+  adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+    return adoptStream(this.#context, fd, handler);
   }
 
   /** Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless it fails. */

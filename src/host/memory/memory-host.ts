@@ -204,12 +204,12 @@ export class MemoryHost implements Host {
     return stream;
   }
 
-  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode {
+  dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode {
     const stream = this.#stream(handler);
     this.deliveries.add(() => {
       const acceptor = this.#services.get(service);
       if (acceptor === undefined) stream.refuse('ECONNREFUSED');
-      else stream.open(acceptor, writeProxyV2(origin));
+      else stream.open(acceptor, origin && writeProxyV2(origin));
     });
     return stream;
   }

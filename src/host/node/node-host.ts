@@ -29,7 +29,7 @@ export interface NodeHostOptions {
   readonly arena: Arena;
   /** Asks for a turn: called after each event (`NodeLoop.wake`). */
   readonly wake: () => void;
-  /** Gateway services by name: the path of each one's unix socket (a named pipe on Windows). May grow later. */
+  /** Gateway services by name: the path of each one's unix socket (a named pipe on Windows). May change later. */
   readonly services: ReadonlyMap<string, string>;
   readonly counters?: Counters;
 }
@@ -62,10 +62,10 @@ export class NodeHost implements Host {
   }
 
   /** A name that is not in the table fails with ECONNREFUSED at once, as a port at which nobody listens. */
-  dialService(service: string, origin: Origin, handler: HostStreamHandler): HostStream | HostErrorCode {
+  dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode {
     const path = this.#options.services.get(service);
     if (path === undefined) return 'ECONNREFUSED';
-    return this.#stream({ to: { path }, first: writeProxyV2(origin) }, handler);
+    return this.#stream({ to: { path }, ...(origin && { first: writeProxyV2(origin) }) }, handler);
   }
 
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
