@@ -102,6 +102,8 @@ export const SO_OOBINLINE = 10;
 export const SO_LINGER = 13;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
+export const SO_ACCEPTCONN = 30;
+export const SO_DOMAIN = 39;
 export const SO_PEEK_OFF = 42;
 export const TCP_NODELAY = 1;
 export const TCP_KEEPIDLE = 4;
@@ -111,13 +113,17 @@ export const TCP_INFO = 11;
 /** A state in struct tcp_info. */
 export const TCP_SYN_SENT = 2;
 export const IP_TTL = 2;
+export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
 export const IP_PMTUDISC_DONT = 0;
 export const IP_PMTUDISC_DO = 2;
 export const IPV6_UNICAST_HOPS = 16;
 export const IPV6_RECVERR = 25;
+export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_V6ONLY = 26;
+export const IPV6_RECVPKTINFO = 49;
+export const IPV6_PKTINFO = 50;
 export const ICMP_FILTER = 1;
 
 export const MSG_OOB = 0x1;
@@ -126,9 +132,12 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
+export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 /** Bytes written but not yet acknowledged (TCP), the FIN included. */
 export const SIOCOUTQ = 0x5411;
+export const F_SETFD = 2;
+export const FD_CLOEXEC = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;
 export const O_NONBLOCK = 0o4000;
@@ -162,6 +171,9 @@ export const EINPROGRESS = 115;
 export const EMSGSIZE = 90;
 export const EINVAL = 22;
 export const EIO = 5;
+
+/** No descriptor or no memory is left (ENOMEM, ENFILE, EMFILE, ENOBUFS): trying again at once is in vain. */
+export const OUT_OF_RESOURCES: ReadonlySet<number> = new Set([12, 23, 24, ENOBUFS]);
 
 /** include/uapi/asm-generic/errno*.h, for what the seam knows; alike on x86-64 and arm64. */
 const CODES: ReadonlyMap<number, HostErrorCode> = new Map<number, HostErrorCode>([

@@ -38,7 +38,7 @@ export class EpollStream implements HostStream, PollHandler {
   readonly fd: number;
   readonly #transport: Transport;
   readonly #intake: Intake;
-  readonly #handler: HostStreamHandler;
+  #handler: HostStreamHandler;
   #state: 'connecting' | 'open' | 'lingering' | 'closed' = 'connecting';
   #slot = -1;
   #error: HostErrorCode | undefined;
@@ -81,6 +81,11 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#peerEnded && !this.#troubled && this.#intake.shortIsAll;
   }
 
+  /** Who hears of the stream from now on. */
+  set handler(handler: HostStreamHandler) {
+    this.#handler = handler;
+  }
+
   get closed(): boolean {
     return this.#state === 'closed';
   }
@@ -91,6 +96,13 @@ export class EpollStream implements HostStream, PollHandler {
     if (this.#slot < 0) return libc.errno();
     if (this.#transport === 'tcp') this.#context.streams.add(this);
     return 0;
+  }
+
+  /** As `watch`, of a socket that is connected already and does not wait for more to send: `connected` is never called. */
+  watchConnected(): number {
+    this.#state = 'open';
+    this.#noDelay = true;
+    return this.watch();
   }
 
   /** Ends a dial that came to nothing: releases the descriptor and says so. */
