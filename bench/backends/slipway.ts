@@ -27,7 +27,10 @@ function startStream(setting: Setting, workshop: Workshop): Promise<Lane> {
     network: { mtu: setting.mtu, address: GUEST, gateway: GATEWAY },
     host: HOST,
     socketPath,
-    argv: () => [process.execPath, MAIN, 'up', '--listen', `qemu+unix://${socketPath}`, '--mtu', `${setting.mtu}`],
+    argv: () => [
+      ...[process.execPath, MAIN, 'up', '--listen', `qemu+unix://${socketPath}`, '--mtu', `${setting.mtu}`],
+      ...['--state', join(workshop.folder, 'state')],
+    ],
   });
 }
 

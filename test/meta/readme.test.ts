@@ -69,10 +69,10 @@ test('every attachment in a recipe is one that Slipway understands, and QEMU’s
   for (const text of shown) assert.ok(printed.includes(text), text);
 });
 
-test('the configuration file of the README is valid', () => {
-  const yaml = /<<'YAML'\n([\s\S]*?)YAML/.exec(readme)?.[1];
-  assert.ok(yaml !== undefined);
-  assert.deepEqual(Object.keys(parseConfig(yaml, 'README.md')).sort(), ['hostLoopback', 'listen', 'network']);
+test('the configuration files of the README are valid', () => {
+  const files = [...readme.matchAll(/<<'YAML'\n([\s\S]*?)YAML/g)].map(([, yaml = '']) => yaml);
+  assert.ok(files.length > 0);
+  for (const yaml of files) assert.ok(Object.keys(parseConfig(yaml, 'README.md')).length > 0);
 });
 
 test('every npm script that a document tells to run exists', () => {
