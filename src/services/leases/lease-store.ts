@@ -1,13 +1,7 @@
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import path from 'node:path';
 import { type Cidr, formatCidr } from '../../wire/cidr.ts';
+import { StateFile, type StoreLog } from '../state-file.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { formatLeases, parseLeases } from './lease-text.ts';
-import { ProcessLock } from './process-lock.ts';
-
-/** A guest that was told an address must find it again, so the first change is written at once; of a burst, five times a second. */
-const WRITE_INTERVAL_MS = 200;
 
 export interface LeaseStoreOptions {
   /** Made when it is missing, for its owner only. */
@@ -19,151 +13,34 @@ export interface LeaseStoreOptions {
   readonly wallMs?: () => number;
 }
 
-export interface StoreLog {
-  info(message: string): void;
-  warn(message: string): void;
-}
-
 /**
- * Keeps a LeaseBook on disk: one file for each subnet, replaced as a whole (written beside, synced, renamed, folder synced),
- * so a crash leaves the old or the new one. What goes wrong costs a line in the log and never the network: a file that is
- * damaged or of another Slipway is set aside, one that cannot be written is tried again at the next change, and the second
- * daemon of the same file keeps nothing.
- *
- * States: idle → waiting (for the interval) → writing → idle.
+ * Keeps a LeaseBook on disk, one file for each subnet. A guest that was told an address must find it again, so the first
+ * change is written at once.
  */
 export class LeaseStore {
-  readonly #options: LeaseStoreOptions;
-  readonly #file: string;
-  readonly #wallMs: () => number;
-  #lock: ProcessLock | undefined;
-  /** Another daemon has the file. */
-  #given = false;
-  #changed = false;
-  #failing = false;
-  #timer: NodeJS.Timeout | undefined;
-  #writing: Promise<void> | undefined;
-  #writtenMs = Number.NEGATIVE_INFINITY;
-  #stopped = false;
+  readonly #file: StateFile;
 
   /** Reads what there is into the book, then follows it. Never throws. */
-  constructor(options: LeaseStoreOptions) {
-    this.#options = options;
-    this.#wallMs = options.wallMs ?? Date.now;
-    this.#file = path.join(options.folder, `leases-${formatCidr(options.subnet).replace('/', '-')}.json`);
-    try {
-      this.#open();
-    } catch (error) {
-      this.#fail(error);
-    }
-    options.book.watch(() => {
-      this.#changed = true;
-      this.#schedule();
+  constructor({ folder, subnet, book, log, wallMs = Date.now }: LeaseStoreOptions) {
+    this.#file = new StateFile({
+      folder,
+      name: `leases-${formatCidr(subnet).replace('/', '-')}.json`,
+      what: 'leases',
+      loss: 'guests may get other addresses after a restart',
+      read: (text) => {
+        const records = parseLeases(text, subnet, wallMs());
+        if (typeof records === 'string') return records;
+        book.restore(records);
+        return undefined;
+      },
+      write: () => formatLeases(subnet, book.records(), wallMs()),
+      log,
     });
+    book.watch(() => this.#file.changed());
   }
 
   /** Writes what is not written yet, and gives the file free. */
-  async stop(): Promise<void> {
-    this.#stopped = true;
-    clearTimeout(this.#timer);
-    await this.#writing;
-    if (this.#changed) await this.#write();
-    this.#lock?.release();
-    this.#lock = undefined;
-  }
-
-  #open(): void {
-    mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
-    if (!this.#takeLock()) return;
-    let text: string;
-    try {
-      text = readFileSync(this.#file, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
-    }
-    const records = parseLeases(text, this.#options.subnet, this.#wallMs());
-    if (typeof records !== 'string') {
-      this.#options.book.restore(records);
-      return;
-    }
-    renameSync(this.#file, `${this.#file}.damaged`);
-    this.#options.log.warn(`the leases in ${this.#file} cannot be used (${records}); the file is now ….damaged`);
-  }
-
-  #takeLock(): boolean {
-    if (this.#lock !== undefined) return true;
-    if (this.#given) return false;
-    const lock = ProcessLock.take(`${this.#file}.lock`);
-    if (typeof lock !== 'number') {
-      this.#lock = lock;
-      return true;
-    }
-    this.#given = true;
-    this.#options.log.warn(
-      `process ${lock} keeps its leases in ${this.#file} already; those of this network are not kept. Give it another folder with --state`,
-    );
-    return false;
-  }
-
-  #schedule(): void {
-    if (this.#given || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
-    const waitMs = this.#writtenMs + WRITE_INTERVAL_MS - performance.now();
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#writing = this.#write().finally(() => {
-          this.#writing = undefined;
-          // What failed waits for the next change: trying again by itself would fill a disk's log, too.
-          if (this.#changed && !this.#failing) this.#schedule();
-        });
-      },
-      Math.max(0, waitMs),
-    );
-    this.#timer.unref();
-  }
-
-  async #write(): Promise<void> {
-    const { folder, subnet, book } = this.#options;
-    try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      if (!this.#takeLock()) return;
-      this.#writtenMs = performance.now();
-      this.#changed = false;
-      await replaceFile(this.#file, formatLeases(subnet, book.records(), this.#wallMs()));
-      if (this.#failing) this.#options.log.info(`leases are kept in ${this.#file} again`);
-      this.#failing = false;
-    } catch (error) {
-      this.#changed = true;
-      this.#fail(error);
-    }
-  }
-
-  #fail(error: unknown): void {
-    if (this.#failing) return;
-    this.#failing = true;
-    this.#options.log.warn(
-      `leases cannot be kept: ${(error as Error).message}; guests may get other addresses after a restart`,
-    );
-  }
-}
-
-/** Atomic, and on disk when it settles. */
-async function replaceFile(file: string, text: string): Promise<void> {
-  const beside = `${file}.new`;
-  await rm(beside, { force: true });
-  const handle = await open(beside, 'wx', 0o600);
-  try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-  await rename(beside, file);
-  const folder = await open(path.dirname(file), 'r');
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
+  stop(): Promise<void> {
+    return this.#file.stop();
   }
 }

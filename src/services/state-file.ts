@@ -1,0 +1,169 @@
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdir, open, rename, rm } from 'node:fs/promises';
+import path from 'node:path';
+import { ProcessLock } from './process-lock.ts';
+
+/** The first change is written at once; of a burst, five times a second. */
+const WRITE_INTERVAL_MS = 200;
+
+export interface StateFileOptions {
+  /** Made when it is missing, for its owner only. */
+  readonly folder: string;
+  readonly name: string;
+  /** What is kept, as sentences call it: 'leases'. */
+  readonly what: string;
+  /** What it costs when they are not kept, as the end of a sentence. */
+  readonly loss: string;
+  /** Takes up what an earlier process wrote, or says why it is none of ours. Never throws. */
+  read(text: string): string | undefined;
+  /** All that is to be in the file now. */
+  write(): string;
+  readonly log: StoreLog;
+}
+
+export interface StoreLog {
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+/**
+ * A file in the state folder that one daemon keeps, replaced as a whole (written beside, synced, renamed, folder synced), so
+ * a crash leaves the old or the new one. What goes wrong costs a line in the log and never the network: a file that is damaged or
+ * of another Slipway is set aside, one that cannot be written is tried again at the next change, and the second daemon of the
+ * same file keeps nothing.
+ *
+ * States: idle → waiting (for the interval) → writing → idle.
+ */
+export class StateFile {
+  readonly #options: StateFileOptions;
+  readonly #file: string;
+  #lock: ProcessLock | undefined;
+  /** Another daemon has the file. */
+  #given = false;
+  #changed = false;
+  #failing = false;
+  #timer: NodeJS.Timeout | undefined;
+  #writing: Promise<void> | undefined;
+  #writtenMs = Number.NEGATIVE_INFINITY;
+  #stopped = false;
+
+  /** Reads what there is. Never throws. */
+  constructor(options: StateFileOptions) {
+    this.#options = options;
+    this.#file = path.join(options.folder, options.name);
+    try {
+      this.#open();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** What `write` gives is another now. */
+  changed(): void {
+    this.#changed = true;
+    this.#schedule();
+  }
+
+  /** Writes what is not written yet, and gives the file free. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#writing;
+    if (this.#changed) await this.#write();
+    this.#lock?.release();
+    this.#lock = undefined;
+  }
+
+  #open(): void {
+    mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
+    if (!this.#takeLock()) return;
+    let text: string;
+    try {
+      text = readFileSync(this.#file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+      throw error;
+    }
+    const why = this.#options.read(text);
+    if (why === undefined) return;
+    renameSync(this.#file, `${this.#file}.damaged`);
+    this.#options.log.warn(
+      `the ${this.#options.what} in ${this.#file} cannot be used (${why}); the file is now ….damaged`,
+    );
+  }
+
+  #takeLock(): boolean {
+    if (this.#lock !== undefined) return true;
+    if (this.#given) return false;
+    const lock = ProcessLock.take(`${this.#file}.lock`);
+    if (typeof lock !== 'number') {
+      this.#lock = lock;
+      return true;
+    }
+    this.#given = true;
+    this.#options.log.warn(
+      `process ${lock} keeps its ${this.#options.what} in ${this.#file} already; those of this network are not kept. Give it another folder with --state`,
+    );
+    return false;
+  }
+
+  #schedule(): void {
+    if (this.#given || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
+    const waitMs = this.#writtenMs + WRITE_INTERVAL_MS - performance.now();
+    this.#timer = setTimeout(
+      () => {
+        this.#timer = undefined;
+        this.#writing = this.#write().finally(() => {
+          this.#writing = undefined;
+          // What failed waits for the next change: trying again by itself would fill a disk's log, too.
+          if (this.#changed && !this.#failing) this.#schedule();
+        });
+      },
+      Math.max(0, waitMs),
+    );
+    this.#timer.unref();
+  }
+
+  async #write(): Promise<void> {
+    const { folder, what, write, log } = this.#options;
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      if (!this.#takeLock()) return;
+      this.#writtenMs = performance.now();
+      this.#changed = false;
+      await replaceFile(this.#file, write());
+      if (this.#failing) log.info(`${what} are kept in ${this.#file} again`);
+      this.#failing = false;
+    } catch (error) {
+      this.#changed = true;
+      this.#fail(error);
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failing) return;
+    this.#failing = true;
+    const { what, loss, log } = this.#options;
+    log.warn(`${what} cannot be kept: ${(error as Error).message}; ${loss}`);
+  }
+}
+
+/** Atomic, and on disk when it settles. */
+async function replaceFile(file: string, text: string): Promise<void> {
+  const beside = `${file}.new`;
+  await rm(beside, { force: true });
+  const handle = await open(beside, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(beside, file);
+  const folder = await open(path.dirname(file), 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
