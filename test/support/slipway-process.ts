@@ -48,7 +48,7 @@ const network = await startNetwork(
 createInterface({ input: process.stdin })
   .on('line', (line) => {
     if (line === 'throw' || line === 'spin') network.control.fault(line);
-    else void network.control.status().then((status) => say('status', status));
+    else void network.status().then((status) => say('status', status));
   })
   .on('close', () => void network.stop().then(() => process.exit(0)));
 

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { DnsAsker } from '../support/dns-asker.ts';
+import { canRunDnsHosts, type Daemon, DnsHost, guestOf, type Place } from '../support/dns-host.ts';
+
+const [OLD, NEW] = ['127.0.0.2', '127.0.0.3'];
+const [OF_OLD, OF_NEW] = ['0 answer name A 10.0.0.1', '0 answer name A 10.0.0.2'];
+const FROM_NEW = `nameserver ${NEW}\n`;
+const LIMITS = { timeout: 60_000 };
+const CLIENTS = 10;
+const IN_FLIGHT = 300;
+/** Answers before the switch, and answers to questions that came surely after it. */
+const SPAN = 600;
+const LATE_SPAN = 300;
+/** How long ago Slipway may have looked at resolv.conf (system-config.ts). */
+const LOOK_MS = 20;
+
+interface SwitchHost {
+  readonly host: DnsHost;
+  readonly old: Daemon;
+  readonly guest: Place;
+}
+
+/** Who answers shows in the address: 10.0.0.1 is the old server, 10.0.0.2 the new one. Answers may be kept for 5 minutes. */
+async function switchHost(t: TestContext): Promise<SwitchHost> {
+  const host = await DnsHost.start(t, { resolvConf: `nameserver ${OLD}\n` });
+  const old = await host.dnsmasq(OLD, 'address=/#/10.0.0.1', 'local-ttl=300');
+  await host.dnsmasq(NEW, 'address=/#/10.0.0.2', 'local-ttl=300');
+  return { host, old, guest: guestOf(await host.slipway()) };
+}
+
+/** Keeps 300 questions on their way, each for another name, and calls `change` in the middle of them. */
+async function switchUnderQuestions(t: TestContext, guest: Place, change: () => void): Promise<void> {
+  const askers: DnsAsker[] = [];
+  for (let i = 0; i < CLIENTS; i++) askers.push(await DnsAsker.open(t, guest.namespace));
+  // The guest's kernel keeps only so many datagrams until it knows the gateway's MAC address.
+  await askers[0]!.ask('gateway.docker.internal');
+  const answers: { readonly name: string; readonly said: string }[] = [];
+  let asked = 0;
+  let late = 0;
+  let switchedMs = Number.POSITIVE_INFINITY;
+  const askOn = async (asker: DnsAsker): Promise<void> => {
+    while (late < LATE_SPAN) {
+      const name = `n${asked++}.example`;
+      const askedMs = performance.now();
+      const { head, records } = await asker.ask(name);
+      answers.push({ name, said: `${head.rcode} ${records.join(', ').replace(name, 'name')}` });
+      if (answers.length === SPAN) {
+        change();
+        switchedMs = performance.now();
+      }
+      // Who asks later than that is answered after a look that saw the change.
+      if (askedMs <= switchedMs + LOOK_MS) continue;
+      late++;
+      assert.equal(answers.at(-1)!.said, OF_NEW);
+    }
+  };
+  await Promise.all(Array.from({ length: IN_FLIGHT }, (_, i) => askOn(askers[i % CLIENTS]!)));
+
+  assert.equal(answers.length, asked, 'none is lost');
+  assert.deepEqual(
+    answers.filter(({ said }) => said !== OF_OLD && said !== OF_NEW),
+    [],
+    'none fails',
+  );
+  assert.equal(Math.max(...askers.map(({ strangers }) => strangers)), 0);
+  // What the cache holds of the old server is not answered any more, though it might be kept for minutes.
+  const early = answers.find(({ said }) => said === OF_OLD)!;
+  assert.deepEqual((await askers[0]!.ask(early.name)).records, [`answer ${early.name} A 10.0.0.2`]);
+}
+
+test(
+  'resolv.conf is renamed over under hundreds of questions, and the old server is gone: none is lost',
+  LIMITS,
+  async (t) => {
+    if (!canRunDnsHosts(t, 'dnsmasq')) return;
+    const { host, old, guest } = await switchHost(t);
+    await switchUnderQuestions(t, guest, () => {
+      old.freeze();
+      host.rename('resolv.conf', FROM_NEW);
+    });
+    old.thaw();
+  },
+);
+
+test(
+  'resolv.conf is written in place under hundreds of questions, and the old server is gone: none is lost',
+  LIMITS,
+  async (t) => {
+    if (!canRunDnsHosts(t, 'dnsmasq')) return;
+    const { host, old, guest } = await switchHost(t);
+    await switchUnderQuestions(t, guest, () => {
+      old.freeze();
+      host.write('resolv.conf', FROM_NEW);
+    });
+    old.thaw();
+  },
+);
+
+test(
+  'resolv.conf, a link, is turned under hundreds of questions while the old server still answers',
+  LIMITS,
+  async (t) => {
+    if (!canRunDnsHosts(t, 'dnsmasq')) return;
+    const { host, guest } = await switchHost(t);
+    host.link('resolv.conf', `nameserver ${OLD}\n`);
+    assert.ok(host.isLink('resolv.conf'));
+    await switchUnderQuestions(t, guest, () => host.link('resolv.conf', FROM_NEW));
+  },
+);
