@@ -1,9 +1,23 @@
+import { closeSync } from 'node:fs';
+import { Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
+import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
+import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
-import type { KeptLease, Listening, NetworkStatus, ServiceDatagram, TapGuest } from './messages.ts';
+import { KeptForwards } from './kept-forwards.ts';
+import type {
+  FlowName,
+  FlowStatus,
+  KeptLease,
+  Listening,
+  NetworkStatus,
+  ServiceDatagram,
+  TapGuest,
+} from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import { SocketFile } from './socket-file.ts';
 import type { Fault } from './thread-state.ts';
@@ -52,6 +66,10 @@ export interface NetworkControlOptions {
   readonly leases?: LeaseBook;
   /** This computer's addresses or routes changed. The portable engine does not know it. */
   readonly onNetworkChange?: () => void;
+  /** Guests of forwards came, went or changed their minds. */
+  readonly onForwards?: (changes: readonly ForwardChange[]) => void;
+  /** The forward is not open any more: after a recovery the host refused it. */
+  readonly onForwardLost?: (id: number, errno: HostErrorCode) => void;
   /** The network is lost for good; the process should end with this error. */
   readonly onFatal: (error: SlipwayError) => void;
 }
@@ -66,8 +84,8 @@ interface Listener {
  * The control thread's side of the network: starts the network thread, speaks to it, watches it and replaces it.
  *
  * A thread that throws, or whose heartbeat stops for two seconds, is ended; its descriptors are closed (connections are
- * reset) but for taps and listeners, which a new thread takes over, with the leases that were given. Guests on a tap carry
- * on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
+ * reset) but for taps, listeners and the sockets of forwards, which a new thread takes over, with the leases that were given. Guests on
+ * a tap carry on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
  *
  * Ending: a Worker inside epoll_wait would hang every exit of the process, so `stop` (graceful) and `stopNow` (for
  * process.on('exit')) set the stop word and wake the loop; a thread that has not ended after 700 ms takes the process with it.
@@ -79,6 +97,7 @@ export class NetworkControl {
   readonly #taps: TapGuest[] = [];
   readonly #listeners: Listener[] = [];
   readonly #leases: LeaseBook;
+  readonly #forwards = new KeptForwards();
   /** Of guests that never ask. */
   readonly #kept: KeptLease[] = [];
   readonly #deaths: number[] = [];
@@ -132,6 +151,57 @@ export class NetworkControl {
     return this.#request((thread) => thread.request({ type: 'status' }));
   }
 
+  /**
+   * Begins to listen on bound sockets, which are the network's from here on, whatever happens; a later thread listens on them, too. Resolves
+   * with the host's word when it refuses.
+   */
+  forwardOpen(forward: ForwardRequest): Promise<HostErrorCode | undefined> {
+    return this.#request((thread) => this.#forwards.open(thread, forward));
+  }
+
+  /** Closes its listeners; established connections live on unless `connections`. An id that is not open is no error. */
+  forwardClose(id: number, connections: boolean): Promise<void> {
+    return this.#request((thread) => this.#forwards.close(thread, id, connections));
+  }
+
+  /** In order of id. */
+  forwardList(): Promise<readonly ForwardReport[]> {
+    return this.#request((thread) => thread.request({ type: 'forward-list' }));
+  }
+
+  /** All gateway ports and virtual addresses from now on, in this thread and every later one. */
+  setServices(services: readonly ServiceForward[]): Promise<void> {
+    return this.#request((thread) => this.#forwards.setServices(thread, services));
+  }
+
+  /**
+   * A connection to a guest's port, through the virtual network; address 0 is the first guest. Rejects with ERR_GUEST_REFUSED,
+   * ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT.
+   */
+  async guestStream(address: number, port: number): Promise<Socket> {
+    const { streamPair } = await import('../host/stream-pair.ts');
+    return this.#request(async (thread) => {
+      const [ours, theirs] = streamPair();
+      try {
+        await thread.request({ type: 'guest-stream', stream: { fd: theirs, address, port } });
+      } catch (error) {
+        closeSync(ours);
+        throw error;
+      }
+      return new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
+    });
+  }
+
+  /** At most `limit` flows, TCP first. */
+  flows(limit: number): Promise<readonly FlowStatus[]> {
+    return this.#request((thread) => thread.request({ type: 'flows', limit }));
+  }
+
+  /** Ends a flow with a reset on both sides; false when there is none. */
+  killFlow(flow: FlowName): Promise<boolean> {
+    return this.#request((thread) => thread.request({ type: 'flow-kill', flow }));
+  }
+
   /** For tests: makes the loop throw or spin, as a defect would. */
   fault(fault: Fault): void {
     this.#thread?.state.setFault(fault);
@@ -176,6 +246,7 @@ export class NetworkControl {
         leases: (changes) => {
           for (const change of changes) this.#leases.apply(change);
         },
+        forwards: (changes) => this.#options.onForwards?.(changes),
         networkChanged: () => this.#options.onNetworkChange?.(),
         datagrams: (datagrams) => this.#serve(datagrams),
         died: (error) => this.#recover(thread, error),
@@ -198,8 +269,9 @@ export class NetworkControl {
   #recover(dead: NetworkThreadHandle, error: Error): void {
     if (this.#stopped || dead !== this.#thread) return;
     if (this.#watch === undefined) return;
-    const listeners = new Set(this.#listeners.map(({ listening }) => listening.fd));
-    const flows = dead.state.reset + dead.closeDescriptors(new Set([...this.#tapDescriptors(), ...listeners]));
+    const listeners = this.#listeners.map(({ listening }) => listening.fd);
+    const kept = new Set([...this.#tapDescriptors(), ...listeners, ...this.#forwards.descriptors()]);
+    const flows = dead.state.reset + dead.closeDescriptors(kept);
     this.#options.log.error(
       `network thread died: ${error.message}; ${flows} flows reset, ${this.#taps.length} guests kept`,
       {
@@ -247,6 +319,7 @@ export class NetworkControl {
       this.#listeners[index] = { url, file, listening };
     }
     for (const tap of this.#taps) await thread.request({ type: 'attach-tap', tap });
+    await this.#forwards.restore(thread, (id, errno) => this.#options.onForwardLost?.(id, errno));
   }
 
   /** What the network does not take up has ended: it does not fit the configuration any more, or its time came meanwhile. */

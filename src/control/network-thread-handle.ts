@@ -4,9 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
+import type { HostErrorCode } from '../env/host.ts';
+import type { ForwardChange } from '../forward/forward-request.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
-import type { Answers, FromNetwork, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
+import type { Answers, FromNetwork, PlainError, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The entry beside this file: .ts when run from source, .js when built. */
@@ -19,9 +21,22 @@ export interface ThreadEvents {
   datagrams(datagrams: readonly ServiceDatagram[]): void;
   /** Guests were given addresses, or gave them back. */
   leases(changes: readonly LeaseChange[]): void;
+  /** Guests of forwards came, went or changed their minds. */
+  forwards(changes: readonly ForwardChange[]): void;
   networkChanged(): void;
   /** The thread ended without having been asked to. Called at most once. */
   died(error: Error): void;
+}
+
+/** The host's own word for why the network thread could not do what it was asked. */
+export class HostRefusal extends Error {
+  override readonly name: string = 'HostRefusal';
+  readonly errno: HostErrorCode;
+
+  constructor(errno: HostErrorCode, message: string) {
+    super(message);
+    this.errno = errno;
+  }
 }
 
 interface Pending {
@@ -80,6 +95,11 @@ export class NetworkThreadHandle {
     port1.on('message', (message: FromNetwork) => this.#receive(message));
     // Only the Worker keeps the process alive.
     port1.unref();
+  }
+
+  /** It has ended: requests fail. */
+  get over(): boolean {
+    return this.#over;
   }
 
   /** Asks the network thread; rejects with its SlipwayError, or when it dies first. */
@@ -157,16 +177,17 @@ export class NetworkThreadHandle {
       case 'answer':
         this.#settle(message.id)?.resolve(message.answer);
         return;
-      case 'refusal': {
-        const { code, hint, message: text } = message.error;
-        this.#settle(message.id)?.reject(code === undefined ? new Error(text) : new SlipwayError(code, text, hint));
+      case 'refusal':
+        this.#settle(message.id)?.reject(refusal(message.error));
         return;
-      }
       case 'log':
         this.#events.log(message.level, message.message, message.fields);
         return;
       case 'leases':
         this.#events.leases(message.changes);
+        return;
+      case 'forward-state':
+        this.#events.forwards(message.changes);
         return;
       case 'network-changed':
         this.#events.networkChanged();
@@ -197,4 +218,9 @@ export class NetworkThreadHandle {
     if (this.#lastError !== undefined) return this.#lastError;
     return new SlipwayError('ERR_NETWORK_THREAD', 'the network thread has ended');
   }
+}
+
+function refusal({ code, errno, hint, message }: PlainError): Error {
+  if (errno !== undefined) return new HostRefusal(errno, message);
+  return code === undefined ? new Error(message) : new SlipwayError(code, message, hint);
 }

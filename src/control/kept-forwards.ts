@@ -1,0 +1,68 @@
+import type { ServiceForward } from '../config/forward.ts';
+import type { HostErrorCode } from '../env/host.ts';
+import type { ForwardRequest } from '../forward/forward-request.ts';
+import { HostRefusal, type NetworkThreadHandle } from './network-thread-handle.ts';
+
+/**
+ * The forwards and services that the network has, kept where a network thread's death does not reach: the sockets stay
+ * bound, clients that come meanwhile wait in the kernel, and a new thread listens on.
+ */
+export class KeptForwards {
+  readonly #forwards = new Map<number, ForwardRequest>();
+  #services: readonly ServiceForward[] = [];
+
+  /** What must stay open when a thread dies. */
+  descriptors(): number[] {
+    return [...this.#forwards.values()].flatMap(({ sockets }) => (sockets.kind === 'descriptors' ? sockets.fds : []));
+  }
+
+  /** Resolves with the host's word when it refuses; what a thread dies over is opened by the next one. */
+  async open(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<HostErrorCode | undefined> {
+    this.#forwards.set(forward.id, forward);
+    try {
+      await thread.request({ type: 'forward-open', forward });
+      return undefined;
+    } catch (error) {
+      if (thread.over) return undefined;
+      this.#forwards.delete(forward.id);
+      if (error instanceof HostRefusal) return error.errno;
+      throw error;
+    }
+  }
+
+  /** What a thread dies over is closed. */
+  async close(thread: NetworkThreadHandle, id: number, connections: boolean): Promise<void> {
+    this.#forwards.delete(id);
+    try {
+      await thread.request({ type: 'forward-close', id, connections });
+    } catch (error) {
+      if (!thread.over) throw error;
+    }
+  }
+
+  async setServices(thread: NetworkThreadHandle, services: readonly ServiceForward[]): Promise<void> {
+    const before = this.#services;
+    this.#services = services;
+    try {
+      await thread.request({ type: 'services', services });
+    } catch (error) {
+      if (thread.over) return;
+      this.#services = before;
+      throw error;
+    }
+  }
+
+  /** Gives a new thread all that the last one had; `lost` hears what the host refuses now. Rejects when the thread dies. */
+  async restore(thread: NetworkThreadHandle, lost: (id: number, errno: HostErrorCode) => void): Promise<void> {
+    if (this.#services.length > 0) await thread.request({ type: 'services', services: this.#services });
+    for (const forward of this.#forwards.values()) {
+      try {
+        await thread.request({ type: 'forward-open', forward });
+      } catch (error) {
+        if (!(error instanceof HostRefusal)) throw error;
+        this.#forwards.delete(forward.id);
+        lost(forward.id, error.errno);
+      }
+    }
+  }
+}
