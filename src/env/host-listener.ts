@@ -71,7 +71,10 @@ export interface HostDatagramServerHandler {
 export type BoundSockets =
   | {
       readonly kind: 'descriptors';
-      /** Close-on-exec, non-blocking; owned by the engine from the call on. */
+      /**
+       * Close-on-exec, non-blocking; owned by the engine from the call on, also when it fails. TCP: bound to a port by its
+       * number (one that the kernel chose at bind to 0 is lost when listening stops), SO_REUSEADDR off again.
+       */
       readonly fds: readonly number[];
       /** Place in the range of each. */
       readonly index: readonly number[];

@@ -188,12 +188,13 @@ function keyOf(
 }
 
 function hostClient(from: MemoryClientOrigin): HostClient {
+  const isUnix = from.port === 0;
   const clientBytes = new Uint8Array(MAPPED_ADDRESS_BYTES);
   const localBytes = new Uint8Array(MAPPED_ADDRESS_BYTES);
+  if (isUnix) return { address: -1, port: 0, clientBytes, localBytes, localPort: 0 };
   if (from.bytes === undefined) writeMappedAddress(clientBytes, 0, from.address);
   else clientBytes.set(from.bytes);
-  const isUnix = from.port === 0;
-  if (!isUnix) writeMappedAddress(localBytes, 0, from.local ?? LOOPBACK4);
-  const address = isUnix ? -1 : readMappedAddress(clientBytes, 0);
+  writeMappedAddress(localBytes, 0, from.local ?? LOOPBACK4);
+  const address = readMappedAddress(clientBytes, 0);
   return { address, port: from.port, clientBytes, localBytes, localPort: from.localPort ?? 0 };
 }

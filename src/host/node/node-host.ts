@@ -1,4 +1,4 @@
-import type { Socket } from 'node:net';
+import { Socket } from 'node:net';
 import type { Arena } from '../../env/arena.ts';
 import { Counters } from '../../env/counters.ts';
 import type {
@@ -23,6 +23,8 @@ import { hostAddressText } from '../address-text.ts';
 import { hostErrorCode } from '../error-code.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { NodeDatagram } from './node-datagram.ts';
+import { NodeDatagramServer } from './node-datagram-server.ts';
+import { NodeListener } from './node-listener.ts';
 import { NodeStream, type NodeStreamTarget } from './node-stream.ts';
 
 export interface NodeHostOptions {
@@ -33,6 +35,9 @@ export interface NodeHostOptions {
   readonly services: ReadonlyMap<string, string>;
   readonly counters?: Counters;
 }
+
+/** Who hears of an accepted stream until somebody took it. */
+const NOBODY: HostStreamHandler = { connected() {}, failed() {}, readable() {}, writable() {} };
 
 /**
  * The portable engine: the host seam on node:net and node:dgram, for macOS, Windows and kernels that the FFI engine does
@@ -76,16 +81,29 @@ export class NodeHost implements Host {
     return 'ENOPROTOOPT';
   }
 
-  listenStreams(_sockets: BoundSockets, _handler: HostListenerHandler): HostListener | HostErrorCode {
-    return 'ENOPROTOOPT';
+  /** Binds addresses (kind 'descriptors': EINVAL). An address that cannot be bound is told by the handler's `failed`. */
+  listenStreams(sockets: BoundSockets, handler: HostListenerHandler): HostListener | HostErrorCode {
+    if (sockets.kind !== 'addresses') return 'EINVAL';
+    const { arena, wake } = this.#options;
+    const adopt = (connected: Socket, isUnix: boolean): NodeStream =>
+      new NodeStream(arena.bytes, { to: { connected, isUnix } }, NOBODY, wake, this.#streams);
+    return new NodeListener(sockets.addresses, handler, { counters: this.#counters, adopt, wake });
   }
 
-  serveDatagrams(_sockets: BoundSockets, _handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
-    return 'ENOPROTOOPT';
+  /** Binds addresses (kind 'descriptors': EINVAL). */
+  serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
+    if (sockets.kind !== 'addresses') return 'EINVAL';
+    const { arena, wake } = this.#options;
+    return NodeDatagramServer.open(sockets.addresses, handler, { arena: arena.bytes, counters: this.#counters, wake });
   }
 
-  adoptStream(_fd: number, _handler: HostStreamHandler): HostStream | HostErrorCode {
-    return 'ENOPROTOOPT';
+  adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+    try {
+      const connected = new Socket({ fd, allowHalfOpen: true });
+      return this.#stream({ to: { connected, isUnix: connected.remoteAddress === undefined } }, handler);
+    } catch (error) {
+      return hostErrorCode(error);
+    }
   }
 
   /** Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end. Returns how many. */

@@ -28,9 +28,12 @@ const WRITE_BOUND_BYTES = 1 << 20;
 const RETRY_MS = 10;
 const MAX_RETRIES = 1000;
 
-/** Where a stream connects, and the bytes that go ahead of the guest's. */
+/** Where a stream connects and the bytes that go ahead of the guest's, or a socket that is connected already. */
 export interface NodeStreamTarget {
-  readonly to: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly to:
+    | { readonly host: string; readonly port: number }
+    | { readonly path: string }
+    | { readonly connected: Socket; readonly isUnix: boolean };
   readonly first?: Uint8Array;
 }
 
@@ -67,6 +70,12 @@ export class NodeStream implements HostStream {
     this.#handler = handler;
     this.#wake = wake;
     this.#socket = this.#connect();
+    if ('connected' in target.to) this.#state = 'open';
+  }
+
+  /** Who hears of the stream from now on, unless it is released. */
+  set handler(handler: HostStreamHandler) {
+    if (this.#state !== 'released') this.#handler = handler;
   }
 
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
@@ -114,7 +123,7 @@ export class NodeStream implements HostStream {
     if (this.#state !== 'released') this.#release();
     const socket = this.#socket;
     if (socket.destroyed) return;
-    if (connecting || 'path' in this.#target.to) socket.destroy();
+    if (connecting || this.#isUnix) socket.destroy();
     // libuv refuses a reset while the FIN is on its way out, and would then leave the socket open.
     else if (socket.writableEnded && !socket.writableFinished && socket.writableLength === 0) {
       socket.once('finish', () => socket.destroyed || socket.resetAndDestroy());
@@ -123,7 +132,7 @@ export class NodeStream implements HostStream {
 
   #connect(): Socket {
     const { to, first } = this.#target;
-    const socket = new Socket({ allowHalfOpen: true });
+    const socket = 'connected' in to ? to.connected : new Socket({ allowHalfOpen: true });
     socket.on('data', (chunk) => this.#arrived(chunk));
     socket.on('end', () => this.#readEnded());
     socket.on('drain', () => this.#tell('writable'));
@@ -131,12 +140,18 @@ export class NodeStream implements HostStream {
     socket.on('close', () => this.#closed());
     socket.once('connect', () => this.#connected(first));
     socket.setNoDelay(true);
-    if ('host' in to) {
+    if (!this.#isUnix) {
       this.#open.add(socket);
       socket.once('close', () => this.#open.delete(socket));
-      socket.connect(to);
-    } else socket.connect(to);
+    }
+    if (!('connected' in to)) socket.connect(to);
     return socket;
+  }
+
+  /** A unix socket knows no reset. */
+  get #isUnix(): boolean {
+    const { to } = this.#target;
+    return 'connected' in to ? to.isUnix : 'path' in to;
   }
 
   #release(): void {

@@ -1,20 +1,22 @@
+import { Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { Counters } from '../../../src/env/counters.ts';
-import type { HostPipe, HostPipeHandler } from '../../../src/env/host.ts';
+import { type HostAddress, type HostPipe, type HostPipeHandler, LOOPBACK6 } from '../../../src/env/host.ts';
 import { DescriptorTable } from '../../../src/host/epoll/descriptors.ts';
 import { EpollHost } from '../../../src/host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../../../src/host/epoll/kernel-memory.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { openListeningSocket } from '../../../src/host/epoll/listener.ts';
+import { boundPort, openListeningSocket } from '../../../src/host/epoll/listener.ts';
 import { Poller } from '../../../src/host/epoll/poller.ts';
 import { PlainArena } from '../../support/plain-arena.ts';
-import type { Harness, HarnessOptions } from '../suite/harness.ts';
+import type { Bound, Harness, HarnessOptions, PeerConnection, Wanted } from '../suite/harness.ts';
+import { NodePeerConnection } from '../suite/node-peers.ts';
 
 const ARENA_BYTES = 24 * 2 ** 20;
 const UNTIL_MS = 10_000;
 
 /** An arena that the kernel may write to, without the WASM build. */
-class NativePlainArena extends PlainArena implements NativeArena {
+export class NativePlainArena extends PlainArena implements NativeArena {
   get baseBuffer(): ArrayBuffer {
     return this.bytes.buffer;
   }
@@ -63,6 +65,51 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
     return host.listen(fd, accept);
   }
 
+  /** As the control thread binds: a port known by its number, and nobody else's while it is ours. */
+  function bindOne(type: number, address: HostAddress): { fd: number; port: number } {
+    const family = address === LOOPBACK6 ? libc.AF_INET6 : libc.AF_INET;
+    const bind = (port: number): number => {
+      const fd = libc.socket(family, type | libc.SOCK_FLAGS, 0);
+      memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, type === libc.SOCK_STREAM ? 1 : 0);
+      const length = memory.writeAddress(memory.name, address, port);
+      const bound = libc.bind(fd, memory.base + memory.name, length) === 0;
+      memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 0);
+      if (bound) return fd;
+      libc.close(fd);
+      return -1;
+    };
+    for (;;) {
+      const trial = bind(0);
+      const port = boundPort(memory, trial);
+      libc.close(trial);
+      const fd = bind(port);
+      if (fd >= 0) return { fd, port };
+    }
+  }
+
+  async function bind(protocol: 'tcp' | 'udp', wanted: readonly Wanted[]): Promise<Bound> {
+    const type = protocol === 'tcp' ? libc.SOCK_STREAM : libc.SOCK_DGRAM;
+    const bound = wanted.map(({ address, index }) => ({ address, index, ...bindOne(type, address) }));
+    const sockets = {
+      kind: 'descriptors',
+      fds: bound.map(({ fd }) => fd),
+      index: bound.map(({ index }) => index),
+    } as const;
+    return { sockets, places: bound };
+  }
+
+  async function bindUnix(path: string): Promise<Bound> {
+    const fd = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+    const length = memory.writeUnixAddress(path);
+    if (libc.bind(fd, memory.base + memory.name, length) < 0) throw new Error(`cannot bind ${path}`);
+    return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, places: [{ address: 0, port: 0, path }] };
+  }
+
+  async function pair(): Promise<{ fd: number; peer: PeerConnection }> {
+    const [fd, other] = socketPair(memory);
+    return { fd, peer: new NodePeerConnection(new Socket({ fd: other, allowHalfOpen: true }), false) };
+  }
+
   async function close(): Promise<void> {
     poller.close();
     for (const fd of descriptors.list('flow', 'guest', 'tap', 'listener', 'other')) {
@@ -71,5 +118,13 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
     }
   }
 
-  return { host, arena, memory, poller, descriptors, counters, poll, until, listenPipes, close };
+  return { host, arena, memory, poller, descriptors, counters, poll, until, listenPipes, bind, bindUnix, pair, close };
+}
+
+/** Both ends of connected unix stream sockets. */
+export function socketPair(memory: KernelMemory): [number, number] {
+  if (libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0, memory.base + memory.scalar) < 0) {
+    throw new Error(`no socket pair: ${libc.errorCode(libc.errno())}`);
+  }
+  return [memory.i32(memory.scalar), memory.i32(memory.scalar + 4)];
 }

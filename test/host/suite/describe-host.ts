@@ -3,6 +3,7 @@ import { datagrams } from './datagrams.ts';
 import { dialling } from './dialling.ts';
 import type { CreateHarness, Harness, Peers } from './harness.ts';
 import type { CaseNeed, HostCase } from './host-case.ts';
+import { listening } from './listening.ts';
 import { NodePeers } from './node-peers.ts';
 import { pipes } from './pipes.ts';
 import { reading } from './reading.ts';
@@ -10,6 +11,7 @@ import { resets } from './resets.ts';
 import { Rig } from './rig.ts';
 import { insideNamespace, namespaceAddresses, testInNamespace } from './routes-namespace.ts';
 import { SERVICE_NAMES, services } from './services.ts';
+import { serving } from './serving.ts';
 import { SocketPaths } from './socket-paths.ts';
 import { writing } from './writing.ts';
 
@@ -21,6 +23,8 @@ const CASES: readonly HostCase[] = [
   ...datagrams,
   ...services,
   ...pipes,
+  ...listening,
+  ...serving,
 ];
 
 const ELSEWHERE = 'its addresses exist only in a namespace of its own, where it runs once more';

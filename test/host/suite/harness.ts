@@ -1,5 +1,6 @@
 import type { Arena } from '../../../src/env/arena.ts';
 import type { Host, HostAddress, HostPipe, HostPipeHandler } from '../../../src/env/host.ts';
+import type { BoundSockets } from '../../../src/env/host-listener.ts';
 
 /** What the suite needs of an engine: the engine itself, an arena, and a way to let time pass. */
 export interface Harness {
@@ -17,6 +18,12 @@ export interface Harness {
    * Left out by an engine whose pipes are tested elsewhere: then the pipe cases are skipped by name.
    */
   listenPipes?(path: string, accept: (pipe: HostPipe) => HostPipeHandler): Promise<{ close(): void }>;
+  /** Sockets of these addresses as the control thread binds them, or leaves them to the engine to bind: each at a port that is free. */
+  bind(protocol: 'tcp' | 'udp', wanted: readonly Wanted[]): Promise<Bound>;
+  /** The same of a unix stream socket. */
+  bindUnix(path: string): Promise<Bound>;
+  /** One end of a pair of connected stream sockets, for `adoptStream`, and who holds the other. */
+  pair(): Promise<{ readonly fd: number; readonly peer: PeerConnection }>;
   /** Releases the engine and all that it holds. */
   close(): Promise<void>;
 }
@@ -41,6 +48,24 @@ export interface PeerAddress {
   readonly port: number;
 }
 
+/** A socket to be bound: its address, and its place in the range. */
+export interface Wanted {
+  readonly address: HostAddress;
+  readonly index: number;
+}
+
+/** Bound sockets, and where clients find each. */
+export interface Bound {
+  readonly sockets: BoundSockets;
+  readonly places: readonly PeerPlace[];
+}
+
+/** What a client connects to. */
+export interface PeerPlace extends PeerAddress {
+  /** A unix socket's; address and port mean nothing then. */
+  readonly path?: string;
+}
+
 /** The far side of the engine's sockets: real sockets, or the scripted objects of the in-memory host. */
 export interface Peers {
   /** A TCP server whose connections are collected; a `paused` one reads nothing until told; a greeting is sent at once. */
@@ -51,6 +76,8 @@ export interface Peers {
   unusedPort(protocol: 'tcp' | 'udp'): Promise<number>;
   /** A UDP socket; an `echo` one sends each datagram back. */
   openUdp(options?: { address?: HostAddress; echo?: boolean }): Promise<PeerDatagram>;
+  /** A client that connects to a listener of the engine's; its `error` tells when it is refused. */
+  connect(to: PeerPlace): PeerConnection;
   /** A guest that connects to the pipe listener at `path`. */
   dialPipe(path: string): Promise<PeerConnection>;
   /** Addresses that do not answer; undefined where the network around has none that is certain. */
@@ -83,6 +110,8 @@ export interface PeerServer extends PeerAddress {
 }
 
 export interface PeerConnection {
+  /** Its own address, once it is connected; undefined for unix sockets and where it never was. */
+  readonly from: PeerAddress | undefined;
   /** All that was read so far. */
   received(): Uint8Array;
   readonly receivedBytes: number;

@@ -1,7 +1,7 @@
 import type { Rig } from './rig.ts';
 
 /** What a case needs that not every engine or place has. */
-export type CaseNeed = 'icmpErrors' | 'ttl' | 'ping' | 'pipes' | 'unreachable addresses' | 'a router';
+export type CaseNeed = 'icmpErrors' | 'ttl' | 'ping' | 'refusal' | 'pipes' | 'unreachable addresses' | 'a router';
 
 /** One case of the behaviour suite: the same for all engines. */
 export interface HostCase {

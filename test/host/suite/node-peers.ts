@@ -8,6 +8,7 @@ import type {
   PeerAddress,
   PeerConnection,
   PeerDatagram,
+  PeerPlace,
   PeerServer,
   Peers,
   UnreachableAddresses,
@@ -75,6 +76,11 @@ export class NodePeers implements Peers {
     };
   }
 
+  connect(to: PeerPlace): PeerConnection {
+    const where = to.path === undefined ? { host: hostAddressText(to.address), port: to.port } : { path: to.path };
+    return this.#adopt(connect({ ...where, allowHalfOpen: true }), false);
+  }
+
   async dialPipe(path: string): Promise<PeerConnection> {
     const socket = connect({ path, allowHalfOpen: true });
     const connection = this.#adopt(socket, false);
@@ -115,7 +121,8 @@ export class NodePeers implements Peers {
   }
 }
 
-class NodePeerConnection implements PeerConnection {
+/** A connection over a socket of Node. */
+export class NodePeerConnection implements PeerConnection {
   receivedBytes = 0;
   ended = false;
   error: string | undefined;
@@ -135,6 +142,12 @@ class NodePeerConnection implements PeerConnection {
     socket.on('error', (error) => {
       this.error = (error as NodeJS.ErrnoException).code;
     });
+  }
+
+  get from(): PeerAddress | undefined {
+    const { localAddress, localPort } = this.#socket;
+    if (localAddress === undefined || localPort === undefined) return undefined;
+    return { address: parseHostAddress(localAddress) ?? -1, port: localPort };
   }
 
   get unsentBytes(): number {

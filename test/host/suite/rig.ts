@@ -12,7 +12,8 @@ import {
   type PieceList,
   WOULD_BLOCK,
 } from '../../../src/env/host.ts';
-import type { Harness, PeerAddress, PeerConnection, PeerServer, Peers } from './harness.ts';
+import type { BoundSockets, HostClient, HostDatagramServer, HostListener } from '../../../src/env/host-listener.ts';
+import type { Harness, PeerAddress, PeerConnection, PeerPlace, PeerServer, Peers, Wanted } from './harness.ts';
 import type { SocketPaths } from './socket-paths.ts';
 
 const READ_AREA_BYTES = 2 << 20;
@@ -69,6 +70,36 @@ export interface Dialled {
   readonly stream: HostStream;
   readonly events: StreamEvents;
   readonly peer: PeerConnection;
+}
+
+/** A client that was accepted: a copy of what the engine said of it. */
+export interface Accepted extends HostClient {
+  readonly stream: HostStream;
+  readonly events: StreamEvents;
+  readonly index: number;
+}
+
+/** A row of listening sockets and whom they accepted. */
+export interface Listening {
+  readonly listener: HostListener;
+  readonly accepted: readonly Accepted[];
+  readonly places: readonly PeerPlace[];
+  readonly sockets: BoundSockets;
+  /** Set: clients are turned away. */
+  refusing: boolean;
+}
+
+/** Served UDP sockets. */
+export interface Serving {
+  readonly server: HostDatagramServer;
+  readonly places: readonly PeerPlace[];
+  /** Calls of `readable` by index. */
+  readonly readable: Map<number, number>;
+}
+
+/** A datagram of a client. */
+export interface Served extends Received {
+  readonly client: number;
 }
 
 /** A datagram as it was received. */
@@ -207,6 +238,90 @@ export class Rig {
       if (taken > 0) bytes = rotate(bytes, taken);
     }
     return total;
+  }
+
+  /** Listens on sockets of these addresses (or a unix socket at `path`), paused. */
+  async listen(wanted: readonly Wanted[] | string): Promise<Listening> {
+    const { harness } = this;
+    const bound = typeof wanted === 'string' ? await harness.bindUnix(wanted) : await harness.bind('tcp', wanted);
+    const accepted: Accepted[] = [];
+    const listener = harness.host.listenStreams(bound.sockets, {
+      accepted: (stream, client, index) => {
+        if (listening.refusing) return undefined;
+        const { address, port, localPort } = client;
+        const [clientBytes, localBytes] = [client.clientBytes.slice(), client.localBytes.slice()];
+        const events = new StreamEvents();
+        accepted.push({ stream, events, index, address, port, clientBytes, localBytes, localPort });
+        return events;
+      },
+      failed: (code, index) => assert.fail(`listener ${index} failed: ${code}`),
+    });
+    assert.ok(typeof listener !== 'string', `cannot listen: ${listener as string}`);
+    const listening: Listening = { listener, accepted, refusing: false, ...bound };
+    return listening;
+  }
+
+  /** Listens on one address, from now on. */
+  async listenAt(address: HostAddress): Promise<Listening & { readonly place: PeerPlace }> {
+    const listening = await this.listen([{ address, index: 0 }]);
+    assert.equal(listening.listener.resume(), undefined);
+    await this.settle();
+    return Object.assign(listening, { place: listening.places[0] as PeerPlace });
+  }
+
+  /** A client connects and is accepted. */
+  async connectTo(listening: Listening, place: PeerPlace): Promise<{ client: PeerConnection; accepted: Accepted }> {
+    const before = listening.accepted.length;
+    const client = this.peers.connect(place);
+    await this.until(() => listening.accepted.length > before, 'the client to be accepted');
+    return { client, accepted: listening.accepted[before] as Accepted };
+  }
+
+  /** Serves UDP sockets of these addresses. */
+  async serve(wanted: readonly Wanted[]): Promise<Serving> {
+    const { sockets, places } = await this.harness.bind('udp', wanted);
+    const readable = new Map<number, number>();
+    const server = this.harness.host.serveDatagrams(sockets, {
+      readable: (index) => void readable.set(index, (readable.get(index) ?? 0) + 1),
+    });
+    assert.ok(typeof server !== 'string', `cannot serve: ${server as string}`);
+    await this.settle();
+    return { server, places, readable };
+  }
+
+  /** Takes at most `count` datagrams that wait at socket `index`. */
+  receiveServed(server: HostDatagramServer, index: number, count = 16): Served[] {
+    const batch = this.#batch;
+    const client = new Int32Array(count);
+    const result = server.receive(index, batch, client, this.readAt, 65_536, count);
+    assert.equal(batch.count, result);
+    return Array.from({ length: result }, (_, i): Served => {
+      assert.equal(batch.at[i], this.readAt + i * 65_536, 'each datagram in its own slot');
+      const at = batch.at[i] as number;
+      const bytes = this.harness.arena.bytes.slice(at, at + (batch.length[i] as number));
+      return {
+        bytes,
+        address: batch.address[i] as number,
+        port: batch.port[i] as number,
+        client: client[i] as number,
+      };
+    });
+  }
+
+  /** Waits for `count` datagrams at socket `index`. */
+  async served(server: HostDatagramServer, index: number, count: number): Promise<Served[]> {
+    const received: Served[] = [];
+    await this.until(() => {
+      received.push(...this.receiveServed(server, index));
+      return received.length >= count;
+    }, `${count} datagrams at ${index}`);
+    return received;
+  }
+
+  /** Answers a client of socket `index`. */
+  answer(server: HostDatagramServer, index: number, client: number, bytes: Uint8Array): boolean {
+    this.harness.arena.bytes.set(bytes, this.writeAt);
+    return server.send(index, client, this.writeAt, bytes.length);
   }
 
   openDatagram(): { socket: HostDatagram; events: DatagramEvents } {

@@ -1,0 +1,173 @@
+/**
+ * The UDP sockets of one forward over node:dgram, which binds them itself.
+ *
+ * On an address of all interfaces answers leave from the address that the host's routes choose: Node does not tell which
+ * one was asked. ICMP errors reach no one. Bounds: 1,024 datagrams or 4 MiB received and not taken for each place of the
+ * range, 4 MiB that wait to be sent at each socket.
+ */
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import type { Counters } from '../../env/counters.ts';
+import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
+import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
+import { ClientTable, MAX_CLIENTS } from '../client-table.ts';
+import { hostErrorCode } from '../error-code.ts';
+import { parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
+
+const MAX_WAITING = 1024;
+const MAX_WAITING_BYTES = 4 << 20;
+const MAX_UNSENT_BYTES = 4 << 20;
+/** Asked of the kernel, which may grant less. */
+const SOCKET_BUFFER_BYTES = 4 << 20;
+
+interface Arrival {
+  readonly bytes: Uint8Array;
+  readonly socket: number;
+  readonly from: RemoteInfo;
+}
+
+/** One place of the range: what came to its sockets. */
+interface Place {
+  waiting: Arrival[];
+  bytes: number;
+}
+
+/** Where an answer goes. */
+interface Client {
+  readonly socket: Socket;
+  readonly index: number;
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface NodeDatagramServerOptions {
+  readonly arena: Uint8Array;
+  readonly counters: Counters;
+  readonly wake: () => void;
+}
+
+type Addresses = Extract<BoundSockets, { kind: 'addresses' }>['addresses'];
+
+export class NodeDatagramServer implements HostDatagramServer {
+  readonly #options: NodeDatagramServerOptions;
+  readonly #handler: HostDatagramServerHandler;
+  readonly #table = new ClientTable();
+  /** Who stands at a place of the table. */
+  readonly #clients: Client[] = [];
+  readonly #places = new Map<number, Place>();
+  readonly #sockets: Socket[] = [];
+  #closed = false;
+
+  private constructor(handler: HostDatagramServerHandler, options: NodeDatagramServerOptions) {
+    this.#handler = handler;
+    this.#options = options;
+  }
+
+  /** Binds all of the addresses, or none and says why. */
+  static open(
+    addresses: Addresses,
+    handler: HostDatagramServerHandler,
+    options: NodeDatagramServerOptions,
+  ): NodeDatagramServer | HostErrorCode {
+    const server = new NodeDatagramServer(handler, options);
+    for (const { address, port, index } of addresses) {
+      const failure = server.#bind(address, port, index);
+      if (failure === undefined) continue;
+      server.close();
+      return failure;
+    }
+    return server;
+  }
+
+  receive(
+    index: number,
+    batch: DatagramBatch,
+    client: Int32Array,
+    at: number,
+    slotBytes: number,
+    count: number,
+  ): number {
+    const place = this.#places.get(index);
+    const taken = place?.waiting.splice(0, count) ?? [];
+    for (const [i, arrival] of taken.entries()) {
+      const { bytes, from } = arrival;
+      const length = Math.min(bytes.length, slotBytes);
+      if (place !== undefined) place.bytes -= bytes.length;
+      this.#options.arena.set(bytes.subarray(0, length), at + i * slotBytes);
+      batch.at[i] = at + i * slotBytes;
+      batch.length[i] = length;
+      const address = parseMappedAddress(from.address);
+      batch.address[i] = readMappedAddress(address, 0);
+      batch.port[i] = from.port;
+      client[i] = this.#handleOf(index, arrival, address);
+    }
+    batch.count = taken.length;
+    return taken.length;
+  }
+
+  send(index: number, client: number, at: number, length: number): boolean {
+    if (this.#closed || this.#table.at(client) < 0) return false;
+    const to = this.#clients[client % MAX_CLIENTS];
+    if (to === undefined || to.index !== index || to.socket.getSendQueueSize() > MAX_UNSENT_BYTES) return false;
+    to.socket.send(this.#options.arena.slice(at, at + length), to.port, to.address, (error) => {
+      if (error !== null) this.#options.counters.add('forward-datagram-unsent');
+    });
+    return true;
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const socket of this.#sockets) socket.close();
+    this.#sockets.length = 0;
+    this.#places.clear();
+  }
+
+  /** Binds within the call, since its lookup answers at once; the error when it cannot. */
+  #bind(address: string, port: number, index: number): HostErrorCode | undefined {
+    const inet6 = address.includes(':');
+    let failure: HostErrorCode | undefined;
+    const socket = createSocket({
+      type: inet6 ? 'udp6' : 'udp4',
+      ipv6Only: inet6,
+      recvBufferSize: SOCKET_BUFFER_BYTES,
+      sendBufferSize: SOCKET_BUFFER_BYTES,
+      lookup: (host, _options, done) => done(null, host, inet6 ? 6 : 4),
+    });
+    socket.on('error', (error) => {
+      failure ??= hostErrorCode(error);
+      this.#options.counters.add('host-datagram-socket-error');
+    });
+    socket.bind({ port, address, exclusive: true });
+    if (failure !== undefined) return failure;
+    const number = this.#sockets.push(socket) - 1;
+    if (!this.#places.has(index)) this.#places.set(index, { waiting: [], bytes: 0 });
+    socket.on('message', (bytes, from) => this.#arrived(index, { bytes, socket: number, from }));
+    return undefined;
+  }
+
+  #arrived(index: number, arrival: Arrival): void {
+    const place = this.#places.get(index);
+    if (this.#closed || place === undefined) return;
+    if (place.waiting.length >= MAX_WAITING || place.bytes + arrival.bytes.length > MAX_WAITING_BYTES) {
+      this.#options.counters.add('host-datagram-receive-full');
+      return;
+    }
+    place.waiting.push(arrival);
+    place.bytes += arrival.bytes.length;
+    this.#handler.readable(index);
+    this.#options.wake();
+  }
+
+  #handleOf(index: number, { socket, from }: Arrival, address: Uint8Array): number {
+    const { key } = this.#table;
+    const view = new DataView(address.buffer);
+    key.fill(0);
+    key[0] = socket;
+    key[1] = from.port;
+    for (let i = 0; i < 4; i++) key[2 + i] = view.getInt32(4 * i);
+    const handle = this.#table.find();
+    // With its zone, which an answer to a link-local address needs.
+    const client = { socket: this.#sockets[socket] as Socket, index, address: from.address, port: from.port };
+    this.#clients[handle % MAX_CLIENTS] = client;
+    return handle;
+  }
+}
