@@ -153,7 +153,8 @@ function removeOpt(message: Uint8Array, { optAt, optEnd }: DnsEdns): void {
     else if (!behind) kept += section === 'additional' ? 1 : 0;
     else if (type !== DNS_TYPE_A && type !== DNS_TYPE_AAAA) break;
     else {
-      movePointer(message, ownerAt, dataAt, optAt, gap);
+      // An owner that points into the OPT record's data points to nothing afterwards.
+      if (!movePointer(message, ownerAt, dataAt, optAt, gap)) break;
       message.copyWithin(to, ownerAt, nextAt);
       to += nextAt - ownerAt;
       kept++;
@@ -163,13 +164,16 @@ function removeOpt(message: Uint8Array, { optAt, optEnd }: DnsEdns): void {
   writeU16(message, COUNTS_AT + 4, kept);
 }
 
-/** Turns the pointer that ends an owner to where its target will be. */
-function movePointer(message: Uint8Array, ownerAt: number, end: number, movedFrom: number, gap: number): void {
+/** Turns the pointer that ends an owner to where its target will be; false when the target is in what goes. */
+function movePointer(message: Uint8Array, ownerAt: number, end: number, movedFrom: number, gap: number): boolean {
   let at = ownerAt;
   while (at < end && message[at]! !== 0 && message[at]! < POINTER) at += 1 + message[at]!;
-  if (at + 1 >= end || message[at]! < POINTER) return;
+  if (at + 1 >= end || message[at]! < POINTER) return true;
   const target = readU16(message, at) & 0x3fff;
-  if (target > movedFrom) writeU16(message, at, (POINTER << 8) | (target - gap));
+  if (target < movedFrom) return true;
+  if (target < movedFrom + gap) return false;
+  writeU16(message, at, (POINTER << 8) | (target - gap));
+  return true;
 }
 
 /** Leaves out what lies beyond `most`, and says so in `head` when it was asked for. Returns the new length. */

@@ -37,6 +37,12 @@ function withOpt(message: Uint8Array, opt: Partial<Parameters<typeof appendOpt>[
   return room.slice(0, appendOpt(room, message.length, { udpBytes: 4096, extendedRcode: 0, dnssecOk: true, ...opt }));
 }
 
+/** Where the OPT record begins, which is the only additional one. */
+function answerEnd(message: Uint8Array): number {
+  const { edns } = readMessage(message);
+  return edns!.optAt;
+}
+
 function asked(name: string, question: Question = {}, type = DNS_TYPE_A) {
   return dnsQuery(queryBytes(name, type, { id: 0x4321, ...question }));
 }
@@ -106,6 +112,21 @@ test('addresses behind an OPT record stay whole, names that they share included'
   const again = readMessage(fitAnswer(moved, asked('big.example', { edns: {} }), 'udp')!);
   assert.deepEqual(again.records, wanted);
   assert.equal(again.edns?.udpBytes, 1232);
+});
+
+test('an address whose owner points into the OPT record goes with it', () => {
+  const message = withOpt(answerBytes(queryBytes('big.example', DNS_TYPE_A), { answers: [TEN] }), {
+    extendedError: { code: 0, text: 'here' },
+  });
+  // Its owner is the zero in the OPT record's own owner, or an octet of the error's text.
+  for (const into of [2, 12, message.length - answerEnd(message) - 1]) {
+    const target = answerEnd(message) + into;
+    const owner = [0xc0 | (target >>> 8), target & 0xff];
+    const lying = Uint8Array.from([...message, ...owner, 0, 1, 0, 1, 0, 0, 0, 9, 0, 4, 10, 0, 0, 1]);
+    writeU16(lying, 10, 2);
+    const { records } = readMessage(fitAnswer(lying, asked('big.example'), 'udp')!);
+    assert.deepEqual(records, ['answer big.example A 10.0.0.1'], String(into));
+  }
 });
 
 test('the upper bits of the response code and the extended error are kept; without EDNS they are SERVFAIL', () => {

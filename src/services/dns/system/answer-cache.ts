@@ -212,12 +212,15 @@ export function answerKey(query: DnsQuery): string {
 }
 
 function staleCopy({ message, life }: Entry): Uint8Array {
-  const { optAt, ttlAt, rcode } = life;
-  const copy = new Uint8Array(optAt + DNS_OPT_BYTES + EDE_MAX_BYTES);
-  copy.set(message.subarray(0, optAt));
-  // An OPT record that stood at the end makes room for the one that says what this is.
-  if (optAt < message.length) writeU16(copy, ADDITIONAL_COUNT_AT, readU16(copy, ADDITIONAL_COUNT_AT) - 1);
+  const { endAt, optAt, ttlAt, rcode } = life;
+  const keptBytes = optAt < 0 ? endAt : optAt;
+  const copy = new Uint8Array(keptBytes + DNS_OPT_BYTES + EDE_MAX_BYTES);
+  copy.set(message.subarray(0, keptBytes));
   for (const at of ttlAt) writeU32(copy, at, STALE_TTL_SECONDS);
+  // There may be one OPT record only, and one with others behind it stays, as those may point to each other.
+  if (optAt < 0) return copy.slice(0, keptBytes);
+  // One at the end makes room for the one that says what this is.
+  if (optAt < endAt) writeU16(copy, ADDITIONAL_COUNT_AT, readU16(copy, ADDITIONAL_COUNT_AT) - 1);
   const length = appendOpt(copy, optAt, {
     udpBytes: DNS_OWN_UDP_BYTES,
     extendedRcode: 0,

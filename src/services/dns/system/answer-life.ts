@@ -25,7 +25,9 @@ export interface AnswerLife {
   readonly ttlSeconds: number;
   /** Offsets of the TTLs of all records but OPT, which has flags in that place. */
   readonly ttlAt: Uint16Array;
-  /** Offset of the OPT record when that is the message's last, else the message's length. */
+  /** Where the records end: what stands behind them belongs to nothing. */
+  readonly endAt: number;
+  /** Offset of the OPT record when that is the last one, `endAt` without any; −1 when others stand behind it. */
   readonly optAt: number;
   readonly rcode: number;
 }
@@ -39,19 +41,24 @@ const cursor = new DnsRecordCursor();
  * not at all without an SOA. Failures, truncated and broken messages have no life. Never throws.
  */
 export function answerLife(message: Uint8Array): AnswerLife {
-  const broken = { seconds: 0, ttlSeconds: 0, ttlAt: new Uint16Array(0), optAt: message.length, rcode: 0 };
+  const endAt = message.length;
+  const broken = { seconds: 0, ttlSeconds: 0, ttlAt: new Uint16Array(0), endAt, optAt: -1, rcode: 0 };
   if (parseDnsQuestion(message, 0, message.length, question) !== undefined) return broken;
   const ttlAt: number[] = [];
   let ttlSeconds = MAX_LIFE_SECONDS;
   let negativeSeconds = 0;
   let positive = false;
-  let optAt = message.length;
+  let optAt = -1;
+  let optEnd = -1;
+  let end = question.questionEnd;
   let upperRcode = 0;
   records.start(message, 0, message.length, question);
   while (records.next(cursor)) {
+    end = cursor.nextAt;
     if (cursor.type === DNS_TYPE_OPT) {
       upperRcode = message[cursor.ttlAt]!;
-      if (cursor.nextAt === message.length) optAt = cursor.ownerAt;
+      optAt = cursor.ownerAt;
+      optEnd = end;
       continue;
     }
     ttlAt.push(cursor.ttlAt);
@@ -66,5 +73,7 @@ export function answerLife(message: Uint8Array): AnswerLife {
   const usable = (rcode === DNS_NOERROR || rcode === DNS_NXDOMAIN) && question.response && !question.truncated;
   const negative = rcode === DNS_NXDOMAIN || !positive;
   const seconds = usable ? Math.min(ttlSeconds, negative ? negativeSeconds : ttlSeconds) : 0;
-  return { seconds, ttlSeconds, ttlAt: Uint16Array.from(ttlAt), optAt, rcode };
+  if (optEnd < 0) optAt = end;
+  else if (optEnd !== end) optAt = -1;
+  return { seconds, ttlSeconds, ttlAt: Uint16Array.from(ttlAt), endAt: end, optAt, rcode };
 }

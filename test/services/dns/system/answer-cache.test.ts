@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { fitAnswer } from '../../../../src/services/dns/fit-answer.ts';
 import { AnswerCache, type AnswerCacheOptions, answerKey } from '../../../../src/services/dns/system/answer-cache.ts';
 import { answerLife } from '../../../../src/services/dns/system/answer-life.ts';
 import { writeU32 } from '../../../../src/wire/bytes.ts';
@@ -173,6 +174,23 @@ test('a stale answer has TTLs of 30 s, says that it is stale, and keeps no secon
   clock.advance(1);
   assert.equal(kept.stale('positive', 1), undefined);
   assert.equal(kept.stale('never', 1), undefined);
+});
+
+test('a stale answer is well-formed where the OPT record is not the last, and where bytes follow the last record', () => {
+  const { kept, clock } = cache();
+  const withOpt = written(ASKED, { answers: a(1), ttlSeconds: 5, opt: true });
+  // An address behind the OPT record: root, A, IN, TTL 5.
+  const behind = Uint8Array.from([...withOpt, 0, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 0, 0, 1]);
+  behind[11] = 2;
+  kept.store('behind', 1, behind);
+  kept.store('trailing', 1, Uint8Array.from([...withOpt, 1, 2, 3]));
+  clock.advance(5000);
+  for (const key of ['behind', 'trailing']) {
+    const stale = kept.stale(key, 1)!;
+    const fitted = fitAnswer(stale.slice(), ASKED, 'udp');
+    assert.deepEqual(said(fitted!).answers, ['host.example A 0.0.0.1'], key);
+    assert.equal(answerLife(stale).endAt, stale.length);
+  }
 });
 
 test('property: whatever is kept comes back whole, each TTL less by its age, and stale with 30', () => {
