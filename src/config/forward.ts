@@ -18,6 +18,8 @@ export type HostEnd =
       readonly address: string;
       /** First port; 0 lets the host choose once (a range of one), the same for IPv4 and IPv6. */
       readonly port: number;
+      /** The first free one from `port` to this is chosen (only with a count of 1). */
+      readonly lastPort?: number;
     }
   | { readonly kind: 'unix' /** Absolute. */; readonly path: string };
 

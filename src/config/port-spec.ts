@@ -1,0 +1,111 @@
+import type { ForwardSpec } from './forward.ts';
+import { listenAddress } from './host-address.ts';
+import { Mismatch } from './values.ts';
+
+/** Ports in a row, both ends included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Both ends of a published port and what is between them; the rest of a ForwardSpec is the asker's. */
+export type PublishedPort = Pick<ForwardSpec, 'protocol' | 'host' | 'guest' | 'count'>;
+
+/** What holds for a forward where nobody says otherwise. */
+export const FORWARD_DEFAULTS: Pick<ForwardSpec, 'ipv4Only' | 'source' | 'proxy' | 'waitSeconds' | 'persistent'> = {
+  ipv4Only: false,
+  source: 'client',
+  proxy: 'none',
+  waitSeconds: 0,
+  persistent: false,
+};
+
+/** Ports that the host chooses are one forward each. */
+const MAX_CHOSEN = 1_024;
+const FORM = '[[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/tcp|udp], as in 8080:80';
+
+/**
+ * Reads what `docker run -p` takes, to the letter: `[[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/PROTOCOL]`, an IPv6 address in brackets
+ * or bare. Without a host port, or with 0, the host chooses one; a range of host ports for one guest port is a choice
+ * among them. One forward, or as many as there are ports to choose. Never throws.
+ */
+export function parsePortSpec(text: string): readonly PublishedPort[] | Mismatch {
+  const slash = text.indexOf('/');
+  const protocol = slash < 0 ? 'tcp' : text.slice(slash + 1).toLowerCase() || 'tcp';
+  const parts = (slash < 0 ? text : text.slice(0, slash)).split(':');
+  const guestText = parts.pop() ?? '';
+  const hostText = parts.pop() ?? '';
+  if (guestText === '') return new Mismatch(`a port of the guest at the end: ${FORM}`);
+  if (protocol !== 'tcp' && protocol !== 'udp') return new Mismatch('tcp or udp after the slash');
+  const address = addressOf(parts.join(':'));
+  if (address instanceof Mismatch) return address;
+  const guest = parsePortRange(guestText);
+  if (guest === undefined || guest.first === 0) {
+    return new Mismatch(
+      `a port of the guest from 1 to 65535, or a range such as 8000-8100, where ${quoted(guestText)} is`,
+    );
+  }
+  const host = hostText === '' ? { first: 0, last: 0 } : parsePortRange(hostText);
+  if (host === undefined || (host.first === 0 && host.last > 0)) {
+    return new Mismatch(
+      `a port of the host from 0 to 65535, or a range such as 8000-8100, where ${quoted(hostText)} is`,
+    );
+  }
+  return publishedPorts(protocol, address, host, undefined, guest);
+}
+
+/** The forwards that join two ranges. `host` 0: each port is chosen; one guest port for a range of the host: one of these is. */
+export function publishedPorts(
+  protocol: 'tcp' | 'udp',
+  hostAddress: string,
+  host: PortRange,
+  guestAddress: number | undefined,
+  guest: PortRange,
+): readonly PublishedPort[] | Mismatch {
+  const count = guest.last - guest.first + 1;
+  const hostCount = host.last - host.first + 1;
+  const joined = (port: number, guestPort: number, ports: number): PublishedPort => ({
+    protocol,
+    host: { kind: 'port', address: hostAddress, port },
+    guest: { kind: 'port', address: guestAddress, port: guestPort },
+    count: ports,
+  });
+  if (host.last === 0) {
+    if (count > MAX_CHOSEN)
+      return new Mismatch(`at most ${MAX_CHOSEN} ports for the host to choose, or a range of host ports`);
+    return Array.from({ length: count }, (_, i) => joined(0, guest.first + i, 1));
+  }
+  if (count === hostCount) return [joined(host.first, guest.first, count)];
+  if (count > 1) {
+    return new Mismatch(
+      `two ranges of one length (the host's has ${counted(hostCount)}, the guest's ${counted(count)})`,
+    );
+  }
+  const one = joined(host.first, guest.first, 1);
+  return [{ ...one, host: { kind: 'port', address: hostAddress, port: host.first, lastPort: host.last } }];
+}
+
+/** "80" or "8000-8100", decimal digits only. */
+export function parsePortRange(text: string): PortRange | undefined {
+  const match = /^(\d{1,9})(?:-(\d{1,9}))?$/.exec(text);
+  const first = Number(match?.[1]);
+  const last = Number(match?.[2] ?? match?.[1]);
+  return match !== null && first <= last && last <= 65_535 ? { first, last } : undefined;
+}
+
+function addressOf(text: string): string | Mismatch {
+  const bracketed = /^\[(.*)\]$/.exec(text)?.[1];
+  const address = listenAddress(bracketed ?? text);
+  const fits = bracketed === undefined || bracketed.includes(':');
+  return address !== undefined && fits && text !== '*' && !text.includes('%')
+    ? address
+    : new Mismatch(`an address of this computer such as 127.0.0.1 or [::1] before the ports, where ${quoted(text)} is`);
+}
+
+function counted(ports: number): string {
+  return ports === 1 ? '1 port' : `${ports} ports`;
+}
+
+function quoted(text: string): string {
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 37)}...` : text);
+}
