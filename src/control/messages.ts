@@ -128,7 +128,8 @@ export interface Answers {
   readonly 'reserve-leases': null;
   /** The addresses whose leases are in force now: not all that was given fits the configuration, or has not ended since. */
   readonly 'restore-leases': readonly number[];
-  readonly 'forward-open': null;
+  /** How it stands; 'forward-state' tells what changes. */
+  readonly 'forward-open': ForwardReport;
   readonly 'forward-close': null;
   /** In order of id. */
   readonly 'forward-list': readonly ForwardReport[];
@@ -154,7 +155,7 @@ export type FromNetwork =
   | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string; readonly fields?: LogFields }
   /** What happened in one turn, in its order. */
   | { readonly type: 'leases'; readonly changes: readonly LeaseChange[] }
-  /** Forwards whose guest came, went or changed its mind in one turn. A forward that was opened is 'up' until it says otherwise. */
+  /** Forwards whose guest came, went or changed its mind in one turn, after 'forward-open' told how they stood. */
   | { readonly type: 'forward-state'; readonly changes: readonly ForwardChange[] }
   /** This computer's addresses or routes are others now. */
   | { readonly type: 'network-changed' }

@@ -348,7 +348,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (opener === undefined) this.#abortHost();
     this.#stream = undefined;
     this.#end();
-    opener?.failed(reason);
+    opener?.notOpened(reason);
   }
 
   #establish(receiver: Receiver): void {

@@ -13,13 +13,13 @@ export interface FlowOpener {
   /** The guest has not answered the SYN in a second, or any that followed it. It is tried on. */
   unanswered(): void;
   /** It came to nothing. The stream was not touched and is the opener's again. Nothing else is called afterwards. */
-  failed(reason: OpenFailure): void;
+  notOpened(reason: OpenFailure): void;
   /** The established connection is over and its stream released. */
   ended(): void;
 }
 
 /** A connection that the host side opened: the stream's events go to it. */
 export interface OpenedFlow extends HostStreamHandler {
-  /** Ends it: with a RST on both sides once established, without touching the stream (`failed`) before. */
+  /** Ends it: with a RST on both sides once established, without touching the stream (`notOpened`) before. */
   abort(): void;
 }

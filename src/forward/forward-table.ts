@@ -1,0 +1,191 @@
+import type { Arena } from '../env/arena.ts';
+import type { Counters } from '../env/counters.ts';
+import type { HostErrorCode } from '../env/host.ts';
+import type { HostListeners } from '../env/host-listener.ts';
+import type { Random } from '../env/random.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { Tcp } from '../tcp/tcp.ts';
+import { Timer } from '../turn/timers.ts';
+import type { Turn } from '../turn/turn.ts';
+import type { Udp } from '../udp/udp.ts';
+import type { Cidr } from '../wire/cidr.ts';
+import { Allowance } from './allowance.ts';
+import type { ForwardContext } from './forward-context.ts';
+import type { ForwardChange, ForwardReport, ForwardRequest } from './forward-request.ts';
+import { GuestFinder, type GuestLink } from './guest-finder.ts';
+import { type GuestStreamDone, GuestStreams } from './guest-streams.ts';
+import { SourceAddresses } from './source-addresses.ts';
+import { TcpForward } from './tcp-forward.ts';
+import { UdpForward } from './udp-forward.ts';
+
+/** Clients that wait for their guests, each a descriptor of the host. */
+const MAX_WAITING = 16_384;
+/** Opening a forward is answered when something is known of its guest, and then at the latest. */
+const FIRST_LOOK_MS = 300;
+/** An engine that binds by itself hears of a port in use a moment later. */
+const BINDING_MS = 20;
+
+export interface ForwardOptions {
+  readonly arena: Arena;
+  readonly turn: Turn;
+  readonly counters: Counters;
+  readonly random: Random;
+  readonly tcp: Tcp;
+  readonly udp: Udp;
+  readonly listeners: HostListeners;
+  readonly link: GuestLink;
+  readonly subnet: Cidr;
+  readonly gatewayAddress: number;
+  readonly hostAddress: number;
+  readonly isOwn: (address: number) => boolean;
+  /** Clients of UDP forwards in all. */
+  readonly udpClients: number;
+  readonly changed: (change: ForwardChange) => void;
+}
+
+/** Called once: how the forward stands, or what the host said where it is not open. */
+export type ForwardDone = (outcome: ForwardReport | HostErrorCode) => void;
+
+/** A forward whose opening has not been answered. */
+interface Opening {
+  readonly done: ForwardDone;
+  readonly timer: Timer;
+  readonly notBeforeMs: number;
+}
+
+/** The forwards that are open: what the network does for published ports and tunnels. */
+export class ForwardTable {
+  readonly #context: ForwardContext;
+  readonly #forwards = new Map<number, TcpForward | UdpForward>();
+  readonly #opening = new Map<number, Opening>();
+  /** What was last told of each: its `why`. */
+  readonly #told = new Map<number, string>();
+  readonly #changed: (change: ForwardChange) => void;
+  readonly #streams: GuestStreams;
+
+  /** Throws a RangeError when the arena is full. */
+  constructor(options: ForwardOptions) {
+    const { arena, turn, link } = options;
+    const scratchAt = arena.allocate(64);
+    if (scratchAt < 0) throw new RangeError('the arena has no room for forwards');
+    this.#changed = options.changed;
+    this.#context = {
+      ...options,
+      changed: (change) => this.#tell(change),
+      scratchAt,
+      guests: new GuestFinder(link, turn),
+      sources: new SourceAddresses(options),
+      waiting: new Allowance(MAX_WAITING),
+      udpClients: new Allowance(options.udpClients),
+    };
+    this.#streams = new GuestStreams(this.#context);
+  }
+
+  /** Open forwards. */
+  get size(): number {
+    return this.#forwards.size;
+  }
+
+  /** Clients of the host's side whose guest has not accepted. */
+  get waiting(): number {
+    return this.#context.waiting.used;
+  }
+
+  /** Clients of UDP forwards. */
+  get udpClients(): number {
+    return this.#context.udpClients.used;
+  }
+
+  /**
+   * Opens a forward, in place of one with the same id. `done` hears of it when it is known how the guest is, within a
+   * moment; a forward whose guest is down is open, too.
+   */
+  open(request: ForwardRequest, done: ForwardDone): void {
+    const { turn } = this.#context;
+    const { id } = request;
+    this.close(id, false);
+    const looked = (): void => this.#looked(id);
+    const forward =
+      request.protocol === 'udp'
+        ? new UdpForward(this.#context, request, looked)
+        : new TcpForward(this.#context, request, looked);
+    const timer = new Timer(() => this.#answer(id));
+    const binding = request.sockets.kind === 'addresses' ? BINDING_MS : 0;
+    this.#forwards.set(id, forward);
+    this.#opening.set(id, { done, timer, notBeforeMs: turn.nowMs + binding });
+    turn.timers.arm(timer, FIRST_LOOK_MS);
+    const refused = forward.open();
+    if (refused === undefined || !this.#opening.delete(id)) return;
+    turn.timers.cancel(timer);
+    this.close(id, true);
+    done(refused);
+  }
+
+  /** Stops taking clients; with `connections` ends those that are open, too. False when there is no such forward. */
+  close(id: number, connections: boolean): boolean {
+    const forward = this.#forwards.get(id);
+    if (forward === undefined) return false;
+    this.#answer(id);
+    this.#forwards.delete(id);
+    this.#told.delete(id);
+    forward.close(connections);
+    return true;
+  }
+
+  /** In order of id. */
+  list(): ForwardReport[] {
+    return Array.from(this.#forwards.values(), (forward) => forward.report()).sort((a, b) => a.id - b.id);
+  }
+
+  /** Joins one end of a pair of sockets to a guest's port. */
+  openStream(fd: number, address: number, port: number, done: GuestStreamDone): void {
+    this.#streams.open(fd, address, port, done);
+  }
+
+  /** A guest spoke from an address for the first time, or from another place. */
+  heard(neighbor: Neighbor): void {
+    this.#context.guests.heard(neighbor);
+  }
+
+  /** A guest left the link. */
+  guestLeft(): void {
+    for (const forward of this.#forwards.values()) forward.guestLeft();
+  }
+
+  /** Lets go of all sockets and of whoever waits; TCP ends the connections. */
+  destroy(): void {
+    for (const id of [...this.#forwards.keys()]) this.close(id, false);
+    this.#streams.close();
+    this.#context.guests.close();
+  }
+
+  /** Something is known of the guest. */
+  #looked(id: number): void {
+    const opening = this.#opening.get(id);
+    if (opening === undefined) return;
+    const { turn } = this.#context;
+    const early = opening.notBeforeMs - turn.nowMs;
+    if (early <= 0 || this.#forwards.get(id)?.fault !== undefined) this.#answer(id);
+    else turn.timers.arm(opening.timer, early);
+  }
+
+  #answer(id: number): void {
+    const opening = this.#opening.get(id);
+    const forward = this.#forwards.get(id);
+    if (opening === undefined || forward === undefined) return;
+    this.#opening.delete(id);
+    this.#context.turn.timers.cancel(opening.timer);
+    const { fault } = forward;
+    const report = forward.report();
+    if (fault !== undefined) this.close(id, true);
+    else this.#told.set(id, report.why);
+    opening.done(fault ?? report);
+  }
+
+  /** What is told already, or will be with the answer to its opening, is not told. */
+  #tell({ id, state, why }: ForwardChange): void {
+    if (this.#opening.has(id) || !this.#forwards.has(id) || this.#told.get(id) === why) return;
+    this.#told.set(id, why);
+    this.#changed({ id, state, why });
+  }
+}

@@ -1,0 +1,53 @@
+import type { HostDatagramServer } from '../env/host-listener.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { UdpPeer } from '../udp/peers.ts';
+
+/** What a client of a UDP forward tells the forward. */
+export interface UdpClientOwner {
+  /** The guest answered it. `sent`: the host took the answer. */
+  answered(client: UdpClient, sent: boolean): void;
+}
+
+/** A client of the host's side as a guest's port knows it: one address and port, until two minutes without a datagram. */
+export class UdpClient implements UdpPeer {
+  readonly key: number;
+  readonly neighbor: Neighbor;
+  readonly guestPort: number;
+  /** Its own, to know it again. */
+  readonly address: number;
+  readonly port: number;
+  /** As the guest sees it. */
+  readonly sourceAddress: number;
+  readonly sourcePort: number;
+  usedMs: number;
+  readonly #owner: UdpClientOwner;
+  readonly #server: HostDatagramServer;
+  readonly #index: number;
+  readonly #handle: number;
+
+  constructor(
+    owner: UdpClientOwner,
+    server: HostDatagramServer,
+    facts: Pick<UdpClient, 'key' | 'neighbor' | 'guestPort' | 'address' | 'port' | 'sourceAddress' | 'sourcePort'>,
+    index: number,
+    handle: number,
+    nowMs: number,
+  ) {
+    this.key = facts.key;
+    this.neighbor = facts.neighbor;
+    this.guestPort = facts.guestPort;
+    this.address = facts.address;
+    this.port = facts.port;
+    this.sourceAddress = facts.sourceAddress;
+    this.sourcePort = facts.sourcePort;
+    this.usedMs = nowMs;
+    this.#owner = owner;
+    this.#server = server;
+    this.#index = index;
+    this.#handle = handle;
+  }
+
+  datagram(at: number, length: number): void {
+    this.#owner.answered(this, this.#server.send(this.#index, this.#handle, at, length));
+  }
+}

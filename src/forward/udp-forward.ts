@@ -1,0 +1,240 @@
+import type { HostErrorCode } from '../env/host.ts';
+import type { HostDatagramServer, HostDatagramServerHandler } from '../env/host-listener.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { OutletWaiter } from '../link/outlet.ts';
+import type { Work } from '../turn/ready-queue.ts';
+import { Timer } from '../turn/timers.ts';
+import type { ForwardContext } from './forward-context.ts';
+import type { ForwardReport, ForwardRequest } from './forward-request.ts';
+import type { GuestWaiter } from './guest-finder.ts';
+import { GuestWatch } from './guest-watch.ts';
+import { SOURCE_PORT_TRIES } from './source-addresses.ts';
+import { UdpClient, type UdpClientOwner } from './udp-client.ts';
+
+/** As a conversation of the guest's own (RFC 4787 §4.3: two minutes or more), counted from the last datagram either way. */
+const IDLE_MS = 120_000;
+/** The order of use is kept to the second, so a stream of datagrams does not reorder the clients each time. */
+const REFRESH_MS = 1_000;
+/** Distance between the keys of two sockets; a handle is below it. */
+const HANDLES = 2 ** 31;
+
+/** One socket of the forward, while it has something to receive. */
+interface Socket extends Work, GuestWaiter, OutletWaiter {}
+
+/**
+ * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a peer
+ * of its own to the guest; it is forgotten after two minutes of silence, or when the table is full and it is the one not
+ * used for longest. What a guest says by ICMP about one client's datagram costs nobody anything.
+ *
+ * Nothing is kept here: while a guest is being found or its outlet is full, datagrams wait in the host's socket; what comes
+ * for a guest that is not there is dropped and counted.
+ */
+export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
+  readonly #context: ForwardContext;
+  readonly #request: ForwardRequest;
+  readonly #watch: GuestWatch;
+  readonly #handles: Int32Array;
+  readonly #sockets = new Map<number, Socket>();
+  /** By socket and handle, in the order of last use. */
+  readonly #clients = new Map<number, UdpClient>();
+  readonly #expiry: Timer = new Timer(() => this.#expire());
+  readonly #looked: () => void;
+  #server: HostDatagramServer | undefined;
+
+  /** `looked` hears once or more often that something is known of the guest. Follow with `open`. */
+  constructor(context: ForwardContext, request: ForwardRequest, looked: () => void) {
+    this.#context = context;
+    this.#request = request;
+    this.#looked = looked;
+    this.#handles = new Int32Array(context.udp.receiveSlots.count);
+    this.#watch = new GuestWatch(context, { address: request.guestAddress, port: 0 }, () => this.#reachChanged());
+  }
+
+  /** Takes the sockets and looks for the guest. Returns what the host said when it cannot. */
+  open(): HostErrorCode | undefined {
+    const server = this.#context.listeners.serveDatagrams(this.#request.sockets, this);
+    if (typeof server === 'string') return server;
+    this.#server = server;
+    this.#watch.look();
+    return undefined;
+  }
+
+  /** Clients have no connections: they are forgotten either way. */
+  close(): void {
+    const { turn, guests } = this.#context;
+    this.#watch.stop();
+    turn.timers.cancel(this.#expiry);
+    for (const client of this.#clients.values()) this.#forget(client);
+    for (const socket of this.#sockets.values()) guests.cancel(socket);
+    this.#sockets.clear();
+    this.#server?.close();
+    this.#server = undefined;
+  }
+
+  guestLeft(): void {
+    if (this.#watch.reach === 'up' && this.#context.guests.find(this.#request.guestAddress) === undefined) {
+      this.#watch.look();
+    }
+  }
+
+  /** Nothing that the host says later keeps it down. */
+  get fault(): HostErrorCode | undefined {
+    return undefined;
+  }
+
+  report(): ForwardReport {
+    const { why } = this.#watch;
+    return { id: this.#request.id, state: why === '' ? 'up' : 'down', why, connections: this.#clients.size };
+  }
+
+  readable(index: number): void {
+    if (this.#server !== undefined) this.#context.turn.egress.add(this.#socket(index));
+  }
+
+  answered(client: UdpClient, sent: boolean): void {
+    if (!sent) this.#context.counters.add('forward-udp-answer-dropped');
+    this.#touch(client);
+  }
+
+  #socket(index: number): Socket {
+    let socket = this.#sockets.get(index);
+    if (socket === undefined) {
+      const again = (): void => this.readable(index);
+      socket = {
+        queued: false,
+        work: () => this.#receive(index),
+        outletWritable: again,
+        found: again,
+        notFound: () => {
+          this.#watch.told('no-guest');
+          this.#drop(index);
+        },
+      };
+      this.#sockets.set(index, socket);
+    }
+    return socket;
+  }
+
+  /** One batch, in the egress phase; more wait for the next turn, so that others get theirs. */
+  #receive(index: number): void {
+    const { udp, guests, turn } = this.#context;
+    const server = this.#server;
+    if (server === undefined) return;
+    const socket = this.#socket(index);
+    const guest = guests.resolve(this.#request.guestAddress, socket);
+    if (guest === 'asking') return;
+    if (guest === 'none') {
+      this.#watch.told('no-guest');
+      this.#drop(index);
+      return;
+    }
+    if (!udp.hasRoom(guest, socket)) return;
+    const { batch, at, slotBytes, count } = udp.receiveSlots;
+    const received = server.receive(index, batch, this.#handles, at, slotBytes, count);
+    for (let i = 0; i < received; i++) {
+      const client = this.#clientOf(server, guest, index, this.#handles[i]!, batch.address[i]!, batch.port[i]!);
+      if (client === undefined) continue;
+      const { guestPort, sourceAddress, sourcePort } = client;
+      if (!udp.send(guest, sourceAddress, sourcePort, guestPort, batch.at[i]!, batch.length[i]!)) continue;
+      this.#touch(client);
+    }
+    if (received === count) turn.egress.add(socket);
+  }
+
+  /** Nobody is there to have them. */
+  #drop(index: number): void {
+    const { udp, counters } = this.#context;
+    const { batch, at, slotBytes, count } = udp.receiveSlots;
+    const dropped = this.#server?.receive(index, batch, this.#handles, at, slotBytes, count) ?? 0;
+    if (dropped > 0) counters.add('forward-udp-no-guest', dropped);
+    if (dropped === count) this.readable(index);
+  }
+
+  #clientOf(
+    server: HostDatagramServer,
+    neighbor: Neighbor,
+    index: number,
+    handle: number,
+    address: number,
+    port: number,
+  ): UdpClient | undefined {
+    const key = index * HANDLES + handle;
+    const known = this.#clients.get(key);
+    if (known !== undefined) {
+      if (known.neighbor === neighbor && known.address === address && known.port === port) return known;
+      this.#forget(known);
+    }
+    if (!this.#makeRoom()) return undefined;
+    const { source, guestPort } = this.#request;
+    const sourceAddress = this.#context.sources.addressFor(source, address);
+    const facts = { key, neighbor, guestPort: guestPort + index, address, port, sourceAddress };
+    return this.#admit(server, facts, index, handle);
+  }
+
+  /** Gives the client four numbers of its own. */
+  #admit(
+    server: HostDatagramServer,
+    facts: Omit<ConstructorParameters<typeof UdpClient>[2], 'sourcePort'>,
+    index: number,
+    handle: number,
+  ): UdpClient | undefined {
+    const { udp, sources, turn, counters, udpClients } = this.#context;
+    for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
+      const sourcePort = sources.portFor(attempt, facts.sourceAddress, facts.port);
+      const client = new UdpClient(this, server, { ...facts, sourcePort }, index, handle, turn.nowMs);
+      if (!udp.addPeer(facts.neighbor.address, facts.guestPort, facts.sourceAddress, sourcePort, client)) continue;
+      this.#clients.set(facts.key, client);
+      if (!this.#expiry.armed) turn.timers.arm(this.#expiry, IDLE_MS);
+      return client;
+    }
+    udpClients.give();
+    counters.add('forward-no-source-port');
+    return undefined;
+  }
+
+  /** Takes a place; the client not used for longest makes room. */
+  #makeRoom(): boolean {
+    const { udpClients, counters } = this.#context;
+    if (udpClients.take(this.#clients.size)) return true;
+    const [oldest] = this.#clients.values();
+    if (oldest !== undefined) {
+      counters.add('forward-udp-evicted');
+      this.#forget(oldest);
+      if (udpClients.take(this.#clients.size)) return true;
+    }
+    counters.add('forward-udp-client-limit');
+    return false;
+  }
+
+  #touch(client: UdpClient): void {
+    const { nowMs } = this.#context.turn;
+    if (nowMs - client.usedMs < REFRESH_MS) return;
+    client.usedMs = nowMs;
+    if (!this.#clients.delete(client.key)) return;
+    this.#clients.set(client.key, client);
+  }
+
+  #expire(): void {
+    const { turn } = this.#context;
+    for (const client of this.#clients.values()) {
+      const leftMs = client.usedMs + IDLE_MS - turn.nowMs;
+      if (leftMs > 0) {
+        turn.timers.arm(this.#expiry, Math.max(leftMs, REFRESH_MS));
+        return;
+      }
+      this.#forget(client);
+    }
+  }
+
+  #forget(client: UdpClient): void {
+    if (!this.#clients.delete(client.key)) return;
+    const { udp, udpClients } = this.#context;
+    udp.removePeer(client.neighbor.address, client.guestPort, client.sourceAddress, client.sourcePort);
+    udpClients.give();
+  }
+
+  #reachChanged(): void {
+    this.#context.changed(this.report());
+    this.#looked();
+  }
+}
