@@ -1,0 +1,115 @@
+import assert from 'node:assert/strict';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { after, describe, it } from 'node:test';
+import type { DatagramBatch } from '../../../src/env/host.ts';
+import type { HostDatagramServer } from '../../../src/env/host-listener.ts';
+import { createEpollHarness } from './harness.ts';
+
+const SLOT_BYTES = 2048;
+
+describe('a UDP server of the epoll engine', () => {
+  const harness = createEpollHarness();
+  const at = harness.arena.allocate(64 * SLOT_BYTES);
+  after(() => harness.close());
+
+  it('on all addresses answers from the one that was asked', async () => {
+    const { server, port } = await serve(0);
+    for (const asked of ['127.0.0.1', '127.0.0.2', '127.9.8.7']) {
+      // A connected socket hears only the address it is connected to.
+      const client = createSocket('udp4');
+      client.connect(port, asked);
+      await once(client, 'connect');
+      let answer = '';
+      client.on('message', (bytes) => {
+        answer = bytes.toString();
+      });
+      client.send(asked);
+      const { client: handle, bytes } = await receiveOne(server);
+      assert.equal(Buffer.from(bytes).toString(), asked);
+      assert.equal(reply(server, handle, asked), true);
+      await harness.until(() => answer !== '', `the answer from ${asked}`);
+      assert.equal(answer, asked);
+      client.close();
+    }
+    server.close();
+  });
+
+  it('tells one client that asks two of its addresses as two', async () => {
+    const { server, port } = await serve(0);
+    const client = createSocket('udp4');
+    const from: string[] = [];
+    client.on('message', (_bytes, { address }) => from.push(address));
+    for (const asked of ['127.0.0.1', '127.0.0.2', '127.0.0.1']) {
+      client.send('x', port, asked);
+      const { client: handle } = await receiveOne(server);
+      reply(server, handle, 'y');
+    }
+    await harness.until(() => from.length === 3, 'the answers');
+    assert.deepEqual(from, ['127.0.0.1', '127.0.0.2', '127.0.0.1']);
+    client.close();
+    server.close();
+  });
+
+  it('leaves out a datagram that is longer than its slot, and gives those behind it', async () => {
+    const { server, port } = await serve(0x7f000001);
+    const client = createSocket('udp4');
+    for (const length of [10, 5000, 20, 5000, 30]) {
+      client.send(Buffer.alloc(length, length), port, '127.0.0.1');
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    const lengths: number[] = [];
+    await harness.until(() => {
+      for (const { bytes } of receive(server)) {
+        assert.deepEqual([...new Set(bytes)], [bytes.length]);
+        lengths.push(bytes.length);
+      }
+      return lengths.length === 3;
+    }, 'the short ones');
+    assert.deepEqual(lengths, [10, 20, 30]);
+    assert.equal(harness.counters.get('host-datagram-cut'), 2);
+    client.close();
+    server.close();
+  });
+
+  async function serve(address: number): Promise<{ server: HostDatagramServer; port: number }> {
+    const { sockets, places } = await harness.bind('udp', [{ address, index: 0 }]);
+    const server = harness.host.serveDatagrams(sockets, { readable: () => {} });
+    assert.ok(typeof server !== 'string', `cannot serve: ${server as string}`);
+    return { server, port: places[0]!.port };
+  }
+
+  function receive(server: HostDatagramServer): { bytes: Uint8Array; client: number }[] {
+    const client = new Int32Array(64);
+    const count = server.receive(0, batch, client, at, SLOT_BYTES, 64);
+    return Array.from({ length: count }, (_, i) => {
+      const from = batch.at[i]!;
+      return { bytes: harness.arena.bytes.slice(from, from + batch.length[i]!), client: client[i]! };
+    });
+  }
+
+  async function receiveOne(server: HostDatagramServer): Promise<{ bytes: Uint8Array; client: number }> {
+    let found: { bytes: Uint8Array; client: number } | undefined;
+    await harness.until(() => {
+      found = receive(server)[0];
+      return found !== undefined;
+    }, 'a datagram');
+    return found!;
+  }
+
+  function reply(server: HostDatagramServer, client: number, text: string): boolean {
+    const bytes = Buffer.from(text);
+    harness.arena.bytes.set(bytes, at);
+    return server.send(0, client, at, bytes.length);
+  }
+});
+
+const batch: DatagramBatch = {
+  at: new Int32Array(64),
+  length: new Int32Array(64),
+  address: new Float64Array(64),
+  port: new Int32Array(64),
+  ttl: new Int32Array(64),
+  dontFragment: new Uint8Array(64),
+  count: 0,
+};
