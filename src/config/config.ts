@@ -1,5 +1,6 @@
 import type { Cidr } from '../wire/cidr.ts';
 import { addressPlan } from './addresses.ts';
+import { type ControlConfig, type ControlInput, resolveControl } from './control-config.ts';
 import {
   DEFAULT_DIALS_IN_FLIGHT,
   DEFAULT_FLOWS,
@@ -9,6 +10,8 @@ import {
 } from './defaults.ts';
 import { type DhcpConfig, type DhcpInput, resolveDhcp } from './dhcp-config.ts';
 import { type DnsConfig, type DnsInput, resolveDns } from './dns-config.ts';
+import type { ForwardSpec, ServiceForward } from './forward.ts';
+import { resolveForwards, resolveServices, type ServiceInput } from './forward-config.ts';
 import type { AttachmentUrl } from './listen-url.ts';
 
 export const ENGINES = ['auto', 'epoll', 'node'] as const;
@@ -40,7 +43,10 @@ export interface ConfigInput {
   readonly log?: undefined | { readonly level?: LogLevel | undefined };
   readonly dns?: DnsInput | undefined;
   readonly dhcp?: DhcpInput | undefined;
+  readonly forwards?: readonly ForwardSpec[] | undefined;
+  readonly services?: readonly ServiceInput[] | undefined;
   readonly state?: string | undefined;
+  readonly control?: ControlInput | undefined;
 }
 
 /** The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is. */
@@ -60,8 +66,13 @@ export interface Config {
   readonly log: { readonly level: LogLevel };
   readonly dns: DnsConfig;
   readonly dhcp: DhcpConfig;
-  /** The folder where leases outlive the process; '' keeps nothing. */
+  /** Published when the network starts. */
+  readonly forwards: readonly ForwardSpec[];
+  /** What guests reach of this computer beside the host address. */
+  readonly services: readonly ServiceForward[];
+  /** The folder where leases and forwards outlive the process; '' keeps nothing. */
   readonly state: string;
+  readonly control: ControlConfig;
 }
 
 export interface Limits {
@@ -85,6 +96,7 @@ export function mergeConfig(lower: ConfigInput, upper: ConfigInput): ConfigInput
       cache: { ...lower.dns?.cache, ...present(upper.dns?.cache ?? {}) },
     },
     dhcp: { ...lower.dhcp, ...present(upper.dhcp ?? {}) },
+    control: { ...lower.control, ...present(upper.control ?? {}) },
   };
 }
 
@@ -109,7 +121,10 @@ export function resolveConfig(input: ConfigInput): Config {
     log: { level: input.log?.level ?? 'info' },
     dns: resolveDns(input.dns ?? {}),
     dhcp: resolveDhcp(input.dhcp ?? {}, plan),
+    forwards: resolveForwards(input.forwards ?? [], plan),
+    services: resolveServices(input.services ?? [], plan),
     state: input.state ?? '',
+    control: resolveControl(input.control ?? {}),
   });
 }
 

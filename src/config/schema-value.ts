@@ -91,6 +91,19 @@ export function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, Sh
   return schema;
 }
 
+/** A short text (or number) that `parse` reads, or the same with keys. */
+export function textOr<T>(parse: ValueParser<T>, shape: ShapeChoice<T>): z.ZodType<T> {
+  const text = value(parse);
+  const schema = z.unknown().transform((raw, context): T => {
+    const result = (typeof raw === 'object' && raw !== null ? shape.schema : text).safeParse(raw);
+    if (result.success) return result.data;
+    for (const issue of result.error.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
+    return z.NEVER;
+  });
+  KEYS.set(schema, shape.keys);
+  return schema;
+}
+
 /** The keys that stand under `path` of `schema`; empty where there are none. */
 export function keysUnder(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
   let at: z.core.$ZodType = schema;

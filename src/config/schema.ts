@@ -1,7 +1,9 @@
 import { z } from 'zod';
 import { type ConfigInput, ENGINES, LOG_LEVELS } from './config.ts';
+import { controlSchema } from './control-schema.ts';
 import { dhcpSchema } from './dhcp-schema.ts';
 import { dnsSchema } from './dns-schema.ts';
+import { forwardsSchema, servicesSchema } from './forward-schema.ts';
 import { keysUnder, value } from './schema-value.ts';
 import { folder, integer, ipv4Address, listenUrl, mtuBytes, oneOf, subnet, yesOrNo } from './values.ts';
 
@@ -33,7 +35,10 @@ export const configSchema: z.ZodType<ConfigInput> = z
     log: z.strictObject({ level: value(oneOf(...LOG_LEVELS)) }).partial(),
     dns: dnsSchema,
     dhcp: dhcpSchema,
+    forwards: forwardsSchema,
+    services: servicesSchema,
     state: value(folder),
+    control: controlSchema,
   })
   .partial();
 

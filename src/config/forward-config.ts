@@ -1,0 +1,73 @@
+import { cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import type { AddressPlan } from './addresses.ts';
+import { SlipwayError } from './errors.ts';
+import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
+
+/** One of the key `services` as a person said it: without an address it is at the gateway. */
+export interface ServiceInput {
+  readonly protocol: 'tcp' | 'udp';
+  readonly address?: number | undefined;
+  readonly port?: number | undefined;
+  readonly name?: string | undefined;
+  readonly target: ServiceForward['target'];
+}
+
+/** Checks the guests' addresses, and that each host end stands once. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
+export function resolveForwards(forwards: readonly ForwardSpec[], plan: AddressPlan): readonly ForwardSpec[] {
+  const seen = new Set<string>();
+  for (const spec of forwards) {
+    if (spec.guest.address !== undefined) checkGuest(`the forward ${forwardId(spec)}`, spec.guest.address, plan);
+    const id = forwardId(spec);
+    const chosen = spec.host.kind === 'port' && spec.host.port === 0;
+    if (seen.has(id) && !chosen) {
+      throw new SlipwayError(
+        'ERR_CONFIG_INVALID',
+        `forwards: ${id} stands there twice`,
+        'Each host port can be forwarded once.',
+      );
+    }
+    seen.add(id);
+  }
+  return [...forwards];
+}
+
+/** Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
+export function resolveServices(services: readonly ServiceInput[], plan: AddressPlan): readonly ServiceForward[] {
+  const seen = new Set<string>();
+  return services.map(({ protocol, address = plan.gateway, port = 0, name = '', target }, index) => {
+    checkServiceAddress(`services.${index}.address`, address, plan);
+    const key = `${protocol} ${formatIpv4Address(address)}:${port}`;
+    if (seen.has(key)) {
+      throw new SlipwayError(
+        'ERR_CONFIG_INVALID',
+        `services.${index}: ${key} stands there twice`,
+        'Each can lead to one target.',
+      );
+    }
+    seen.add(key);
+    return { protocol, address, port, name, target };
+  });
+}
+
+function checkGuest(what: string, address: number, { subnet, gateway, hostAddress }: AddressPlan): void {
+  const inside = cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet);
+  if (inside && address !== gateway && address !== hostAddress) return;
+  throw new SlipwayError(
+    'ERR_ADDRESSES',
+    `${what} leads to ${formatIpv4Address(address)}, which is no guest's address of ${formatCidr(subnet)}`,
+    `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+  );
+}
+
+function checkServiceAddress(key: string, address: number, { subnet, hostAddress }: AddressPlan): void {
+  const inside = cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet);
+  if (inside && address !== hostAddress) return;
+  throw new SlipwayError(
+    'ERR_ADDRESSES',
+    address === hostAddress
+      ? `${key}: ${formatIpv4Address(address)} is the host address, which reaches every port of this computer already`
+      : `${key}: ${formatIpv4Address(address)} is outside of the subnet ${formatCidr(subnet)}`,
+    `Choose a free one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+  );
+}
