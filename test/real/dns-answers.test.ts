@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { canRunDnsHosts, DnsHost, dig, guestOf, type Place, withoutTtl } from '../support/dns-host.ts';
+import {
+  canRunDnsHosts,
+  compileMuslLookup,
+  DnsHost,
+  dig,
+  guestOf,
+  type Place,
+  withoutTtl,
+} from '../support/dns-host.ts';
 import { authZone, REVERSE, signedZone, WORLD } from '../support/dns-zones.ts';
 import { listen } from '../support/sockets.ts';
 
-const MUSL_LOOKUP = fileURLToPath(new URL('../support/musl-lookup.c', import.meta.url));
 const NAMESERVER = '127.0.0.2';
 
 interface World {
@@ -128,8 +133,7 @@ test('a guest and its host are told the same by a real unbound', { timeout: 60_0
   );
 
   await t.test('musl, which gives a name up when one family fails, finds names that have only one', async () => {
-    const program = join(host.folder, 'musl-lookup');
-    execFileSync('musl-gcc', ['-static', '-O1', '-o', program, MUSL_LOOKUP]);
+    const program = compileMuslLookup(host);
     const names = ['one', 'four', 'six', 'www', 'nobody'].map((name) => `${name}.world.example`);
     // The guest has the host's hosts file, too: the name would not leave it.
     const empty = join(host.folder, 'empty');

@@ -15,6 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import type { TestNamespace } from './namespace.ts';
 import { needs } from './needs.ts';
 import { canRunGuests, Slipway } from './slipway.ts';
@@ -24,6 +25,8 @@ import { canRunGuests, Slipway } from './slipway.ts';
  * addresses of 127.0.0.0/8, and Slipway with its guest among them. The test changes the files of that /etc as a VPN, a
  * DHCP client or a person would, while everything runs.
  */
+
+const MUSL_LOOKUP = fileURLToPath(new URL('./musl-lookup.c', import.meta.url));
 
 type Disposer = Pick<TestContext, 'after'>;
 
@@ -47,9 +50,10 @@ export class Place {
   readonly enter: readonly string[];
   readonly namespace: TestNamespace;
 
-  constructor(name: string, pid: number) {
-    this.enter = ['nsenter', `--mount=/proc/${pid}/ns/mnt`, `--net=/proc/${pid}/ns/net`, '--'];
-    this.namespace = { name, path: `/proc/${pid}/ns/net` };
+  /** `process`: the folder, of any procfs, of one that runs there. */
+  constructor(name: string, process: string) {
+    this.enter = ['nsenter', `--mount=${process}/ns/mnt`, `--net=${process}/ns/net`, '--'];
+    this.namespace = { name, path: `${process}/ns/net` };
   }
 
   /** Runs a program to its end; its status is the caller's to judge. */
@@ -75,13 +79,33 @@ export class Place {
 export class Daemon {
   readonly pid: number;
   /** Every line that it has said. */
-  readonly said: string[];
+  readonly said: readonly string[];
   readonly #child: ChildProcess;
+  #waiting: (() => void)[] = [];
 
-  constructor(child: ChildProcess, said: string[]) {
+  constructor(child: ChildProcess) {
+    const said: string[] = [];
+    const wake = (): void => {
+      for (const waiter of this.#waiting.splice(0)) waiter();
+    };
     this.#child = child;
     this.pid = child.pid!;
     this.said = said;
+    for (const stream of [child.stdout!, child.stderr!]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        said.push(line);
+        wake();
+      });
+    }
+    child.on('close', wake);
+  }
+
+  /** Waits until it has said a line like `word`; its end before that is a failure. */
+  async says(word: RegExp): Promise<void> {
+    while (!this.said.some((line) => word.test(line))) {
+      if (this.#ended) throw new Error(`${this.#child.spawnargs.join(' ')} ended: ${this.said.join('\n')}`);
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
   }
 
   /** Still there and silent: packets are swallowed, nobody is told. */
@@ -94,10 +118,28 @@ export class Daemon {
   }
 
   async stop(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
+    if (this.#ended) return;
     this.#child.kill('SIGKILL');
     await once(this.#child, 'close');
   }
+
+  get #ended(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+}
+
+/**
+ * Starts a program that stays until the test ends; ready once it says a line like `word` on standard error or output. Its
+ * standard input ends with the test, however that ends.
+ */
+export async function serve(t: Disposer, word: RegExp, ...command: readonly string[]): Promise<Daemon> {
+  const [file, ...argv] = command;
+  const child = spawn(file!, argv, { stdio: 'pipe' });
+  await once(child, 'spawn');
+  const daemon = new Daemon(child);
+  t.after(() => daemon.stop());
+  await daemon.says(word);
+  return daemon;
 }
 
 export interface DnsHostFiles {
@@ -141,7 +183,7 @@ export class DnsHost extends Place {
   }
 
   private constructor(t: Disposer, pid: number, folder: string) {
-    super(`host ${pid}`, pid);
+    super(`host ${pid}`, `/proc/${pid}`);
     this.#t = t;
     this.folder = folder;
     this.etc = join(folder, 'etc');
@@ -190,23 +232,8 @@ export class DnsHost extends Place {
   }
 
   /** Starts a program that stays; ready once it says a line like `word` on standard error or output. */
-  async serve(word: RegExp, ...command: readonly string[]): Promise<Daemon> {
-    const [file, ...argv] = [...this.enter, ...command];
-    const child = spawn(file!, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
-    const said: string[] = [];
-    const daemon = new Daemon(child, said);
-    this.#t.after(() => daemon.stop());
-    await new Promise<void>((resolve, reject) => {
-      for (const stream of [child.stdout, child.stderr]) {
-        createInterface({ input: stream }).on('line', (line) => {
-          said.push(line);
-          if (word.test(line)) resolve();
-        });
-      }
-      child.on('error', reject);
-      child.on('close', () => reject(new Error(`${command[0]} ended: ${said.join('\n')}`)));
-    });
-    return daemon;
+  serve(word: RegExp, ...command: readonly string[]): Promise<Daemon> {
+    return serve(this.#t, word, ...this.enter, ...command);
   }
 
   /** A dnsmasq at port 53 of the address that knows only what its lines of configuration say. */
@@ -238,7 +265,7 @@ export class DnsHost extends Place {
     return await this.serve(/start of service/, 'unbound', '-d', '-c', conf);
   }
 
-  /** Starts Slipway here, with a guest; `dns` is the key of its configuration. */
+  /** Starts Slipway here, with a guest unless told; `dns` is the key of its configuration. */
   async slipway(dns: object = {}, options: { readonly listen?: readonly string[] } = {}): Promise<Slipway> {
     const config = JSON.stringify({ dns });
     // As main.ts sets it: the pool of threads for getaddrinfo.
@@ -256,7 +283,14 @@ export class DnsHost extends Place {
 
 /** The guest of a Slipway, with its own files. */
 export function guestOf(slipway: Slipway): Place {
-  return new Place(`guest of ${slipway.pid}`, slipway.guestPid);
+  return new Place(`guest of ${slipway.pid}`, `/proc/${slipway.guestPid}`);
+}
+
+/** Compiles the program that looks names up as musl does, static, into the host's folder. */
+export function compileMuslLookup(host: DnsHost): string {
+  const program = join(host.folder, 'musl-lookup');
+  execFileSync('musl-gcc', ['-static', '-O1', '-o', program, MUSL_LOOKUP]);
+  return program;
 }
 
 /** What dig printed, in the parts that tests look at. */

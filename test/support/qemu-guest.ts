@@ -90,6 +90,8 @@ export interface QemuGuestOptions {
   readonly plug: QemuPlug;
   /** Two guests of one network need two. */
   readonly mac?: string;
+  /** Static programs of this computer that the guest shall have in /bin, too. */
+  readonly programs?: readonly string[];
 }
 
 export interface CommandResult {
@@ -153,7 +155,7 @@ export class QemuGuest {
     const kernel = installedKernel() ?? fetchedKernel();
     const folder = mkdtempSync(join(tmpdir(), 'slipway-qemu-'));
     try {
-      const initrd = buildInitramfs(folder, kernel.modules);
+      const initrd = buildInitramfs(folder, kernel.modules, options.programs ?? []);
       const argv = qemuArguments(kernel.image, initrd, options);
       const guest = new QemuGuest(spawn('qemu-system-x86_64', argv, { stdio: ['pipe', 'pipe', 'pipe'] }), folder);
       try {
@@ -244,13 +246,14 @@ function qemuArguments(kernel: string, initrd: string, { plug, mac }: QemuGuestO
   ];
 }
 
-function buildInitramfs(folder: string, modules: string): string {
+function buildInitramfs(folder: string, modules: string, programs: readonly string[]): string {
   const root = join(folder, 'root');
   for (const name of ['bin', 'proc', 'sys', 'dev', 'etc', 'tmp', 'modules']) {
     mkdirSync(join(root, name), { recursive: true });
   }
   copyFileSync(staticBusybox(), join(root, 'bin/busybox'));
   chmodSync(join(root, 'bin/busybox'), 0o755);
+  for (const program of programs) copyFileSync(program, join(root, 'bin', basename(program)));
   for (const module of MODULES) {
     copyFileSync(join(modules, `${module}.ko`), join(root, 'modules', `${basename(module)}.ko`));
   }
