@@ -78,6 +78,11 @@ export class DnsListener {
     this.#connections.on('error', () => counters.add('accept-fault'));
     this.#connections.on('drop', () => counters.add('too-many-connections'));
     this.#datagrams.on('message', (message, asker) => {
+      // A container may forge its source port (RFC 768 allows 0); nothing can be sent to that one.
+      if (asker.port === 0) {
+        counters.add('dropped');
+        return;
+      }
       const answer = front.answer(message, udp);
       if (answer === undefined) return;
       if (answer instanceof Promise)

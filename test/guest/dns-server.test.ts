@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
@@ -11,6 +12,7 @@ import { StreamMessages, withLength } from '../../src/services/dns/upstream/stre
 import type { Timers } from '../../src/services/dns/upstream/timers.ts';
 import { readU16, writeU16 } from '../../src/wire/bytes.ts';
 import { answerBytes, queryBytes, readMessage } from '../support/dns-messages.ts';
+import { needs, needsRoot } from '../support/needs.ts';
 import { type Asked, nameserver, type TestNameserver } from './nameserver.ts';
 
 const A = 1;
@@ -110,6 +112,29 @@ test('an answer of any content comes back as the server gave it, with the id of 
   );
   await fc.assert(property, { numRuns: 60 });
   assert.ok(others >= 58, 'one id in 65,536 is the same by chance');
+});
+
+/** A question as anyone with a raw socket can send it: from port 0. */
+const FROM_PORT_ZERO = `
+import socket, struct, sys
+to, message = int(sys.argv[1]), bytes.fromhex(sys.argv[2])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP)
+raw.sendto(struct.pack('!HHHH', 0, to, 8 + len(message), 0) + message, ('127.0.0.1', 0))
+`;
+
+test('a question that seems to come from port 0 gets no answer and does no harm', async (t) => {
+  if (!needsRoot(t) || !needs(t, 'python3')) return;
+  const echo = ({ message, tell }: Asked): void => tell(answerBytes(message, {}));
+  const { port, dns } = await served(t, await nameserver(t, echo), await nameserver(t, echo));
+  const { ask } = await asker(t, port);
+  const question = Buffer.from(queryBytes('www.example', A));
+  const unknownOpcode = Buffer.from(question).fill(0x28, 2, 3);
+  for (const forged of [question, unknownOpcode]) {
+    execFileSync('python3', ['-c', FROM_PORT_ZERO, String(port), forged.toString('hex')]);
+  }
+  // Behind the forged ones in the socket's queue.
+  assert.equal(readMessage(await ask(queryBytes('www.example', A))).head.rcode, 0);
+  assert.equal(dns.counters.snapshot().dropped, 2);
 });
 
 test('internal names go to the internal server, all others to the system server, over UDP and over TCP', async (t) => {
