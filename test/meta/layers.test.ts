@@ -23,7 +23,7 @@ const CORE = [
   'attachment',
   'network',
 ];
-const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'memory-guest'];
+const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'memory-guest', 'api'];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
   ['env', 'wire'],
@@ -94,7 +94,12 @@ const RULES: readonly Rule[] = [
     forbidden: /^(?!env\/|wire\/|config\/errors\.ts|services\/dns\/upstream\/|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, and the way to ask a nameserver',
   },
-  { from: 'control', forbidden: /^cli\//, reason: 'the command line stands on top' },
+  { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },
+  {
+    from: 'api',
+    forbidden: /^(cli|host|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
+    reason: 'the API speaks to what runs, by small interfaces',
+  },
   {
     from: 'cli',
     forbidden: /^(tcp|udp|ip|icmp|link|flow|dhcp|attachment|turn)\//,
