@@ -19,6 +19,7 @@ const KEEPALIVE_SECONDS = 120;
 /** The epoll engine and its loop. Loaded on demand: it brings the FFI. */
 export class EpollThread implements ThreadEngine {
   readonly host: EpollHost;
+  readonly services: Map<string, string>;
   readonly #data: ThreadData;
   readonly #memory: KernelMemory;
   readonly #poller: Poller;
@@ -32,13 +33,13 @@ export class EpollThread implements ThreadEngine {
     this.#poller = new Poller(this.#memory, descriptors, clock);
     this.#clock = clock;
     this.#control = control;
-    const services = new Map(Object.entries(data.services));
+    this.services = new Map(Object.entries(data.services));
     this.host = new EpollHost({
       memory: this.#memory,
       poller: this.#poller,
       descriptors,
       counters,
-      services,
+      services: this.services,
       keepAliveSeconds: KEEPALIVE_SECONDS,
     });
   }

@@ -5,24 +5,35 @@
  */
 import { workerData } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
+import type { ServiceForward } from '../config/forward.ts';
 import type { Clock } from '../env/clock.ts';
 import { Counters } from '../env/counters.ts';
+import type { HostErrorCode } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
+import type { ForwardRequest } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
-import { assembleNetwork, type Network } from './assemble-network.ts';
+import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
+import { ForwardOutbox } from './forward-outbox.ts';
 import { LeaseOutbox } from './lease-outbox.ts';
 import type { FromNetwork, PlainError, Request, ThreadData, ToNetwork } from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
 import { ThreadState } from './thread-state.ts';
 
+type PortRequest = Exclude<
+  Request,
+  { readonly type: 'listen' | 'attach-tap' | 'reserve-leases' | 'restore-leases' | 'status' }
+>;
+
 /** Address space, not memory: pages are given as they are touched. 64 guests of 4 MiB, the receive area, and the flows' overflow. */
 const ARENA_BYTES = 1024 * 2 ** 20;
 
 const data = workerData as ThreadData;
 const state = new ThreadState(data.state);
+/** Names in the engine's table of services that stand for unix sockets of the user's. */
+const sockets = new Set<string>();
 
 try {
   await live();
@@ -41,6 +52,7 @@ async function live(): Promise<void> {
   engine.onNetworkChange(() => tell({ type: 'network-changed' }));
   const services = new ServiceOutbox(arena, counters, state, tell);
   const leases = new LeaseOutbox(tell);
+  const forwards = new ForwardOutbox(tell);
   const network = assembleNetwork({
     arena,
     clock,
@@ -51,9 +63,11 @@ async function live(): Promise<void> {
     services,
     config: data.config,
     onLease: (change) => leases.add(change),
+    onForward: (change) => forwards.add(change),
   });
   services.flushWith(network.turn);
   leases.flushWith(network.turn);
+  forwards.flushWith(network.turn);
   tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, (message) => receive(network, engine, message));
   // Guests that go on living learn at once that their connections are gone.
@@ -100,13 +114,43 @@ function receive(network: Network, engine: ThreadEngine, message: ToNetwork | un
     refuse(id, error);
     return;
   }
-  // Only the portable engine answers later; under epoll no promise would ever settle.
+  // Only the portable engine makes promises; under epoll none would ever settle.
   if (answer instanceof Promise)
     answer.then(
       (value: unknown) => tell({ type: 'answer', id, answer: value }),
       (error: unknown) => refuse(id, error),
     );
+  else if (answer instanceof Later)
+    answer.begin({
+      answer: (value) => tell({ type: 'answer', id, answer: value }),
+      refuse: (error) => refuse(id, error),
+    });
   else tell({ type: 'answer', id, answer });
+}
+
+/** How a request that waits for a guest is answered. */
+interface Answering {
+  answer(value: unknown): void;
+  refuse(error: unknown): void;
+}
+
+/** What is answered in a later turn of the network, by a call. */
+class Later {
+  readonly begin: (answering: Answering) => void;
+
+  constructor(begin: (answering: Answering) => void) {
+    this.begin = begin;
+  }
+}
+
+/** What the host said to a request, as its bare errno. */
+class HostRefusal extends Error {
+  readonly errno: HostErrorCode;
+
+  constructor(message: string, errno: HostErrorCode) {
+    super(`${message} (${errno})`);
+    this.errno = errno;
+  }
 }
 
 function serve(network: Network, engine: ThreadEngine, request: Request): unknown {
@@ -125,14 +169,65 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
       return network.restoreLeases(request.leases);
     case 'status':
       return network.status();
+    default:
+      return servePorts(network, engine, request);
   }
+}
+
+/** What the tables of forwards and services ask, and who looks at flows. */
+function servePorts(network: Network, engine: ThreadEngine, request: PortRequest): unknown {
+  switch (request.type) {
+    case 'forward-open':
+      return openForward(network, request.forward);
+    case 'forward-close':
+      network.closeForward(request.id, request.connections);
+      return null;
+    case 'forward-list':
+      return network.forwards();
+    case 'guest-stream':
+      return new Later(({ answer, refuse }) =>
+        network.openGuestStream(request.stream, (error) => (error === undefined ? answer(null) : refuse(error))),
+      );
+    case 'services':
+      setServices(network, engine, request.services);
+      return null;
+    case 'flows':
+      return network.flows(request.limit);
+    case 'flow-kill':
+      return network.killFlow(request.flow);
+  }
+}
+
+function openForward(network: Network, forward: ForwardRequest): Later {
+  return new Later(({ answer, refuse }) =>
+    network.openForward(forward, (outcome) => {
+      if (typeof outcome === 'string') refuse(new HostRefusal('the host refuses the sockets of a forward', outcome));
+      else answer(outcome);
+    }),
+  );
+}
+
+/** The engine dials unix sockets by name: those of the user's services come and go with the services. */
+function setServices(network: Network, engine: ThreadEngine, services: readonly ServiceForward[]): void {
+  for (const name of sockets) engine.services.delete(name);
+  sockets.clear();
+  for (const { target } of services) {
+    if (target.kind !== 'unix') continue;
+    const name = socketService(target.path);
+    engine.services.set(name, target.path);
+    sockets.add(name);
+  }
+  network.setServices(services);
 }
 
 function refuse(id: number, error: unknown): void {
   const plain: PlainError =
     error instanceof SlipwayError
       ? { message: error.message, code: error.code, hint: error.hint }
-      : { message: error instanceof Error ? error.message : String(error) };
+      : {
+          message: error instanceof Error ? error.message : String(error),
+          ...(error instanceof HostRefusal && { errno: error.errno }),
+        };
   tell({ type: 'refusal', id, error: plain });
 }
 

@@ -15,6 +15,7 @@ import { ThreadState } from './thread-state.ts';
 /** The portable engine and its loop, which is Node's own. */
 export class NodeThread implements ThreadEngine {
   readonly host: NodeHost;
+  readonly services: Map<string, string>;
   /** Messages arrive by Node's loop. */
   readonly wakeDescriptor = -1;
   readonly #data: ThreadData;
@@ -29,8 +30,8 @@ export class NodeThread implements ThreadEngine {
     this.#arena = arena;
     this.#control = control;
     this.#loop = new NodeLoop({ clock, onCrash: (error) => this.#crash(error) });
-    const services = new Map(Object.entries(data.services));
-    this.host = new NodeHost({ arena, wake: this.#wake, services, counters });
+    this.services = new Map(Object.entries(data.services));
+    this.host = new NodeHost({ arena, wake: this.#wake, services: this.services, counters });
   }
 
   async listen(request: ListenRequest, accept: AcceptGuest): Promise<Listening> {

@@ -16,6 +16,8 @@ export type ReceiveMessage = (message: ToNetwork | undefined) => void;
 /** A host engine together with its loop, as the network thread uses it. */
 export interface ThreadEngine {
   readonly host: Host;
+  /** Paths of the unix sockets that `Host.dialService` knows by name; may be changed. */
+  readonly services: Map<string, string>;
   /** Writing a u64 of 1 to it ends a sleep; −1 where a message does that by itself. */
   readonly wakeDescriptor: number;
   /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */

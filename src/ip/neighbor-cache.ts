@@ -14,6 +14,8 @@ const REFRESH_MS = 1000;
 export class NeighborCache {
   readonly #neighbors = new Map<number, Neighbor>();
   readonly #counters: Counters;
+  /** Hears of a neighbor that spoke for the first time, or from another place. */
+  onHeard: ((neighbor: Neighbor) => void) | undefined;
 
   constructor(counters: Counters) {
     this.#counters = counters;
@@ -31,6 +33,7 @@ export class NeighborCache {
       known.mac = mac;
       known.port = port;
       this.#counters.add('neighbor-moved');
+      this.onHeard?.(known);
     }
     if (nowMs - known.seenMs >= REFRESH_MS) {
       this.#neighbors.delete(address);
@@ -59,6 +62,7 @@ export class NeighborCache {
     }
     const neighbor = new Neighbor(address, mac, port, nowMs);
     this.#neighbors.set(address, neighbor);
+    this.onHeard?.(neighbor);
     return neighbor;
   }
 }

@@ -13,6 +13,12 @@ export class OwnAddresses {
     return address === this.gateway || address === this.host || this.#virtual.has(address);
   }
 
+  /** All virtual addresses, in place of those before. */
+  replace(addresses: Iterable<number>): void {
+    this.#virtual.clear();
+    for (const address of addresses) this.#virtual.add(address);
+  }
+
   add(address: number): void {
     this.#virtual.add(address);
   }

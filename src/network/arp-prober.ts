@@ -22,12 +22,21 @@ export class ArpProber implements AddressProber {
 
   /** The sender address is 0.0.0.0, so no one's ARP cache changes (RFC 5227 §2.1.1). A port whose queue is full is left out. */
   probe(address: number): void {
+    this.#ask(address, 0);
+  }
+
+  /** Asks as `sender`, one of our own addresses: who answers knows then where its own answers go (RFC 826). */
+  ask(address: number, sender: number): void {
+    this.#ask(address, sender);
+  }
+
+  #ask(address: number, sender: number): void {
     const { bytes } = this.#arena;
     for (const { outlet } of this.#ports()) {
       const at = outlet.reserve(FRAME_BYTES);
       if (at < 0) continue;
       writeEthernet(bytes, at, BROADCAST_MAC, this.#gatewayMac, ETHERTYPE_ARP);
-      writeArp(bytes, at + ETHERNET_HEADER_BYTES, ARP_REQUEST, this.#gatewayMac, 0, 0, address);
+      writeArp(bytes, at + ETHERNET_HEADER_BYTES, ARP_REQUEST, this.#gatewayMac, sender, 0, address);
       this.#frame.plain(at, FRAME_BYTES);
       outlet.commit(this.#frame);
     }

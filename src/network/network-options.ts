@@ -7,6 +7,7 @@ import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
+import type { ForwardChange } from '../forward/forward-request.ts';
 import type { Cidr } from '../wire/cidr.ts';
 
 /** What the world gives the network. */
@@ -34,6 +35,8 @@ export interface NetworkOptions {
   readonly dhcp: DhcpOptions;
   /** A lease was given, renewed or is over. What is kept outside comes back by `VirtualNetwork.restoreLeases`. Called within a turn. */
   readonly onLease?: (change: LeaseChange) => void;
+  /** The guest of a forward came, went or changed its mind. Called within a turn, or as a listener's client comes. */
+  readonly onForward?: (change: ForwardChange) => void;
 }
 
 export interface NetworkLimits {

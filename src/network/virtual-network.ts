@@ -3,7 +3,17 @@ import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
-import { decide, type FlowProtocol, type RoutePolicy, type Target } from '../flow/route.ts';
+import {
+  decide,
+  type FlowProtocol,
+  type RoutePolicy,
+  type ServiceRoute,
+  ServiceRoutes,
+  type Target,
+} from '../flow/route.ts';
+import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
+import { type ForwardDone, ForwardTable } from '../forward/forward-table.ts';
+import type { GuestStreamDone } from '../forward/guest-streams.ts';
 import { IcmpEcho } from '../icmp/echo.ts';
 import { IcmpErrorSender } from '../icmp/errors.ts';
 import { Interface } from '../ip/interface.ts';
@@ -64,7 +74,10 @@ export class VirtualNetwork {
   readonly #icmp: IcmpEcho;
   readonly #tcp: Tcp;
   readonly #udp: Udp;
+  readonly #prober: ArpProber;
   readonly #dhcp: DhcpAdapter;
+  readonly #forwards: ForwardTable;
+  #policy: RoutePolicy;
 
   /** Throws a RangeError when the arena is too small for it. */
   constructor(world: NetworkWorld, options: NetworkOptions) {
@@ -91,14 +104,14 @@ export class VirtualNetwork {
     });
     this.#interface = uplink;
     this.#switch = new Switch({ ...wiring, gatewayMac: GATEWAY_MAC, uplink });
-    const policy: RoutePolicy = {
+    this.#policy = {
       gatewayAddress: gateway,
       hostAddress,
       hostLoopback: options.hostLoopback,
       services: GATEWAY_SERVICES,
     };
     const route = (protocol: FlowProtocol, destination: number, port: number): Target =>
-      decide(policy, protocol, destination, port);
+      decide(this.#policy, protocol, destination, port);
     this.#tcp = new Tcp({
       ...wiring,
       icmpErrors: errors,
@@ -115,13 +128,16 @@ export class VirtualNetwork {
       neighborOf: (address) => uplink.neighbors.find(address),
       gatewayAddress: gateway,
       broadcastAddress: subnet.broadcast,
+      seed: random.u32(),
       limits: { mappings: limits.udpMappings, mappingsPerGuest: Math.max(1, limits.udpMappings >> 2) },
     });
     this.#icmp = new IcmpEcho({ ...wiring, output, errors, own: uplink.own });
     uplink.register(PROTOCOL_TCP, this.#tcp);
     uplink.register(PROTOCOL_UDP, this.#udp);
     uplink.register(PROTOCOL_ICMP, this.#icmp);
+    this.#prober = new ArpProber(arena, GATEWAY_MAC, () => this.#switch.ports);
     this.#dhcp = this.#serveDhcp(uplink);
+    this.#forwards = this.#makeForwards(uplink);
   }
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
@@ -172,6 +188,45 @@ export class VirtualNetwork {
     return this.#dhcp.records(this.#world.clock.nowMs());
   }
 
+  /** Begins to forward clients of the host's side to a guest; `done` hears within a moment. The sockets are the network's from here on. */
+  openForward(request: ForwardRequest, done: ForwardDone): void {
+    this.#forwards.open(request, done);
+  }
+
+  /** Takes no more clients; with `connections` ends those that there are. False when there is no such forward. */
+  closeForward(id: number, connections: boolean): boolean {
+    return this.#forwards.close(id, connections);
+  }
+
+  /** Open forwards, in order of id. */
+  forwards(): ForwardReport[] {
+    return this.#forwards.list();
+  }
+
+  /** Joins one end of a pair of stream sockets, `fd`, to a guest's port (address 0: the first guest). `done` hears what the guest says. */
+  openGuestStream(fd: number, address: number, port: number, done: GuestStreamDone): void {
+    this.#forwards.openStream(fd, address, port, done);
+  }
+
+  /** All services of the host that guests reach at the gateway or at addresses of their own, in place of those before. Flows that are open go on. */
+  setServices(routes: readonly ServiceRoute[]): void {
+    const { gateway, hostAddress } = this.#options;
+    const services = new ServiceRoutes(routes);
+    const virtual = [...services.addresses].filter((address) => address !== gateway && address !== hostAddress);
+    this.#interface.own.replace(virtual);
+    this.#policy = { ...this.#policy, routes: services };
+  }
+
+  /** Ends a TCP flow with a reset on both sides. False when there is none. */
+  killTcpFlow(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
+    return this.#tcp.kill(guestAddress, guestPort, remoteAddress, remotePort);
+  }
+
+  /** Forgets the UDP mapping of a guest's port. False when there is none. */
+  killUdpMapping(guestAddress: number, guestPort: number): boolean {
+    return this.#udp.kill(guestAddress, guestPort);
+  }
+
   /** Flows that hold a host stream. */
   get flowCount(): number {
     return this.#tcp.flowCount;
@@ -212,11 +267,15 @@ export class VirtualNetwork {
       'dhcp-leases': this.#dhcp.leaseCount,
       'dhcp-probes': this.#dhcp.probeCount,
       'switch-addresses': this.#switch.stationCount,
+      forwards: this.#forwards.size,
+      'forward-waiting': this.#forwards.waiting,
+      'forward-udp-clients': this.#forwards.udpClients,
     };
   }
 
   /** Ends every flow with a reset and closes every host socket. */
   destroy(): void {
+    this.#forwards.destroy();
     this.#tcp.destroy();
     this.#udp.close();
     this.#icmp.close();
@@ -252,6 +311,40 @@ export class VirtualNetwork {
     end.port = undefined;
     this.#switch.detach(port);
     this.#tcp.guestLeft(port);
+    this.#forwards.guestLeft();
+  }
+
+  #makeForwards(uplink: Interface): ForwardTable {
+    const { gateway, hostAddress, subnet, limits } = this.#options;
+    const { neighbors, own } = uplink;
+    const forwards = new ForwardTable({
+      ...this.#world,
+      turn: this.turn,
+      tcp: this.#tcp,
+      udp: this.#udp,
+      listeners: this.#world.host,
+      link: {
+        find: (address) => neighbors.find(address),
+        known: () => neighbors.values(),
+        leased: () => this.#leasedAddresses(),
+        ask: (address) => {
+          this.#prober.ask(address, gateway);
+          return this.#switch.ports.length > 0;
+        },
+      },
+      subnet,
+      gatewayAddress: gateway,
+      hostAddress,
+      isOwn: (address) => own.has(address),
+      udpClients: limits.udpMappings,
+      changed: (change) => this.#options.onForward?.(change),
+    });
+    neighbors.onHeard = (neighbor) => forwards.heard(neighbor);
+    return forwards;
+  }
+
+  *#leasedAddresses(): IterableIterator<number> {
+    for (const { address, remainingMs } of this.leases()) if (remainingMs > 0) yield address;
   }
 
   #serveDhcp(uplink: Interface): DhcpAdapter {
@@ -269,7 +362,7 @@ export class VirtualNetwork {
         counters,
         udp: this.#udp,
         link,
-        prober: new ArpProber(arena, GATEWAY_MAC, () => this.#switch.ports),
+        prober: this.#prober,
         isOwn: (address) => uplink.own.has(address),
       },
       this.#options,
