@@ -5,6 +5,7 @@ import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
+import type { InstallFlags, ServeFlags } from './helper.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
 import { STANDARD_ERROR, say } from './say.ts';
@@ -105,6 +106,36 @@ dns
   .exitOverride()
   .action(async (flags: CorefileFlags) => (await import('./dns.ts')).dnsCorefile(flags));
 
+const helper = program
+  .command('helper')
+  .description('the privileged helper, which binds ports below 1024 for the users on its list and does nothing else')
+  .exitOverride();
+
+addAllowFlags(helper.command('serve'))
+  .description('serve; systemd starts it so ("slipway helper install"), with one capability and no way to another')
+  .option('--socket <path>', 'listen there instead of at the socket that systemd hands over')
+  .option('--idle-exit <seconds>', 'end when nobody asked for so long')
+  .exitOverride()
+  .action(async (flags: ServeFlags) => (await import('./helper.ts')).helperServe(flags));
+
+addAllowFlags(helper.command('install'))
+  .description('print (--print) or install (--yes, as root) what starts the helper')
+  .option('--print', 'print the units and change nothing')
+  .option('--yes', 'write the units and start the socket')
+  .option('--platform <name>', 'systemd, launchd')
+  .option('--socket <path>', 'where the helper listens (default: /run/slipway-helper.sock)')
+  .option('--to <folder>', 'write the units there and tell systemd nothing')
+  .exitOverride()
+  .action(async (flags: InstallFlags) => (await import('./helper.ts')).helperInstall(flags));
+
+helper
+  .command('uninstall')
+  .description('stop the helper and remove its units (--yes, as root)')
+  .option('--yes', 'do it')
+  .option('--to <folder>', 'where the units are')
+  .exitOverride()
+  .action(async (flags: InstallFlags) => (await import('./helper.ts')).helperUninstall(flags));
+
 // Reads its own arguments: inside the virtual machine the same code runs from one file without a package.
 program
   .command('guest')
@@ -115,6 +146,15 @@ program
   .passThroughOptions()
   .exitOverride()
   .action(async (args: string[]) => (await import('./guest.ts')).guest(args));
+
+/** Whom the helper serves; without any, `install` takes who runs it. */
+function addAllowFlags(command: Command): Command {
+  return command
+    .option('--allow-user <name...>', 'serve this user')
+    .option('--allow-uid <number...>', 'serve this user, by number')
+    .option('--allow-group <name...>', 'serve members of this group')
+    .option('--allow-gid <number...>', 'serve members of this group, by number');
+}
 
 function fail(error: unknown, status: number): never {
   say(STANDARD_ERROR, describeError(error));

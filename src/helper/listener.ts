@@ -1,0 +1,35 @@
+/** Where the helper listens: the socket that systemd hands over, or one of its own. */
+import { chmodSync } from 'node:fs';
+import { SlipwayError } from '../config/errors.ts';
+import { bindUnix } from '../host/ports/bind-unix.ts';
+import { adoptListener, startListening } from '../host/ports/socket-calls.ts';
+
+/** sd_listen_fds(3): the first descriptor handed over. */
+const FIRST_DESCRIPTOR = 3;
+const BACKLOG = 128;
+
+export interface HelperListener {
+  readonly fd: number;
+  readonly remove: () => void;
+}
+
+/** With `path` a new socket there, which everyone may connect to; else the one of systemd's socket activation. */
+export function helperListener(path: string | undefined): HelperListener {
+  if (path !== undefined) {
+    const { sockets, remove } = bindUnix(path);
+    const fd = sockets.fds[0]!;
+    // Everyone may ask; who is served, the helper says.
+    chmodSync(path, 0o666);
+    if (startListening(fd, BACKLOG) === 0) return { fd, remove };
+    throw new SlipwayError('ERR_HELPER_UNAVAILABLE', `the helper cannot listen at ${path}`, 'Choose another path.');
+  }
+  const { LISTEN_FDS, LISTEN_PID } = process.env;
+  if (LISTEN_FDS === '1' && LISTEN_PID === String(process.pid) && adoptListener(FIRST_DESCRIPTOR)) {
+    return { fd: FIRST_DESCRIPTOR, remove: () => {} };
+  }
+  throw new SlipwayError(
+    'ERR_USAGE',
+    'the helper was given no socket to listen at',
+    'systemd hands one over (slipway helper install --print shows how); else give --socket <path>.',
+  );
+}

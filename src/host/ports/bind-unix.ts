@@ -1,0 +1,116 @@
+/** A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left behind. */
+import { lstatSync, mkdirSync, type Stats, unlinkSync } from 'node:fs';
+import path from 'node:path';
+import { SlipwayError } from '../../config/errors.ts';
+import { close } from '../namespace/libc.ts';
+import type { BoundPorts } from './bind.ts';
+import { describeOwner, inodeOwner } from './owner.ts';
+import { bindUnixSocket, connectUnixSocket, errorName, UNIX_PATH_BYTES } from './socket-calls.ts';
+import { unixSocketAt } from './socket-table.ts';
+
+export interface BoundUnix extends BoundPorts {
+  /** Removes the file if it is still the one that was made. Never throws. */
+  readonly remove: () => void;
+}
+
+/**
+ * Binds a stream socket at `file` (absolute), readable and writable for its user alone (0600); a missing folder is made,
+ * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
+ */
+export function bindUnix(file: string): BoundUnix {
+  if (!path.isAbsolute(file) || Buffer.byteLength(file) >= UNIX_PATH_BYTES || file.includes('\0')) {
+    throw unixError(
+      'ERR_PORT_ADDRESS',
+      file,
+      'invalid argument',
+      `Give an absolute path of at most ${UNIX_PATH_BYTES - 1} bytes.`,
+    );
+  }
+  makeFolder(file);
+  makeFree(file);
+  const fd = bindUnixSocket(file);
+  if (fd < 0) throw refused(file, errorName(fd));
+  const inode = look(file)?.ino;
+  const remove = (): void => {
+    if (inode === undefined || look(file)?.ino !== inode) return;
+    try {
+      unlinkSync(file);
+    } catch {
+      // Someone was faster, or the folder became read-only: nothing better can be done now.
+    }
+  };
+  return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, remove };
+}
+
+function makeFolder(file: string): void {
+  try {
+    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
+  }
+}
+
+/** Removes a socket that nobody holds; throws for everything else that is there. */
+function makeFree(file: string): void {
+  const found = look(file);
+  if (found === undefined) return;
+  if (!found.isSocket()) {
+    throw unixError(
+      'ERR_PORT_IN_USE',
+      file,
+      'address already in use: it exists and is not a socket',
+      'Choose another path, or move that file away.',
+    );
+  }
+  // A forward that waits for its guest refuses connections like a dead one, but the kernel still lists its socket.
+  const holder = unixSocketAt(file);
+  const answer = connectUnixSocket(file);
+  if (answer >= 0) close(answer);
+  if (holder === undefined && answer < 0 && errorName(answer) === 'ECONNREFUSED') {
+    try {
+      unlinkSync(file);
+    } catch (error) {
+      throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
+    }
+    return;
+  }
+  const owner = holder === undefined ? undefined : inodeOwner(holder);
+  const held = describeOwner(owner ?? { kind: 'hidden', uid: found.uid });
+  throw unixError('ERR_PORT_IN_USE', file, `address already in use: ${held}`, 'Stop it, or choose another path.');
+}
+
+function refused(file: string, errno: string): SlipwayError {
+  switch (errno) {
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return unixError(
+        'ERR_PORT_DENIED',
+        file,
+        'permission denied',
+        `Choose a path in a folder that this user may write to.`,
+      );
+    case 'EADDRINUSE':
+      return unixError('ERR_PORT_IN_USE', file, 'address already in use', 'Choose another path.');
+    case 'EMFILE':
+    case 'ENFILE':
+      return unixError('ERR_PORT_LIMIT', file, 'too many open files', 'Raise the limit: ulimit -n.');
+    case 'ENOTDIR':
+    case 'EEXIST':
+      return unixError('ERR_PORT_ADDRESS', file, 'not a directory', 'A part of the path is a file.');
+    default:
+      return unixError('ERR_PORT_FAILED', file, errno, '');
+  }
+}
+
+function unixError(code: SlipwayError['code'], file: string, why: string, hint: string): SlipwayError {
+  return new SlipwayError(code, `listen unix ${file}: bind: ${why}`, hint);
+}
+
+function look(file: string): Stats | undefined {
+  try {
+    return lstatSync(file);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,129 @@
+/**
+ * Who holds a port. The kernel's list names the user and inode of each socket, and the process is whichever has that inode
+ * open: visible for processes of this user, and for root of all users. What cannot be seen is said, never guessed.
+ */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import path from 'node:path';
+import { userName } from '../accounts.ts';
+import type { Place, PortProtocol } from './socket-calls.ts';
+import { type ListedSocket, socketsInTheWay } from './socket-table.ts';
+
+export type PortOwner =
+  | {
+      readonly kind: 'process';
+      readonly pid: number;
+      readonly name: string;
+      readonly user: string;
+      /** '' for a process beside ours; else "container 0123456789ab" or "another pid namespace". */
+      readonly where: string;
+    }
+  /** Of a user, in a process that ours may not look into. */
+  | { readonly kind: 'hidden'; readonly uid: number }
+  /** Nobody's any more: a connection that has ended holds it for up to a minute. */
+  | { readonly kind: 'time-wait' }
+  /** In no list. */
+  | { readonly kind: 'unknown' };
+
+/** Who keeps a socket from being bound at that place. Reads every process's descriptors that it may: for errors, not for loops. */
+export function portOwner(protocol: PortProtocol, place: Place, port: number): PortOwner {
+  return socketsOwner(socketsInTheWay(protocol, place, port));
+}
+
+function socketsOwner(sockets: readonly ListedSocket[]): PortOwner {
+  for (const { inode } of sockets) {
+    const owner = inode === 0 ? undefined : inodeOwner(inode);
+    if (owner !== undefined) return owner;
+  }
+  const [first] = sockets;
+  if (first === undefined) return { kind: 'unknown' };
+  const held = sockets.find(({ inode }) => inode !== 0);
+  return held === undefined && !first.listening ? { kind: 'time-wait' } : { kind: 'hidden', uid: (held ?? first).uid };
+}
+
+/** The process with the lowest number that has a socket open: of a server and its workers, mostly the server. */
+export function inodeOwner(inode: number): Extract<PortOwner, { readonly kind: 'process' }> | undefined {
+  const wanted = `socket:[${inode}]`;
+  for (const pid of processes()) {
+    if (descriptorsOf(pid).some((fd) => link(`/proc/${pid}/fd/${fd}`) === wanted)) {
+      return { kind: 'process', pid, name: nameOf(pid), user: userOf(pid), where: whereIs(pid) };
+    }
+  }
+  return undefined;
+}
+
+/** "held by nginx (pid 812, user www-data)" */
+export function describeOwner(owner: PortOwner): string {
+  switch (owner.kind) {
+    case 'process': {
+      const where = owner.where === '' ? '' : `, in ${owner.where}`;
+      return `held by ${owner.name} (pid ${owner.pid}, user ${owner.user}${where})`;
+    }
+    case 'hidden': {
+      if (process.geteuid?.() === 0) return 'held by the kernel, or by a process outside this pid namespace';
+      if (owner.uid === process.geteuid?.()) {
+        return `held by a process of this user (${userName(owner.uid)}) that hides itself (only root sees which)`;
+      }
+      return `held by another user's process (user ${userName(owner.uid)}; only root sees which)`;
+    }
+    case 'time-wait':
+      return 'held by a connection that has just ended, for up to a minute';
+    case 'unknown':
+      return 'held by a socket that is bound but not listening (ss -lB may show whose)';
+  }
+}
+
+function processes(): number[] {
+  return list('/proc')
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+function descriptorsOf(pid: number): string[] {
+  return list(`/proc/${pid}/fd`);
+}
+
+/** The program's file, because threads and servers rename themselves; its short name where the file is hidden. */
+function nameOf(pid: number): string {
+  const program = path.basename(link(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''));
+  return program !== '' ? program : read(`/proc/${pid}/comm`).trim() || 'a process that has just ended';
+}
+
+function userOf(pid: number): string {
+  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  return uid === undefined ? 'unknown' : userName(Number(uid));
+}
+
+/** Container engines name the control group after the container's id of 64 digits. */
+function whereIs(pid: number): string {
+  const container = /[-/]([0-9a-f]{12})[0-9a-f]{52}(?:\.scope|$)/m.exec(read(`/proc/${pid}/cgroup`))?.[1];
+  if (container !== undefined) return `container ${container}`;
+  const theirs = link(`/proc/${pid}/ns/pid`);
+  return theirs === '' || theirs === link('/proc/self/ns/pid') ? '' : 'another pid namespace';
+}
+
+// Processes end while they are looked at, and many may not be looked at: both read as nothing.
+
+function list(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
+}
+
+function link(file: string): string {
+  try {
+    return readlinkSync(file);
+  } catch {
+    return '';
+  }
+}
+
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * Sockets that are bound but not yet listening, by libc: what Node's own sockets cannot be. Used by the daemon and, for
+ * ports below 1024, by its privileged helper, so it knows nothing of either. Linux only.
+ *
+ * Every descriptor made here is close-on-exec and non-blocking; results are descriptors or the negative errno.
+ */
+import koffi from 'koffi';
+import { AF_INET, AF_UNIX, close, declare, errnoName, SOCK_CLOEXEC, socket } from '../namespace/libc.ts';
+
+export type PortProtocol = 'tcp' | 'udp';
+
+/** An address of the host to bind at. */
+export interface Place {
+  readonly family: 4 | 6;
+  /** 4 or 16 bytes, network order. */
+  readonly address: Uint8Array;
+  /** The interface's number for a link-local IPv6 address, else 0. */
+  readonly scope: number;
+}
+
+const bind: (fd: number, name: Uint8Array, length: number) => number = declare(
+  'int bind(int fd, const void *name, unsigned int length)',
+);
+const listen: (fd: number, backlog: number) => number = declare('int listen(int fd, int backlog)');
+const accept4: (fd: number, name: null, length: null, flags: number) => number = declare(
+  'int accept4(int fd, void *name, void *length, int flags)',
+);
+const connect: (fd: number, name: Uint8Array, length: number) => number = declare(
+  'int connect(int fd, const void *name, unsigned int length)',
+);
+const getsockname: (fd: number, name: Uint8Array, length: Int32Array) => number = declare(
+  'int getsockname(int fd, void *name, void *length)',
+);
+const setsockopt: (fd: number, level: number, option: number, value: Int32Array, length: number) => number = declare(
+  'int setsockopt(int fd, int level, int option, const void *value, unsigned int length)',
+);
+const getsockopt: (fd: number, level: number, option: number, value: Int32Array, length: Int32Array) => number =
+  declare('int getsockopt(int fd, int level, int option, void *value, void *length)');
+const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
+  'intptr_t recv(int fd, void *bytes, size_t length, int flags)',
+);
+const fcntl: (fd: number, command: number, argument: number) => number = declare(
+  'int fcntl(int fd, int command, int64_t argument)',
+);
+const fchmod: (fd: number, mode: number) => number = declare('int fchmod(int fd, unsigned int mode)');
+
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const FLAGS: number = SOCK_CLOEXEC | SOCK_NONBLOCK;
+const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
+const SO_TYPE = 3;
+const SO_ACCEPTCONN = 30;
+const SO_PEERCRED = 17;
+const SO_PEERGROUPS = 59;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const MSG_DONTWAIT = 0x40;
+const F_SETFD = 2;
+const F_SETFL = 4;
+const FD_CLOEXEC = 1;
+
+/** struct sockaddr_in6; sockaddr_in is shorter. */
+const NAME_BYTES = 28;
+const NAME4_BYTES = 16;
+const name = new Uint8Array(NAME_BYTES);
+const ON = new Int32Array([1]);
+const OFF = new Int32Array([0]);
+
+/**
+ * A socket bound at `place` and `port` (0: the kernel chooses), or the negative errno. TCP: SO_REUSEADDR is on for the bind, so that connections
+ * of a past listener in TIME-WAIT do not stand in the way, and off right after, so that nobody can bind beside a socket that does
+ * not listen yet. IPv6 sockets take IPv6 alone.
+ */
+export function bindSocket(protocol: PortProtocol, place: Place, port: number): number {
+  const family = place.family === 4 ? AF_INET : AF_INET6;
+  const fd = socket(family, (protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | FLAGS, 0);
+  if (fd < 0) return -koffi.errno();
+  if (place.family === 6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ON, 4);
+  if (protocol === 'tcp') setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ON, 4);
+  if (bind(fd, writeName(family, place, port), place.family === 4 ? NAME4_BYTES : NAME_BYTES) !== 0) {
+    const errno = koffi.errno();
+    close(fd);
+    return -errno;
+  }
+  if (protocol === 'tcp') setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, OFF, 4);
+  return fd;
+}
+
+/** sin_family, sin_port, sin_addr; sin6_family, sin6_port, sin6_flowinfo, sin6_addr, sin6_scope_id */
+function writeName(family: number, place: Place, port: number): Uint8Array {
+  name.fill(0);
+  name[0] = family;
+  name[2] = port >>> 8;
+  name[3] = port;
+  name.set(place.address, place.family === 4 ? 4 : 8);
+  if (place.family === 6) new DataView(name.buffer).setUint32(24, place.scope, true);
+  return name;
+}
+
+/** What a bound socket is and where: to learn the chosen port, and to check a descriptor that came from elsewhere. */
+export function boundAt(fd: number): { readonly protocol: PortProtocol; readonly port: number } | undefined {
+  const bytes = new Uint8Array(NAME_BYTES);
+  const type = new Int32Array(1);
+  if (getsockname(fd, bytes, new Int32Array([NAME_BYTES])) !== 0) return undefined;
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, type, new Int32Array([4])) !== 0) return undefined;
+  if (bytes[0] !== AF_INET && bytes[0] !== AF_INET6) return undefined;
+  return { protocol: type[0] === SOCK_STREAM ? 'tcp' : 'udp', port: (bytes[2]! << 8) | bytes[3]! };
+}
+
+/** sun_path, its closing zero included. */
+export const UNIX_PATH_BYTES = 108;
+
+/** A stream socket bound at a new file that only this user may connect to (0600), or the negative errno. */
+export function bindUnixSocket(path: string): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);
+  if (fd < 0) return -koffi.errno();
+  const at = unixName(path);
+  // The file that bind makes has the mode of the socket: no moment in between belongs to others.
+  if (fchmod(fd, 0o600) === 0 && bind(fd, at, at.length) === 0) return fd;
+  const errno = koffi.errno();
+  close(fd);
+  return -errno;
+}
+
+/** A stream socket connected to the listener at `path`, or the negative errno. Does not wait: a full backlog is EAGAIN. */
+export function connectUnixSocket(path: string): number {
+  const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);
+  if (fd < 0) return -koffi.errno();
+  const at = unixName(path);
+  if (connect(fd, at, at.length) === 0) return fd;
+  const errno = koffi.errno();
+  close(fd);
+  return -errno;
+}
+
+function unixName(path: string): Uint8Array {
+  return Buffer.concat([Buffer.from([AF_UNIX, 0]), Buffer.from(path), Buffer.from([0])]);
+}
+
+/** Begins to listen. 0 or the negative errno. */
+export function startListening(fd: number, backlog: number): number {
+  return listen(fd, backlog) === 0 ? 0 : -koffi.errno();
+}
+
+/** Makes a listening socket that this process was started with like those made here; false when the descriptor is none. */
+export function adoptListener(fd: number): boolean {
+  const listening = new Int32Array(1);
+  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, listening, new Int32Array([4])) !== 0 || listening[0] !== 1)
+    return false;
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) === 0 && fcntl(fd, F_SETFL, SOCK_NONBLOCK) === 0;
+}
+
+/** The next waiting connection, or the negative errno. */
+export function acceptConnection(fd: number): number {
+  const accepted = accept4(fd, null, null, FLAGS);
+  return accepted < 0 ? -koffi.errno() : accepted;
+}
+
+/** Who is at the other end of a unix connection, as the kernel noted it when it was made (unix(7)). */
+export interface PeerCredentials {
+  readonly pid: number;
+  readonly uid: number;
+  /** The primary group and the others. */
+  readonly gids: readonly number[];
+}
+
+/** Enough for nearly everyone; the kernel says how much room the others need. */
+const GROUPS_FIRST = 64;
+
+/** Undefined when the kernel does not tell. */
+export function peerCredentials(fd: number): PeerCredentials | undefined {
+  const ucred = new Int32Array(3);
+  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ucred, new Int32Array([12])) !== 0) return undefined;
+  const [pid, uid, gid] = [ucred[0]!, ucred[1]! >>> 0, ucred[2]! >>> 0];
+  return { pid, uid, gids: [...new Set([gid, ...peerGroups(fd)])] };
+}
+
+/** The supplementary groups; none on kernels before 4.13. */
+function peerGroups(fd: number): number[] {
+  const bytes = new Int32Array([4 * GROUPS_FIRST]);
+  for (let tries = 0; tries < 2; tries++) {
+    const groups = new Int32Array(bytes[0]! / 4);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, bytes) === 0) {
+      return Array.from(groups.subarray(0, bytes[0]! / 4), (group) => group >>> 0);
+    }
+    if (errorName(-koffi.errno()) !== 'ERANGE') break;
+  }
+  return [];
+}
+
+/** Reads into bytes [at, bytes.length): the count, 0 at the end, or the negative errno. Descriptors that came along are closed by the kernel. */
+export function receiveBytes(fd: number, bytes: Uint8Array, at: number): number {
+  const count = recv(fd, bytes.subarray(at), bytes.length - at, MSG_DONTWAIT);
+  return count < 0 ? -koffi.errno() : count;
+}
+
+/** The name of a negative errno: 'EADDRINUSE'. */
+export function errorName(result: number): string {
+  return errnoName(-result);
+}
