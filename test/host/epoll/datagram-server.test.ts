@@ -1,12 +1,28 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { after, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import type { DatagramBatch } from '../../../src/env/host.ts';
 import type { HostDatagramServer } from '../../../src/env/host-listener.ts';
+import { needs, needsRoot } from '../../support/needs.ts';
 import { createEpollHarness } from './harness.ts';
 
 const SLOT_BYTES = 2048;
+
+/** A namespace with addresses of every kind on one computer. */
+const MULTIHOMED = `
+set -e
+ip link set lo up
+ip address add fd00::1/128 dev lo nodad
+ip address add fd00::2/128 dev lo nodad
+ip link add near type veth peer name far
+ip link set far up; ip link set near up
+ip address add fe80::7/64 dev near nodad
+exec "$0" "$1" fd00::1 fd00::2 fe80::7%near
+`;
 
 describe('a UDP server of the epoll engine', () => {
   const harness = createEpollHarness();
@@ -70,6 +86,18 @@ describe('a UDP server of the epoll engine', () => {
     assert.equal(harness.counters.get('host-datagram-cut'), 2);
     client.close();
     server.close();
+  });
+
+  it('on all IPv6 addresses answers from the one that was asked, link-local ones too', async (t) => {
+    if (!needsRoot(t) || !needs(t, 'unshare', 'ip')) return;
+    const probe = fileURLToPath(new URL('./multihomed-probe.ts', import.meta.url));
+    const args = ['--net', 'sh', '-c', MULTIHOMED, process.execPath, probe];
+    const { stdout } = await promisify(execFile)('unshare', args);
+    const asked = ['fd00::1', 'fd00::2', 'fe80::7%near'];
+    assert.deepEqual(
+      JSON.parse(stdout),
+      asked.map((address) => ({ asked: address, answered: address, address: -1 })),
+    );
   });
 
   async function serve(address: number): Promise<{ server: HostDatagramServer; port: number }> {
