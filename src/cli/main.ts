@@ -8,6 +8,7 @@ import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
 import type { InstallFlags, ServeFlags } from './helper.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
+import { exitInSpiteOfLookups } from './prompt-exit.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
 import { version } from './version.ts';
@@ -21,6 +22,7 @@ if (process.env.UV_THREADPOOL_SIZE === undefined) {
   stat('/', () => {});
   delete process.env.UV_THREADPOOL_SIZE;
 }
+exitInSpiteOfLookups();
 
 const EXAMPLES = `
 Examples:
