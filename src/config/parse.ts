@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
-import type { z } from 'zod';
 import type { ConfigInput } from './config.ts';
 import { SlipwayError } from './errors.ts';
 import { configSchema, knownKeys } from './schema.ts';
-import { shown } from './values.ts';
+import { schemaProblems } from './schema-problem.ts';
 
 /** Reads and checks a configuration file. Loaded on demand: it brings zod and yaml. Throws SlipwayError ERR_CONFIG_*. */
 export function readConfigFile(file: string): ConfigInput {
@@ -40,48 +39,16 @@ export function parseConfig(text: string, file: string): ConfigInput {
   const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
   const result = configSchema.safeParse(raw);
   if (result.success) return result.data;
-  const problems = result.error.issues.flatMap((issue) =>
-    describe(issue, raw, (path, key) => lines.linePos(offsetOf(document, path, key)).line),
-  );
+  const problems = schemaProblems(result.error.issues, raw, knownKeys).map(({ path, key, text: problem }) => ({
+    line: lines.linePos(offsetOf(document, path, key)).line,
+    text: problem,
+  }));
   problems.sort((a, b) => a.line - b.line);
   throw new SlipwayError(
     'ERR_CONFIG_INVALID',
     problems.map((problem) => `${file}:${problem.line}: ${problem.text}`).join('\n'),
     'docs/configuration.md lists every key.',
   );
-}
-
-interface Problem {
-  readonly line: number;
-  readonly text: string;
-}
-
-function describe(
-  issue: z.core.$ZodIssue,
-  raw: unknown,
-  lineOf: (path: readonly PropertyKey[], key?: string) => number,
-): Problem[] {
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      line: lineOf(issue.path, key),
-      text: `${[...issue.path, key].join('.')}: unknown key${suggestion(key, knownKeys(issue.path))}`,
-    }));
-  }
-  const found =
-    issue.code === 'custom' && issue.params?.found !== undefined
-      ? (issue.params.found as unknown)
-      : issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key], raw);
-  const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
-  return [{ line: lineOf(issue.path), text: `${where}expected ${expectation(issue)}, found ${shown(found)}` }];
-}
-
-function expectation(issue: z.core.$ZodIssue): string {
-  if (issue.code !== 'invalid_type') return issue.message;
-  return issue.expected === 'array'
-    ? 'a list'
-    : issue.expected === 'object' || issue.expected === 'record'
-      ? 'keys with values'
-      : `a ${issue.expected}`;
 }
 
 /** Where in the text the value at `path` (or the key `key` in it) stands; the nearest parent when it has no place of its own. */
@@ -96,40 +63,6 @@ function offsetOf(document: Document, path: readonly PropertyKey[], key?: string
     if (range) return range[0];
   }
   return 0;
-}
-
-function suggestion(key: string, known: readonly string[]): string {
-  const near = nearest(key, known);
-  if (near !== undefined) return `; did you mean "${near}"?`;
-  return known.length > 0 ? ` (known here: ${known.join(', ')})` : '';
-}
-
-/** The word at most two edits away, if any. */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = 3;
-  for (const candidate of candidates) {
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-/** Levenshtein's, one row at a time. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
 
 function firstLine(text: string): string {

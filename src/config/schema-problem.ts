@@ -1,0 +1,77 @@
+import type { z } from 'zod';
+import { shown } from './values.ts';
+
+/** What does not fit a schema, for a person. */
+export interface SchemaProblem {
+  /** Where; with `key` the key that nobody knows there. */
+  readonly path: readonly PropertyKey[];
+  readonly key?: string;
+  /** `dns.ttlSeconds: expected …, found …` */
+  readonly text: string;
+}
+
+/** What is wrong with `raw`, one for each thing. `known` are the keys that may stand under a path, for "did you mean". */
+export function schemaProblems(
+  issues: readonly z.core.$ZodIssue[],
+  raw: unknown,
+  known: (path: readonly PropertyKey[]) => readonly string[],
+): SchemaProblem[] {
+  return issues.flatMap((issue): SchemaProblem[] => {
+    if (issue.code === 'unrecognized_keys') {
+      return issue.keys.map((key) => ({
+        path: issue.path,
+        key,
+        text: `${[...issue.path, key].join('.')}: unknown key${suggestion(key, known(issue.path))}`,
+      }));
+    }
+    const found =
+      issue.code === 'custom' && issue.params?.found !== undefined
+        ? (issue.params.found as unknown)
+        : issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | null | undefined)?.[key], raw);
+    const where = issue.path.length === 0 ? '' : `${issue.path.join('.')}: `;
+    return [{ path: issue.path, text: `${where}expected ${expectation(issue)}, found ${shown(found)}` }];
+  });
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  if (issue.code !== 'invalid_type') return issue.message;
+  return issue.expected === 'array'
+    ? 'a list'
+    : issue.expected === 'object' || issue.expected === 'record'
+      ? 'keys with values'
+      : `a ${issue.expected}`;
+}
+
+function suggestion(key: string, known: readonly string[]): string {
+  const near = nearest(key, known);
+  if (near !== undefined) return `; did you mean "${near}"?`;
+  return known.length > 0 ? ` (known here: ${known.join(', ')})` : '';
+}
+
+/** The word at most two edits away, if any. */
+function nearest(word: string, candidates: readonly string[]): string | undefined {
+  let best: string | undefined;
+  let least = 3;
+  for (const candidate of candidates) {
+    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+/** Levenshtein's, one row at a time. */
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
