@@ -17,6 +17,8 @@ const PACKAGES: Readonly<Record<string, string>> = {
   dhcrelay: 'isc-dhcp-relay',
   dig: 'bind9-dnsutils',
   dnsmasq: 'dnsmasq-base',
+  docker: 'docker.io',
+  dockerd: 'docker.io',
   ethtool: 'ethtool',
   gcc: 'gcc',
   ip: 'iproute2',
