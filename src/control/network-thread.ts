@@ -35,14 +35,6 @@ const state = new ThreadState(data.state);
 /** Names in the engine's table of services that stand for unix sockets of the user's. */
 const sockets = new Set<string>();
 
-try {
-  await live();
-} finally {
-  state.end();
-}
-// Sockets of the portable engine would keep the thread alive. In a Worker this ends the thread only.
-process.exit(0);
-
 async function live(): Promise<void> {
   const clock: Clock = { nowMs: () => performance.now() };
   const counters = new Counters();
@@ -236,3 +228,12 @@ function misbehaveIfAsked(): void {
   if (state.fault === 'throw') throw new Error('a fault that a test asked for');
   while (state.fault === 'spin');
 }
+
+// Last: classes above exist only once the module has been read so far.
+try {
+  await live();
+} finally {
+  state.end();
+}
+// Sockets of the portable engine would keep the thread alive. In a Worker this ends the thread only.
+process.exit(0);
