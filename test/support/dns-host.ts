@@ -266,7 +266,10 @@ export class DnsHost extends Place {
   }
 
   /** Starts Slipway here, with a guest unless told; `dns` is the key of its configuration. */
-  async slipway(dns: object = {}, options: { readonly listen?: readonly string[] } = {}): Promise<Slipway> {
+  async slipway(
+    dns: object = {},
+    options: { readonly listen?: readonly string[]; readonly guest?: boolean } = {},
+  ): Promise<Slipway> {
     const config = JSON.stringify({ dns });
     // As main.ts sets it: the pool of threads for getaddrinfo.
     const env = { UV_THREADPOOL_SIZE: '128' };
