@@ -40,7 +40,8 @@ function record<Shape extends z.ZodRawShape>(
   return { schema, keys: Object.keys(all.shape) };
 }
 
-const zoneRecord: z.ZodType<ZoneRecord> = oneShapeOf('type', {
+/** One of `dns.zones.records`. */
+export const zoneRecordSchema: z.ZodType<ZoneRecord> = oneShapeOf('type', {
   A: record({ address: value(ipv4Address) }, ({ address }) => ({ type: 'A', address })),
   AAAA: record({ address: value(ipv6Address) }, ({ address }) => ({ type: 'AAAA', address })),
   CNAME: record({ target }, (own) => ({ type: 'CNAME', target: own.target })),
@@ -50,13 +51,14 @@ const zoneRecord: z.ZodType<ZoneRecord> = oneShapeOf('type', {
   MX: record({ preference: field, exchange: target }, (own) => ({ type: 'MX', ...own })),
 });
 
-const zone: z.ZodType<ZoneDescription> = z
+/** One of `dns.zones`. */
+export const zoneSchema: z.ZodType<ZoneDescription> = z
   .strictObject({
     name: value(hostName),
     defaultAddress: value(ipv4Address).optional(),
     defaultAtApex: value(yesOrNo).optional(),
     ttlSeconds: ttlSeconds.optional(),
-    records: z.array(zoneRecord).max(MAX_RECORDS, `at most ${MAX_RECORDS} records`).default([]),
+    records: z.array(zoneRecordSchema).max(MAX_RECORDS, `at most ${MAX_RECORDS} records`).default([]),
   })
   .superRefine(({ records }, context) => {
     for (const [index, problem] of aliasProblems(records)) {
@@ -93,7 +95,7 @@ export const dnsSchema: z.ZodType<DnsInput> = z
       hosts.map(([name, addresses]) => ({ name, addresses })),
     ),
     zones: z
-      .array(zone)
+      .array(zoneSchema)
       .max(MAX_ZONES, `at most ${MAX_ZONES} zones`)
       .superRefine((zones, context) => {
         for (const [index, { name }] of zones.entries()) {

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FORWARD_SOURCES, type ForwardSpec, PROXY_HEADERS } from './forward.ts';
+import { FORWARD_SOURCES, type ForwardSource, type ForwardSpec, PROXY_HEADERS, type ProxyHeader } from './forward.ts';
 import type { ServiceInput } from './forward-config.ts';
 import { guestPlace, hostPlace, serviceTarget, socketPath } from './forward-values.ts';
 import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec, publishedPorts } from './port-spec.ts';
@@ -23,15 +23,29 @@ const sshEnd = z.strictObject({
   passphrase: value(someText).optional(),
 });
 
+interface ForwardOptions {
+  readonly source: z.ZodOptional<z.ZodType<ForwardSource>>;
+  readonly proxy: z.ZodOptional<z.ZodType<ProxyHeader>>;
+  readonly waitSeconds: z.ZodOptional<z.ZodType<number>>;
+  readonly ipv4Only: z.ZodOptional<z.ZodType<boolean>>;
+}
+
+const OPTIONS: ForwardOptions = {
+  source: value(oneOf(...FORWARD_SOURCES)).optional(),
+  proxy: value(oneOf(...PROXY_HEADERS)).optional(),
+  waitSeconds: value(integer(0, MAX_WAIT_SECONDS)).optional(),
+  ipv4Only: value(yesOrNo).optional(),
+};
+
+/** What a forward may say beside its two ends. */
+export const forwardOptions: z.ZodObject<ForwardOptions> = z.strictObject(OPTIONS);
+
 const FORWARD = {
   host: value(hostPlace),
   guest: value(guestPlace).optional(),
   ssh: sshEnd.optional(),
   protocol: value(oneOf('tcp', 'udp')).optional(),
-  source: value(oneOf(...FORWARD_SOURCES)).optional(),
-  proxy: value(oneOf(...PROXY_HEADERS)).optional(),
-  waitSeconds: value(integer(0, MAX_WAIT_SECONDS)).optional(),
-  ipv4Only: value(yesOrNo).optional(),
+  ...OPTIONS,
 };
 
 type ForwardKeys = z.output<z.ZodObject<typeof FORWARD>>;
@@ -54,7 +68,8 @@ function endsOf({ host, guest, ssh, protocol }: ForwardKeys): readonly Published
   return [{ ...ends, guest: passphrase === undefined ? end : { ...end, passphrase } }];
 }
 
-const forward: ShapeChoice<readonly ForwardSpec[]> = {
+/** One of `forwards`, by keys. */
+export const forwardShape: ShapeChoice<readonly ForwardSpec[]> = {
   keys: Object.keys(FORWARD),
   schema: z.strictObject(FORWARD).transform((keys, context): readonly ForwardSpec[] => {
     const ends = endsOf(keys);
@@ -82,11 +97,12 @@ const publishedText: ValueParser<readonly ForwardSpec[]> = (raw) => {
 
 /** The key `forwards` of the file: texts as `docker run -p` takes them, or keys. */
 export const forwardsSchema: z.ZodType<readonly ForwardSpec[]> = z
-  .array(textOr(publishedText, forward))
+  .array(textOr(publishedText, forwardShape))
   .max(MAX_FORWARDS, `at most ${MAX_FORWARDS} forwards`)
   .transform((lists) => lists.flat());
 
-const service: z.ZodType<ServiceInput> = z
+/** One of `services`. */
+export const serviceSchema: z.ZodType<ServiceInput> = z
   .strictObject({
     protocol: value(oneOf('tcp', 'udp')).default('tcp'),
     address: value(ipv4Address).optional(),
@@ -104,5 +120,5 @@ const service: z.ZodType<ServiceInput> = z
 
 /** The key `services` of the file. */
 export const servicesSchema: z.ZodType<readonly ServiceInput[]> = z
-  .array(service)
+  .array(serviceSchema)
   .max(MAX_SERVICES, `at most ${MAX_SERVICES} services`);

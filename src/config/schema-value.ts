@@ -6,12 +6,15 @@ import { Mismatch, type ValueParser } from './values.ts';
  * objects whose keys depend on one of their values.
  */
 export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
-  return z.unknown().transform((raw, context) => {
+  const schema = z.unknown().transform((raw, context) => {
     const parsed = parse(raw);
     if (!(parsed instanceof Mismatch)) return parsed;
     context.issues.push({ code: 'custom', message: parsed.expected, input: raw });
     return z.NEVER;
   });
+  const nothing = parse(undefined);
+  // The words that refuse also describe, in the API's document.
+  return nothing instanceof Mismatch ? schema.meta({ description: nothing.expected }) : schema;
 }
 
 /** A map from names to values, as entries in the order of the file. */
@@ -87,8 +90,15 @@ export function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, Sh
     for (const issue of result.error.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
     return z.NEVER;
   });
-  KEYS.set(schema, [...new Set(Object.values(shapes).flatMap(({ keys }) => keys))]);
-  return schema;
+  const described: z.ZodType<T> = schema.meta({
+    oneOf: Object.entries(shapes).map(([name, { keys }]) => ({
+      type: 'object',
+      properties: { ...Object.fromEntries(keys.map((key) => [key, {}])), [choice]: { const: name } },
+      required: [choice],
+    })),
+  });
+  KEYS.set(described, [...new Set(Object.values(shapes).flatMap(({ keys }) => keys))]);
+  return described;
 }
 
 /** A short text (or number) that `parse` reads, or the same with keys. */
