@@ -108,3 +108,26 @@ test(
     await switchUnderQuestions(t, guest, () => host.link('resolv.conf', FROM_NEW));
   },
 );
+
+test('a guest keeps its own resolv.conf whatever the host does with its own', LIMITS, async (t) => {
+  if (!canRunDnsHosts(t, 'dnsmasq', 'getent')) return;
+  const { host, guest } = await switchHost(t);
+  const own = await guest.succeed('cat', '/etc/resolv.conf');
+  assert.match(own, /^nameserver 192\.168\.65\.1$/m);
+  // The kernel takes the guest's mount away with the file below it, and another must come.
+  const keepsOwn = async (): Promise<void> => {
+    while ((await guest.run('cat', '/etc/resolv.conf')).stdout !== own);
+    assert.match(await guest.succeed('getent', 'ahostsv4', 'www.example'), /^10\.0\.0\.2 /);
+  };
+  host.rename('resolv.conf', FROM_NEW);
+  await keepsOwn();
+  host.write('resolv.conf', FROM_NEW);
+  await keepsOwn();
+  for (let turn = 0; turn < 3; turn++) {
+    host.link('resolv.conf', FROM_NEW);
+    await keepsOwn();
+  }
+  host.rename('resolv.conf', FROM_NEW);
+  await keepsOwn();
+  assert.equal(await host.succeed('cat', '/etc/resolv.conf'), FROM_NEW);
+});

@@ -25,7 +25,7 @@ import {
   STANDARD_FDS,
   say,
 } from './messages.ts';
-import { mountGuestView } from './mounts.ts';
+import { keepResolvConf, mountGuestView } from './mounts.ts';
 import { spawn } from './spawn.ts';
 
 const fcntl: (fd: number, command: number, argument: number) => number = declare(
@@ -62,6 +62,7 @@ function setUp(guest: GuestDescription): void {
   configureInterface(tapName, { mac, mtu, txQueueLength, address, prefix });
   addDefaultRoute(tapName, guest.gateway);
   mountGuestView(guest.resolvConf);
+  keepResolvConf(guest.resolvConf);
   process.chdir(guest.cwd);
   say(SOCKET_FD, { kind: 'ready', offloads: tap.offloads }, tap.fd);
   close(tap.fd);

@@ -3,7 +3,8 @@
  * namespace under /sys/class/net, and no socket of a host resolver that would answer around Slipway's DNS. All of it lives
  * in one private tmpfs of the guest's mount namespace and goes with it; nothing is written to a disk.
  */
-import { existsSync, mkdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, realpathSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { check, declare } from './libc.ts';
 
 const mountCall: (source: string, target: string, type: string, flags: number, data: string) => number = declare(
@@ -19,6 +20,8 @@ const MNT_DETACH = 2;
 
 /** Covered by the tmpfs while the mounts are made, and uncovered again: a folder that every Linux has. */
 const SCRATCH = '/tmp';
+/** The same while COMMAND runs, whose /tmp must stay: an empty folder that Linux keeps for old programs. */
+const LATER_SCRATCH = '/proc/tty/ldisc';
 const RESOLV_CONF = '/etc/resolv.conf';
 
 /** Where glibc's nscd and systemd-resolved are asked before any nameserver of resolv.conf. */
@@ -29,21 +32,75 @@ const SYSFS_NETWORK = ['class/net', 'devices/virtual/net'];
 
 /** Makes the guest's own view. The mounts of this process must be private already. Errors: ERR_SYSTEM_CALL. */
 export function mountGuestView(resolvConf: string): void {
-  mount('tmpfs', SCRATCH, 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=0755,size=1m');
-  try {
+  withScratch(SCRATCH, () => {
     mountResolvConf(resolvConf);
     for (const path of HOST_RESOLVER_SOCKETS) if (existsSync(path)) mount('/dev/null', path, '', MS_BIND, '');
     mountInterfaces();
-  } finally {
-    check(`unmounting ${SCRATCH}`, unmountCall(SCRATCH, MNT_DETACH));
+  });
+}
+
+/**
+ * Mounts the guest's resolv.conf again whenever the host replaces its own by rename or turns a link to it: with the file
+ * below, the kernel takes away what is mounted over it, in every namespace (rename(2)). Call it after `mountGuestView`.
+ */
+export function keepResolvConf(text: string): void {
+  const watched = new Set<string>();
+  let own = fileAt(RESOLV_CONF);
+  const look = (): void => {
+    const now = fileAt(RESOLV_CONF);
+    // Missing: it is being replaced in two steps, and the second will be heard, too.
+    if (now === '') return;
+    if (now !== own) withScratch(LATER_SCRATCH, () => bindResolvConf(LATER_SCRATCH, text));
+    own = fileAt(RESOLV_CONF);
+    if (listen()) look();
+  };
+  /** True when a folder is heard that was not before: what happened in it until now is to be looked for. */
+  const listen = (): boolean => {
+    const before = watched.size;
+    for (const folder of [dirname(RESOLV_CONF), dirname(realpathSync(RESOLV_CONF))]) {
+      if (watched.has(folder)) continue;
+      watched.add(folder);
+      // COMMAND goes on without it: what fails here concerns only a host whose network changes.
+      watch(folder, () => attempt(look)).on('error', () => {});
+    }
+    return watched.size > before;
+  };
+  attempt(look);
+}
+
+function attempt(act: () => void): void {
+  try {
+    act();
+  } catch {
+    // The next change of the folder is the next attempt.
   }
 }
 
-function mountResolvConf(text: string): void {
-  const own = `${SCRATCH}/resolv.conf`;
+/** Which file this is; '' where there is none. */
+function fileAt(path: string): string {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? '' : `${stat.dev}/${stat.ino}`;
+}
+
+/** Covers a folder with an empty tmpfs while `act` mounts files of it elsewhere. */
+function withScratch(folder: string, act: () => void): void {
+  mount('tmpfs', folder, 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=0755,size=1m');
+  try {
+    act();
+  } finally {
+    check(`unmounting ${folder}`, unmountCall(folder, MNT_DETACH));
+  }
+}
+
+function bindResolvConf(scratch: string, text: string): void {
+  const own = `${scratch}/resolv.conf`;
   writeFileSync(own, text);
+  mount(own, realpathSync(RESOLV_CONF), '', MS_BIND, '');
+}
+
+function mountResolvConf(text: string): void {
   if (existsSync(RESOLV_CONF)) {
-    mount(own, realpathSync(RESOLV_CONF), '', MS_BIND, '');
+    bindResolvConf(SCRATCH, text);
     return;
   }
   // Missing, or a link to nothing: there is no file to mount over, so /etc gets a layer of its own.
