@@ -58,7 +58,10 @@ export interface HostDatagramServer {
     slotBytes: number,
     count: number,
   ): number;
-  /** Sends [at, at + length) from socket `index` to the client behind the handle; false when it is gone or the host has no room. */
+  /**
+   * Sends [at, at + length) from socket `index` to the client behind the handle; false when it is gone or the host has no
+   * room. Copies at once; answers of one turn leave together when it ends, and what the host has no room for then is lost.
+   */
   send(index: number, client: number, at: number, length: number): boolean;
   close(): void;
 }

@@ -5,6 +5,7 @@ import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 import { MAX_SERVED, type ServerMessages } from './server-messages.ts';
+import type { ServerOutbox } from './server-outbox.ts';
 
 /** Best effort: the kernel grants what net.core.rmem_max and wmem_max allow. */
 const BUFFER_BYTES = 4 * 2 ** 20;
@@ -29,6 +30,7 @@ interface ServedSocket extends PollHandler {
 export class EpollDatagramServer implements HostDatagramServer {
   readonly #context: EpollContext;
   readonly #messages: ServerMessages;
+  readonly #outbox: ServerOutbox;
   readonly #handler: HostDatagramServerHandler;
   readonly #clients = new ClientTable();
   readonly #sockets: ServedSocket[] = [];
@@ -38,9 +40,15 @@ export class EpollDatagramServer implements HostDatagramServer {
   #first = 0;
   #closed = false;
 
-  private constructor(context: EpollContext, messages: ServerMessages, handler: HostDatagramServerHandler) {
+  private constructor(
+    context: EpollContext,
+    messages: ServerMessages,
+    outbox: ServerOutbox,
+    handler: HostDatagramServerHandler,
+  ) {
     this.#context = context;
     this.#messages = messages;
+    this.#outbox = outbox;
     this.#handler = handler;
   }
 
@@ -48,11 +56,12 @@ export class EpollDatagramServer implements HostDatagramServer {
   static adopt(
     context: EpollContext,
     messages: ServerMessages,
+    outbox: ServerOutbox,
     fds: readonly number[],
     index: readonly number[],
     handler: HostDatagramServerHandler,
   ): EpollDatagramServer | HostErrorCode {
-    const server = new EpollDatagramServer(context, messages, handler);
+    const server = new EpollDatagramServer(context, messages, outbox, handler);
     let number = 0;
     for (const [i, fd] of fds.entries()) number ||= server.#add(fd, index[i] as number);
     if (number === 0) return server;
@@ -85,15 +94,14 @@ export class EpollDatagramServer implements HostDatagramServer {
     if (key < 0 || this.#closed) return false;
     const socket = this.#sockets[this.#messages.socketOf(this.#clients, key)];
     if (socket === undefined || socket.index !== index) return false;
-    const number = this.#messages.answer(socket.fd, socket.inet6, this.#clients, key, at, length);
-    if (number === 0) return true;
-    this.#context.counters.add('forward-datagram-unsent');
-    return false;
+    this.#outbox.add(socket.fd, socket.inet6, this.#clients, client, key, at, length);
+    return true;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#outbox.flush();
     const { poller, descriptors } = this.#context;
     for (const { fd, slot } of this.#sockets) {
       if (slot >= 0) {

@@ -37,6 +37,7 @@ import { OpenStreams } from './open-streams.ts';
 import { EpollPipe, type PipeKind } from './pipe.ts';
 import type { Poller } from './poller.ts';
 import { ServerMessages } from './server-messages.ts';
+import { ServerOutbox } from './server-outbox.ts';
 
 /** Ahead of a stream to a service of the user's own. */
 const NO_PREAMBLE = new Uint8Array(0);
@@ -64,6 +65,7 @@ export class EpollHost implements Host {
   readonly #tables: MessageTables;
   readonly #client: AcceptedClient;
   readonly #serverMessages: ServerMessages;
+  readonly #serverOutbox: ServerOutbox;
   readonly #services: ReadonlyMap<string, string>;
   readonly #echoWay: EchoWay | undefined;
   readonly #watch: NetworkWatch;
@@ -88,6 +90,7 @@ export class EpollHost implements Host {
     this.#tables = new MessageTables(memory);
     this.#client = new AcceptedClient(memory);
     this.#serverMessages = new ServerMessages(memory);
+    this.#serverOutbox = new ServerOutbox(this.#context);
     this.#services = options.services;
     this.#watch = new NetworkWatch(this.#context);
     this.#echoWay = findEchoWay();
@@ -134,7 +137,14 @@ export class EpollHost implements Host {
   /** As `listenStreams`. */
   serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode {
     if (sockets.kind !== 'descriptors') return 'EINVAL';
-    return EpollDatagramServer.adopt(this.#context, this.#serverMessages, sockets.fds, sockets.index, handler);
+    return EpollDatagramServer.adopt(
+      this.#context,
+      this.#serverMessages,
+      this.#serverOutbox,
+      sockets.fds,
+      sockets.index,
+      handler,
+    );
   }
 
   adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode {

@@ -98,7 +98,12 @@ export class ForwardListener implements HostListener {
     if (this.#state === 'listening') this.#state = 'paused';
     if (this.#state !== 'paused') return;
     for (const socket of this.#sockets) {
-      if (!socket.listening || socket.family === libc.AF_UNIX) continue;
+      if (!socket.listening) continue;
+      if (socket.family === libc.AF_UNIX) {
+        // Handed on while it listened: who comes is to be turned away from now on.
+        if (socket.slot < 0) socket.slot = this.#context.poller.add(socket.fd, socket, INPUT_EVENTS);
+        continue;
+      }
       socket.listening = false;
       this.#context.memory.setOption(socket.fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 0);
       libc.shutdown(socket.fd, libc.SHUT_RD);

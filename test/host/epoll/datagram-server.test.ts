@@ -88,6 +88,44 @@ describe('a UDP server of the epoll engine', () => {
     server.close();
   });
 
+  it('sends the answers of one turn in order, of whatever lengths, to whichever clients', async () => {
+    const { server, port } = await serve(0x7f000001);
+    const clients = await Promise.all([0, 1].map(() => askingClient(port)));
+    const handles = new Map<number, number>();
+    await harness.until(() => {
+      for (const { client, port: from } of receive(server)) handles.set(from, client);
+      return handles.size === 2;
+    }, 'both questions');
+    const sent: number[][] = [[], []];
+    // Runs of one length, shorter ones behind them, empty ones, changes of client: more than fits into one call.
+    const lengths = [1200, 1200, 1200, 700, 1200, 0, 0, 1, 1, 2000, 2000, 1472, 1472, 100];
+    let room = 120_000;
+    for (let i = 0; room > 0; i++) {
+      const to = (i >> 3) & 1;
+      const length = lengths[i % lengths.length]!;
+      assert.equal(reply(server, handles.get(clients[to]!.port)!, Buffer.alloc(length, i)), true);
+      sent[to]!.push(length * 256 + (length === 0 ? 0 : i & 255));
+      room -= length;
+    }
+    await harness.until(() => clients.every(({ received }, to) => received.length === sent[to]!.length), 'all answers');
+    for (const [to, { received, close }] of clients.entries()) {
+      assert.deepEqual(received, sent[to]);
+      close();
+    }
+    assert.equal(harness.counters.get('forward-datagram-unsent'), 0);
+    server.close();
+  });
+
+  it('sends what it was given before it is closed', async () => {
+    const { server, port } = await serve(0x7f000001);
+    const client = await askingClient(port);
+    const { client: handle } = await receiveOne(server);
+    for (let i = 0; i < 10; i++) reply(server, handle, Buffer.alloc(10, i));
+    server.close();
+    await harness.until(() => client.received.length === 10, 'the answers');
+    client.close();
+  });
+
   it('on all IPv6 addresses answers from the one that was asked, link-local ones too', async (t) => {
     if (!needsRoot(t) || !needs(t, 'unshare', 'ip')) return;
     const probe = fileURLToPath(new URL('./multihomed-probe.ts', import.meta.url));
@@ -107,12 +145,26 @@ describe('a UDP server of the epoll engine', () => {
     return { server, port: places[0]!.port };
   }
 
-  function receive(server: HostDatagramServer): { bytes: Uint8Array; client: number }[] {
+  /** A client that asked once; what it hears is noted as length and byte. */
+  async function askingClient(port: number): Promise<{ received: number[]; port: number; close(): void }> {
+    const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 }).bind(0, '127.0.0.1');
+    await once(socket, 'listening');
+    const received: number[] = [];
+    socket.on('message', (bytes) => received.push(bytes.length * 256 + (bytes[bytes.length - 1] ?? 0)));
+    socket.send('x', port, '127.0.0.1');
+    return { received, port: socket.address().port, close: () => void socket.close() };
+  }
+
+  function receive(server: HostDatagramServer): { bytes: Uint8Array; client: number; port: number }[] {
     const client = new Int32Array(64);
     const count = server.receive(0, batch, client, at, SLOT_BYTES, 64);
     return Array.from({ length: count }, (_, i) => {
       const from = batch.at[i]!;
-      return { bytes: harness.arena.bytes.slice(from, from + batch.length[i]!), client: client[i]! };
+      return {
+        bytes: harness.arena.bytes.slice(from, from + batch.length[i]!),
+        client: client[i]!,
+        port: batch.port[i]!,
+      };
     });
   }
 
@@ -125,8 +177,8 @@ describe('a UDP server of the epoll engine', () => {
     return found!;
   }
 
-  function reply(server: HostDatagramServer, client: number, text: string): boolean {
-    const bytes = Buffer.from(text);
+  function reply(server: HostDatagramServer, client: number, answer: string | Buffer): boolean {
+    const bytes = Buffer.from(answer);
     harness.arena.bytes.set(bytes, at);
     return server.send(0, client, at, bytes.length);
   }

@@ -8,6 +8,7 @@ import type { HostStream } from '../../../src/env/host.ts';
 import { LOOPBACK4, LOOPBACK6 } from '../../../src/env/host.ts';
 import { hostAddressText } from '../../../src/host/address-text.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { SocketPaths } from '../suite/socket-paths.ts';
 import type { ListenerLimitFindings } from './few-listeners-probe.ts';
 import { createEpollHarness, type EpollHarness } from './harness.ts';
 import { StreamRecorder } from './peer.ts';
@@ -125,6 +126,26 @@ describe('a forward’s listener', () => {
     listener.pause();
     assert.equal(await outcome(harness, LOOPBACK4, places[0]!.port), 'ECONNREFUSED');
     listener.close();
+  });
+
+  it('on a unix socket that is handed on while it listens turns clients away when it is paused', async () => {
+    const paths = new SocketPaths();
+    const { sockets, places } = await harness.bindUnix(paths.path('forward'));
+    assert.ok(sockets.kind === 'descriptors');
+    libc.listen(sockets.fds[0]!, 10);
+    const streams: HostStream[] = [];
+    const listener = harness.host.listenStreams(sockets, accepting(streams));
+    assert.ok(typeof listener !== 'string');
+    listener.pause();
+    let word = '';
+    void ending(connect({ path: places[0]!.path as string })).then((it) => {
+      word = it;
+    });
+    await harness.until(() => word !== '', 'the client to be turned away');
+    assert.equal(word, 'closed');
+    assert.equal(streams.length, 0);
+    listener.close();
+    paths.remove();
   });
 
   it('says what is wrong with a descriptor, and closes all', async () => {
