@@ -48,6 +48,14 @@ export const ERRORS = {
   ERR_CONTROL_MEDIA_TYPE: 'The control API takes JSON and nothing else.',
   ERR_CONTROL_BUSY: 'The control API serves as many connections or event streams as it may.',
   ERR_CONTROL_DEFECT: 'The control API failed in a way that nobody foresaw; the log has more.',
+  ERR_FORWARD_EXISTS:
+    'The host port or socket is forwarded to another place already, or the service is there with another target.',
+  ERR_FORWARD_INVALID: 'The two ends of a forward or a service do not fit together, or cannot be.',
+  ERR_SSH_KEY: 'The private key for the sshd of a guest cannot be read or used.',
+  ERR_SSH_LOGIN: 'The sshd of the guest does not let the user in.',
+  ERR_SSH_HOST_KEY: 'The sshd of the guest shows another host key than before.',
+  ERR_SSH_FAILED: 'The sshd of the guest does not answer as it should.',
+  ERR_SSH_SOCKET: 'The sshd of the guest cannot connect to the socket that is to be reached.',
 } as const;
 
 export type ErrorCode = keyof typeof ERRORS;

@@ -23,12 +23,12 @@ const sshEnd = z.strictObject({
   passphrase: value(someText).optional(),
 });
 
-interface ForwardOptions {
+type ForwardOptions = {
   readonly source: z.ZodOptional<z.ZodType<ForwardSource>>;
   readonly proxy: z.ZodOptional<z.ZodType<ProxyHeader>>;
   readonly waitSeconds: z.ZodOptional<z.ZodType<number>>;
   readonly ipv4Only: z.ZodOptional<z.ZodType<boolean>>;
-}
+};
 
 const OPTIONS: ForwardOptions = {
   source: value(oneOf(...FORWARD_SOURCES)).optional(),

@@ -15,6 +15,8 @@ export interface Forwards {
   /** In order of id. */
   list(): readonly ForwardStatus[];
   get(id: string): ForwardStatus | undefined;
+  /** Asks the network how many connections each has; `list` and `get` show it from then on. */
+  refresh(): Promise<void>;
   /** Those of one owner, for what may manage only its own. */
   ownedBy(owner: ForwardOwner): readonly ForwardStatus[];
   addService(service: ServiceForward): Promise<void>;

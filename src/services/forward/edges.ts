@@ -1,0 +1,75 @@
+import type { SlipwayError } from '../../config/errors.ts';
+import type { ForwardSpec, ServiceForward } from '../../config/forward.ts';
+import type { HostErrorCode } from '../../env/host.ts';
+import type { BoundSockets } from '../../env/host-listener.ts';
+import type { ForwardReport, ForwardRequest } from '../../forward/forward-request.ts';
+
+/** What the table of forwards needs of the rest: ports, the network, names, sockets behind an sshd, and a clock. */
+export interface ForwardEdges {
+  readonly ports: ForwardPorts;
+  readonly network: ForwardNetwork;
+  readonly names: ServiceNames;
+  /** Takes clients at bound sockets to a unix socket in a guest, through its sshd. */
+  readonly openSsh: (spec: ForwardSpec, sockets: BoundSockets) => Promise<SocketRelay>;
+  readonly log: ForwardLog;
+  /** Calls `act` once after `ms`, unless what it returns is called before. */
+  readonly schedule: (ms: number, act: () => void) => () => void;
+}
+
+export interface ForwardLog {
+  info(message: string): void;
+  warn(message: string): void;
+}
+
+/** TCP or UDP ports of the host. */
+export interface PortRequest {
+  readonly protocol: 'tcp' | 'udp';
+  /** '': every address. */
+  readonly address: string;
+  /** Of the first; 0 with a count of 1: the host chooses. */
+  readonly port: number;
+  readonly count: number;
+  readonly ipv4Only: boolean;
+}
+
+/** Sockets that are ours and do not listen yet. */
+export interface OpenPorts {
+  readonly sockets: BoundSockets;
+  /** Of the first; 0 for a unix socket. */
+  readonly boundPort: number;
+  readonly descriptors: number;
+  /** Gives back what nobody took over. */
+  close(): void;
+  /** Removes the file of a unix socket, if it is still ours. Never throws. */
+  removeFile(): void;
+}
+
+export interface ForwardPorts {
+  /** All or none. Rejects with SlipwayError ERR_PORT_… or ERR_HELPER_…; ERR_PORT_ADDRESS: the address is not there now. */
+  open(request: PortRequest): Promise<OpenPorts>;
+  openUnix(path: string): Promise<OpenPorts>;
+  /** The same error for what an engine said that binds by itself. */
+  refusal(request: PortRequest | string, errno: HostErrorCode): Promise<SlipwayError>;
+}
+
+export interface ForwardNetwork {
+  /** Takes the sockets over, whatever happens. Resolves with the host's word when it refuses. */
+  forwardOpen(forward: ForwardRequest): Promise<HostErrorCode | undefined>;
+  forwardClose(id: number, connections: boolean): Promise<void>;
+  forwardList(): Promise<readonly ForwardReport[]>;
+  setServices(services: readonly ServiceForward[]): Promise<void>;
+}
+
+/** DNS names of virtual addresses. */
+export interface ServiceNames {
+  /** Throws SlipwayError ERR_DNS_ZONE. */
+  add(name: string, address: number): void;
+  remove(name: string, address: number): void;
+}
+
+/** Clients on their way to a guest, without the network thread. */
+export interface SocketRelay {
+  readonly connections: number;
+  /** Ends the listener; established connections live on unless `connections`. */
+  close(connections: boolean): void;
+}

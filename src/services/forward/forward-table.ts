@@ -1,0 +1,259 @@
+import { SlipwayError } from '../../config/errors.ts';
+import {
+  type ForwardOwner,
+  type ForwardSpec,
+  type ForwardStatus,
+  forwardId,
+  type ServiceForward,
+} from '../../config/forward.ts';
+import type { HostErrorCode } from '../../env/host.ts';
+import type { ForwardChange } from '../../forward/forward-request.ts';
+import { checkedSpec, type GuestAddresses } from './checked-spec.ts';
+import { describeForward } from './describe-forward.ts';
+import type { ForwardEdges } from './edges.ts';
+import { Forward } from './forward.ts';
+import type { ForwardStore } from './forward-store.ts';
+import type { Forwards } from './forwards.ts';
+import { overlap } from './overlap.ts';
+import { ServiceTable } from './service-table.ts';
+
+/** 4,096: a range is one, and a machine of containers publishes some hundred. */
+const MAX_FORWARDS = 4_096;
+
+export interface ForwardTableOptions {
+  readonly edges: ForwardEdges;
+  readonly guests: GuestAddresses;
+  /** Where persistent forwards are kept; without one they end with the process. */
+  readonly store?: ForwardStore | undefined;
+}
+
+type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
+
+/**
+ * The forwards that are wanted, each with how far that is reached; see `Forward` for one. Who asks now is told now: `add` rejects when a
+ * port cannot be had and leaves nothing behind. What the configuration or an earlier process wants is wanted for good:
+ * `keep` says what stands in the way, and it is tried until it works. Missing addresses and absent guests are waited for by both.
+ *
+ * A range of ports is one forward. A chosen port is chosen once: from then on the forward is one of that port.
+ */
+export class ForwardTable implements Forwards {
+  readonly #edges: ForwardEdges;
+  readonly #guests: GuestAddresses;
+  readonly #store: ForwardStore | undefined;
+  readonly #services: ServiceTable;
+  /** Those that `add` has not settled for are among them, but not in `#accepted`. */
+  readonly #forwards = new Set<Forward>();
+  readonly #opening = new Map<Forward, Promise<SlipwayError | undefined>>();
+  readonly #accepted = new Map<string, Forward>();
+  readonly #byNumber = new Map<number, Forward>();
+  readonly #listeners = new Set<ChangeListener>();
+  #lastNumber = 0;
+  /** What an earlier process kept is being taken up. */
+  #starting = false;
+
+  constructor({ edges, guests, store }: ForwardTableOptions) {
+    this.#edges = edges;
+    this.#guests = guests;
+    this.#store = store;
+    this.#services = new ServiceTable(edges, guests);
+  }
+
+  async add(spec: ForwardSpec): Promise<ForwardStatus> {
+    return this.#want(spec, (failure) => failure.code === 'ERR_PORT_ADDRESS');
+  }
+
+  /** As `add`, for what is wanted for good: ports that cannot be had now are tried again and again. */
+  async keep(spec: ForwardSpec): Promise<ForwardStatus> {
+    return this.#want(spec, () => true);
+  }
+
+  /** Begins with what the configuration wants, then what an earlier process kept. What stands in the way is logged. */
+  async start(forwards: readonly ForwardSpec[], services: readonly ServiceForward[]): Promise<void> {
+    const { log } = this.#edges;
+    for (const service of services) {
+      await this.addService(service).catch((error: Error) => log.warn(error.message));
+    }
+    this.#starting = true;
+    for (const spec of [...forwards, ...(this.#store?.specs ?? [])]) {
+      try {
+        const { id, state, why, code } = await this.keep(spec);
+        if (code !== '') log.warn(`the forward ${id} is ${state}: ${why}`);
+      } catch (error) {
+        log.warn(`the forward ${describeForward(spec)} is left out: ${(error as Error).message}`);
+      }
+    }
+    this.#starting = false;
+    if ((this.#store?.specs.length ?? 0) > 0) this.#save();
+  }
+
+  async remove(id: string, options: { readonly connections?: boolean } = {}): Promise<boolean> {
+    const forward = this.#accepted.get(id);
+    if (forward === undefined) return false;
+    const last = forward.status;
+    this.#accepted.delete(id);
+    this.#forget(forward);
+    if (forward.spec.persistent) this.#save();
+    this.#announce(last, true);
+    await forward.close(options.connections === true);
+    return true;
+  }
+
+  list(): readonly ForwardStatus[] {
+    return [...this.#accepted.values()].map(({ status }) => status).sort((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  get(id: string): ForwardStatus | undefined {
+    return this.#accepted.get(id)?.status;
+  }
+
+  ownedBy(owner: ForwardOwner): readonly ForwardStatus[] {
+    return this.list().filter(({ spec }) => spec.owner === owner);
+  }
+
+  async refresh(): Promise<void> {
+    for (const { id, connections } of await this.#edges.network.forwardList()) {
+      this.#byNumber.get(id)?.counted(connections);
+    }
+  }
+
+  addService(service: ServiceForward): Promise<void> {
+    return this.#services.add(service);
+  }
+
+  removeService(service: Pick<ServiceForward, 'protocol' | 'address' | 'port'>): Promise<boolean> {
+    return this.#services.remove(service);
+  }
+
+  services(): readonly ServiceForward[] {
+    return this.#services.list();
+  }
+
+  onChange(listener: ChangeListener): () => void {
+    // Its own function: the same listener given twice is two.
+    const own: ChangeListener = (status, removed) => listener(status, removed);
+    this.#listeners.add(own);
+    return () => void this.#listeners.delete(own);
+  }
+
+  /** From the network: guests of forwards came, went or changed their minds. */
+  changed(changes: readonly ForwardChange[]): void {
+    for (const { id, state, why } of changes) this.#byNumber.get(id)?.reached(state, why);
+  }
+
+  /** From the network: a new thread is given the forward, whose guest counts as up until it says otherwise. */
+  reopening(id: number): void {
+    this.#byNumber.get(id)?.reached('up', '');
+  }
+
+  /** From the network: it could not give the forward to a new thread. */
+  lost(id: number, errno: HostErrorCode): void {
+    this.#byNumber.get(id)?.lost(errno);
+  }
+
+  /** This computer's addresses changed. */
+  networkChanged(): void {
+    for (const forward of this.#forwards) forward.networkChanged();
+  }
+
+  /** Ends tries and sockets behind an sshd, removes files, writes what is to come back. The network closes its own. */
+  async stop(): Promise<void> {
+    this.stopNow();
+    await this.#store?.stop();
+  }
+
+  /** The same without waiting: for process.on('exit'). */
+  stopNow(): void {
+    for (const forward of this.#forwards) forward.abandon();
+  }
+
+  async #want(wanted: ForwardSpec, waits: (failure: SlipwayError) => boolean): Promise<ForwardStatus> {
+    const spec = checkedSpec(wanted, this.#guests);
+    const there = this.#standing(spec);
+    const forward = there ?? this.#create(spec);
+    const failure = await this.#opening.get(forward);
+    if (failure !== undefined && !this.#accepted.has(forward.id)) {
+      // A port that is to be chosen has no name to wait under.
+      if (isToChoose(forward.spec) || !waits(failure)) {
+        this.#forget(forward);
+        await forward.close(true);
+        throw failure;
+      }
+    }
+    if (this.#forwards.has(forward) && !this.#accepted.has(forward.id)) this.#accept(forward);
+    return forward.status;
+  }
+
+  /** The forward that is the same, perhaps still being opened. Throws ERR_FORWARD_EXISTS for one that is in the way. */
+  #standing(spec: ForwardSpec): Forward | undefined {
+    if (isToChoose(spec)) return undefined;
+    for (const other of this.#forwards) {
+      if (!overlap(spec, other.spec)) continue;
+      if (forwardId(spec) === other.id && isSame(spec, other.spec)) return other;
+      throw new SlipwayError(
+        'ERR_FORWARD_EXISTS',
+        `${describeForward(spec)} is not possible beside ${describeForward(other.spec)} (by ${other.spec.owner})`,
+        `Remove that first: slipway ports unexpose ${other.id}`,
+      );
+    }
+    return undefined;
+  }
+
+  #create(spec: ForwardSpec): Forward {
+    if (this.#forwards.size >= MAX_FORWARDS) {
+      throw new SlipwayError(
+        'ERR_PORT_LIMIT',
+        `there are ${MAX_FORWARDS} forwards already`,
+        'A range of ports is one.',
+      );
+    }
+    const forward = new Forward(++this.#lastNumber, spec, this.#edges, (one) => this.#hear(one));
+    this.#forwards.add(forward);
+    this.#byNumber.set(forward.number, forward);
+    const opening = forward.open();
+    this.#opening.set(forward, opening);
+    void opening.then(() => this.#opening.delete(forward));
+    return forward;
+  }
+
+  #accept(forward: Forward): void {
+    this.#accepted.set(forward.id, forward);
+    if (forward.spec.persistent) this.#save();
+    this.#announce(forward.status, false);
+  }
+
+  #forget(forward: Forward): void {
+    this.#forwards.delete(forward);
+    this.#byNumber.delete(forward.number);
+  }
+
+  #hear(forward: Forward): void {
+    if (this.#accepted.get(forward.id) !== forward) return;
+    this.#announce(forward.status, false);
+  }
+
+  #announce(status: ForwardStatus, removed: boolean): void {
+    for (const listener of this.#listeners) listener(status, removed);
+  }
+
+  #save(): void {
+    // Half of a list that is being taken up must not replace the whole.
+    if (this.#starting) return;
+    const specs = [...this.#accepted.values()].map(({ spec }) => spec).filter(({ persistent }) => persistent);
+    this.#store?.keep(specs);
+  }
+}
+
+/** The host chooses the port, or one of several. */
+function isToChoose({ host }: ForwardSpec): boolean {
+  return host.kind === 'port' && (host.port === 0 || (host.lastPort ?? host.port) > host.port);
+}
+
+/** Whether two forwards of the same host end do the same; who asked, and for how long, is no difference. */
+function isSame(one: ForwardSpec, other: ForwardSpec): boolean {
+  return sameness(one) === sameness(other);
+}
+
+function sameness({ guest, count, ipv4Only, source, proxy, waitSeconds }: ForwardSpec): string {
+  const ends = guest.kind === 'ssh' ? [guest.user, guest.path, guest.keyFile, guest.passphrase] : [];
+  return JSON.stringify([guest.kind, guest.address, guest.port, ...ends, count, ipv4Only, source, proxy, waitSeconds]);
+}

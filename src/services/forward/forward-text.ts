@@ -1,0 +1,94 @@
+import {
+  FORWARD_PROTOCOLS,
+  FORWARD_SOURCES,
+  type ForwardSpec,
+  type GuestEnd,
+  type HostEnd,
+  PROXY_HEADERS,
+} from '../../config/forward.ts';
+import { type Cidr, formatCidr } from '../../wire/cidr.ts';
+import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
+
+/** Raised when an older Slipway could not read what is written. */
+const VERSION = 1;
+const MAX_FORWARDS = 4_096;
+const MAX_TEXT = 4_096;
+
+type Raw = Readonly<Record<string, unknown>>;
+
+/** Forwards as JSON for people and programs. */
+export function formatForwards(subnet: Cidr, specs: readonly ForwardSpec[]): string {
+  const forwards = specs.map(({ guest, ...rest }) => ({
+    ...rest,
+    guest: { ...guest, address: guest.address === undefined ? null : formatIpv4Address(guest.address) },
+  }));
+  return `${JSON.stringify({ version: VERSION, subnet: formatCidr(subnet), forwards }, null, 1)}\n`;
+}
+
+/** The forwards in `text`, or why it is none of ours. What they say is checked when they are added. Never throws. */
+export function parseForwards(text: string, subnet: Cidr): ForwardSpec[] | string {
+  let raw: unknown;
+  try {
+    raw = JSON.parse(text);
+  } catch {
+    return 'it is not JSON';
+  }
+  if (!isRecord(raw)) return 'it is not a list of forwards';
+  if (raw.version !== VERSION) return `its version is ${JSON.stringify(raw.version)}, not ${VERSION}`;
+  if (raw.subnet !== formatCidr(subnet)) return `it is of the subnet ${JSON.stringify(raw.subnet)}`;
+  if (!Array.isArray(raw.forwards) || raw.forwards.length > MAX_FORWARDS) return 'it is not a list of forwards';
+  const specs: ForwardSpec[] = [];
+  for (const [index, one] of raw.forwards.entries()) {
+    const spec = isRecord(one) ? specOf(one) : undefined;
+    if (spec === undefined) return `forward ${index} is none`;
+    specs.push(spec);
+  }
+  return specs;
+}
+
+function specOf(raw: Raw): ForwardSpec | undefined {
+  const protocol = FORWARD_PROTOCOLS.find((one) => one === raw.protocol);
+  const source = FORWARD_SOURCES.find((one) => one === raw.source);
+  const proxy = PROXY_HEADERS.find((one) => one === raw.proxy);
+  const host = isRecord(raw.host) ? hostOf(raw.host) : undefined;
+  const guest = isRecord(raw.guest) ? guestOf(raw.guest) : undefined;
+  const { count, waitSeconds, ipv4Only, owner } = raw;
+  if (protocol === undefined || source === undefined || proxy === undefined || host === undefined) return undefined;
+  if (guest === undefined || !isNumber(count) || !isNumber(waitSeconds) || typeof ipv4Only !== 'boolean')
+    return undefined;
+  if (!isOwner(owner)) return undefined;
+  return { protocol, host, guest, count, ipv4Only, source, proxy, waitSeconds, persistent: true, owner };
+}
+
+function hostOf(raw: Raw): HostEnd | undefined {
+  if (raw.kind === 'unix') return isText(raw.path) ? { kind: 'unix', path: raw.path } : undefined;
+  const { address, port } = raw;
+  if (raw.kind !== 'port' || typeof address !== 'string' || address.length > MAX_TEXT || !isNumber(port))
+    return undefined;
+  return { kind: 'port', address, port };
+}
+
+function guestOf(raw: Raw): GuestEnd | undefined {
+  const address = raw.address === null ? undefined : parseIpv4Address(isText(raw.address) ? raw.address : '');
+  if ((address === undefined && raw.address !== null) || !isNumber(raw.port)) return undefined;
+  if (raw.kind === 'port') return { kind: 'port', address, port: raw.port };
+  const { user, path, keyFile } = raw;
+  if (raw.kind !== 'ssh' || !isText(user) || !isText(path) || !isText(keyFile)) return undefined;
+  return { kind: 'ssh', address, port: raw.port, user, path, keyFile };
+}
+
+function isOwner(raw: unknown): raw is ForwardSpec['owner'] {
+  return isText(raw) && /^(config|cli|api|gvproxy|vpnkit|docker|guest .+)$/.test(raw);
+}
+
+function isText(raw: unknown): raw is string {
+  return typeof raw === 'string' && raw.length > 0 && raw.length <= MAX_TEXT;
+}
+
+function isNumber(raw: unknown): raw is number {
+  return typeof raw === 'number' && Number.isInteger(raw);
+}
+
+function isRecord(raw: unknown): raw is Raw {
+  return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+}

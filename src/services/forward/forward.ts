@@ -1,0 +1,229 @@
+import { SlipwayError } from '../../config/errors.ts';
+import { type ForwardSpec, type ForwardState, type ForwardStatus, forwardId } from '../../config/forward.ts';
+import type { HostErrorCode } from '../../env/host.ts';
+import type { ForwardReach } from '../../forward/forward-request.ts';
+import { describeForward } from './describe-forward.ts';
+import type { ForwardEdges, OpenPorts, SocketRelay } from './edges.ts';
+
+/** An address that comes with a VPN is told by the network watch; this is for hosts that tell nothing. */
+const ADDRESS_RETRY_MS = 5_000;
+/** What another program holds, it may hold for long. */
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 30_000;
+
+/**
+ * One forward: what is wanted, and how far that is reached. Tries go on until it is closed, one at a time.
+ *
+ * States: begun → bound and with the network ('listening', or 'waiting' while its guest is down) ⇄ not bound: 'waiting' for its
+ * address or 'failed' for all else, with a retry that is due. `close` ends it for good.
+ */
+export class Forward {
+  /** In messages to the network. */
+  readonly number: number;
+  readonly #edges: ForwardEdges;
+  readonly #tell: (forward: Forward) => void;
+  #spec: ForwardSpec;
+  #ports: OpenPorts | undefined;
+  #relay: SocketRelay | undefined;
+  #failure: SlipwayError | undefined;
+  /** What the network says of the guest. */
+  #reach: { readonly state: ForwardReach; readonly why: string } = { state: 'up', why: '' };
+  #connections = 0;
+  /** One thing at a time: a try, or the end. */
+  #work: Promise<unknown> = Promise.resolve();
+  #cancelRetry: (() => void) | undefined;
+  #retries = 0;
+  #closed = false;
+
+  /** `tell` hears of every change of state. */
+  constructor(number: number, spec: ForwardSpec, edges: ForwardEdges, tell: (forward: Forward) => void) {
+    this.number = number;
+    this.#spec = spec;
+    this.#edges = edges;
+    this.#tell = tell;
+  }
+
+  get id(): string {
+    return forwardId(this.#spec);
+  }
+
+  /** With the port that was chosen, once it is. */
+  get spec(): ForwardSpec {
+    return this.#spec;
+  }
+
+  get status(): ForwardStatus {
+    return {
+      id: this.id,
+      spec: this.#spec,
+      ...this.#standing(),
+      boundPort: this.#ports?.boundPort ?? 0,
+      connections: this.#relay?.connections ?? this.#connections,
+      descriptors: this.#ports?.descriptors ?? 0,
+    };
+  }
+
+  /** Why nothing is bound. */
+  get failure(): SlipwayError | undefined {
+    return this.#failure;
+  }
+
+  /** Tries to bind and to hand over; resolves with what stands in the way. Tries again by itself. */
+  open(): Promise<SlipwayError | undefined> {
+    return this.#next(() => this.#try());
+  }
+
+  /** Closes listeners and removes the file of a socket. Established connections live on unless `connections`. */
+  close(connections: boolean): Promise<void> {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    return this.#next(async () => {
+      const [ports, relay] = [this.#ports, this.#relay];
+      this.#ports = undefined;
+      if (ports === undefined) return;
+      ports.removeFile();
+      if (relay === undefined) await this.#edges.network.forwardClose(this.number, connections);
+      else relay.close(connections);
+    });
+  }
+
+  /** What has to be done when the process ends. */
+  abandon(): void {
+    this.#closed = true;
+    this.#cancelRetry?.();
+    this.#ports?.removeFile();
+    this.#relay?.close(true);
+  }
+
+  /** What the network says of the guest. */
+  reached(state: ForwardReach, why: string): void {
+    this.#reach = { state, why };
+    if (this.#ports !== undefined) this.#tell(this);
+  }
+
+  /** What the network counted. */
+  counted(connections: number): void {
+    this.#connections = connections;
+  }
+
+  /** The network has it no more: the host refused it to a new network thread. */
+  lost(errno: HostErrorCode): void {
+    void this.#next(async () => {
+      if (this.#ports === undefined || this.#closed) return;
+      this.#ports.removeFile();
+      this.#ports = undefined;
+      this.#fail(await this.#refusal(errno));
+    });
+  }
+
+  /** This computer's addresses changed: one that is waited for may be there. */
+  networkChanged(): void {
+    if (this.#failure?.code === 'ERR_PORT_ADDRESS') void this.open();
+  }
+
+  #standing(): { readonly state: ForwardState; readonly why: string; readonly code: string } {
+    if (this.#failure !== undefined) {
+      const { code, message } = this.#failure;
+      return { state: code === 'ERR_PORT_ADDRESS' ? 'waiting' : 'failed', why: message, code };
+    }
+    if (this.#ports === undefined) return { state: 'waiting', why: 'it is being opened', code: '' };
+    if (this.#reach.state === 'down') return { state: 'waiting', why: this.#reach.why, code: '' };
+    return { state: 'listening', why: '', code: '' };
+  }
+
+  #next<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#work.then(act);
+    this.#work = done.catch(() => {});
+    return done;
+  }
+
+  async #try(): Promise<SlipwayError | undefined> {
+    if (this.#closed || this.#ports !== undefined) return undefined;
+    this.#cancelRetry?.();
+    try {
+      const ports = await this.#bind();
+      await this.#handOver(ports);
+      this.#ports = ports;
+      this.#failure = undefined;
+      this.#retries = 0;
+      this.#tell(this);
+      return undefined;
+    } catch (error) {
+      const failure = asSlipwayError(error, this.#spec);
+      this.#fail(failure);
+      return failure;
+    }
+  }
+
+  #fail(failure: SlipwayError): void {
+    const news = this.#failure?.message !== failure.message;
+    this.#failure = failure;
+    const waitMs =
+      failure.code === 'ERR_PORT_ADDRESS'
+        ? ADDRESS_RETRY_MS
+        : Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(this.#retries, 16));
+    this.#retries++;
+    if (!this.#closed) this.#cancelRetry = this.#edges.schedule(waitMs, () => void this.open());
+    if (news) this.#tell(this);
+  }
+
+  async #bind(): Promise<OpenPorts> {
+    const { host, protocol, count, ipv4Only } = this.#spec;
+    if (host.kind === 'unix') return this.#edges.ports.openUnix(host.path);
+    if (protocol === 'unix') throw new Error('a socket has no port');
+    const last = host.lastPort ?? host.port;
+    for (let port = host.port; ; port++) {
+      try {
+        return await this.#edges.ports.open({ protocol, address: host.address, port, count, ipv4Only });
+      } catch (error) {
+        if (port >= last || !(error instanceof SlipwayError) || error.code !== 'ERR_PORT_IN_USE') throw error;
+      }
+    }
+  }
+
+  async #handOver(ports: OpenPorts): Promise<void> {
+    const { host, guest, protocol, source, proxy, waitSeconds } = this.#spec;
+    if (guest.kind === 'ssh') {
+      try {
+        this.#relay = await this.#edges.openSsh(this.#spec, ports.sockets);
+      } catch (error) {
+        ports.removeFile();
+        ports.close();
+        throw error;
+      }
+      return;
+    }
+    this.#reach = { state: 'up', why: '' };
+    const errno = await this.#edges.network.forwardOpen({
+      id: this.number,
+      protocol,
+      sockets: ports.sockets,
+      guestAddress: guest.address ?? 0,
+      guestPort: guest.port,
+      source,
+      proxy,
+      waitMs: waitSeconds * 1000,
+    });
+    // A port that was chosen stays the chosen one, in later tries and after a restart.
+    if (host.kind === 'port') {
+      this.#spec = { ...this.#spec, host: { kind: 'port', address: host.address, port: ports.boundPort } };
+    }
+    if (errno === undefined) return;
+    ports.removeFile();
+    throw await this.#refusal(errno);
+  }
+
+  #refusal(errno: HostErrorCode): Promise<SlipwayError> {
+    const { host, protocol, count, ipv4Only } = this.#spec;
+    if (host.kind === 'unix' || protocol === 'unix') {
+      return this.#edges.ports.refusal(host.kind === 'unix' ? host.path : '', errno);
+    }
+    return this.#edges.ports.refusal({ protocol, address: host.address, port: host.port, count, ipv4Only }, errno);
+  }
+}
+
+function asSlipwayError(error: unknown, spec: ForwardSpec): SlipwayError {
+  if (error instanceof SlipwayError) return error;
+  const { message } = error instanceof Error ? error : new Error(String(error));
+  return new SlipwayError('ERR_PORT_FAILED', `${describeForward(spec)}: ${message}`, '', { cause: error });
+}

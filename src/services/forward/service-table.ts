@@ -1,0 +1,119 @@
+import { SlipwayError } from '../../config/errors.ts';
+import type { ServiceForward } from '../../config/forward.ts';
+import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
+import { formatIpv4Address } from '../../wire/ipv4-address.ts';
+import type { GuestAddresses } from './checked-spec.ts';
+import { serviceKey } from './describe-forward.ts';
+import type { ForwardEdges } from './edges.ts';
+
+/** 4,096: the network looks each connection of a guest up in them. */
+const MAX_SERVICES = 4_096;
+
+/**
+ * What guests reach of the host at the gateway's ports and at virtual addresses. A change is in the network and its name in the
+ * DNS when it settles, or it is neither. Changes are made one after the other.
+ */
+export class ServiceTable {
+  readonly #edges: Pick<ForwardEdges, 'network' | 'names'>;
+  readonly #guests: GuestAddresses;
+  readonly #services = new Map<string, ServiceForward>();
+  #work: Promise<unknown> = Promise.resolve();
+
+  constructor(edges: Pick<ForwardEdges, 'network' | 'names'>, guests: GuestAddresses) {
+    this.#edges = edges;
+    this.#guests = guests;
+  }
+
+  list(): readonly ServiceForward[] {
+    return [...this.#services.values()].sort(
+      (a, b) => a.address - b.address || a.port - b.port || a.protocol.localeCompare(b.protocol),
+    );
+  }
+
+  /** An equal one that is there already is no error. Rejects with ERR_FORWARD_EXISTS, ERR_FORWARD_INVALID or ERR_DNS_ZONE. */
+  add(service: ServiceForward): Promise<void> {
+    return this.#next(async () => {
+      checkService(service, this.#guests);
+      const key = serviceKey(service);
+      const there = this.#services.get(key);
+      if (there !== undefined && isSame(there, service)) return;
+      if (there !== undefined) {
+        const why = `${key} leads to ${describeTarget(there)} already`;
+        throw new SlipwayError('ERR_FORWARD_EXISTS', why, 'Remove it first, or choose another port or address.');
+      }
+      if (this.#services.size >= MAX_SERVICES) {
+        throw new SlipwayError(
+          'ERR_FORWARD_INVALID',
+          `there are ${MAX_SERVICES} services already`,
+          'Remove one first.',
+        );
+      }
+      if (!this.#isNamed(service)) this.#edges.names.add(service.name, service.address);
+      try {
+        await this.#edges.network.setServices([...this.#services.values(), service]);
+      } catch (error) {
+        if (!this.#isNamed(service)) this.#edges.names.remove(service.name, service.address);
+        throw error;
+      }
+      this.#services.set(key, service);
+    });
+  }
+
+  /** False when there is none. */
+  remove(which: Pick<ServiceForward, 'protocol' | 'address' | 'port'>): Promise<boolean> {
+    return this.#next(async () => {
+      const key = serviceKey(which);
+      const service = this.#services.get(key);
+      if (service === undefined) return false;
+      await this.#edges.network.setServices([...this.#services.values()].filter((one) => one !== service));
+      this.#services.delete(key);
+      if (!this.#isNamed(service)) this.#edges.names.remove(service.name, service.address);
+      return true;
+    });
+  }
+
+  /** Whether the name stands in the DNS for another service of the address, or there is none. */
+  #isNamed({ name, address }: ServiceForward): boolean {
+    return name === '' || [...this.#services.values()].some((one) => one.name === name && one.address === address);
+  }
+
+  #next<T>(act: () => Promise<T>): Promise<T> {
+    const done = this.#work.then(act);
+    this.#work = done.catch(() => {});
+    return done;
+  }
+}
+
+function checkService(service: ServiceForward, { subnet, hostAddress }: GuestAddresses): void {
+  const { protocol, address, port, target } = service;
+  const refuse = (why: string, hint: string): never => {
+    throw new SlipwayError('ERR_FORWARD_INVALID', `no service can be at ${serviceKey(service)}: ${why}`, hint);
+  };
+  const range = `Choose a free one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`;
+  if (!cidrContains(subnet, address) || address < firstHost(subnet) || address > lastHost(subnet)) {
+    refuse(`the address is none of ${formatCidr(subnet)}`, range);
+  }
+  if (address === hostAddress) refuse('the host address reaches every port of this computer already', range);
+  if (!isPort(port)) refuse('that is no port', 'Ports go from 1 to 65535; 0 stands for all of them.');
+  if (target.kind === 'unix') {
+    if (!target.path.startsWith('/')) refuse('its target is no absolute path', 'Give the path of a socket.');
+    if (protocol !== 'tcp') refuse('a unix socket takes no UDP', 'Use tcp.');
+    if (port === 0) refuse('a unix socket stands for one port', 'Say which.');
+    return;
+  }
+  if (!isPort(target.port)) refuse('its target is no port', 'Ports go from 1 to 65535; 0 keeps the number.');
+  if (port === 0 && target.port !== 0) refuse('all ports cannot lead to one', 'Say which port, or none of the target.');
+}
+
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 0 && port <= 65_535;
+}
+
+function isSame(one: ServiceForward, other: ServiceForward): boolean {
+  return one.name === other.name && describeTarget(one) === describeTarget(other);
+}
+
+function describeTarget({ target }: ServiceForward): string {
+  if (target.kind === 'unix') return target.path;
+  return `${formatIpv4Address(target.address)}${target.port === 0 ? '' : `:${target.port}`}`;
+}
