@@ -1,4 +1,4 @@
-import { readFileSync, unlinkSync, writeFileSync } from 'node:fs';
+import { linkSync, readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs';
 
 /** Who holds a lock: process ids come again, a process's id and the time of its start do not. */
 interface Holder {
@@ -25,15 +25,11 @@ export class ProcessLock {
   static take(file: string): ProcessLock | number {
     const text = JSON.stringify({ pid: process.pid, started: startOf(process.pid) } satisfies Holder);
     for (;;) {
-      try {
-        writeFileSync(file, text, { flag: 'wx', mode: 0o600 });
-        return new ProcessLock(file, text);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      }
-      const holder = holderOf(file);
+      if (create(file, text)) return new ProcessLock(file, text);
+      const found = textOf(file);
+      const holder = holderOf(found);
       if (holder !== undefined && isAlive(holder)) return holder.pid;
-      removeIfThere(file);
+      takeAway(file, found);
     }
   }
 
@@ -47,12 +43,53 @@ export class ProcessLock {
   }
 }
 
-function holderOf(file: string): Holder | undefined {
+/** False when there is such a file already. It appears whole, or others would take it for a torn one. */
+function create(file: string, text: string): boolean {
+  const beside = `${file}.${process.pid}`;
   try {
-    const { pid, started } = JSON.parse(readFileSync(file, 'utf8')) as Partial<Holder>;
+    removeIfThere(beside);
+    writeFileSync(beside, text, { flag: 'wx', mode: 0o600 });
+    linkSync(beside, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  } finally {
+    removeIfThere(beside);
+  }
+}
+
+/**
+ * Takes the lock of one who is gone out of the way, and puts it back when it has become somebody else's since it was read.
+ * (Only a third process in this very moment could take it twice then.)
+ */
+function takeAway(file: string, expected: string | undefined): void {
+  const aside = `${file}.${process.pid}`;
+  try {
+    renameSync(file, aside);
+    if (textOf(aside) !== expected) linkSync(aside, file);
+  } catch (error) {
+    if (!['ENOENT', 'EEXIST'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  } finally {
+    removeIfThere(aside);
+  }
+}
+
+/** Undefined when it was removed just now. */
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined for what no Slipway wrote, or for half of it. */
+function holderOf(text: string | undefined): Holder | undefined {
+  try {
+    const { pid, started } = JSON.parse(text ?? '') as Partial<Holder>;
     return Number.isInteger(pid) && typeof started === 'string' ? { pid: pid!, started } : undefined;
   } catch {
-    // Half written by a process that was killed, or removed just now.
     return undefined;
   }
 }

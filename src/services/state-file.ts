@@ -1,10 +1,12 @@
-import { mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
 import { mkdir, open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { ProcessLock } from './process-lock.ts';
 
 /** The first change is written at once; of a burst, five times a second. */
 const WRITE_INTERVAL_MS = 200;
+/** More than 8,192 leases take whose identifiers and names are as long as DHCP has them. What is larger is not ours. */
+const MAX_FILE_BYTES = 16 * 1024 * 1024;
 
 export interface StateFileOptions {
   /** Made when it is missing, for its owner only. */
@@ -75,16 +77,22 @@ export class StateFile {
   }
 
   #open(): void {
-    mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
-    if (!this.#takeLock()) return;
-    let text: string;
+    let obstacle: unknown;
     try {
-      text = readFileSync(this.#file, 'utf8');
+      mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
+      if (!this.#takeLock()) return;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-      throw error;
+      obstacle = error;
     }
-    const why = this.#options.read(text);
+    // A disk that is full or read-only still tells what there was; without it, the next write would lose it.
+    this.#read();
+    if (obstacle !== undefined) throw obstacle;
+  }
+
+  #read(): void {
+    const content = contentOf(this.#file);
+    if (content === undefined) return;
+    const why = 'text' in content ? this.#options.read(content.text) : content.problem;
     if (why === undefined) return;
     renameSync(this.#file, `${this.#file}.damaged`);
     this.#options.log.warn(
@@ -148,22 +156,46 @@ export class StateFile {
   }
 }
 
+/** What is in the file, or why that cannot be read; undefined when there is no file. */
+function contentOf(file: string): { readonly text: string } | { readonly problem: string } | undefined {
+  try {
+    const stat = statSync(file, { throwIfNoEntry: false });
+    if (stat === undefined) return undefined;
+    // Whoever opens a pipe may wait for ever.
+    if (!stat.isFile()) return { problem: 'it is no regular file' };
+    if (stat.size > MAX_FILE_BYTES) return { problem: `it has ${stat.size} bytes` };
+    return { text: readFileSync(file, 'utf8') };
+  } catch (error) {
+    return { problem: (error as Error).message };
+  }
+}
+
 /** Atomic, and on disk when it settles. */
 async function replaceFile(file: string, text: string): Promise<void> {
   const beside = `${file}.new`;
   await rm(beside, { force: true });
-  const handle = await open(beside, 'wx', 0o600);
   try {
-    await handle.writeFile(text);
-    await handle.sync();
-  } finally {
-    await handle.close();
+    await writeThrough(beside, text);
+    await rename(beside, file);
+  } catch (error) {
+    // Half a file takes room of which there is too little already.
+    await rm(beside, { force: true }).catch(() => {});
+    throw error;
   }
-  await rename(beside, file);
   const folder = await open(path.dirname(file), 'r');
   try {
     await folder.sync();
   } finally {
     await folder.close();
+  }
+}
+
+async function writeThrough(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'wx', 0o600);
+  try {
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
   }
 }

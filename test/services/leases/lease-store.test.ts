@@ -9,6 +9,8 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
+  truncateSync,
   watch,
   writeFileSync,
 } from 'node:fs';
@@ -218,6 +220,53 @@ test('a read-only folder is said at the start', async (t) => {
   await daemon.store.stop();
   assert.equal(daemon.lines.length, 1);
   assert.match(daemon.lines[0]!, /EROFS/);
+});
+
+test('leases of before are known, and not lost, when the disk is full or read-only at the start', async (t) => {
+  if (!needsRoot(t) || !needs(t, 'mount', 'umount')) return;
+  const folder = mountedFolder(t, 'size=64k');
+  const before = new Daemon(t, folder);
+  for (let host = 3; host < 50; host++) before.bind(host);
+  await before.store.stop();
+  execFileSync('mount', ['-o', 'remount,ro', folder]);
+  assert.equal(new Daemon(t, folder).addresses.length, 47);
+  execFileSync('mount', ['-o', 'remount,rw', folder]);
+  const ballast = path.join(folder, 'ballast');
+  assert.throws(() => writeFileSync(ballast, Buffer.alloc(100_000)), /ENOSPC/);
+  const full = new Daemon(t, folder);
+  assert.equal(full.addresses.length, 47);
+  full.bind(50);
+  await full.store.stop();
+  assert.ok(!readdirSync(folder).some((name) => /\.(?:lock|new)/.test(name)));
+  rmSync(ballast);
+  full.bind(51);
+  await full.store.stop();
+  assert.equal(new Daemon(t, folder).addresses.length, 49);
+});
+
+test('what is no file, or too large to be ours, is set aside and not read', async (t) => {
+  if (!needs(t, 'mkfifo')) return;
+  const folder = stateFolder(t);
+  mkdirSync(folder);
+  const file = path.join(folder, NAME);
+  for (const make of [
+    () => execFileSync('mkfifo', [file]),
+    () => symlinkSync('/dev/zero', file),
+    () => mkdirSync(file),
+    () => {
+      writeFileSync(file, '');
+      truncateSync(file, 2 ** 33);
+    },
+  ]) {
+    make();
+    const daemon = new Daemon(t, folder);
+    assert.equal(daemon.lines.length, 1);
+    assert.match(daemon.lines[0]!, /cannot be used \(it (is no regular file|has 8589934592 bytes)\)/);
+    daemon.bind(3);
+    await daemon.store.stop();
+    assert.deepEqual(new Daemon(t, folder).addresses, [3]);
+    for (const name of [file, `${file}.damaged`, `${file}.lock`]) rmSync(name, { recursive: true, force: true });
+  }
 });
 
 /** Waits for what is written in the background, without a clock of its own. */

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
+import { type TestContext, test } from 'node:test';
+
+const MODULE = new URL('../../src/services/process-lock.ts', import.meta.url);
+
+/** For each line: waits for the time in it, so that all begin at once, takes the lock, says so, and at the next line lets go. */
+const TAKER = `
+import { createInterface } from 'node:readline';
+import { ProcessLock } from ${JSON.stringify(MODULE.href)};
+let lock;
+console.log('ready');
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line === '') { if (typeof lock === 'object') lock.release(); console.log('free'); continue; }
+  while (Date.now() < Number(line));
+  lock = ProcessLock.take(process.argv[1]);
+  console.log(typeof lock);
+}`;
+
+class Taker {
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+
+  constructor(t: TestContext, file: string) {
+    this.#child = spawn(process.execPath, ['--input-type=module', '-e', TAKER, file]);
+    t.after(() => this.#child.kill('SIGKILL'));
+    const lines: Interface = createInterface({ input: this.#child.stdout });
+    this.#lines = lines[Symbol.asyncIterator]();
+  }
+
+  async says(line?: string): Promise<string> {
+    if (line !== undefined) this.#child.stdin.write(`${line}\n`);
+    return String((await this.#lines.next()).value);
+  }
+}
+
+test('of two processes that find the lock of a dead one at the same moment, one takes it', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-lock-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = path.join(folder, 'state.lock');
+  const takers = [new Taker(t, file), new Taker(t, file)];
+  await Promise.all(takers.map((taker) => taker.says()));
+  for (let round = 0; round < 100; round++) {
+    // Torn, or of a process that is gone.
+    writeFileSync(file, round % 2 === 0 ? '' : '{"pid":99999999,"started":"5"}');
+    const at = String(Date.now() + 5);
+    const took = await Promise.all(takers.map((taker) => taker.says(at)));
+    assert.deepEqual(took.sort(), ['number', 'object']);
+    await Promise.all(takers.map((taker) => taker.says('')));
+    assert.deepEqual(readdirSync(folder), []);
+  }
+});
