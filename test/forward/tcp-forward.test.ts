@@ -1,0 +1,511 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { LOOPBACK4, LOOPBACK6 } from '../../src/env/host.ts';
+import { GATEWAY, HOST, ip } from '../support/core-world.ts';
+import { type Conversation, FIRST_GUEST_ADDRESS, ForwardWorld } from '../support/forward-world.ts';
+import { assertSameBytes, text } from '../support/tcp-peer.ts';
+
+const MINUTE_MS = 60_000;
+
+/** A forward to a program of the only guest, and that program's connections. */
+function published(facts: Parameters<ForwardWorld['open']>[0] = {}): {
+  world: ForwardWorld;
+  guest: ReturnType<ForwardWorld['guest']>;
+  talks: Conversation[];
+} {
+  const world = new ForwardWorld();
+  const guest = world.guest();
+  const talks = guest.listen(80);
+  const answer = world.open(facts);
+  assert.deepEqual(answer.outcome, { id: facts.id ?? 1, state: 'up', why: '', connections: 0 });
+  return { world, guest, talks };
+}
+
+describe('a TCP forward', () => {
+  it('joins a client to the guest, both ways', () => {
+    const { world, talks } = published();
+    const client = world.connect();
+    client.say('GET /');
+    world.settle();
+    assert.equal(talks.length, 1, 'the probe reached no program');
+    assert.equal(talks[0]!.text, 'GET /');
+    talks[0]!.say('hello');
+    world.settle();
+    assert.equal(client.text, 'hello');
+    assert.equal(world.report?.connections, 1);
+    assert.equal(world.net.network.tcpFlows(5)[0]?.openedBy, 'host');
+  });
+
+  it('passes half-closes both ways', () => {
+    const { world, talks } = published();
+    const client = world.connect();
+    client.say('question');
+    client.peer!.end();
+    world.settle();
+    assert.equal(talks[0]!.ended, true);
+    talks[0]!.say('answer');
+    world.settle();
+    assert.deepEqual([client.text, client.ended], ['answer', false]);
+    talks[0]!.peer!.end();
+    world.settle();
+    assert.equal(client.ended, true);
+    world.advance(2 * MINUTE_MS);
+    assert.equal(world.report?.connections, 0);
+    world.assertNothingHeld();
+  });
+
+  it('passes resets both ways', () => {
+    const { world, talks } = published();
+    const first = world.connect();
+    first.peer!.reset();
+    world.settle();
+    assert.equal(talks[0]!.reset, 'ECONNRESET');
+    const second = world.connect({ port: 50_001 });
+    talks[1]!.peer!.reset();
+    world.settle();
+    assert.equal(second.reset, 'ECONNRESET');
+    world.assertNothingHeld();
+  });
+
+  it('shows the guest the client’s own address where answers to it come back this way', () => {
+    const { world, guest } = published();
+    const seen = (address: number, port = 50_000): [number, number] => {
+      const client = world.connect({ address, port });
+      const peer = guest.peers.at(-1)!;
+      client.peer!.reset();
+      world.settle();
+      return [peer.address, peer.port];
+    };
+    assert.deepEqual(seen(ip('10.1.2.3')), [ip('10.1.2.3'), 50_000]);
+    assert.deepEqual(seen(ip('203.0.113.9'), 7), [ip('203.0.113.9'), 7]);
+    for (const address of [LOOPBACK4, ip('127.3.0.1'), LOOPBACK6, -1, ip('192.168.65.77'), ip('0.0.0.9')]) {
+      assert.deepEqual(seen(address), [HOST, 50_000]);
+    }
+    for (const address of ['169.254.7.7', '224.0.0.9', '240.0.0.1'])
+      assert.deepEqual(seen(ip(address)), [HOST, 50_000]);
+    // A unix socket's client has no port.
+    const [address, port] = seen(-1, 0);
+    assert.equal(address, HOST);
+    assert.ok(port >= 32_768);
+  });
+
+  it('shows the gateway where that is asked for', () => {
+    const { world, guest } = published({ source: 'gateway' });
+    world.connect({ port: 50_000 });
+    world.connect({ port: 53 });
+    assert.deepEqual(
+      guest.peers.slice(-2).map(({ address }) => address),
+      [GATEWAY, GATEWAY],
+    );
+    assert.equal(guest.peers.at(-2)!.port, 50_000);
+    assert.ok(guest.peers.at(-1)!.port >= 32_768, 'a low port is the gateway’s own');
+  });
+
+  it('gives two clients that would look alike two ports', () => {
+    const { world, guest, talks } = published();
+    world.connect({ address: LOOPBACK4, port: 50_000 });
+    world.connect({ address: LOOPBACK6, port: 50_000 });
+    assert.equal(talks.length, 2);
+    const [first, second] = guest.peers.slice(-2);
+    assert.deepEqual([first!.address, second!.address], [HOST, HOST]);
+    assert.equal(first!.port, 50_000);
+    assert.notEqual(second!.port, 50_000);
+  });
+
+  it('finds the guest in TIME-WAIT without waiting when a client uses its port again', () => {
+    const { world, talks } = published();
+    for (let i = 0; i < 3; i++) {
+      const client = world.connect();
+      talks[i]!.peer!.end();
+      world.settle();
+      client.peer!.end();
+      world.settle();
+      assert.equal(talks.length, i + 1);
+      world.advance(10);
+    }
+  });
+
+  it('writes PROXY v1 and v2 ahead of the client’s bytes, however small the guest’s window', () => {
+    const client = { address: ip('10.1.2.3'), port: 50_000, local: ip('10.0.0.1'), localPort: 8080 };
+    const v1 = published({ proxy: 'v1' });
+    v1.world.connect(client).say('GET /');
+    v1.world.settle();
+    assert.equal(v1.talks[0]!.text, 'PROXY TCP4 10.1.2.3 10.0.0.1 50000 8080\r\nGET /');
+    const v2 = published({ proxy: 'v2' });
+    const second = v2.world.connect(client);
+    second.say('GET /');
+    second.peer!.end();
+    v2.world.settle();
+    assert.deepEqual(
+      [...v2.talks[0]!.received],
+      [
+        ...Buffer.from('\r\n\r\n\0\r\nQUIT\n', 'latin1'),
+        0x21,
+        0x11,
+        0,
+        12,
+        10,
+        1,
+        2,
+        3,
+        10,
+        0,
+        0,
+        1,
+        195,
+        80,
+        31,
+        144,
+      ].concat([...Buffer.from('GET /')]),
+    );
+    assert.equal(v2.talks[0]!.ended, true);
+  });
+
+  it('says TCP6 for clients of IPv6 and UNKNOWN for unix sockets', () => {
+    const { world, talks } = published({ proxy: 'v1' });
+    const bytes = Uint8Array.from([0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5]);
+    world.connect({ address: -1, port: 50_000, bytes, localPort: 80 });
+    assert.match(talks[0]!.text, /^PROXY TCP6 2001:db8:0:0:0:0:0:5 \S+ 50000 80\r\n$/);
+    world.connect({ address: -1, port: 0 });
+    assert.equal(talks[1]!.text, 'PROXY UNKNOWN\r\n');
+  });
+
+  it('loses no byte over a bad link', () => {
+    const { world, guest, talks } = published();
+    guest.faults = { loss: 0.05, duplication: 0, reordering: 0.05 };
+    const up = text(300_000, 1);
+    const down = text(300_000, 2);
+    const client = world.connect();
+    for (let i = 0; i < 100 && talks.length === 0; i++) world.advance(200);
+    client.say(up);
+    talks[0]!.say(down);
+    client.peer!.end();
+    talks[0]!.peer!.end();
+    for (let i = 0; i < 1000 && !(client.ended && talks[0]!.ended); i++) world.advance(200);
+    assertSameBytes(talks[0]!.received, up);
+    assertSameBytes(client.received, down);
+    guest.faults = undefined;
+    world.advance(5 * MINUTE_MS);
+    world.assertNothingHeld();
+  });
+
+  it('waits as long as it takes for a guest’s program that does not read', () => {
+    const { world, talks } = published();
+    const client = world.connect();
+    talks[0]!.peer!.pause();
+    const sent = text(3_000_000);
+    client.say(sent);
+    world.advance(30 * MINUTE_MS);
+    assert.equal(client.reset, undefined);
+    assert.ok(talks[0]!.received.length < sent.length);
+    talks[0]!.peer!.resume();
+    world.advance(2 * MINUTE_MS);
+    assertSameBytes(talks[0]!.received, sent);
+  });
+});
+
+describe('a guest that is down', () => {
+  it('that refuses makes the port refuse, until it listens', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    const answer = world.open();
+    const why = '192.168.65.3:80 refuses connections';
+    assert.deepEqual(answer.outcome, { id: 1, state: 'down', why, connections: 0 });
+    assert.equal(world.connect().reset, 'ECONNREFUSED');
+    const talks = guest.listen(80);
+    world.advance(2_100);
+    assert.deepEqual(world.changes, [{ id: 1, state: 'up', why: '' }]);
+    world.connect();
+    assert.equal(talks.length, 1);
+  });
+
+  it('is asked after 250 ms, then ever less, at most every two seconds', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    world.open();
+    const times: number[] = [];
+    let seen = guest.peers.length;
+    const from = world.net.nowMs;
+    for (let ms = 0; ms < 9_000; ms += 10) {
+      world.advance(10);
+      if (guest.peers.length > seen) times.push(Math.round((world.net.nowMs - from) / 50) * 50);
+      seen = guest.peers.length;
+    }
+    assert.deepEqual(times, [250, 750, 1750, 3750, 5750, 7750]);
+  });
+
+  it('that stops costs one client a reset, and then the port refuses', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    const program = guest.host.listenTcp(FIRST_GUEST_ADDRESS, 80, () => ({}));
+    world.open();
+    assert.equal(world.isListening, true);
+    program.close();
+    assert.equal(world.connect().reset, 'ECONNRESET');
+    assert.equal(world.isListening, false);
+    assert.deepEqual(world.changes, [{ id: 1, state: 'down', why: '192.168.65.3:80 refuses connections' }]);
+    world.assertNothingHeld();
+  });
+
+  it('that nobody is, is said', () => {
+    const world = new ForwardWorld();
+    const none = world.open({ guestAddress: 0 });
+    assert.deepEqual(none.outcome, { id: 1, state: 'down', why: 'no guest is there', connections: 0 });
+    world.guest(ip('192.168.65.9'));
+    const wrong = world.open({ id: 2, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
+    world.advance(300);
+    assert.equal((wrong.outcome as { why: string }).why, '192.168.65.3:80 has not answered yet');
+    world.advance(800);
+    assert.equal(world.net.network.forwards()[1]?.why, 'no guest has 192.168.65.3');
+  });
+
+  it('but has not spoken since the network began is asked for by ARP', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest(FIRST_GUEST_ADDRESS, false);
+    const talks = guest.listen(80);
+    const answer = world.open();
+    assert.equal((answer.outcome as { state: string }).state, 'up');
+    world.connect();
+    assert.equal(talks.length, 1);
+  });
+
+  it('that hangs is noticed after a second, and who hangs with it is let go when a host’s own connect would be', () => {
+    const { world, guest } = published();
+    guest.hung = true;
+    const client = world.connect();
+    assert.equal(client.reset, undefined);
+    world.advance(2_100);
+    assert.equal(world.report?.why, '192.168.65.3:80 does not answer');
+    assert.equal(world.connect({ port: 50_001 }).reset, 'ECONNREFUSED');
+    world.advance(2 * MINUTE_MS);
+    assert.equal(client.reset, undefined);
+    world.advance(10_000);
+    assert.equal(client.reset, 'ECONNRESET');
+    guest.hung = false;
+    // A look that began while it hung takes its second.
+    world.advance(3_100);
+    assert.equal(world.report?.state, 'up');
+  });
+
+  it('and comes back in time serves the client that hung with it', () => {
+    const { world, guest, talks } = published();
+    guest.hung = true;
+    const client = world.connect();
+    client.say('patience');
+    world.advance(20_000);
+    guest.hung = false;
+    world.advance(20_000);
+    assert.equal(talks[0]?.text, 'patience');
+  });
+
+  it('that leaves the link makes the port refuse; when it is back its connections go on', () => {
+    const { world, guest, talks } = published();
+    const client = world.connect();
+    guest.end.hangUp();
+    world.settle();
+    assert.equal(world.isListening, false);
+    assert.equal(world.report?.why, 'no guest has 192.168.65.3');
+    client.say('while you were out');
+    world.advance(5 * MINUTE_MS);
+    assert.equal(client.reset, undefined);
+    guest.end = world.net.qemu('back');
+    guest.announce();
+    world.advance(3_000);
+    assert.equal(world.report?.state, 'up');
+    assert.equal(talks[0]!.text, 'while you were out');
+  });
+
+  it('that leaves for good takes its connections with it after ten minutes', () => {
+    const { world, guest } = published();
+    const client = world.connect();
+    guest.end.hangUp();
+    world.advance(11 * MINUTE_MS);
+    assert.equal(client.reset, 'ECONNRESET');
+    world.assertNothingHeld();
+  });
+
+  it('without a word is found by keepalive, while an idle connection of a living one lasts', () => {
+    const { world, guest, talks } = published();
+    const client = world.connect();
+    world.advance(3 * 60 * MINUTE_MS);
+    assert.deepEqual([client.reset, client.ended], [undefined, false]);
+    talks[0]!.say('still here');
+    world.settle();
+    assert.equal(client.text, 'still here');
+    guest.hung = true;
+    world.advance(15 * MINUTE_MS);
+    assert.equal(client.reset, 'ECONNRESET');
+  });
+});
+
+describe('a client that waits', () => {
+  it('is held while the guest refuses and served when it listens', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    world.open({ waitMs: 30_000 });
+    assert.equal(world.isListening, true);
+    const client = world.connect();
+    client.say('hello');
+    world.advance(10_000);
+    assert.deepEqual([client.reset, world.net.gauges['forward-waiting']], [undefined, 1]);
+    const talks = guest.listen(80);
+    world.advance(2_100);
+    assert.equal(talks[0]?.text, 'hello');
+    assert.equal(world.net.gauges['forward-waiting'], 0);
+  });
+
+  it('is reset when its time is over, whether the guest refuses, hangs or is not there', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    world.open({ waitMs: 5_000 });
+    const refused = world.connect();
+    guest.hung = true;
+    const hung = world.connect({ port: 50_001 });
+    world.advance(4_900);
+    assert.deepEqual([refused.reset, hung.reset], [undefined, undefined]);
+    world.advance(200);
+    assert.deepEqual([refused.reset, hung.reset], ['ECONNRESET', 'ECONNRESET']);
+    guest.end.hangUp();
+    world.settle();
+    const alone = world.connect({ port: 50_002 });
+    world.advance(4_900);
+    assert.equal(alone.reset, undefined);
+    world.advance(200);
+    assert.equal(alone.reset, 'ECONNRESET');
+    world.assertNothingHeld();
+  });
+
+  it('may leave: nothing is held for it', () => {
+    const world = new ForwardWorld();
+    world.guest();
+    world.open({ waitMs: 30_000 });
+    const client = world.connect();
+    client.peer!.reset();
+    world.settle();
+    assert.equal(world.counters.get('forward-client-left'), 1);
+    world.assertNothingHeld();
+  });
+
+  it('in a range is tried for itself', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    const sockets = { kind: 'descriptors', fds: [50, 51], index: [0, 1] } as const;
+    world.open({ waitMs: 30_000, sockets });
+    const first = world.connect({}, { fd: 50 });
+    const second = world.connect({ port: 50_001 }, { fd: 51 });
+    const talks = guest.listen(81);
+    world.advance(3_000);
+    assert.equal(talks.length, 1);
+    second.say('81');
+    world.settle();
+    assert.equal(talks[0]!.text, '81');
+    assert.equal(first.reset, undefined);
+    world.advance(30_000);
+    assert.equal(first.reset, 'ECONNRESET');
+  });
+});
+
+describe('a range', () => {
+  it('keeps the places of its ports, and a port that refuses costs the others nothing', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    const talks = guest.listen(8_001);
+    const fds = [60, 61, 62];
+    world.open({ guestPort: 8_000, sockets: { kind: 'descriptors', fds, index: [0, 1, 2] } });
+    assert.equal(world.connect({}, { fd: 60 }).reset, 'ECONNRESET');
+    world.connect({ port: 50_001 }, { fd: 61 });
+    assert.equal(talks.length, 1);
+    assert.equal(world.report?.state, 'up');
+  });
+});
+
+describe('the end of a forward', () => {
+  it('lets connections live, unless asked otherwise', () => {
+    const { world, talks } = published();
+    const client = world.connect();
+    world.net.network.closeForward(1, false);
+    talks[0]!.say('on');
+    world.settle();
+    assert.equal(client.text, 'on');
+    assert.equal(world.net.host.clients.held, 0);
+    world.open({ id: 2 });
+    const second = world.connect({ port: 50_001 });
+    world.net.network.closeForward(2, true);
+    world.settle();
+    assert.deepEqual([client.reset, second.reset], [undefined, 'ECONNRESET']);
+    assert.equal(world.net.network.closeForward(2, true), false);
+  });
+
+  it('turns away who waits', () => {
+    const world = new ForwardWorld();
+    world.guest();
+    world.open({ waitMs: 30_000 });
+    const client = world.connect();
+    world.net.network.closeForward(1, false);
+    world.settle();
+    assert.equal(client.reset, 'ECONNRESET');
+    world.assertNothingHeld();
+  });
+
+  it('comes with the network’s, for clients, waiting ones and sockets', () => {
+    const { world, guest } = published();
+    const joined = world.connect();
+    world.open({ id: 2, guestPort: 81, waitMs: 1000, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
+    const waiting = world.connect({}, { fd: 51 });
+    guest.hung = true;
+    world.net.network.destroy();
+    world.settle();
+    assert.deepEqual([joined.reset, waiting.reset], ['ECONNRESET', 'ECONNRESET']);
+    assert.equal(world.net.host.clients.held, 0);
+    world.assertNothingHeld();
+  });
+});
+
+describe('bounds', () => {
+  it('a flow that finds no room costs its client a reset, and a counter', () => {
+    const limits = { guests: 6, flows: 16, dialsInFlight: 8, udpMappings: 8 };
+    const world = new ForwardWorld({ limits });
+    const guest = world.guest();
+    guest.listen(80);
+    world.open();
+    const clients = Array.from({ length: 20 }, (_, i) => world.connect({ port: 50_000 + i }));
+    const turnedAway = clients.filter(({ reset }) => reset === 'ECONNRESET').length;
+    assert.ok(turnedAway >= 4);
+    assert.equal(world.counters.get('forward-no-flow'), turnedAway);
+    assert.equal(world.isListening, true);
+    assert.equal(world.report?.connections, 20 - turnedAway);
+  });
+
+  it('10,000 open connections work', () => {
+    const limits = { guests: 6, flows: 16_384, dialsInFlight: 512, udpMappings: 8 };
+    const world = new ForwardWorld({ limits });
+    const talks = world.guest().listen(80);
+    world.open();
+    const clients: Conversation[] = [];
+    for (let i = 0; i < 10_000; i++) {
+      clients.push(
+        world.connectQuietly({ address: ip('10.0.0.1') + Math.floor(i / 5_000), port: 20_000 + (i % 5_000) }),
+      );
+      if (i % 500 === 499) world.settle();
+    }
+    assert.equal(talks.length, 10_000);
+    assert.equal(world.report?.connections, 10_000);
+    for (const i of [0, 4_999, 9_999]) {
+      clients[i]!.say(`client ${i}`);
+      world.settle();
+      assert.equal(talks[i]!.text, `client ${i}`);
+    }
+    world.net.network.closeForward(1, true);
+    world.settle();
+    assert.equal(clients.filter(({ reset }) => reset === 'ECONNRESET').length, 10_000);
+    world.assertNothingHeld();
+  });
+
+  it('a host that refuses the sockets is told', () => {
+    const world = new ForwardWorld();
+    world.guest();
+    world.net.host.clients.failListen({ fd: 50 }, 'EADDRINUSE');
+    assert.equal(world.open().outcome, 'EADDRINUSE');
+    assert.deepEqual(world.net.network.forwards(), []);
+  });
+});
