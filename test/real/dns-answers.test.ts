@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   canRunDnsHosts,
   compileMuslLookup,
@@ -14,6 +15,8 @@ import {
 import { authZone, REVERSE, signedZone, WORLD } from '../support/dns-zones.ts';
 import { listen } from '../support/sockets.ts';
 
+/** From source: as the built program does. */
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const NAMESERVER = '127.0.0.2';
 
 interface World {
@@ -250,5 +253,22 @@ test('a guest and its host are told the same by a real unbound', { timeout: 60_0
     assert.ok(!unchecked.flags.includes('ad'));
     // The one without CD is not answered by what the other left in the cache.
     assert.equal((await asked('www.bogus.example', 'A')).status, 'SERVFAIL');
+  });
+
+  await t.test('slipway run and slipway dns lookup --explain, as a person types them on that host', async () => {
+    const slipway = (...args: string[]): Promise<string> =>
+      host.succeed('env', 'HOME=', process.execPath, MAIN, ...args);
+    const asks = 'getent ahostsv4 www.world.example && dig +short text.world.example TXT';
+    const [ran, address, text] = await Promise.all([
+      slipway('run', '--', 'sh', '-c', asks),
+      slipway('dns', 'lookup', 'www.world.example', '--explain'),
+      slipway('dns', 'lookup', 'text.world.example', 'TXT', '--explain'),
+    ]);
+    assert.match(ran, /^192\.0\.2\.1 +STREAM one\.world\.example\n[\s\S]*"v=spf1 -all"/);
+    assert.match(address, /operating system \(getaddrinfo, IPv4\) says 192\.0\.2\.1/);
+    assert.match(address, /Nameserver 127\.0\.0\.2 over UDP: NOERROR/);
+    assert.match(address, /one\.world\.example\.\t\d+\tIN\tA\t192\.0\.2\.1/);
+    assert.match(text, /Nameserver 127\.0\.0\.2 over UDP: NOERROR/);
+    assert.doesNotMatch(text, /getaddrinfo/);
   });
 });
