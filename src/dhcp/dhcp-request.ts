@@ -7,6 +7,8 @@ export interface DhcpOrigin {
   readonly place: number;
   /** Who brought it: the client itself or a relay. A 48-bit number. */
   readonly mac: number;
+  /** The packet's source address; 0 for a client that has none yet. */
+  readonly source: number;
 }
 
 /** What a client wants, apart from the bytes that said so: it may be answered later. */

@@ -231,12 +231,16 @@ export class DhcpServer<Origin extends DhcpOrigin> {
     counters.add(released ? 'dhcp-released' : 'dhcp-release-ignored');
   }
 
-  /** RFC 2131 §4.3.3: the client found someone there whom it did not name. */
+  /**
+   * RFC 2131 §4.3.3: the client found someone there whom it did not name. It has no address then, so what comes from one is
+   * another program's: a container behind the guest's own address could take it from the guest.
+   */
   #decline(request: DhcpRequest<Origin>): void {
     const { leases, turn, counters } = this.#wiring;
-    const { client, requestedAddress } = request;
+    const { client, requestedAddress, giaddr, origin } = request;
     const lease = leases.find(client);
-    if (!this.#meantForUs(request) || lease === undefined || lease.address !== requestedAddress) {
+    const itself = giaddr !== 0 || origin.source === 0;
+    if (!itself || !this.#meantForUs(request) || lease === undefined || lease.address !== requestedAddress) {
       counters.add('dhcp-decline-ignored');
       return;
     }

@@ -15,7 +15,8 @@ import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Udp } from '../udp/udp.ts';
-import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
+import { readU16 } from '../wire/bytes.ts';
+import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import type { NetworkOptions } from './network-options.ts';
 
@@ -99,8 +100,16 @@ export class DhcpAdapter {
   }
 
   #receive(packet: Packet, payloadAt: number, payloadLength: number): void {
+    const { arena, counters } = this.#wiring;
+    const { bytes } = arena;
+    // The ports of clients and relays (RFC 2131 §4.1) are root's: no other program of a guest speaks for it.
+    const sourcePort = readU16(bytes, payloadAt - UDP_HEADER_BYTES);
+    if (sourcePort !== DHCP_CLIENT_PORT && sourcePort !== DHCP_SERVER_PORT) {
+      counters.add('dhcp-bad-source-port');
+      return;
+    }
     const { port, mac } = packet.neighbor;
-    this.#server.receive(this.#wiring.arena.bytes, payloadAt, payloadLength, { place: port.id, mac, port });
+    this.#server.receive(bytes, payloadAt, payloadLength, { place: port.id, mac, source: packet.source, port });
   }
 
   #send(reply: DhcpReply, arrival: Arrival): void {

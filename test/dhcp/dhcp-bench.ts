@@ -38,6 +38,8 @@ export interface Asked {
   readonly relay?: Uint8Array;
   /** Port of the switch. */
   readonly place?: number;
+  /** The packet's source; 0 unless told. */
+  readonly source?: number;
 }
 
 /** A client's message. */
@@ -112,10 +114,14 @@ export class DhcpBench {
 
   /** Hands the server a message; the answer when it comes at once. */
   ask(asked: Asked): Answer | undefined {
-    return this.askBytes(messageOf(asked), { place: asked.place ?? 1, mac: asked.mac ?? MAC });
+    return this.askBytes(messageOf(asked), {
+      place: asked.place ?? 1,
+      mac: asked.mac ?? MAC,
+      source: asked.source ?? 0,
+    });
   }
 
-  askBytes(bytes: Uint8Array, origin: DhcpOrigin = { place: 1, mac: MAC }): Answer | undefined {
+  askBytes(bytes: Uint8Array, origin: DhcpOrigin = { place: 1, mac: MAC, source: 0 }): Answer | undefined {
     this.server.receive(bytes, 0, bytes.length, origin);
     return this.#answers.pop();
   }

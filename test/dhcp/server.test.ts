@@ -184,8 +184,10 @@ describe('DhcpServer: RFC 2131 §4.3.3 to §4.3.5', () => {
     t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: GATEWAY, mac: 9 });
     t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: OTHER_SERVER });
     t.ask({ type: DHCP_DECLINE, server: GATEWAY });
+    // A container behind the guest's address: a client that declines has none (§4.4.4).
+    t.ask({ type: DHCP_DECLINE, wanted: NETWORK + 3, server: GATEWAY, source: NETWORK + 3 });
     assert.equal(t.leases.at(NETWORK + 3)?.state, 'bound');
-    assert.deepEqual(t.counters.snapshot(), { 'dhcp-decline-ignored': 3 });
+    assert.deepEqual(t.counters.snapshot(), { 'dhcp-decline-ignored': 4 });
   });
 
   it('RELEASE: the lease is over, the address remembered for the client', () => {
@@ -320,7 +322,7 @@ describe('DhcpServer: RFC 2131 §4.1, where answers go', () => {
     const asked = { giaddr: NETWORK + 200, hops: 1, relay, mac: MAC };
     const server = t.server;
     const bytes = messageOf({ ...asked, type: DHCP_DISCOVER, list: [3, 6, 12] });
-    server.receive(bytes, 0, bytes.length, { place: 2, mac: 0x02000000aaaa });
+    server.receive(bytes, 0, bytes.length, { place: 2, mac: 0x02000000aaaa, source: 0 });
     const [offer] = t.take();
     assert.deepEqual(destination(offer), [NETWORK + 200, 67, 0x02000000aaaa]);
     assert.equal(offer?.message.giaddr, NETWORK + 200);
@@ -441,7 +443,7 @@ describe('DhcpServer: what is not served', () => {
         for (const { type, ciaddr, giaddr, mac, options, tail, waitMs } of messages) {
           const soup = options.flatMap(([code, value]) => [code, value.length, ...value]);
           const fixed = messageOf({ type, ciaddr, giaddr, mac }).subarray(0, 243);
-          t.askBytes(Uint8Array.from([...fixed, ...soup, ...tail]), { place: mac & 1, mac });
+          t.askBytes(Uint8Array.from([...fixed, ...soup, ...tail]), { place: mac & 1, mac, source: 0 });
           t.advance(waitMs);
           for (const { bytes } of t.take()) assert.ok(bytes.length >= 300 && bytes.length <= 1472);
         }

@@ -156,6 +156,28 @@ describe('DHCP on a link', () => {
     assert.equal(after.join(other, BOB), FIRST);
   });
 
+  it('hears clients and relays only: an ordinary program of a guest cannot give its address back', () => {
+    const world = new World();
+    const end = world.qemu();
+    const address = world.join(end, ALICE)!;
+    const release = new Uint8Array(300);
+    const writer = new DhcpWriter(release);
+    const none = { hops: 0, secs: 0, yiaddr: 0, siaddr: 0, giaddr: 0, broadcast: false };
+    writer.start(0, 300, { ...none, operation: BOOT_REQUEST, xid: 9, ciaddr: address, chaddr: ALICE });
+    writer.putU8(53, DHCP_RELEASE);
+    writer.putU32(54, GATEWAY);
+    const message = release.slice(0, writer.finish());
+    const from = { mac: ALICE, source: address, destination: GATEWAY };
+    world.ask(end, udpFrame(from, 40_000, 67, message));
+    assert.deepEqual(
+      world.changes.map(({ kind }) => kind),
+      ['bound'],
+    );
+    assert.equal(world.counters.get('dhcp-bad-source-port'), 1);
+    world.ask(end, udpFrame(from, 68, 67, message));
+    assert.equal(world.changes.at(-1)?.kind, 'ended');
+  });
+
   it('answers a relay of the subnet at its own address, port 67', () => {
     const world = new World();
     const end = world.qemu();
