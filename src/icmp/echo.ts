@@ -16,8 +16,10 @@ import { writeU16 } from '../wire/bytes.ts';
 import { foldedComplement } from '../wire/checksum.ts';
 import {
   ICMP_CHECKSUM_OFFSET,
+  ICMP_DESTINATION_UNREACHABLE,
   ICMP_ECHO_REPLY,
   ICMP_ECHO_REQUEST,
+  ICMP_HEADER_BYTES,
   type IcmpFault,
   IcmpHeader,
   isIcmpError,
@@ -49,6 +51,8 @@ export interface EchoOptions extends Omit<EchoContext, 'replies' | 'repliesAt' |
   readonly log: Log;
   /** `Interface.own` */
   readonly own: OwnAddresses;
+  /** A guest's destination unreachable about an IPv4 packet of ours that is quoted at [at, end), truncated perhaps. */
+  readonly unreachable?: (packet: Packet, at: number, end: number) => void;
 }
 
 export class IcmpEcho implements ProtocolHandler {
@@ -96,6 +100,9 @@ export class IcmpEcho implements ProtocolHandler {
     const unchecked = frame.checksumValid || frame.needsChecksum;
     if (!unchecked && arena.sum(payloadAt, payloadEnd - payloadAt, 0) !== 0xffff) return 'icmp-bad-checksum';
     const { type } = this.#header;
+    if (type === ICMP_DESTINATION_UNREACHABLE) {
+      this.#options.unreachable?.(packet, payloadAt + ICMP_HEADER_BYTES, payloadEnd);
+    }
     if (type !== ICMP_ECHO_REQUEST) return isIcmpError(type) ? 'icmp-error-from-guest' : 'icmp-unhandled-type';
     if (own.has(packet.destination)) return this.#answer(packet);
     return this.#forward(packet);

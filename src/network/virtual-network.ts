@@ -131,7 +131,13 @@ export class VirtualNetwork {
       seed: random.u32(),
       limits: { mappings: limits.udpMappings, mappingsPerGuest: Math.max(1, limits.udpMappings >> 2) },
     });
-    this.#icmp = new IcmpEcho({ ...wiring, output, errors, own: uplink.own });
+    this.#icmp = new IcmpEcho({
+      ...wiring,
+      output,
+      errors,
+      own: uplink.own,
+      unreachable: (packet, at, end) => this.#tcp.unreachable(packet, at, end),
+    });
     uplink.register(PROTOCOL_TCP, this.#tcp);
     uplink.register(PROTOCOL_UDP, this.#udp);
     uplink.register(PROTOCOL_ICMP, this.#icmp);

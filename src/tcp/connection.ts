@@ -284,6 +284,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.outletWritable();
   }
 
+  /** The guest's firewall says no to the segment that begins at `sequence`. */
+  unreachable(sequence: number): void {
+    if (this.state !== 'SYN-SENT' || sequence !== this.#handshake.iss) return;
+    this.#context.counters.add('tcp-refused-by-guest');
+    this.#failOpening('refused');
+  }
+
   // ── before the handshake is over ──
 
   #whileHeld(header: TcpHeader): void {

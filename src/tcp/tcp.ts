@@ -18,9 +18,10 @@ import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
+import { readU32 } from '../wire/bytes.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
 import { ICMP_COMMUNICATION_PROHIBITED, ICMP_DESTINATION_UNREACHABLE } from '../wire/icmpv4.ts';
-import { PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { Ipv4Header, PROTOCOL_TCP, parseIpv4 } from '../wire/ipv4.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
@@ -101,6 +102,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
   readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
   readonly #header = new TcpHeader();
+  readonly #quoted = new Ipv4Header();
   readonly #tcpOptions = new TcpOptions();
 
   constructor(options: TcpOptionsOfNetwork) {
@@ -217,6 +219,22 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#shares.begin(flow.openedBehind);
     flow.open(stream, opener);
     return flow;
+  }
+
+  /**
+   * A guest says by ICMP that a packet of ours did not arrive, its header quoted at [at, end): what Linux's REJECT rules
+   * send in place of a RST. Believed of our SYN only, from the guest itself, with the SYN's own number (RFC 5927 §4.1); an
+   * established flow has its timers (RFC 1122 §4.2.3.9).
+   */
+  unreachable(packet: Packet, at: number, end: number): void {
+    const { bytes } = this.#context.arena;
+    const quoted = this.#quoted;
+    if (parseIpv4(bytes, at, end, quoted) !== undefined || quoted.protocol !== PROTOCOL_TCP) return;
+    const tcpAt = at + quoted.headerBytes;
+    if (quoted.destination !== packet.source || tcpAt + 8 > end) return;
+    const ports = readU32(bytes, tcpAt);
+    const flow = this.#flows.get(packet.source, ports & 0xffff, quoted.source, ports >>> 16);
+    flow?.unreachable(readU32(bytes, tcpAt + 4));
   }
 
   /** Ends a flow with a reset on both sides; false when there is none. */

@@ -298,6 +298,17 @@ describe('a guest that is down', () => {
     assert.equal(talks[0]?.text, 'patience');
   });
 
+  it('whose firewall rejects refuses like any other, and what it says of open connections is not believed', () => {
+    const { world, guest, talks } = published();
+    const open = world.connect();
+    guest.firewalled = true;
+    assert.equal(world.connect({ port: 50_001 }).reset, 'ECONNRESET');
+    assert.equal(world.report?.why, '192.168.65.3:80 refuses connections');
+    open.say('still here');
+    world.settle();
+    assert.equal(talks[0]!.text, 'still here');
+  });
+
   it('that leaves the link makes the port refuse; when it is back its connections go on', () => {
     const { world, guest, talks } = published();
     const client = world.connect();

@@ -13,7 +13,7 @@ import { Tcp } from '../../src/tcp/tcp.ts';
 import { Turn } from '../../src/turn/turn.ts';
 import { readMac, readU16, readU32 } from '../../src/wire/bytes.ts';
 import { arpFrame, GATEWAY_MAC, ip } from './core-world.ts';
-import { udpFrame } from './guest-frames.ts';
+import { mendChecksums, packetFrame, udpFrame } from './guest-frames.ts';
 import { GuestOutlet } from './guest-outlet.ts';
 import { type GuestEnd, NetworkWorld } from './network-world.ts';
 import { PlainArena } from './plain-arena.ts';
@@ -83,6 +83,8 @@ export class ForwardGuest {
   end: GuestEnd;
   /** Hears and says nothing. */
   hung = false;
+  /** Answers SYNs by ICMP "host prohibited", as a REJECT rule of a firewall does. */
+  firewalled = false;
   faults: LinkFaults | undefined;
   readonly #fresh = new Set<Conversation>();
   readonly #outlet: GuestOutlet;
@@ -213,7 +215,13 @@ export class ForwardGuest {
     this.#rxNext += frame.length;
     this.arena.bytes.set(frame, at);
     const source = readU32(frame, 26);
-    if ((frame[47]! & 0x12) === 0x02) this.peers.push({ address: source, port: readU16(frame, 34) });
+    if ((frame[47]! & 0x12) === 0x02) {
+      this.peers.push({ address: source, port: readU16(frame, 34) });
+      if (this.firewalled) {
+        this.end.send([this.#prohibited(frame)]);
+        return;
+      }
+    }
     assert.equal(readMac(frame, 0), this.mac);
     this.tcp.receive({
       frame: new Frame(),
@@ -227,6 +235,15 @@ export class ForwardGuest {
       ttl: 64,
       dontFragment: true,
     });
+  }
+
+  #prohibited(frame: Uint8Array): Uint8Array {
+    const message = new Uint8Array(8 + frame.length - 14);
+    message.set([3, 10]);
+    message.set(frame.subarray(14), 8);
+    return mendChecksums(
+      packetFrame({ mac: this.mac, source: this.address, destination: readU32(frame, 26) }, 1, message),
+    );
   }
 
   #neighbor(address: number): Neighbor {
