@@ -5,6 +5,7 @@ import {
   DEFAULT_DIALS_IN_FLIGHT,
   DEFAULT_FLOWS,
   DEFAULT_GUESTS,
+  DEFAULT_HELPER,
   DEFAULT_MTU,
   DEFAULT_UDP_MAPPINGS,
 } from './defaults.ts';
@@ -45,6 +46,7 @@ export interface ConfigInput {
   readonly dhcp?: DhcpInput | undefined;
   readonly forwards?: readonly ForwardSpec[] | undefined;
   readonly services?: readonly ServiceInput[] | undefined;
+  readonly helper?: string | undefined;
   readonly state?: string | undefined;
   readonly control?: ControlInput | undefined;
 }
@@ -70,6 +72,8 @@ export interface Config {
   readonly forwards: readonly ForwardSpec[];
   /** What guests reach of this computer beside the host address. */
   readonly services: readonly ServiceForward[];
+  /** The socket of the privileged helper, or 'none'. */
+  readonly helper: string;
   /** The folder where leases and forwards outlive the process; '' keeps nothing. */
   readonly state: string;
   readonly control: ControlConfig;
@@ -123,6 +127,7 @@ export function resolveConfig(input: ConfigInput): Config {
     dhcp: resolveDhcp(input.dhcp ?? {}, plan),
     forwards: resolveForwards(input.forwards ?? [], plan),
     services: resolveServices(input.services ?? [], plan),
+    helper: input.helper ?? DEFAULT_HELPER,
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),
   });

@@ -41,3 +41,6 @@ export const DEFAULT_DNS_STALE_SECONDS = 3_600;
 export const DEFAULT_LEASE_SECONDS = 86_400;
 /** 64 leases behind one attachment: nested guests and bridges, not a flood of made-up MACs. */
 export const DEFAULT_LEASES_PER_GUEST = 64;
+
+/** Where the privileged helper listens for those who may not bind ports below 1024. */
+export const DEFAULT_HELPER = '/run/slipway-helper.sock';

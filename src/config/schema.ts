@@ -5,7 +5,7 @@ import { dhcpSchema } from './dhcp-schema.ts';
 import { dnsSchema } from './dns-schema.ts';
 import { forwardsSchema, servicesSchema } from './forward-schema.ts';
 import { keysUnder, value } from './schema-value.ts';
-import { folder, integer, ipv4Address, listenUrl, mtuBytes, oneOf, subnet, yesOrNo } from './values.ts';
+import { folder, helperSocket, integer, ipv4Address, listenUrl, mtuBytes, oneOf, subnet, yesOrNo } from './values.ts';
 
 /**
  * The shape of the configuration file. zod walks it and reports every problem with its path; what one value takes is
@@ -37,6 +37,7 @@ export const configSchema: z.ZodType<ConfigInput> = z
     dhcp: dhcpSchema,
     forwards: forwardsSchema,
     services: servicesSchema,
+    helper: value(helperSocket),
     state: value(folder),
     control: controlSchema,
   })

@@ -66,6 +66,12 @@ export const folder: ValueParser<string> = (raw) =>
     ? raw
     : new Mismatch('an absolute path of a folder');
 
+/** Where the privileged helper listens; 'none' asks nobody. */
+export const helperSocket: ValueParser<string> = (raw) =>
+  raw === 'none' || (typeof raw === 'string' && /^\/[^\0]{1,106}$/.test(raw))
+    ? raw
+    : new Mismatch('the absolute path of a socket, or none');
+
 /** How a value is shown after "found". */
 export function shown(raw: unknown): string {
   if (raw === undefined) return 'nothing';

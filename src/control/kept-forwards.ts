@@ -1,7 +1,15 @@
 import type { ServiceForward } from '../config/forward.ts';
 import type { HostErrorCode } from '../env/host.ts';
-import type { ForwardRequest } from '../forward/forward-request.ts';
+import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import { HostRefusal, type NetworkThreadHandle } from './network-thread-handle.ts';
+
+/** Who hears what becomes of open forwards. */
+export interface ForwardEvents {
+  /** Guests came, went or changed their minds. */
+  changed(changes: readonly ForwardChange[]): void;
+  /** After a recovery the host refused its sockets; the forward is not open any more. */
+  lost(id: number, errno: HostErrorCode): void;
+}
 
 /**
  * The forwards and services that the network has, kept where a network thread's death does not reach: the sockets stay
@@ -17,13 +25,12 @@ export class KeptForwards {
   }
 
   /** Resolves with the host's word when it refuses; what a thread dies over is opened by the next one. */
-  async open(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<HostErrorCode | undefined> {
+  async open(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     this.#forwards.set(forward.id, forward);
     try {
-      await thread.request({ type: 'forward-open', forward });
-      return undefined;
+      return await thread.request({ type: 'forward-open', forward });
     } catch (error) {
-      if (thread.over) return undefined;
+      if (thread.over) return { id: forward.id, state: 'up', why: '', connections: 0 };
       this.#forwards.delete(forward.id);
       if (error instanceof HostRefusal) return error.errno;
       throw error;
@@ -52,16 +59,16 @@ export class KeptForwards {
     }
   }
 
-  /** Gives a new thread all that the last one had; `lost` hears what the host refuses now. Rejects when the thread dies. */
-  async restore(thread: NetworkThreadHandle, lost: (id: number, errno: HostErrorCode) => void): Promise<void> {
+  /** Gives a new thread all that the last one had. Rejects when the thread dies. */
+  async restore(thread: NetworkThreadHandle, events: ForwardEvents | undefined): Promise<void> {
     if (this.#services.length > 0) await thread.request({ type: 'services', services: this.#services });
     for (const forward of this.#forwards.values()) {
       try {
-        await thread.request({ type: 'forward-open', forward });
+        events?.changed([await thread.request({ type: 'forward-open', forward })]);
       } catch (error) {
         if (!(error instanceof HostRefusal)) throw error;
         this.#forwards.delete(forward.id);
-        lost(forward.id, error.errno);
+        events?.lost(forward.id, error.errno);
       }
     }
   }

@@ -6,9 +6,9 @@ import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
-import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
+import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
-import { KeptForwards } from './kept-forwards.ts';
+import { type ForwardEvents, KeptForwards } from './kept-forwards.ts';
 import type {
   FlowName,
   FlowStatus,
@@ -66,10 +66,7 @@ export interface NetworkControlOptions {
   readonly leases?: LeaseBook;
   /** This computer's addresses or routes changed. The portable engine does not know it. */
   readonly onNetworkChange?: () => void;
-  /** Guests of forwards came, went or changed their minds. */
-  readonly onForwards?: (changes: readonly ForwardChange[]) => void;
-  /** The forward is not open any more: after a recovery the host refused it. */
-  readonly onForwardLost?: (id: number, errno: HostErrorCode) => void;
+  readonly forwards?: ForwardEvents;
   /** The network is lost for good; the process should end with this error. */
   readonly onFatal: (error: SlipwayError) => void;
 }
@@ -153,9 +150,9 @@ export class NetworkControl {
 
   /**
    * Begins to listen on bound sockets, which are the network's from here on, whatever happens; a later thread listens on them, too. Resolves
-   * with the host's word when it refuses.
+   * with how it stands, or with the host's word when it refuses.
    */
-  forwardOpen(forward: ForwardRequest): Promise<HostErrorCode | undefined> {
+  forwardOpen(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     return this.#request((thread) => this.#forwards.open(thread, forward));
   }
 
@@ -246,7 +243,7 @@ export class NetworkControl {
         leases: (changes) => {
           for (const change of changes) this.#leases.apply(change);
         },
-        forwards: (changes) => this.#options.onForwards?.(changes),
+        forwards: (changes) => this.#options.forwards?.changed(changes),
         networkChanged: () => this.#options.onNetworkChange?.(),
         datagrams: (datagrams) => this.#serve(datagrams),
         died: (error) => this.#recover(thread, error),
@@ -319,7 +316,7 @@ export class NetworkControl {
       this.#listeners[index] = { url, file, listening };
     }
     for (const tap of this.#taps) await thread.request({ type: 'attach-tap', tap });
-    await this.#forwards.restore(thread, (id, errno) => this.#options.onForwardLost?.(id, errno));
+    await this.#forwards.restore(thread, this.#options.forwards);
   }
 
   /** What the network does not take up has ended: it does not fit the configuration any more, or its time came meanwhile. */

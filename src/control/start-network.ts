@@ -7,12 +7,14 @@ import type { DnsLookup } from '../services/dns/dns-service.ts';
 import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
 import type { DnsServerName, DnsStreamServer } from '../services/dns/dns-stream-server.ts';
 import type { ZoneStore } from '../services/dns/zones/zone-store.ts';
+import type { Forwards } from '../services/forward/forwards.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
 import { LeaseStore } from '../services/leases/lease-store.ts';
 import { nameGuests } from '../services/leases/name-guests.ts';
 import { BatchedRandom } from './batched-random.ts';
 import type { NetworkStatus } from './messages.ts';
 import { type ControlLog, type DatagramService, NetworkControl } from './network-control.ts';
+import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
 /** The soft limit of a system where it cannot be read. */
@@ -28,6 +30,8 @@ export interface RunningNetwork {
   /** What the services on the control thread counted. */
   readonly counters: Counters;
   readonly dns: RunningDns;
+  /** Ports of the host that reach guests, and what guests reach of the host. */
+  readonly forwards: Forwards;
   /** A picture of the network now, with what the services counted. */
   status(): Promise<NetworkStatus>;
   /** Ends network and services. Idempotent. */
@@ -65,17 +69,26 @@ export async function startNetwork(
   const leases = new LeaseBook(() => performance.now());
   nameGuests(leases, config.dhcp.reservations, dns.zones);
   const store = keptLeases(config, leases, log);
-  const control = new NetworkControl({
+  const forwards = runningForwards({ config, engine, zones: dns.zones, log, control: () => control });
+  const control: NetworkControl = new NetworkControl({
     config,
     engine,
     log,
     datagramServices: { dns: datagrams(dns, 'all'), 'dns-internal': datagrams(dns, 'internal') },
     streamServices: { dns: sockets.all.path, 'dns-internal': sockets.internal.path },
     leases,
-    onNetworkChange: () => dns.addressesChanged(),
+    forwards,
+    onNetworkChange: () => {
+      dns.addressesChanged();
+      forwards.networkChanged();
+    },
     onFatal,
   });
+  const removeFiles = (): void => forwards.stopNow();
+  process.on('exit', removeFiles);
   const stop = async (): Promise<void> => {
+    process.off('exit', removeFiles);
+    await forwards.stop();
     await control.stop();
     await store?.stop();
     sockets.close();
@@ -83,6 +96,7 @@ export async function startNetwork(
   };
   try {
     await control.start();
+    await forwards.start(config.forwards, config.services);
   } catch (cause) {
     await stop();
     throw cause instanceof SlipwayError
@@ -98,6 +112,7 @@ export async function startNetwork(
     descriptors,
     counters,
     dns: running(dns),
+    forwards,
     status: () => status(control, counters),
     stop,
   };

@@ -2,7 +2,7 @@ import type { SlipwayError } from '../../config/errors.ts';
 import type { ForwardSpec, ServiceForward } from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets } from '../../env/host-listener.ts';
-import type { ForwardReport, ForwardRequest } from '../../forward/forward-request.ts';
+import type { ForwardReach, ForwardReport, ForwardRequest } from '../../forward/forward-request.ts';
 
 /** What the table of forwards needs of the rest: ports, the network, names, sockets behind an sshd, and a clock. */
 export interface ForwardEdges {
@@ -10,7 +10,7 @@ export interface ForwardEdges {
   readonly network: ForwardNetwork;
   readonly names: ServiceNames;
   /** Takes clients at bound sockets to a unix socket in a guest, through its sshd. */
-  readonly openSsh: (spec: ForwardSpec, sockets: BoundSockets) => Promise<SocketRelay>;
+  readonly openSsh: (spec: ForwardSpec, sockets: BoundSockets, reached: RelayReach) => Promise<SocketRelay>;
   readonly log: ForwardLog;
   /** Calls `act` once after `ms`, unless what it returns is called before. */
   readonly schedule: (ms: number, act: () => void) => () => void;
@@ -53,8 +53,8 @@ export interface ForwardPorts {
 }
 
 export interface ForwardNetwork {
-  /** Takes the sockets over, whatever happens. Resolves with the host's word when it refuses. */
-  forwardOpen(forward: ForwardRequest): Promise<HostErrorCode | undefined>;
+  /** Takes the sockets over, whatever happens. Resolves with how the forward stands, or with the host's word when it refuses. */
+  forwardOpen(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode>;
   forwardClose(id: number, connections: boolean): Promise<void>;
   forwardList(): Promise<readonly ForwardReport[]>;
   setServices(services: readonly ServiceForward[]): Promise<void>;
@@ -66,6 +66,9 @@ export interface ServiceNames {
   add(name: string, address: number): void;
   remove(name: string, address: number): void;
 }
+
+/** Hears whether the guest's end is reached; `why` is a sentence when it is not. */
+export type RelayReach = (state: ForwardReach, why: string) => void;
 
 /** Clients on their way to a guest, without the network thread. */
 export interface SocketRelay {

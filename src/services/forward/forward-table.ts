@@ -140,11 +140,6 @@ export class ForwardTable implements Forwards {
     for (const { id, state, why } of changes) this.#byNumber.get(id)?.reached(state, why);
   }
 
-  /** From the network: a new thread is given the forward, whose guest counts as up until it says otherwise. */
-  reopening(id: number): void {
-    this.#byNumber.get(id)?.reached('up', '');
-  }
-
   /** From the network: it could not give the forward to a new thread. */
   lost(id: number, errno: HostErrorCode): void {
     this.#byNumber.get(id)?.lost(errno);

@@ -185,7 +185,8 @@ export class Forward {
     const { host, guest, protocol, source, proxy, waitSeconds } = this.#spec;
     if (guest.kind === 'ssh') {
       try {
-        this.#relay = await this.#edges.openSsh(this.#spec, ports.sockets);
+        const reached = (state: ForwardReach, why: string): void => this.reached(state, why);
+        this.#relay = await this.#edges.openSsh(this.#spec, ports.sockets, reached);
       } catch (error) {
         ports.removeFile();
         ports.close();
@@ -193,8 +194,7 @@ export class Forward {
       }
       return;
     }
-    this.#reach = { state: 'up', why: '' };
-    const errno = await this.#edges.network.forwardOpen({
+    const outcome = await this.#edges.network.forwardOpen({
       id: this.number,
       protocol,
       sockets: ports.sockets,
@@ -208,9 +208,12 @@ export class Forward {
     if (host.kind === 'port') {
       this.#spec = { ...this.#spec, host: { kind: 'port', address: host.address, port: ports.boundPort } };
     }
-    if (errno === undefined) return;
+    if (typeof outcome !== 'string') {
+      this.#reach = { state: outcome.state, why: outcome.why };
+      return;
+    }
     ports.removeFile();
-    throw await this.#refusal(errno);
+    throw await this.#refusal(outcome);
   }
 
   #refusal(errno: HostErrorCode): Promise<SlipwayError> {

@@ -1,0 +1,46 @@
+import type { Config } from '../config/config.ts';
+import type { ZoneStore } from '../services/dns/zones/zone-store.ts';
+import { ForwardStore } from '../services/forward/forward-store.ts';
+import { ForwardTable } from '../services/forward/forward-table.ts';
+import { boundForwardPorts, namedForwardPorts } from './forward-ports.ts';
+import type { ControlLog, NetworkControl } from './network-control.ts';
+import { serviceNames } from './service-names.ts';
+
+export interface RunningForwardsOptions {
+  readonly config: Config;
+  readonly engine: 'epoll' | 'node';
+  readonly zones: ZoneStore;
+  readonly log: ControlLog;
+  /** What is not there yet when the table is made. */
+  readonly control: () => NetworkControl;
+}
+
+/** The table of forwards, joined to the network, the host's ports and the names. */
+export function runningForwards({ config, engine, zones, log, control }: RunningForwardsOptions): ForwardTable {
+  const { state: folder, network, helper } = config;
+  return new ForwardTable({
+    guests: network,
+    store: folder === '' ? undefined : new ForwardStore({ folder, subnet: network.subnet, log }),
+    edges: {
+      ports: engine === 'epoll' ? boundForwardPorts(helper) : namedForwardPorts(),
+      network: {
+        forwardOpen: (forward) => control().forwardOpen(forward),
+        forwardClose: (id, connections) => control().forwardClose(id, connections),
+        forwardList: () => control().forwardList(),
+        setServices: (services) => control().setServices(services),
+      },
+      names: serviceNames(zones),
+      openSsh: async ({ guest }, sockets, reached) => {
+        if (guest.kind !== 'ssh') throw new Error('no sshd to go through');
+        const { SshForward } = await import('../services/forward/ssh-forward.ts');
+        return SshForward.listen(guest, sockets, (address, port) => control().guestStream(address, port), reached);
+      },
+      log,
+      schedule: (ms, act) => {
+        const timer = setTimeout(act, ms);
+        timer.unref();
+        return () => clearTimeout(timer);
+      },
+    },
+  });
+}
