@@ -40,7 +40,7 @@ export function describeMessage(message: Uint8Array): DescribedMessage {
   parseDnsQuestion(message, 0, message.length, question);
   const found = findEdns(message, question, message.length);
   const edns = found === 'dns-bad-edns' ? undefined : found;
-  const extendedError = edns === undefined ? undefined : findExtendedError(message, edns);
+  const error = edns === undefined ? undefined : findExtendedError(message, edns);
   const sections: Record<DnsSection, DescribedRecord[]> = { answer: [], authority: [], additional: [] };
   const records = new DnsRecords();
   const cursor = new DnsRecordCursor();
@@ -62,6 +62,14 @@ export function describeMessage(message: Uint8Array): DescribedMessage {
     authoritative: (question.flags & DNS_AA) !== 0,
     authenticated: (question.flags & DNS_AD) !== 0,
     ...sections,
-    ...(extendedError !== undefined && { extendedError }),
+    ...(error !== undefined && { extendedError: { code: error.code, text: shownText(error.text) } }),
   };
+}
+
+/** A nameserver's words on a person's terminal: what would move the cursor, or turn the line around, is told by number. */
+function shownText(text: string): string {
+  return text.replaceAll(
+    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`,
+  );
 }
