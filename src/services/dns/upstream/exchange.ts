@@ -19,6 +19,8 @@ export interface ServerAnswer {
   readonly rcode: number;
   /** Cut short, and there was no way to get it whole. */
   readonly truncated: boolean;
+  /** A record runs past the end, there are fewer than the header says, or more than one OPT record. */
+  readonly broken: boolean;
 }
 
 /** Whom the exchange tells, once, what came of it. */
@@ -107,7 +109,8 @@ export class Exchange {
     server.spoke();
     if (this.#pending === undefined) return;
     const answer = read(message);
-    this.#step(dnsRcodeName(answer.rcode) + (answer.truncated ? ', truncated' : ''), message.length);
+    const flaw = answer.truncated ? ', truncated' : answer.broken ? ', broken' : '';
+    this.#step(dnsRcodeName(answer.rcode) + flaw, message.length);
     if (this.#edns && refusesEdns(answer)) {
       this.#ednsRefusal = answer;
       this.#edns = false;
@@ -151,10 +154,10 @@ const question = new DnsQuestion();
 function read(message: Uint8Array): ServerAnswer {
   parseDnsQuestion(message, 0, message.length, question);
   const { rcode, truncated } = question;
+  const edns = findEdns(message, question, message.length);
   // Only an empty answer may have a code whose lower bits are those of NOERROR (BADVERS is 16).
-  const edns = rcode === 0 && question.answerCount === 0 ? findEdns(message, question, message.length) : undefined;
-  const upper = typeof edns === 'object' ? edns.extendedRcode : 0;
-  return { message, rcode: (upper << 4) | rcode, truncated };
+  const upper = typeof edns === 'object' && rcode === 0 && question.answerCount === 0 ? edns.extendedRcode : 0;
+  return { message, rcode: (upper << 4) | rcode, truncated, broken: edns === 'dns-bad-edns' };
 }
 
 /** RFC 6891 §7: who does not know EDNS says FORMERR or NOTIMP, and has no OPT record in the answer. */

@@ -153,7 +153,13 @@ export class Lookup {
   }
 
   #answered(answer: ServerAnswer): void {
-    const { rcode, truncated, message } = answer;
+    const { rcode, truncated, broken, message } = answer;
+    if (broken) {
+      // Nobody can use it; the next server may do better.
+      this.#options.counters.add('dns-upstream-broken-message');
+      this.#fellShort();
+      return;
+    }
     if (!truncated && isDecisive(rcode)) {
       this.#settle({ message });
       return;

@@ -58,6 +58,31 @@ test('the query is our own: RD, CD and DO as asked, AD, 1,232 bytes, no options,
   await plain;
 });
 
+test('a broken answer lets the next server be asked at once, and alone is none', async () => {
+  await using first = await FakeNameserver.open();
+  await using second = await FakeNameserver.open();
+  const twice = [0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0];
+  for (const hostile of [
+    // More records than there are.
+    (answer: Uint8Array) => answer.map((byte, i) => (i === 7 ? 99 : byte)),
+    (answer: Uint8Array) => answer.subarray(0, answer.length - 2),
+    (answer: Uint8Array) => Uint8Array.from([...answer.with(11, 2), ...twice, ...twice]),
+  ]) {
+    using world = new UpstreamWorld();
+    const asked = world.ask(query('broken.test'), [first.nameserver, second.nameserver]);
+    const heard = await first.next();
+    heard.reply(hostile(answerTo(heard, { addresses: [6] })));
+    const again = await second.next();
+    again.reply(answerTo(again, { addresses: [7] }));
+    assert.deepEqual(addressesIn(bytesOf(await asked)), [7]);
+    const alone = world.ask(query('broken.test'), [first.nameserver]);
+    const last = await first.next();
+    last.reply(hostile(answerTo(last, { addresses: [6] })));
+    assert.equal(await alone, 'no-answer');
+    assert.equal(world.counters.get('dns-upstream-broken-message'), 2);
+  }
+});
+
 test('what is no answer to the question is passed over and counted; the question may come back in any case', async () => {
   await using server = await FakeNameserver.open();
   using world = new UpstreamWorld();
