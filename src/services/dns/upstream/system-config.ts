@@ -1,4 +1,4 @@
-import { type BigIntStats, readFileSync, statSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../../env/clock.ts';
 import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
@@ -15,6 +15,9 @@ const LIST_MS = 2000;
  * once more when it has settled.
  */
 const SETTLED_MS = 100;
+
+/** Far more than any resolv.conf has. What is longer is somebody's mistake, and its end does not count. */
+const MAX_CONF_BYTES = 65_536;
 
 const NO_CONF: ResolvConf = { nameservers: [], search: [] };
 
@@ -148,8 +151,21 @@ function listed(interfaces: () => HostInterfaces): HostInterfaces {
 /** A file that vanishes between look and read names no servers; the next look sees that. */
 function read(file: string): ResolvConf {
   try {
-    return parseResolvConf(readFileSync(file, 'utf8'));
+    return parseResolvConf(beginning(file));
   } catch {
     return NO_CONF;
+  }
+}
+
+/** All whole lines of the first MAX_CONF_BYTES. Whoever opens a pipe does not wait for its writer. */
+function beginning(file: string): string {
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const bytes = Buffer.alloc(MAX_CONF_BYTES);
+    const length = readSync(descriptor, bytes);
+    const text = bytes.toString('utf8', 0, length);
+    return length < MAX_CONF_BYTES ? text : text.slice(0, text.lastIndexOf('\n') + 1);
+  } finally {
+    closeSync(descriptor);
   }
 }

@@ -1,5 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,6 +17,7 @@ import { type TestContext, test } from 'node:test';
 import { type HostInterfaces, isDefaultRoute } from '../../../../src/services/dns/upstream/host-addresses.ts';
 import { parseResolvConf } from '../../../../src/services/dns/upstream/resolv-conf.ts';
 import { SystemConfigWatch } from '../../../../src/services/dns/upstream/system-config.ts';
+import { needs } from '../../../support/needs.ts';
 import { addressesIn, answerTo, FakeNameserver } from './fake-nameserver.ts';
 import { ManualTimers } from './manual-timers.ts';
 import { query, UpstreamWorld } from './upstream-world.ts';
@@ -56,6 +67,36 @@ function address(text: string, internal = false): NetworkInterfaceInfo {
 function addressesOf(watch: SystemConfigWatch): string[] {
   return watch.nameservers().map((nameserver) => nameserver.address);
 }
+
+test('a resolv.conf that is a folder, a pipe, or endless names what its beginning names, at once', (t) => {
+  if (!needs(t, 'mkfifo')) return;
+  const world = new ConfigWorld(t);
+  const found = (make: () => void): string[] => {
+    rmSync(world.resolvConf, { recursive: true });
+    make();
+    return addressesOf(world.watch());
+  };
+  assert.deepEqual(
+    found(() => mkdirSync(world.resolvConf)),
+    [],
+  );
+  assert.deepEqual(
+    found(() => execFileSync('mkfifo', [world.resolvConf])),
+    [],
+  );
+  assert.deepEqual(
+    found(() => symlinkSync('/dev/zero', world.resolvConf)),
+    [],
+  );
+  const long = `${'nameserver 10.0.0.7\n'.padEnd(65_525, '#')}\nnameserver 10.0.0.8\n`;
+  assert.deepEqual(
+    found(() => {
+      writeFileSync(world.resolvConf, long);
+      truncateSync(world.resolvConf, 2 ** 33);
+    }),
+    ['10.0.0.7'],
+  );
+});
 
 test('the first three nameservers of resolv.conf, IPv6 with its zone too, and the last search list', () => {
   const { nameservers, search } = parseResolvConf(
