@@ -33,6 +33,12 @@ export class AddressPool {
     return Math.max(0, this.last - this.first + 1);
   }
 
+  /** The lowest address that a guest without a reservation may get; undefined when there is none. */
+  get lowest(): number | undefined {
+    for (let address = this.first; address <= this.last; address++) if (this.has(address)) return address;
+    return undefined;
+  }
+
   /** Whether it lies in the subnet at all. */
   onLink(address: number): boolean {
     return cidrContains(this.#subnet, address);

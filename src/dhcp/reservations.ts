@@ -38,6 +38,11 @@ export class Reservations {
     return this.of(client)?.address;
   }
 
+  /** All reserved addresses, in ascending order. */
+  get addresses(): number[] {
+    return [...this.#addresses].sort((a, b) => a - b);
+  }
+
   /** Whether someone has `address` reserved. */
   holds(address: number): boolean {
     return this.#addresses.has(address);

@@ -1,4 +1,5 @@
 import type { Arena } from '../env/arena.ts';
+import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostListeners } from '../env/host-listener.ts';
 import type { Tcp } from '../tcp/tcp.ts';
@@ -12,6 +13,7 @@ import type { SourceAddresses } from './source-addresses.ts';
 /** What all forwards of one network share. */
 export interface ForwardContext {
   readonly arena: Arena;
+  readonly clock: Clock;
   readonly turn: Turn;
   readonly counters: Counters;
   readonly tcp: Tcp;

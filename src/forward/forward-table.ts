@@ -1,4 +1,5 @@
 import type { Arena } from '../env/arena.ts';
+import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { HostListeners } from '../env/host-listener.ts';
@@ -27,6 +28,7 @@ const BINDING_MS = 20;
 
 export interface ForwardOptions {
   readonly arena: Arena;
+  readonly clock: Clock;
   readonly turn: Turn;
   readonly counters: Counters;
   readonly random: Random;
@@ -101,8 +103,9 @@ export class ForwardTable {
    * moment; a forward whose guest is down is open, too.
    */
   open(request: ForwardRequest, done: ForwardDone): void {
-    const { turn } = this.#context;
+    const { turn, clock } = this.#context;
     const { id } = request;
+    turn.catchUp(clock.nowMs());
     this.close(id, false);
     const looked = (): void => this.#looked(id);
     const forward =
@@ -139,6 +142,7 @@ export class ForwardTable {
 
   /** Joins one end of a pair of sockets to a guest's port. */
   openStream(fd: number, address: number, port: number, done: GuestStreamDone): void {
+    this.#context.turn.catchUp(this.#context.clock.nowMs());
     this.#streams.open(fd, address, port, done);
   }
 
@@ -149,6 +153,7 @@ export class ForwardTable {
 
   /** A guest left the link. */
   guestLeft(): void {
+    this.#context.turn.catchUp(this.#context.clock.nowMs());
     for (const forward of this.#forwards.values()) forward.guestLeft();
   }
 

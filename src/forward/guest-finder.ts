@@ -9,8 +9,8 @@ const TRIES = 4;
 const TRY_MS = 250;
 /** How long the first guest stays the same without another look: who is first changes with leases, not with packets. */
 const FIRST_MS = 1_000;
-/** Leases that are asked for when nobody has spoken yet; the first guest is among the first. */
-const MAX_LEASES_ASKED = 8;
+/** Addresses that are asked for when nobody has spoken yet; the first guest is among the first. */
+const MAX_LIKELY_ASKED = 8;
 
 /** What the finder asks of the link. */
 export interface GuestLink {
@@ -20,6 +20,8 @@ export interface GuestLink {
   known(): Iterable<Neighbor>;
   /** Addresses of leases in force, in ascending order. */
   leased(): Iterable<number>;
+  /** Where guests may be that have not been heard; the likeliest first. */
+  likely(): Iterable<number>;
   /** Asks every guest who has `address`; false when no guest is attached. */
   ask(address: number): boolean;
 }
@@ -121,8 +123,8 @@ export class GuestFinder {
   #ask(address: number): boolean {
     if (address !== FIRST_GUEST) return this.#link.ask(address);
     let asked = 0;
-    for (const leased of this.#link.leased()) {
-      if (asked === MAX_LEASES_ASKED || !this.#link.ask(leased)) break;
+    for (const likely of this.#link.likely()) {
+      if (asked === MAX_LIKELY_ASKED || !this.#link.ask(likely)) break;
       asked++;
     }
     return asked > 0;

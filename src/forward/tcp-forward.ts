@@ -104,8 +104,9 @@ export class TcpForward implements HostListenerHandler, DialOwner {
 
   accepted(stream: HostStream, client: HostClient, index: number): HostStreamHandler | undefined {
     const { waitMs } = this.#request;
-    const { counters, waiting } = this.#context;
+    const { counters, waiting, turn, clock } = this.#context;
     if (this.#listener === undefined) return undefined;
+    turn.catchUp(clock.nowMs());
     if (waitMs === 0 && this.#watch.isDown) {
       counters.add('forward-guest-down');
       return undefined;

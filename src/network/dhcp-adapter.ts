@@ -95,6 +95,16 @@ export class DhcpAdapter {
     return this.#leases.records(nowMs);
   }
 
+  /** Where guests may be that have not spoken yet: leases in force, reserved addresses, what the first guest would get. */
+  likelyAddresses(nowMs: number): Set<number> {
+    const inForce = this.records(nowMs).filter(({ remainingMs }) => remainingMs > 0);
+    const likely = new Set(inForce.map(({ address }) => address));
+    for (const address of this.#leases.reservations.addresses) likely.add(address);
+    const { lowest } = this.#leases.pool;
+    if (lowest !== undefined) likely.add(lowest);
+    return likely;
+  }
+
   close(): void {
     this.#server.close();
   }

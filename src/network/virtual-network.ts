@@ -333,6 +333,7 @@ export class VirtualNetwork {
         find: (address) => neighbors.find(address),
         known: () => neighbors.values(),
         leased: () => this.#leasedAddresses(),
+        likely: () => this.#dhcp.likelyAddresses(this.turn.nowMs),
         ask: (address) => {
           this.#prober.ask(address, gateway);
           return this.#switch.ports.length > 0;

@@ -25,10 +25,15 @@ export class Turn {
     this.timers = new Timers(nowMs);
   }
 
-  /** Runs one turn at `nowMs`. */
-  run(nowMs: number): void {
+  /** Moves the time between turns, for who arms timers there: after a long sleep the last turn's time is long ago. */
+  catchUp(nowMs: number): void {
     this.nowMs = nowMs;
     this.timers.begin(nowMs);
+  }
+
+  /** Runs one turn at `nowMs`. */
+  run(nowMs: number): void {
+    this.catchUp(nowMs);
     this.ingress.run();
     this.commits.run();
     this.egress.run();

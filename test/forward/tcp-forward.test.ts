@@ -267,6 +267,15 @@ describe('a guest that is down', () => {
     assert.equal((answer.outcome as { state: string }).state, 'up');
     world.connect();
     assert.equal(talks.length, 1);
+    // The first guest is asked for where the first lease would be, and where leases are reserved.
+    for (const address of [FIRST_GUEST_ADDRESS, ip('192.168.65.77')]) {
+      const other = new ForwardWorld();
+      if (address !== FIRST_GUEST_ADDRESS) other.net.network.reserveLease(1, address);
+      const silent = other.guest(address, false).listen(80);
+      assert.equal((other.open({ guestAddress: 0 }).outcome as { state: string }).state, 'up');
+      other.connect();
+      assert.equal(silent.length, 1);
+    }
   });
 
   it('that hangs is noticed after a second, and who hangs with it is let go when a host’s own connect would be', () => {
@@ -350,6 +359,22 @@ describe('a guest that is down', () => {
 });
 
 describe('a client that waits', () => {
+  it('waits its whole time, however long the network slept before it came', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    world.open({ waitMs: 5_000 });
+    guest.hung = true;
+    world.advance(2_000);
+    world.net.nowMs += 60_000;
+    const client = world.connectQuietly();
+    world.net.host.deliver();
+    world.settle();
+    world.advance(4_900);
+    assert.equal(client.reset, undefined);
+    world.advance(200);
+    assert.equal(client.reset, 'ECONNRESET');
+  });
+
   it('is held while the guest refuses and served when it listens', () => {
     const world = new ForwardWorld();
     const guest = world.guest();
