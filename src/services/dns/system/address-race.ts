@@ -12,10 +12,18 @@ const HOST_AFTER_RAW_MS = 1000;
 const RAW_AFTER_HOST_MS = 250;
 /** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */
 const WANTED_RAW_AFTER_HOST_MS = 2000;
+/**
+ * When neither has said anything for so long, the operating system is asked for both families, as most programs ask it:
+ * a name that the hosts file has in one family is then told at once, where the lookup for the other one alone hangs with the
+ * nameservers, and a guest whose AAAA fails gives the name up (musl) or waits.
+ */
+const BOTH_FAMILIES_AFTER_MS = 1000;
 
 export interface AddressRaceOptions {
   readonly family: AddressFamily;
   readonly lookup: HostLookup;
+  /** Begins a lookup of both families. */
+  readonly lookupBoth: () => HostLookup;
   /** Rejects only by a defect, which is passed on. */
   readonly raw: Promise<RawOutcome>;
   /** The asker set DO or CD. */
@@ -39,6 +47,8 @@ class AddressRace {
   #raw: RawOutcome | undefined;
   /** Runs while one has answered and the other has not. */
   #grace: Timer | undefined;
+  #silence: Timer | undefined;
+  #both: HostLookup | undefined;
   #deadline: Timer | undefined;
   #decided = false;
 
@@ -50,6 +60,7 @@ class AddressRace {
 
   async run(): Promise<void> {
     const { timers, giveUpMs, lookup, raw } = this.#options;
+    this.#silence = timers.after(BOTH_FAMILIES_AFTER_MS, () => this.#askForBoth());
     this.#deadline = timers.after(giveUpMs, () => this.#decideLate(this.#raw ?? 'late'));
     await Promise.all([
       lookup.answer.then((answer) => this.#hostSays(answer)),
@@ -57,8 +68,19 @@ class AddressRace {
     ]);
   }
 
+  #askForBoth(): void {
+    if (this.#host !== undefined || this.#raw !== undefined) return;
+    const { family, lookupBoth } = this.#options;
+    this.#both = lookupBoth();
+    void this.#both.answer.then((answer) => {
+      if (typeof answer === 'string' || this.#host !== undefined || typeof this.#raw === 'object') return;
+      const own = answer.filter((address) => address.includes(':') === (family === 6));
+      this.#hostSays(own.length > 0 ? own : 'other-family');
+    });
+  }
+
   #hostSays(host: HostOutcome): void {
-    if (this.#decided) return;
+    if (this.#decided || this.#host !== undefined) return;
     this.#host = host;
     this.#traceHost(host);
     if (this.#raw !== undefined) this.#decide(host, this.#raw);
@@ -90,6 +112,8 @@ class AddressRace {
     this.#decided = true;
     this.#grace?.cancel();
     this.#deadline?.cancel();
+    this.#silence?.cancel();
+    this.#both?.abandon();
     this.#options.lookup.abandon();
     this.#resolve(decideAddresses(host, raw, this.#options.wantsRaw));
   }

@@ -8,9 +8,11 @@ import type { Counters } from '../../../env/counters.ts';
 export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'other-family' | 'busy';
 
 export type AddressFamily = 4 | 6;
+/** 0: both, as most programs ask. */
+export type LookupFamily = AddressFamily | 0;
 
 /** One call of getaddrinfo. Never rejects. */
-export type LookupFunction = (name: string, family: AddressFamily) => Promise<HostAnswer>;
+export type LookupFunction = (name: string, family: LookupFamily) => Promise<HostAnswer>;
 
 /** libuv runs at most half of its pool's threads as getaddrinfo; the command line makes the pool 128. */
 const LOOKUPS = 64;
@@ -41,7 +43,7 @@ export interface HostLookup {
 interface Job {
   readonly key: string;
   readonly name: string;
-  readonly family: AddressFamily;
+  readonly family: LookupFamily;
   readonly answer: Promise<HostAnswer>;
   readonly settle: (answer: HostAnswer) => void;
   askers: number;
@@ -72,11 +74,11 @@ export class HostResolver {
   }
 
   /**
-   * The addresses of one family, each once, in the system's order. getaddrinfo says "no such name", or fails, also for a
+   * The addresses of one family (or of both), each once, in the system's order. getaddrinfo says "no such name", or fails, also for a
    * name that has only the other family in the hosts file; a guest would then believe that the name does not exist at
    * all (musl gives a name up when one family fails), so the other family is asked too.
    */
-  lookup(name: string, family: AddressFamily): HostLookup {
+  lookup(name: string, family: LookupFamily): HostLookup {
     const key = `${family} ${name}`;
     let job = this.#jobs.get(key);
     if (job === undefined) {
@@ -158,7 +160,7 @@ export class HostResolver {
   async #bothFamilies(job: Job, first: Promise<HostAnswer>): Promise<HostAnswer> {
     const answer = await first;
     // Who waited for a dead name has gone by the time it fails.
-    if ((answer !== 'no-such-name' && answer !== 'failed') || job.askers === 0) return answer;
+    if ((answer !== 'no-such-name' && answer !== 'failed') || job.askers === 0 || job.family === 0) return answer;
     const family = job.family === 4 ? 6 : 4;
     // Guests ask for both families at once: what the other lookup hears serves here too. One that has not begun is not waited
     // for: it may stand behind this one's thread.
@@ -168,7 +170,7 @@ export class HostResolver {
   }
 
   /** A defect of the lookup costs this one answer. */
-  async #called(name: string, family: AddressFamily): Promise<HostAnswer> {
+  async #called(name: string, family: LookupFamily): Promise<HostAnswer> {
     try {
       return await this.#lookup(name, family);
     } catch {
@@ -177,7 +179,7 @@ export class HostResolver {
   }
 }
 
-function newJob(key: string, name: string, family: AddressFamily): Job {
+function newJob(key: string, name: string, family: LookupFamily): Job {
   let settle: (answer: HostAnswer) => void = () => {};
   const answer = new Promise<HostAnswer>((resolve) => {
     settle = resolve;
@@ -185,7 +187,7 @@ function newJob(key: string, name: string, family: AddressFamily): Job {
   return { key, name, family, answer, settle, askers: 0, alive: false, first: undefined };
 }
 
-function getaddrinfo(name: string, family: AddressFamily): Promise<HostAnswer> {
+function getaddrinfo(name: string, family: LookupFamily): Promise<HostAnswer> {
   return new Promise((resolve) => {
     lookup(name, { family, all: true, order: 'verbatim' }, (error, addresses) => {
       resolve(error === null ? unique(addresses) : classify(error));

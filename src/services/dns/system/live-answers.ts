@@ -17,7 +17,7 @@ import { type RawAnswer, readRawAnswer } from './agreement.ts';
 import { answerLife } from './answer-life.ts';
 import { type AuthoredAnswer, addressRecords, authorAnswer } from './authored-answer.ts';
 import { type DomainRule, DomainRules } from './domain-rules.ts';
-import type { AddressFamily, HostLookup } from './host-resolver.ts';
+import type { AddressFamily, HostLookup, LookupFamily } from './host-resolver.ts';
 import { lookupNameKind } from './lookup-name.ts';
 
 /** Clients wait for five seconds (glibc, musl, dig): the answer that nobody answers must come before. */
@@ -39,7 +39,7 @@ export interface QuestionForwarder {
 
 /** Who asks the operating system: `HostResolver`. */
 export interface NameLookup {
-  lookup(name: string, family: AddressFamily): HostLookup;
+  lookup(name: string, family: LookupFamily): HostLookup;
 }
 
 export interface LiveAnswersOptions {
@@ -130,11 +130,12 @@ export class LiveAnswers {
   }
 
   async #asTheHostWould(query: DnsQuery, trace: LookupTrace | undefined): Promise<LiveAnswer> {
-    const { timers } = this.#options;
+    const { timers, resolver } = this.#options;
     const family = familyOf(query);
     const decision = await raceForAddresses({
       family,
-      lookup: this.#options.resolver.lookup(query.name, family),
+      lookup: resolver.lookup(query.name, family),
+      lookupBoth: () => resolver.lookup(query.name, 0),
       raw: this.#raw(query, 'system', trace),
       wantsRaw: query.dnssecOk || query.checkingDisabled,
       giveUpMs: GIVE_UP_MS,

@@ -309,6 +309,14 @@ test('a name of the hosts file does not wait for dead nameservers', async () => 
   assert.deepEqual((await signed).answers, ['nas.lan A 10.0.0.1']);
 });
 
+test('a name that the hosts file has in one family is NODATA in the other, however dead the nameservers are', async () => {
+  const w = world({ raw: () => 'silent', os: (_name, family) => (family === 6 ? 'silent' : ['10.0.0.1']) });
+  const missing = w.ask('nas.lan', 'AAAA');
+  await pass(w.timers, 1250);
+  const { rcode, answers } = await missing;
+  assert.deepEqual([rcode, answers], ['NOERROR', []]);
+});
+
 test('dead names never delay a living one', async () => {
   const dead = (name: string) => name.startsWith('dead');
   const w = world({

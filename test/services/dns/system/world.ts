@@ -145,7 +145,7 @@ export class ScriptedForwarder {
 }
 
 /** The operating system's end: what getaddrinfo says at once, or 'silent' for a name that it never ends with. */
-export type HostScript = (name: string, family: 4 | 6) => HostAnswer | 'silent';
+export type HostScript = (name: string, family: 0 | 4 | 6) => HostAnswer | 'silent';
 
 export class ScriptedLookup {
   script: HostScript;
@@ -158,7 +158,7 @@ export class ScriptedLookup {
     this.script = script;
   }
 
-  readonly lookup = async (name: string, family: 4 | 6): Promise<HostAnswer> => {
+  readonly lookup = async (name: string, family: 0 | 4 | 6): Promise<HostAnswer> => {
     this.asked.push(`${family} ${name}`);
     this.running++;
     this.mostRunning = Math.max(this.mostRunning, this.running);
