@@ -81,7 +81,7 @@ test('localhost is what the host says, and no nameserver hears of it', async () 
 });
 
 test('a name with only the other family in the hosts file is NODATA, not NXDOMAIN', async () => {
-  const os = (_name: string, family: 4 | 6) => (family === 4 ? ['10.0.0.7'] : ('no-such-name' as const));
+  const os = (_name: string, family: 0 | 4 | 6) => (family === 4 ? ['10.0.0.7'] : ('no-such-name' as const));
   const w = world({ raw: () => ({ rcode: DNS_NXDOMAIN, soa: SOA }), os });
   const answer = await w.ask('only4.lan', 'AAAA');
   assert.deepEqual([answer.rcode, answer.answers], ['NOERROR', []]);
