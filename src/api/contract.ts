@@ -1,0 +1,143 @@
+import type { ErrorCode } from '../config/errors.ts';
+import type { ForwardOwner, ForwardProtocol, ForwardSource, ForwardState, ProxyHeader } from '../config/forward.ts';
+
+/*
+ * What the control API says, as JSON. The zod schemas beside the paths are checked against these types by the compiler, so
+ * that a client (the command line) needs no zod.
+ */
+
+export interface ProblemJson {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string;
+}
+
+export interface StatusJson {
+  readonly version: string;
+  readonly pid: number;
+  readonly engine: 'epoll' | 'node';
+  readonly network: {
+    readonly subnet: string;
+    readonly gateway: string;
+    readonly hostAddress: string;
+    readonly hostLoopback: boolean;
+    readonly mtu: number;
+  };
+  readonly attachments: readonly string[];
+  readonly descriptors: number;
+  readonly limits: Readonly<Record<string, number>>;
+  readonly gauges: Readonly<Record<string, number>>;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export interface LeaseJson {
+  readonly address: string;
+  readonly mac: string;
+  readonly name: string;
+  /** Null for one that never ends. */
+  readonly remainingSeconds: number | null;
+}
+
+export interface GuestJson {
+  readonly name: string;
+  readonly address?: string | undefined;
+  readonly mac?: string | undefined;
+  readonly leases: readonly LeaseJson[];
+}
+
+export interface FlowJson {
+  /** What DELETE takes. */
+  readonly id: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly openedBy: 'guest' | 'host';
+  readonly guest: string;
+  readonly remote: string;
+  readonly state: string;
+  readonly bytesFromGuest: number;
+  readonly bytesToGuest: number;
+}
+
+export interface SshJson {
+  readonly user: string;
+  readonly path: string;
+  readonly keyFile: string;
+  readonly port: number;
+  readonly address?: string | undefined;
+}
+
+export interface ForwardJson {
+  readonly id: string;
+  readonly protocol: ForwardProtocol;
+  /** "*:8080", "127.0.0.1:8000-8100", "[::1]:53", or the path of a unix socket. */
+  readonly host: string;
+  /** "80", "192.168.65.3:80", "9000-9100"; absent where `ssh` is. */
+  readonly guest?: string | undefined;
+  readonly ssh?: SshJson | undefined;
+  readonly count: number;
+  readonly ipv4Only: boolean;
+  readonly source: ForwardSource;
+  readonly proxy: ProxyHeader;
+  readonly waitSeconds: number;
+  readonly persistent: boolean;
+  readonly owner: ForwardOwner;
+  readonly state: ForwardState;
+  readonly why: string;
+  readonly code: string;
+  readonly boundPort: number;
+  readonly connections: number;
+  readonly descriptors: number;
+}
+
+export interface ServiceJson {
+  /** What DELETE takes. */
+  readonly id: string;
+  readonly protocol: 'tcp' | 'udp';
+  readonly address: string;
+  /** 0: every port, which keeps its number. */
+  readonly port: number;
+  /** "127.0.0.1:5432", "127.0.0.1", "unix:/run/db.sock". */
+  readonly target: string;
+  readonly name: string;
+}
+
+export type RecordJson = {
+  readonly name: string;
+  readonly type: string;
+  readonly ttlSeconds?: number | undefined;
+} & Readonly<Record<string, unknown>>;
+
+export interface ZoneJson {
+  readonly name: string;
+  readonly defaultAddress?: string | undefined;
+  readonly defaultAtApex?: boolean | undefined;
+  readonly ttlSeconds?: number | undefined;
+  readonly records: readonly RecordJson[];
+  readonly serial: number;
+  readonly builtIn: boolean;
+  /** Names that Slipway has there by itself. */
+  readonly standing: readonly RecordJson[];
+}
+
+export interface AnswerRecordJson {
+  readonly name: string;
+  readonly ttlSeconds: number;
+  readonly type: string;
+  readonly data: string;
+}
+
+export interface LookupJson {
+  readonly name: string;
+  readonly type: string;
+  readonly rcode: string;
+  readonly authoritative: boolean;
+  readonly authenticated: boolean;
+  readonly answer: readonly AnswerRecordJson[];
+  readonly authority: readonly AnswerRecordJson[];
+  readonly additional: readonly AnswerRecordJson[];
+  readonly extendedError?: { readonly code: number; readonly text: string } | undefined;
+  /** How it came about; only when asked for. */
+  readonly steps?: readonly unknown[] | undefined;
+  /** The same in words. */
+  readonly explanation?: readonly string[] | undefined;
+  readonly ms: number;
+}

@@ -1,0 +1,54 @@
+import type { AccessRules } from './control-access.ts';
+import type { ControlParts } from './control-parts.ts';
+import { type ControlScope, ControlServer, type TakeOver } from './control-server.ts';
+import { serveOpenApi } from './openapi.ts';
+import { eventRoutes } from './routes/events.ts';
+import { flowRoutes } from './routes/flows.ts';
+import { forwardRoutes } from './routes/forwards.ts';
+import { guestRoutes } from './routes/guests.ts';
+import { lookupRoutes } from './routes/lookups.ts';
+import { serviceRoutes } from './routes/services.ts';
+import { statusRoutes } from './routes/status.ts';
+import { zoneRoutes } from './routes/zones.ts';
+import { refuseUnknownPaths } from './unknown-path.ts';
+
+/** Other paths of the same server, with their own manners. */
+export interface ControlExtension {
+  /** Adds paths; `scope` is its own: parsers of bodies, errors and hooks that are set there hold there alone. */
+  routes?(scope: ControlScope): void;
+  readonly takeOvers?: readonly TakeOver[];
+}
+
+/** Everything that the daemon serves on its control sockets. Loaded by the first client. */
+export async function controlApp(
+  parts: ControlParts,
+  rules: () => AccessRules,
+  extensions: readonly ControlExtension[] = [],
+): Promise<ControlServer> {
+  const server = new ControlServer({
+    rules,
+    takeOvers: extensions.flatMap(({ takeOvers = [] }) => takeOvers),
+    onDefect: (error) => {
+      parts.counters.add('control-defect');
+      parts.log.error('a request to the control API failed', {
+        stack: error instanceof Error ? (error.stack ?? '') : String(error),
+      });
+    },
+  });
+  const { scope } = server;
+  refuseUnknownPaths(scope);
+  serveOpenApi(scope, parts.facts.version);
+  statusRoutes(scope, parts);
+  guestRoutes(scope, parts);
+  flowRoutes(scope, parts);
+  forwardRoutes(scope, parts);
+  serviceRoutes(scope, parts);
+  zoneRoutes(scope, parts);
+  lookupRoutes(scope, parts);
+  eventRoutes(scope, parts);
+  for (const { routes } of extensions) {
+    if (routes !== undefined) void scope.register(async (own) => routes(own as ControlScope));
+  }
+  await server.ready();
+  return server;
+}

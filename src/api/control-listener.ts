@@ -1,0 +1,162 @@
+import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { request } from 'node:http';
+import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
+import path from 'node:path';
+import type { ControlEndpoint } from '../config/control-config.ts';
+import { SlipwayError } from '../config/errors.ts';
+import { SocketFile } from '../control/socket-file.ts';
+import type { Counters } from '../env/counters.ts';
+
+/** Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local user can connect to it. */
+const MAX_CONNECTIONS = { unix: 256, tcp: 64 } as const;
+/** How long a process that holds the socket may take to say who it is. */
+const WHO_MS = 1_000;
+
+export interface ListeningSocket {
+  /** TCP: what the host chose. Unix: 0. */
+  readonly port: number;
+  /** Nobody new, and everybody who is connected goes. The file goes with it. Idempotent. */
+  close(): void;
+}
+
+type Accept = (socket: Socket) => void;
+
+/**
+ * Listens at a unix socket for this user alone (0600). `privateFolder`: its folder is made, or must be, this user's alone
+ * too. A file that a killed process left is replaced. Rejects with ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_RUNTIME_FOLDER.
+ */
+export async function listenAtSocket(
+  socketPath: string,
+  { privateFolder, counters }: { readonly privateFolder: boolean; readonly counters: Counters },
+  accept: Accept,
+): Promise<ListeningSocket> {
+  if (privateFolder) makePrivate(path.dirname(socketPath));
+  const file = new SocketFile(socketPath);
+  await makeFree(file);
+  const listening = listener('unix', counters, accept);
+  // From the bind on, the file is nobody else's; nothing else of this thread runs meanwhile.
+  const umask = process.umask(0o177);
+  const stands = bound(listening.server, { path: socketPath }, socketPath);
+  process.umask(umask);
+  await stands;
+  file.claim();
+  const remove = (): void => file.remove();
+  process.once('exit', remove);
+  return {
+    port: 0,
+    close: () => {
+      listening.close();
+      remove();
+      process.off('exit', remove);
+    },
+  };
+}
+
+/** Listens at a loopback address. Rejects with ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
+export async function listenAtLoopback(
+  { address, port }: ControlEndpoint,
+  counters: Counters,
+  accept: Accept,
+): Promise<ListeningSocket> {
+  const listening = listener('tcp', counters, accept);
+  await bound(listening.server, { host: address, port, exclusive: true }, `${address}:${port}`);
+  return { port: (listening.server.address() as AddressInfo).port, close: listening.close };
+}
+
+function listener(kind: 'unix' | 'tcp', counters: Counters, accept: Accept): { server: Server; close(): void } {
+  const open = new Set<Socket>();
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    // A client that resets its connection is no event; who serves it sees it end.
+    socket.on('error', () => {});
+    accept(socket);
+  });
+  server.maxConnections = MAX_CONNECTIONS[kind];
+  server.on('drop', () => counters.add('control-connection-limit'));
+  return {
+    server,
+    close: () => {
+      server.close();
+      for (const socket of open) socket.destroy();
+    },
+  };
+}
+
+function bound(server: Server, at: ListenOptions, place: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => {
+      const inUse = cause.code === 'EADDRINUSE';
+      reject(
+        new SlipwayError(
+          inUse ? 'ERR_LISTEN_IN_USE' : 'ERR_LISTEN_FAILED',
+          inUse ? `another process listens at ${place}` : `the control API cannot listen at ${place}: ${cause.message}`,
+          'Choose another place (--control PATH), or none (--control none).',
+          { cause },
+        ),
+      );
+    });
+    server.listen(at, resolve);
+  });
+}
+
+async function makeFree(file: SocketFile): Promise<void> {
+  try {
+    await file.makeFree();
+  } catch (cause) {
+    if (!(cause instanceof SlipwayError) || cause.code !== 'ERR_LISTEN_IN_USE') throw cause;
+    const pid = await processAt(file.path);
+    throw new SlipwayError(
+      'ERR_LISTEN_IN_USE',
+      `${pid === undefined ? 'another process' : `a slipway of process ${pid}`} has its control socket at ${file.path}`,
+      'Stop it, or give this one another place (--control PATH) or none (--control none).',
+      { cause },
+    );
+  }
+}
+
+/** Who listens there, if it is one of ours and says so. */
+function processAt(socketPath: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const asked = request({ socketPath, path: '/v1/status', timeout: WHO_MS }, (response) => {
+      let text = '';
+      response.setEncoding('utf8');
+      response.on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => resolve(pidIn(text)));
+    });
+    asked.on('timeout', () => asked.destroy());
+    asked.on('error', () => resolve(undefined));
+    asked.on('close', () => resolve(undefined));
+    asked.end();
+  });
+}
+
+function pidIn(text: string): number | undefined {
+  try {
+    const { pid } = JSON.parse(text) as { readonly pid?: unknown };
+    return typeof pid === 'number' ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Makes the folder, or sees that it is ours and nobody else gets in. In a folder for everybody, someone could have been first. */
+function makePrivate(folder: string): void {
+  try {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { uid, mode } = lstatSync(folder);
+    const own = process.getuid?.() ?? uid;
+    if (!lstatSync(folder).isDirectory()) throw new Error('it is not a folder');
+    if (uid !== own) throw new Error(`it belongs to the user ${uid}`);
+    if ((mode & 0o077) !== 0) chmodSync(folder, 0o700);
+  } catch (cause) {
+    throw new SlipwayError(
+      'ERR_RUNTIME_FOLDER',
+      `the folder of the control socket, ${folder}, cannot be used: ${(cause as Error).message}`,
+      'Remove it, set XDG_RUNTIME_DIR, or choose another place (--control PATH).',
+      { cause },
+    );
+  }
+}

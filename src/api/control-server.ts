@@ -1,0 +1,154 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { SlipwayError } from '../config/errors.ts';
+import { type AccessRules, type ControlPeer, refusal } from './control-access.ts';
+import { firstLine, type RequestLine } from './first-line.ts';
+import { type Problem, problemOf } from './problem.ts';
+import { schemaValidator, type ZodTypes } from './schema-validator.ts';
+
+/** Where paths are added: fastify, whose schemas are zod's. */
+export type ControlScope = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypes>;
+
+/** Requests that end HTTP on their connection: what comes behind them is someone else's protocol. */
+export interface TakeOver {
+  /** Known by the first line of a connection; a later request on the same connection is never taken over. */
+  takes(line: RequestLine): boolean;
+  /** Owns the socket from here on. `head` is what the client sent behind its request already. */
+  take(request: IncomingMessage, socket: Socket, head: Uint8Array): void;
+}
+
+export interface ControlServerOptions {
+  rules(): AccessRules;
+  readonly takeOvers: readonly TakeOver[];
+  /** An error that nobody foresaw. */
+  onDefect(error: unknown): void;
+}
+
+/** Most bodies are a few hundred bytes; paths that take more say so. */
+const BODY_BYTES = 1024 * 1024;
+/** A forward's id holds a socket's path, each byte of which may be written as three. */
+const MAX_PARAM_LENGTH = 512;
+const KEEP_ALIVE_MS = 30_000;
+/** No byte either way for this long, and the connection goes. An event stream says something every 15 s. */
+const SILENCE_MS = 120_000;
+/** Makes node:http stop parsing behind the request and hand over the socket, whatever the request was. */
+const UPGRADE = 'Connection: upgrade\r\nUpgrade: slipway\r\n';
+
+/**
+ * An HTTP server that listens nowhere: it is handed connections. All that it refuses, however early, is `{code, message, hint}`.
+ *
+ * `scope` is fastify; what is added in a scope of its own (`register`) may have its own content types, errors and hooks. Who may
+ * ask is checked before all else, in every scope and for what is taken over.
+ */
+export class ControlServer {
+  readonly scope: ControlScope;
+  readonly #options: ControlServerOptions;
+  readonly #peers = new WeakMap<Socket, ControlPeer>();
+  /** Hears of taken-over requests alone, so that others may offer an upgrade (h2c, as curl does) and are served without. */
+  readonly #taken = createServer();
+
+  constructor(options: ControlServerOptions) {
+    this.#options = options;
+    this.scope = fastify<Server, IncomingMessage, ServerResponse>({
+      bodyLimit: BODY_BYTES,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+      connectionTimeout: SILENCE_MS,
+      routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+      schemaController: {
+        compilersFactory: { buildValidator: () => schemaValidator, buildSerializer: () => () => JSON.stringify },
+      },
+      clientErrorHandler: (error, socket) => refuseRaw(socket, unreadable(error)),
+      frameworkErrors: (error, _request, { raw }) => {
+        const { status, body } = problemOf(error);
+        // It runs before the reply has a route.
+        raw.writeHead(status, { 'content-type': JSON_TYPE }).end(JSON.stringify(body));
+      },
+    }).withTypeProvider<ZodTypes>();
+    this.scope.removeContentTypeParser('text/plain');
+    this.scope.addHook('onRequest', async (request) => {
+      const refused = this.#refusal(request.raw);
+      if (refused !== undefined) throw refused;
+    });
+    this.scope.setErrorHandler((error, request, reply) => {
+      const { status, body } = problemOf(error);
+      if (status >= 500 && !(error instanceof SlipwayError)) options.onDefect(error);
+      if (status === 401) void reply.header('www-authenticate', 'Bearer');
+      // Whoever sent too much may still be sending it.
+      if (status === 413) void reply.header('connection', 'close');
+      return reply
+        .code(status)
+        .type(JSON_TYPE)
+        .send(JSON.stringify(request.method === 'HEAD' ? undefined : body));
+    });
+    this.#taken.on('upgrade', (request, socket, head) => this.#take(request, socket as Socket, head));
+    this.#taken.on('clientError', (error: NodeJS.ErrnoException, socket) =>
+      refuseRaw(socket as Socket, unreadable(error)),
+    );
+  }
+
+  async ready(): Promise<void> {
+    await this.scope.ready();
+  }
+
+  /** Serves what comes on a connection. */
+  serve(socket: Socket, peer: ControlPeer): void {
+    this.#peers.set(socket, peer);
+    const { takeOvers } = this.#options;
+    if (takeOvers.length === 0) {
+      this.scope.server.emit('connection', socket);
+      return;
+    }
+    firstLine(socket, (line) => {
+      const taken = line !== undefined && takeOvers.some((one) => one.takes(line));
+      const server = taken ? this.#taken : this.scope.server;
+      return { insert: taken ? UPGRADE : '', serve: () => void server.emit('connection', socket) };
+    });
+  }
+
+  #take(request: IncomingMessage, socket: Socket, head: Buffer): void {
+    const refused = this.#refusal(request);
+    if (refused !== undefined) {
+      refuseRaw(socket, problemOf(refused));
+      return;
+    }
+    const line = { method: request.method ?? '', target: request.url ?? '' };
+    const one = this.#options.takeOvers.find((each) => each.takes(line));
+    if (one === undefined) socket.destroy();
+    else one.take(request, socket, head);
+  }
+
+  #refusal(request: IncomingMessage): SlipwayError | undefined {
+    // A connection that nobody told of is the one that needs most.
+    return refusal(request, this.#peers.get(request.socket) ?? 'tcp', this.#options.rules());
+  }
+}
+
+const JSON_TYPE = 'application/json; charset=utf-8';
+
+/** What no HTTP parser takes. */
+function unreadable(error: NodeJS.ErrnoException): Problem {
+  const large = error.code === 'HPE_HEADER_OVERFLOW';
+  const { body } = problemOf({ statusCode: 400, message: large ? 'the headers are too large' : 'this is no HTTP/1.1' });
+  return { status: large ? 431 : 400, body };
+}
+
+const REASONS: Readonly<Record<number, string>> = {
+  400: 'Bad Request',
+  401: 'Unauthorized',
+  403: 'Forbidden',
+  431: 'Request Header Fields Too Large',
+};
+
+/** Answers where there is no reply to write to, and closes. */
+function refuseRaw(socket: Socket, { status, body }: Problem): void {
+  if (!socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const text = JSON.stringify(body);
+  socket.end(
+    `HTTP/1.1 ${status} ${REASONS[status] ?? 'Error'}\r\nContent-Type: ${JSON_TYPE}\r\nContent-Length: ${Buffer.byteLength(text)}\r\nConnection: close\r\n\r\n${text}`,
+    () => socket.destroy(),
+  );
+}
