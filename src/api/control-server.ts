@@ -32,6 +32,11 @@ const MAX_PARAM_LENGTH = 512;
 const KEEP_ALIVE_MS = 30_000;
 /** No byte either way for this long, and the connection goes. An event stream says something every 15 s. */
 const SILENCE_MS = 120_000;
+/** In the place of ajv and its kin, which are not even loaded. The type of the option knows ajv alone. */
+const COMPILERS = {
+  buildValidator: () => schemaValidator,
+  buildSerializer: () => () => JSON.stringify,
+} as unknown as NonNullable<NonNullable<FastifyServerOptions['schemaController']>['compilersFactory']>;
 /** Makes node:http stop parsing behind the request and hand over the socket, whatever the request was. */
 const UPGRADE = 'Connection: upgrade\r\nUpgrade: slipway\r\n';
 
@@ -55,9 +60,7 @@ export class ControlServer {
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionTimeout: SILENCE_MS,
       routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
-      schemaController: {
-        compilersFactory: { buildValidator: () => schemaValidator, buildSerializer: () => () => JSON.stringify },
-      },
+      schemaController: { compilersFactory: COMPILERS },
       clientErrorHandler: (error, socket) => refuseRaw(socket, unreadable(error)),
       frameworkErrors: (error, _request, { raw }) => {
         const { status, body } = problemOf(error);
