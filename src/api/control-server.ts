@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
-import { type FastifyBaseLogger, type FastifyInstance, fastify } from 'fastify';
+import { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
 import { SlipwayError } from '../config/errors.ts';
 import { type AccessRules, type ControlPeer, refusal } from './control-access.ts';
 import { firstLine, type RequestLine } from './first-line.ts';
