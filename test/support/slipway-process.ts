@@ -1,12 +1,13 @@
 /**
  * A Slipway for the tests with real guests: the whole network as `run` and `up` start it, in a process of its own, that
  * also says what it counted. argv[2]: `SlipwaySetup` as JSON. Speaks one JSON line per event; the line `status` on its
- * standard input is answered by a picture of the network, `throw` and `spin` make its loop do so, and the end of that input
- * ends it.
+ * standard input is answered by a picture of the network, `throw` and `spin` make its loop do so, a line of JSON
+ * (`ForwardAsked`) is something to do with forwards, and the end of that input ends it.
  */
 import { createInterface } from 'node:readline';
 import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
+import type { ForwardSpec, ServiceForward } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
@@ -22,6 +23,14 @@ export interface SlipwaySetup {
   /** A configuration file's text; what the setup says besides wins. */
   readonly config?: string;
 }
+
+/** Answered by the event `answer` of the same number, with the result or the error that a person would see. */
+export type ForwardAsked = { readonly number: number } & (
+  | { readonly ask: 'add'; readonly spec: ForwardSpec }
+  | { readonly ask: 'remove'; readonly id: string; readonly connections: boolean }
+  | { readonly ask: 'list' }
+  | { readonly ask: 'add-service'; readonly service: ServiceForward }
+);
 
 const setup = JSON.parse(process.argv[2]!) as SlipwaySetup;
 const say = (event: string, facts: object = {}): void =>
@@ -45,9 +54,11 @@ const network = await startNetwork(
     process.exit(70);
   },
 );
+network.forwards.onChange((forward, removed) => say('forward', { forward, removed }));
 createInterface({ input: process.stdin })
   .on('line', (line) => {
-    if (line === 'throw' || line === 'spin') network.control.fault(line);
+    if (line.startsWith('{')) void answer(JSON.parse(line) as ForwardAsked);
+    else if (line === 'throw' || line === 'spin') network.control.fault(line);
     else void network.status().then((status) => say('status', status));
   })
   .on('close', () => void network.stop().then(() => process.exit(0)));
@@ -64,3 +75,29 @@ if (setup.guest) {
   await startEmbeddedGuest(network, ['sh', '-c', idle], { forwardSignals: false });
 }
 say('up');
+
+async function answer(asked: ForwardAsked): Promise<void> {
+  const { number } = asked;
+  try {
+    say('answer', { number, result: await act(asked) });
+  } catch (error) {
+    const { code, message, hint } = error as { code?: string; message: string; hint?: string };
+    say('answer', { number, error: { code, message, hint } });
+  }
+}
+
+async function act(asked: ForwardAsked): Promise<unknown> {
+  const { forwards } = network;
+  switch (asked.ask) {
+    case 'add':
+      return await forwards.add(asked.spec);
+    case 'remove':
+      return await forwards.remove(asked.id, { connections: asked.connections });
+    case 'list':
+      await forwards.refresh();
+      return forwards.list();
+    case 'add-service':
+      await forwards.addService(asked.service);
+      return true;
+  }
+}

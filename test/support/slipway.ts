@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { NetworkStatus } from '../../src/control/messages.ts';
 import type { TestNamespace } from './namespace.ts';
 import { needs, needsRoot, needsTun } from './needs.ts';
-import type { SlipwaySetup } from './slipway-process.ts';
+import type { ForwardAsked, SlipwaySetup } from './slipway-process.ts';
 
 const PROGRAM = fileURLToPath(new URL('./slipway-process.ts', import.meta.url));
 
@@ -27,6 +27,8 @@ export interface SlipwayOptions extends Partial<SlipwaySetup> {
   readonly heapMiB?: number;
 }
 
+type DistributiveOmit<Union, Key extends PropertyKey> = Union extends unknown ? Omit<Union, Key> : never;
+
 export interface Said {
   readonly event: string;
   readonly [fact: string]: unknown;
@@ -44,6 +46,7 @@ export class Slipway {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
   #waiting: (() => void)[] = [];
+  #asked = 0;
   #stderr = '';
   #guest: TestNamespace | undefined;
   #guestPid: number | undefined;
@@ -123,6 +126,16 @@ export class Slipway {
     const from = this.said.length;
     this.#child.stdin!.write('status\n');
     return (await this.hear((said) => said.event === 'status', from)) as unknown as NetworkStatus;
+  }
+
+  /** Has it do something with forwards. Rejects with the error that a person would see: `code`, `message`, `hint`. */
+  async ask<Result>(asked: DistributiveOmit<ForwardAsked, 'number'>): Promise<Result> {
+    const number = ++this.#asked;
+    const from = this.said.length;
+    this.#child.stdin!.write(`${JSON.stringify({ number, ...asked })}\n`);
+    const { error, result } = await this.hear((said) => said.event === 'answer' && said.number === number, from);
+    if (error !== undefined) throw Object.assign(new Error(), error);
+    return result as Result;
   }
 
   /** Makes the network thread throw or never come back, as a defect would. */

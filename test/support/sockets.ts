@@ -67,13 +67,18 @@ export interface Listening {
   accept(): Promise<Socket>;
 }
 
+export interface ListenOptions {
+  readonly host?: string;
+  /** Only where no other program can have it: in a namespace of the test. */
+  readonly port?: number;
+  readonly ipv6Only?: boolean;
+  readonly allowHalfOpen?: boolean;
+  readonly pauseOnConnect?: boolean;
+}
+
 /** A TCP server at every address of the namespace (or at `host`); it and its connections are closed after the test. */
-export async function listen(
-  t: Disposer,
-  namespace?: TestNamespace,
-  options: { readonly host?: string; readonly allowHalfOpen?: boolean; readonly pauseOnConnect?: boolean } = {},
-): Promise<Listening> {
-  const { host = '0.0.0.0', ...rest } = options;
+export async function listen(t: Disposer, namespace?: TestNamespace, options: ListenOptions = {}): Promise<Listening> {
+  const { host = '0.0.0.0', port = 0, ipv6Only = false, ...rest } = options;
   const server = createServer(rest);
   const waiting: Socket[] = [];
   const takers: ((socket: Socket) => void)[] = [];
@@ -86,7 +91,7 @@ export async function listen(
     if (taker === undefined) waiting.push(socket);
     else taker(socket);
   });
-  within(namespace, () => server.listen(0, host));
+  within(namespace, () => server.listen({ port, host, ipv6Only }));
   await once(server, 'listening');
   t.after(() => {
     for (const socket of open) socket.destroy();
