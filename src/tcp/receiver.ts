@@ -4,8 +4,6 @@ import type { TcpContext } from './context.ts';
 import { Ranges } from './ranges.ts';
 import { SequenceBuffer } from './sequence-buffer.ts';
 
-/** The first window (what a SYN-ACK can say without scaling); it doubles while the flow fills it. */
-const FIRST_WINDOW_BYTES = 65_535;
 /** Gaps that one flow may hold open at once; more is a loss pattern that retransmission mends anyway. */
 const MAX_GAPS = 64;
 
@@ -38,7 +36,7 @@ export class Receiver {
   readonly #mss: number;
   #hostNxt: number;
   #edge: number;
-  #target: number = FIRST_WINDOW_BYTES;
+  #target: number;
   #finSequence = -1;
   #unacknowledged = 0;
   #blocked = false;
@@ -57,6 +55,7 @@ export class Receiver {
     this.rcvNxt = next;
     this.#hostNxt = next;
     this.#edge = next;
+    this.#target = context.budget.first;
     this.#advanceEdge();
   }
 

@@ -24,6 +24,16 @@ export class WindowBudget {
     return Math.max(MIN_WINDOW_BYTES, Math.min(MAX_WINDOW_BYTES, (this.#bytes - this.#reserved) >> 4));
   }
 
+  /**
+   * What a new flow may promise. It can never be taken back, and most connections never use it: ten thousand idle ones must
+   * not leave the busy ones the floor. Up to half of the budget each gets all it asks for, then a 4,096th of what is free.
+   */
+  get first(): number {
+    const free = this.#bytes - this.#reserved;
+    if (free >= this.#bytes >> 1) return FIRST_WINDOW_BYTES;
+    return Math.max(MIN_WINDOW_BYTES, Math.min(FIRST_WINDOW_BYTES, free >> 12));
+  }
+
   /** A flow's promise changed by `bytes` (negative: kept or given up). */
   reserve(bytes: number): void {
     this.#reserved += bytes;
@@ -34,3 +44,5 @@ export class WindowBudget {
 const MIN_WINDOW_BYTES = 4 * 1024;
 /** What fills the longest batch that an attachment reads at once, twice over. */
 const MAX_WINDOW_BYTES = 4 * 1024 * 1024;
+/** What a SYN-ACK can say without scaling; a flow doubles it while it fills it. */
+const FIRST_WINDOW_BYTES = 65_535;
