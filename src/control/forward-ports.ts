@@ -33,6 +33,24 @@ export function boundForwardPorts(helper: string): ForwardPorts {
   };
 }
 
+/** Whoever binds a socket by path leaves its rights to the umask, which only the main thread can set, for the process. */
+class PrivateFiles {
+  #holders = 0;
+  #before = 0;
+
+  /** From now until what is returned is called, new files are this user's alone. */
+  hold(): () => void {
+    if (this.#holders++ === 0) this.#before = process.umask(0o077);
+    let held = true;
+    return () => {
+      if (held && --this.#holders === 0) process.umask(this.#before);
+      held = false;
+    };
+  }
+}
+
+const privateFiles = new PrivateFiles();
+
 /** Ports for the portable engine, which binds by itself: only what must be known before is looked for here. */
 export function namedForwardPorts(): ForwardPorts {
   return {
@@ -52,7 +70,9 @@ export function namedForwardPorts(): ForwardPorts {
     openUnix: async (path): Promise<OpenPorts> => {
       const { SocketFile } = await import('./socket-file.ts');
       await new SocketFile(path).makeFree();
+      const release = privateFiles.hold();
       return {
+        handedOver: release,
         sockets: { kind: 'addresses', addresses: [{ address: '', port: 0, index: 0, path }] },
         boundPort: 0,
         descriptors: 1,

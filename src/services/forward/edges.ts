@@ -38,6 +38,8 @@ export interface OpenPorts {
   /** Of the first; 0 for a unix socket. */
   readonly boundPort: number;
   readonly descriptors: number;
+  /** Someone else has them now, or refused them. */
+  handedOver?(): void;
   /** Gives back what nobody took over. */
   close(): void;
   /** Removes the file of a unix socket, if it is still ours. Never throws. */

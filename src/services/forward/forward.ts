@@ -191,10 +191,12 @@ export class Forward {
         ports.removeFile();
         ports.close();
         throw error;
+      } finally {
+        ports.handedOver?.();
       }
       return;
     }
-    const outcome = await this.#edges.network.forwardOpen({
+    const opening = this.#edges.network.forwardOpen({
       id: this.number,
       protocol,
       sockets: ports.sockets,
@@ -204,6 +206,7 @@ export class Forward {
       proxy,
       waitMs: waitSeconds * 1000,
     });
+    const outcome = await opening.finally(() => ports.handedOver?.());
     // A port that was chosen stays the chosen one, in later tries and after a restart.
     if (host.kind === 'port') {
       this.#spec = { ...this.#spec, host: { kind: 'port', address: host.address, port: ports.boundPort } };
