@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { fittingLimits } from '../config/limits.ts';
+import type { LeaseChange } from '../dhcp/lease-record.ts';
 import { Counters } from '../env/counters.ts';
 import type { DnsLookup } from '../services/dns/dns-service.ts';
 import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
@@ -32,6 +33,8 @@ export interface RunningNetwork {
   readonly dns: RunningDns;
   /** Ports of the host that reach guests, and what guests reach of the host. */
   readonly forwards: Forwards;
+  /** `tell` hears of every lease that begins, is renewed or ends from now on. */
+  watchLeases(tell: (change: LeaseChange) => void): void;
   /** A picture of the network now, with what the services counted. */
   status(): Promise<NetworkStatus>;
   /** Ends network and services. Idempotent. */
@@ -113,6 +116,7 @@ export async function startNetwork(
     counters,
     dns: running(dns),
     forwards,
+    watchLeases: (tell) => leases.watch(tell),
     status: () => status(control, counters),
     stop,
   };
