@@ -149,6 +149,13 @@ export class ForwardTable {
   /** A guest spoke from an address for the first time, or from another place. */
   heard(neighbor: Neighbor): void {
     this.#context.guests.heard(neighbor);
+    for (const forward of this.#forwards.values()) forward.guestCame();
+  }
+
+  /** A guest joined the link: it may be the one that is missed. */
+  guestCame(): void {
+    this.#context.turn.catchUp(this.#context.clock.nowMs());
+    for (const forward of this.#forwards.values()) forward.guestCame();
   }
 
   /** A guest left the link. */

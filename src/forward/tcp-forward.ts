@@ -87,7 +87,12 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     for (const dial of [...(connections ? this.#dials : this.#waiting.keys())]) dial.abort();
   }
 
-  /** Something about the guests changed: this one may be gone. */
+  /** A guest joined or spoke: it may be this one. */
+  guestCame(): void {
+    if (this.#watch.reach === 'no-guest') this.#watch.look();
+  }
+
+  /** A guest left: it may be this one. */
   guestLeft(): void {
     if (this.#watch.reach === 'up' && this.#context.guests.find(this.#request.guestAddress) === undefined) {
       this.#watch.look();

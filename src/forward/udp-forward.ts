@@ -71,6 +71,10 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     this.#server = undefined;
   }
 
+  guestCame(): void {
+    if (this.#watch.reach === 'no-guest') this.#watch.look();
+  }
+
   guestLeft(): void {
     if (this.#watch.reach === 'up' && this.#context.guests.find(this.#request.guestAddress) === undefined) {
       this.#watch.look();

@@ -55,6 +55,8 @@ export const GATEWAY_SERVICES: ReadonlyMap<string, string> = new Map([
   // Answers Slipway's own zones only: for a resolver in the guest that has the rest from elsewhere.
   ['udp:5301', 'dns-internal'],
   ['tcp:5301', 'dns-internal'],
+  // gvproxy's forwarder API for guests; where none listens, the port refuses.
+  ['tcp:80', 'api-guest'],
 ]);
 /** Receive windows that all flows together may have promised, and the memory behind them (touched only as used). */
 export const WINDOW_BYTES: number = 256 * 2 ** 20;

@@ -26,6 +26,7 @@ import { Udp } from '../udp/udp.ts';
 import type { UdpMappingStatus } from '../udp/udp-options.ts';
 import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { ArpProber } from './arp-prober.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import {
@@ -153,6 +154,7 @@ export class VirtualNetwork {
     if (attachment === undefined) return undefined;
     end.port = this.#switch.attach(attachment.outlet, name);
     attachment.start(pipe, end.port);
+    this.#forwards.guestCame();
     this.#world.log.info('guest attached', { guest: name });
     return this.#guest(attachment, end);
   }
@@ -164,6 +166,7 @@ export class VirtualNetwork {
     if (attachment === undefined) return undefined;
     end.port = this.#switch.attach(attachment.outlet, name);
     attachment.start(pipe, end.port);
+    this.#forwards.guestCame();
     return this.#guest(attachment, end);
   }
 
@@ -219,6 +222,7 @@ export class VirtualNetwork {
     const { gateway, hostAddress } = this.#options;
     const services = new ServiceRoutes(routes);
     const virtual = [...services.addresses].filter((address) => address !== gateway && address !== hostAddress);
+    for (const address of virtual) this.#warnOfOwner(address);
     this.#interface.own.replace(virtual);
     this.#policy = { ...this.#policy, routes: services };
   }
@@ -309,6 +313,15 @@ export class VirtualNetwork {
         this.#release(end);
       },
     };
+  }
+
+  #warnOfOwner(address: number): void {
+    const guest = this.#interface.neighbors.find(address);
+    if (guest === undefined || this.#interface.own.has(address)) return;
+    this.#world.log.warn('a guest has the address of a service: it is not heard any more; give one of them another', {
+      address: formatIpv4Address(address),
+      guest: guest.port.name,
+    });
   }
 
   #release(end: GuestEnd): void {

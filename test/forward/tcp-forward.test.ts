@@ -259,6 +259,23 @@ describe('a guest that is down', () => {
     assert.equal(world.net.network.forwards()[1]?.why, 'no guest has 192.168.65.3');
   });
 
+  it('is found the moment it joins or speaks', () => {
+    const world = new ForwardWorld();
+    world.open();
+    assert.equal(world.report?.why, 'no guest has 192.168.65.3');
+    const other = world.guest(ip('192.168.65.9'));
+    world.advance(500);
+    const guest = world.guest(FIRST_GUEST_ADDRESS, false);
+    guest.listen(80);
+    guest.hung = true;
+    world.advance(1_100);
+    assert.equal(world.isListening, false);
+    guest.hung = false;
+    guest.announce();
+    assert.equal(world.isListening, true);
+    assert.equal(other.peers.length, 0);
+  });
+
   it('but has not spoken since the network began is asked for by ARP', () => {
     const world = new ForwardWorld();
     const guest = world.guest(FIRST_GUEST_ADDRESS, false);

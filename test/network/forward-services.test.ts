@@ -158,6 +158,12 @@ describe('services of the host at addresses of the network', () => {
     assert.equal(world.counters.get('route-socket-without-datagrams'), 1);
   });
 
+  it('that get the address of a guest say so', () => {
+    const { world } = serving([]);
+    world.network.setServices([{ ...POSTGRES, address: GUEST }]);
+    assert.match(world.lines.at(-1)!.message, /^a guest has the address of a service/);
+  });
+
   it('are replaced as a whole; what is open goes on', () => {
     const { world, guest } = serving([POSTGRES]);
     world.listen(LOOPBACK4, 15_432);
