@@ -186,7 +186,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
       const sourcePort = sources.portFor(attempt, facts.sourceAddress, facts.port);
       const client = new UdpClient(this, server, { ...facts, sourcePort }, index, handle, turn.nowMs);
-      if (!udp.addPeer(facts.neighbor.address, facts.guestPort, facts.sourceAddress, sourcePort, client)) continue;
+      if (!udp.peers.add(facts.neighbor.address, facts.guestPort, facts.sourceAddress, sourcePort, client)) continue;
       this.#clients.set(facts.key, client);
       if (!this.#expiry.armed) turn.timers.arm(this.#expiry, IDLE_MS);
       return client;
@@ -233,7 +233,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   #forget(client: UdpClient): void {
     if (!this.#clients.delete(client.key)) return;
     const { udp, udpClients } = this.#context;
-    udp.removePeer(client.neighbor.address, client.guestPort, client.sourceAddress, client.sourcePort);
+    udp.peers.remove(client.neighbor.address, client.guestPort, client.sourceAddress, client.sourcePort);
     udpClients.give();
   }
 

@@ -1,5 +1,7 @@
 import type { DatagramBatch } from '../env/host.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
+import type { Packet } from '../ip/packet.ts';
+import { UDP_HEADER_BYTES, type UdpHeader } from '../wire/udp.ts';
 
 /** Who gets what a guest sends to one address and port that stand for a client of the host's side. */
 export interface UdpPeer {
@@ -17,9 +19,40 @@ export interface ReceiveSlots {
   readonly count: number;
 }
 
-/** Peers by the guest's address and port and by their own, as the guest knows them. Their owner bounds them. */
-export type UdpPeers = TupleTable<UdpPeer>;
+/** Clients of forwards, by the guest's address and port and by their own as the guest knows them. Whoever adds them bounds them. */
+export class UdpPeers {
+  readonly #table: TupleTable<UdpPeer>;
 
-export function makeUdpPeers(seed: number): UdpPeers {
-  return new TupleTable<UdpPeer>(seed);
+  /** @param seed so that no guest can choose ports that collide */
+  constructor(seed: number) {
+    this.#table = new TupleTable(seed);
+  }
+
+  /** False when someone has these four numbers. */
+  add(guestAddress: number, guestPort: number, address: number, port: number, peer: UdpPeer): boolean {
+    if (this.#table.get(guestAddress, guestPort, address, port) !== undefined) return false;
+    this.#table.set(guestAddress, guestPort, address, port, peer);
+    return true;
+  }
+
+  remove(guestAddress: number, guestPort: number, address: number, port: number): void {
+    this.#table.delete(guestAddress, guestPort, address, port);
+  }
+
+  /** Whom a guest's datagram is for, if for one of them. */
+  find(packet: Packet, header: UdpHeader): UdpPeer | undefined {
+    if (this.#table.size === 0) return undefined;
+    return this.#table.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
+  }
+}
+
+/** Hands `peer` the packet's payload, in datagrams of `step` bytes. */
+export function deliverToPeer(peer: UdpPeer, packet: Packet, header: UdpHeader, step: number): void {
+  const at = packet.payloadAt + UDP_HEADER_BYTES;
+  const length = header.length - UDP_HEADER_BYTES;
+  let from = 0;
+  do {
+    peer.datagram(at + from, Math.min(step, length - from));
+    from += step;
+  } while (from < length);
 }

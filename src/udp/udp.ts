@@ -21,7 +21,7 @@ import { BATCH_DATAGRAMS, Gatherer } from './gatherer.ts';
 import { LoopbackRetries } from './loopback-retries.ts';
 import { Mapping, type MappingOwner } from './mapping.ts';
 import { MappingTable } from './mapping-table.ts';
-import { makeUdpPeers, type ReceiveSlots, type UdpPeer, type UdpPeers } from './peers.ts';
+import { deliverToPeer, type ReceiveSlots, UdpPeers } from './peers.ts';
 import {
   DEFAULT_UDP_LIMITS,
   type UdpLimits,
@@ -50,6 +50,8 @@ const MAX_SEGMENTS = 128;
  * dies with its timer or its next answer.
  */
 export class Udp implements ProtocolHandler, MappingOwner {
+  /** Clients of forwards: what guests send to them goes before everything else. */
+  readonly peers: UdpPeers;
   readonly #options: UdpOptions;
   readonly #limits: UdpLimits;
   readonly #table = new MappingTable();
@@ -61,8 +63,6 @@ export class Udp implements ProtocolHandler, MappingOwner {
   /** BATCH_DATAGRAMS slots for what is received, with room for a header before the first. */
   readonly #scratchAt: number;
   readonly #retries: LoopbackRetries;
-  /** Clients of forwards. */
-  readonly #peers: UdpPeers;
 
   /** Throws a RangeError when the arena has no room for the receive slots (while the network is assembled). */
   constructor(options: UdpOptions) {
@@ -73,7 +73,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const slots = options.arena.allocate(BATCH_DATAGRAMS * SLOT_BYTES + UDP_HEADER_BYTES);
     if (slots < 0) throw new RangeError('the arena has no room for the slots that UDP datagrams are received into');
     this.#scratchAt = slots + UDP_HEADER_BYTES;
-    this.#peers = makeUdpPeers(options.seed ?? 0);
+    this.peers = new UdpPeers(options.seed ?? 0);
     this.#retries = new LoopbackRetries(options.turn, options.arena, this.#scratchAt);
   }
 
@@ -121,19 +121,13 @@ export class Udp implements ProtocolHandler, MappingOwner {
       counters.add('udp-bad-checksum');
       return;
     }
-    if (this.#peers.size > 0 && this.#handedToPeer(packet, header)) return;
+    const peer = this.peers.find(packet, header);
+    if (peer !== undefined) {
+      const step = this.#segmentBytes(packet, header.length - UDP_HEADER_BYTES);
+      if (step > 0) deliverToPeer(peer, packet, header, step);
+      return;
+    }
     if (!this.#handedToService(packet, header)) this.#route(packet, header);
-  }
-
-  /** What the guest sends from there to `address` and `port` goes to `peer` from now on. False when someone has these four numbers. */
-  addPeer(guestAddress: number, guestPort: number, address: number, port: number, peer: UdpPeer): boolean {
-    if (this.#peers.get(guestAddress, guestPort, address, port) !== undefined) return false;
-    this.#peers.set(guestAddress, guestPort, address, port, peer);
-    return true;
-  }
-
-  removePeer(guestAddress: number, guestPort: number, address: number, port: number): void {
-    this.#peers.delete(guestAddress, guestPort, address, port);
   }
 
   /** Where forwards may receive a batch, in the egress phase. */
@@ -294,22 +288,6 @@ export class Udp implements ProtocolHandler, MappingOwner {
     } else {
       service(packet, packet.payloadAt + UDP_HEADER_BYTES, header.length - UDP_HEADER_BYTES);
     }
-    return true;
-  }
-
-  /** True when it was for a client of a forward, which got it. */
-  #handedToPeer(packet: Packet, header: UdpHeader): boolean {
-    const peer = this.#peers.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
-    if (peer === undefined) return false;
-    const at = packet.payloadAt + UDP_HEADER_BYTES;
-    const length = header.length - UDP_HEADER_BYTES;
-    const step = this.#segmentBytes(packet, length);
-    if (step === 0) return true;
-    let from = 0;
-    do {
-      peer.datagram(at + from, Math.min(step, length - from));
-      from += step;
-    } while (from < length);
     return true;
   }
 
