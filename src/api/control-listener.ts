@@ -1,5 +1,4 @@
 import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
-import { request } from 'node:http';
 import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import type { ControlEndpoint } from '../config/control-config.ts';
@@ -116,7 +115,8 @@ async function makeFree(file: SocketFile): Promise<void> {
 }
 
 /** Who listens there, if it is one of ours and says so. */
-function processAt(socketPath: string): Promise<number | undefined> {
+async function processAt(socketPath: string): Promise<number | undefined> {
+  const { request } = await import('node:http');
   return new Promise((resolve) => {
     const asked = request({ socketPath, path: '/v1/status', timeout: WHO_MS }, (response) => {
       let text = '';

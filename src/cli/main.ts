@@ -2,6 +2,7 @@
 import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
+import { addControlCommands } from './control-commands.ts';
 import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
@@ -29,6 +30,7 @@ Examples:
   slipway run -- curl -I https://example.org       one command in a network of its own
   slipway run --no-host-loopback -- bash           a shell that cannot reach this computer's own services
   slipway up --listen qemu+unix:///tmp/vm.sock     the network for virtual machines
+  slipway ports expose 8080:80                     a port of the machine as one of this computer
   slipway demo                                     a live checklist of what works here`;
 
 const STATUS_USAGE = 2;
@@ -51,6 +53,12 @@ addNetworkFlags(program.command('up'), DEFAULT_MTU)
     '--state <folder>',
     'where leases outlive a restart (default: $XDG_STATE_HOME/slipway or ~/.local/state/slipway)',
   )
+  .option(
+    '-p, --publish <ports>',
+    'a port of the first guest as docker run -p takes it, 8080:80; may be repeated',
+    repeated,
+  )
+  .option('--control <path>', 'where the control API listens, or none (default: $XDG_RUNTIME_DIR/slipway/control.sock)')
   .option('--json', 'print JSON lines')
   .exitOverride()
   .action(async (flags: UpFlags) => (await import('./up.ts')).up(flags));
@@ -58,6 +66,10 @@ addNetworkFlags(program.command('up'), DEFAULT_MTU)
 addNetworkFlags(program.command('run'), DEFAULT_RUN_MTU)
   .description('a command in a fresh network namespace whose only way out is Slipway')
   .argument('<command...>', 'the command and its arguments, after --')
+  .option(
+    '--control <path>',
+    'opens a control socket there, which wants the token of SLIPWAY_CONTROL_TOKEN (default: none)',
+  )
   .passThroughOptions()
   .exitOverride()
   .action(async (command: string[], flags: NetworkFlags) => {
@@ -156,6 +168,13 @@ function addAllowFlags(command: Command): Command {
     .option('--allow-uid <number...>', 'serve this user, by number')
     .option('--allow-group <name...>', 'serve members of this group')
     .option('--allow-gid <number...>', 'serve members of this group, by number');
+}
+
+addControlCommands(program, fail);
+
+/** A flag that may stand there several times, each time with one value. */
+function repeated(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function fail(error: unknown, status: number): never {

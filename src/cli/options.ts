@@ -1,6 +1,7 @@
 import path from 'node:path';
 import type { Command } from 'commander';
 import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
+import { controlSocket } from '../config/control-config.ts';
 import { type ErrorCode, SlipwayError } from '../config/errors.ts';
 import {
   integer,
@@ -28,6 +29,7 @@ export interface NetworkFlags {
   readonly config?: string;
   readonly listen?: readonly string[];
   readonly state?: string;
+  readonly control?: string;
 }
 
 /** Adds those flags; `mtu` is the default that the help shows. */
@@ -74,8 +76,14 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
     },
     // A flag is said in some folder, a file is not.
     state: flags.state === undefined ? undefined : path.resolve(flags.state),
+    control: { socket: flag('--control', controlPath(flags.control), controlSocket) },
     log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
   };
+}
+
+/** From whatever folder it is said. */
+function controlPath(text: string | undefined): string | undefined {
+  return text === undefined || text === 'none' ? text : path.resolve(text);
 }
 
 function flag<T>(

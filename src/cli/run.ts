@@ -1,6 +1,11 @@
+import type { ControlApi } from '../api/control-api.ts';
+import { EventFeed } from '../api/event-feed.ts';
+import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import { SlipwayError } from '../config/errors.ts';
-import { startNetwork } from '../control/start-network.ts';
+import type { ControlLog } from '../control/network-control.ts';
+import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
+import { TOKEN_VARIABLE } from './control-place.ts';
 import { startEmbeddedGuest } from './embedded-guest.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
@@ -16,16 +21,50 @@ const STATUS_NOT_FOUND = 127;
 export async function run(command: readonly string[], flags: NetworkFlags): Promise<number> {
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
   // Its guest is gone with it: nothing is worth keeping.
-  const network = await startNetwork({ ...config, state: '' }, quietLog(config.log.level), (error) => {
+  const events = new EventFeed();
+  const log = events.listeningTo(quietLog(config.log.level));
+  const network = await startNetwork({ ...config, state: '' }, log, (error) => {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_OWN_FAILURE);
   });
+  const { [TOKEN_VARIABLE]: token, ...env } = process.env;
+  let api: ControlApi | undefined;
   try {
-    const guest = await startEmbeddedGuest(network, command, { forwardSignals: true });
+    // A daemon's file may name a socket, which is the daemon's: none is opened here unless asked for.
+    if (flags.control !== undefined) api = await guardedControl(network, { config, log, events, token });
+    const guest = await startEmbeddedGuest(network, command, { forwardSignals: true, env });
     return await guest.status;
   } finally {
+    api?.close();
     await network.stop();
   }
+}
+
+/**
+ * The guest has this user's files and rights, so it can open the socket: it takes a token, which the guest is not given. Nothing that
+ * could be read from a file would do.
+ */
+async function guardedControl(
+  network: RunningNetwork,
+  options: {
+    readonly config: Config;
+    readonly log: ControlLog;
+    readonly events: EventFeed;
+    readonly token: string | undefined;
+  },
+): Promise<ControlApi | undefined> {
+  const { config, log, events } = options;
+  const [{ newToken }, { serveControl }] = await Promise.all([
+    import('../api/control-token.ts'),
+    import('./serve-control.ts'),
+  ]);
+  const token = options.token ?? newToken();
+  const control = { ...config.control, tcp: undefined };
+  const api = await serveControl(network, { config: control, log, events, attachments: [], token });
+  if (api !== undefined && options.token === undefined) {
+    say(STANDARD_ERROR, `slipway: control socket ${api.socket}, ${TOKEN_VARIABLE}=${token}\n`);
+  }
+  return api;
 }
 
 /** The status for a failure of `run` itself. */

@@ -1,19 +1,30 @@
+import type { ForwardJson } from '../api/contract.ts';
+import type { ControlApi } from '../api/control-api.ts';
+import { EventFeed } from '../api/event-feed.ts';
+import { forwardJson } from '../api/forward-json.ts';
 import { SlipwayError } from '../config/errors.ts';
+import type { ForwardSpec } from '../config/forward.ts';
 import { qemuArguments } from '../config/listen-url.ts';
+import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
 import { stateFolder } from '../config/state-folder.ts';
+import { Mismatch, shown } from '../config/values.ts';
 import type { Listening } from '../control/messages.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { usualControlSocket } from './control-place.ts';
+import { hostShown } from './forward-table.ts';
 import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
+import { serveControl } from './serve-control.ts';
 import { version } from './version.ts';
 
 export interface UpFlags extends NetworkFlags {
   readonly json?: boolean;
+  readonly publish?: readonly string[];
 }
 
 /** EX_SOFTWARE of sysexits.h. */
@@ -21,7 +32,11 @@ const STATUS_DEFECT = 70;
 
 /** `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it. */
 export async function up(flags: UpFlags): Promise<void> {
-  const config = await configOf(flags, { state: stateFolder(process.env) });
+  const published = (flags.publish ?? []).flatMap(publishedPorts);
+  const config = await configOf(flags, {
+    state: stateFolder(process.env),
+    control: { socket: usualControlSocket() },
+  });
   if (config.listen.length === 0) {
     throw new SlipwayError(
       'ERR_USAGE',
@@ -29,23 +44,57 @@ export async function up(flags: UpFlags): Promise<void> {
       'Say where, for instance: slipway up --listen qemu+unix:///tmp/slipway.sock',
     );
   }
-  const log = await daemonLog(config.log.level, flags.json === true);
+  const events = new EventFeed();
+  const log = events.listeningTo(await daemonLog(config.log.level, flags.json === true));
   const network = await startNetwork(config, log, (error) => {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_DEFECT);
   });
-  endOnSignals(() => network.stop());
-  const listening: Listening[] = [];
-  try {
-    for (const url of config.listen) listening.push(await network.control.listen(url));
-  } catch (error) {
+  const stands: Standing = { network, listening: [], forwards: [] };
+  const stop = async (): Promise<void> => {
+    stands.api?.close();
     await network.stop();
+  };
+  endOnSignals(stop);
+  try {
+    const attachments: string[] = [];
+    // First, because a daemon that is there already says so.
+    stands.api = await serveControl(network, { config: config.control, log, events, attachments });
+    for (const url of config.listen) {
+      const listening = await network.control.listen(url);
+      stands.listening.push(listening);
+      attachments.push(place(url.text, listening));
+    }
+    for (const spec of published) stands.forwards.push(forwardJson(await network.forwards.add(spec)));
+  } catch (error) {
+    await stop();
     throw error;
   }
-  say(STANDARD_OUTPUT, flags.json === true ? asJson(network, listening) : asText(network, listening));
+  say(STANDARD_OUTPUT, flags.json === true ? asJson(stands) : asText(stands));
 }
 
-function asText({ config, engine, descriptors }: RunningNetwork, listening: readonly Listening[]): string {
+/** What stands when the daemon does. */
+interface Standing {
+  readonly network: RunningNetwork;
+  readonly listening: Listening[];
+  /** Of `--publish`. */
+  readonly forwards: ForwardJson[];
+  api?: ControlApi | undefined;
+}
+
+/** What `docker run -p` would make of it. */
+function publishedPorts(text: string): ForwardSpec[] {
+  const ports = parsePortSpec(text);
+  if (!(ports instanceof Mismatch)) return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
+  throw new SlipwayError(
+    'ERR_USAGE',
+    `--publish: expected ${ports.expected}, found ${shown(text)}`,
+    'slipway up --help shows examples.',
+  );
+}
+
+function asText({ network, listening, forwards, api }: Standing): string {
+  const { config, engine, descriptors } = network;
   const { subnet, gateway, hostAddress, mtu } = config.network;
   const { flows, dialsInFlight, udpMappings, guests } = config.limits;
   const host = `${formatIpv4Address(hostAddress)}${config.hostLoopback ? " reaches this computer's 127.0.0.1" : ' is closed'}`;
@@ -57,11 +106,23 @@ function asText({ config, engine, descriptors }: RunningNetwork, listening: read
     `slipway ${version()}: network ${formatCidr(subnet)}, gateway and DNS ${formatIpv4Address(gateway)}, ${host}, MTU ${mtu}`,
     `engine ${engine}; up to ${flows} flows, ${dialsInFlight} dials, ${udpMappings} UDP mappings, ${guests} guests (RLIMIT_NOFILE ${descriptors})`,
     ...places,
+    ...forwards.map(publishedLine),
+    ...(api === undefined ? [] : [controlLine(api)]),
     `process ${process.pid}; Ctrl-C ends it`,
   ].join('\n')}\n`;
 }
 
-function asJson({ config, engine, descriptors }: RunningNetwork, listening: readonly Listening[]): string {
+function publishedLine({ protocol, guest, why, ...forward }: ForwardJson): string {
+  return `publishing ${protocol} ${hostShown(forward)} → ${guest}${why === '' ? '' : ` (${why})`}`;
+}
+
+function controlLine({ socket, tcp, tokenFile }: ControlApi): string {
+  const places = [socket, ...(tcp === '' ? [] : [`http://${tcp} with the token in ${tokenFile}`])];
+  return `control at ${places.filter((one) => one !== '').join(' and ')}`;
+}
+
+function asJson({ network, listening, forwards, api }: Standing): string {
+  const { config, engine, descriptors } = network;
   const { subnet, gateway, hostAddress, mtu } = config.network;
   return `${JSON.stringify({
     event: 'up',
@@ -80,6 +141,8 @@ function asJson({ config, engine, descriptors }: RunningNetwork, listening: read
       connect: url.connect,
       qemu: qemuArguments(url, listening[index]?.port),
     })),
+    forwards,
+    control: api === undefined ? null : { socket: api.socket, tcp: api.tcp, tokenFile: api.tokenFile },
   })}\n`;
 }
 

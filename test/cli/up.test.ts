@@ -34,7 +34,7 @@ test('a slip in a flag is named, with what was expected and a code', async (t) =
   assert.match(unknown.stderr, /Did you mean --listen\?/);
 });
 
-test('five lines say where things are, the QEMU arguments among them, and SIGINT ends it', async (t) => {
+test('six lines say where things are, the QEMU arguments among them, and SIGINT ends it', async (t) => {
   const socket = path.join(folder(t), 'vm.sock');
   const up = new SlipwayProcess(
     t,
@@ -47,7 +47,8 @@ test('five lines say where things are, the QEMU arguments among them, and SIGINT
   );
   await up.prints(/Ctrl-C ends it\n/);
   const lines = up.stdout.trimEnd().split('\n');
-  assert.equal(lines.length, 5);
+  assert.equal(lines.length, 6);
+  assert.match(lines[4]!, /^control at \/\S+\/slipway\/control\.sock$/);
   assert.match(lines[0]!, /network 10\.87\.0\.0\/24, gateway and DNS 10\.87\.0\.1, 10\.87\.0\.254 is closed, MTU 1500/);
   assert.match(lines[1]!, /engine epoll; up to \d+ flows, 1024 dials, .* \(RLIMIT_NOFILE \d+\)/);
   assert.ok(

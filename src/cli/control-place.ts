@@ -1,0 +1,10 @@
+import { tmpdir } from 'node:os';
+import { defaultControlSocket } from '../config/control-config.ts';
+
+/** Where the token of a daemon that wants one is looked for, by clients and by `slipway run --control`. */
+export const TOKEN_VARIABLE = 'SLIPWAY_CONTROL_TOKEN';
+
+/** Where the control socket of this user's daemon is unless told. */
+export function usualControlSocket(): string {
+  return defaultControlSocket(process.env, process.getuid?.() ?? 0, tmpdir());
+}

@@ -1,0 +1,130 @@
+import type { ForwardJson, ServiceJson } from '../api/contract.ts';
+import { SlipwayError } from '../config/errors.ts';
+import { parsePortSpec } from '../config/port-spec.ts';
+import { Mismatch, shown } from '../config/values.ts';
+import { type ControlClient, type ControlFlags, controlClient, controlPath } from './control-client.ts';
+import { forwardTable, hostShown } from './forward-table.ts';
+import { STANDARD_OUTPUT, say } from './say.ts';
+import { table } from './table.ts';
+
+export interface PortsFlags extends ControlFlags {
+  readonly json?: boolean;
+}
+
+export interface ExposeFlags extends PortsFlags {
+  readonly guest?: string;
+  readonly source?: string;
+  readonly proxy?: string;
+  readonly wait?: string;
+  readonly persistent?: boolean;
+  readonly unix?: string;
+  readonly ipv4Only?: boolean;
+}
+
+export interface UnexposeFlags extends PortsFlags {
+  readonly reset?: boolean;
+}
+
+/** `slipway ports ls`. */
+export async function portsLs(flags: PortsFlags): Promise<void> {
+  const client = controlClient(flags);
+  const forwards = await client.ask<ForwardJson[]>('GET', '/v1/forwards');
+  const services = await client.ask<ServiceJson[]>('GET', '/v1/services');
+  if (flags.json === true) return sayJson({ forwards, services });
+  const nothing = forwards.length + services.length === 0 ? 'no port is published\n' : '';
+  const between = forwards.length > 0 && services.length > 0 ? '\n' : '';
+  say(STANDARD_OUTPUT, `${nothing}${forwardTable(forwards)}${between}${serviceTable(services)}`);
+}
+
+/** `slipway ports expose`: all that are named, or none. */
+export async function portsExpose(ports: readonly string[], flags: ExposeFlags): Promise<void> {
+  const { guest, source, proxy, wait, persistent, unix, ipv4Only } = flags;
+  for (const text of ports) checkPorts(text);
+  if (wait !== undefined && !/^\d+$/.test(wait)) throw usage('--wait', 'a number of seconds', wait);
+  if (unix !== undefined && ports.length > 1) throw usage('--unix', 'one port of the guest', ports.join(' '));
+  const options = {
+    ...(guest !== undefined && { guestAddress: guest }),
+    ...(source !== undefined && { source }),
+    ...(proxy !== undefined && { proxy }),
+    ...(wait !== undefined && { waitSeconds: Number(wait) }),
+    ...(persistent === true && { persistent: true }),
+    ...(unix !== undefined && { unixSocket: controlPath(unix) }),
+    ...(ipv4Only === true && { ipv4Only: true }),
+    owner: 'cli',
+  };
+  const client = controlClient(flags);
+  const before = new Set((await client.ask<ForwardJson[]>('GET', '/v1/forwards')).map(({ id }) => id));
+  const added: ForwardJson[] = [];
+  try {
+    for (const publish of ports) {
+      added.push(...(await client.ask<ForwardJson[]>('POST', '/v1/forwards', { publish, ...options })));
+    }
+  } catch (error) {
+    for (const { id } of added) if (!before.has(id)) await remove(client, id, false);
+    throw error;
+  }
+  if (flags.json === true) sayJson(added);
+  else say(STANDARD_OUTPUT, forwardTable(added));
+}
+
+/** `slipway ports unexpose`: by id, or by protocol and host end as `ports ls` shows them. */
+export async function portsUnexpose(names: readonly string[], flags: UnexposeFlags): Promise<void> {
+  const client = controlClient(flags);
+  const forwards = await client.ask<ForwardJson[]>('GET', '/v1/forwards');
+  // All are understood before the first goes.
+  const ids = names.map((name) => forwardNamed(name, forwards).id);
+  for (const id of ids) await remove(client, id, flags.reset === true);
+  if (flags.json === true) sayJson({ removed: ids });
+  else say(STANDARD_OUTPUT, ids.map((id) => `${id} is no longer published\n`).join(''));
+}
+
+function remove(client: ControlClient, id: string, reset: boolean): Promise<undefined> {
+  return client.ask('DELETE', `/v1/forwards/${encodeURIComponent(id)}${reset ? '?connections=reset' : ''}`);
+}
+
+function forwardNamed(name: string, forwards: readonly ForwardJson[]): ForwardJson {
+  const [, place = '', protocol] = /^(.+?)(?:\/(tcp|udp))?$/.exec(name) ?? [];
+  const port = /^\d+(?:-\d+)?$/.test(place) ? `*:${place}` : place;
+  const found = forwards.filter(
+    (one) =>
+      one.id === name ||
+      (one.protocol === (protocol ?? (place.startsWith('/') ? 'unix' : 'tcp')) &&
+        (one.host === port || place === hostShown(one))),
+  );
+  const [forward] = found;
+  if (forward !== undefined && found.length === 1) return forward;
+  throw new SlipwayError(
+    'ERR_FORWARD_NOT_FOUND',
+    `nothing is published at ${name}`,
+    'slipway ports ls shows what is; say its protocol, host and port, such as 8080, 127.0.0.1:53/udp or a path.',
+  );
+}
+
+function serviceTable(services: readonly ServiceJson[]): string {
+  return table(
+    ['GUESTS REACH', 'NAME', 'HOST'],
+    services.map(({ protocol, address, port, name, target }) => [
+      `${protocol} ${address}:${port === 0 ? '*' : port}`,
+      name,
+      target,
+    ]),
+  );
+}
+
+/** The same grammar as the daemon's, so a slip is told without one. */
+function checkPorts(text: string): void {
+  const ports = parsePortSpec(text);
+  if (ports instanceof Mismatch) throw usage('PORTS', ports.expected, text);
+}
+
+function usage(what: string, expected: string, found: string): SlipwayError {
+  return new SlipwayError(
+    'ERR_USAGE',
+    `${what}: expected ${expected}, found ${shown(found)}`,
+    'slipway ports --help shows examples.',
+  );
+}
+
+function sayJson(value: unknown): void {
+  say(STANDARD_OUTPUT, `${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,62 @@
+import { type ControlApi, openControlApi } from '../api/control-api.ts';
+import type { EventFeed } from '../api/event-feed.ts';
+import type { ControlConfig } from '../config/control-config.ts';
+import { SlipwayError } from '../config/errors.ts';
+import type { ControlLog } from '../control/network-control.ts';
+import type { RunningNetwork } from '../control/start-network.ts';
+import { usualControlSocket } from './control-place.ts';
+import { version } from './version.ts';
+
+export interface ControlOptions {
+  readonly config: ControlConfig;
+  readonly log: ControlLog;
+  readonly events: EventFeed;
+  /** Grows as guests get places to attach. */
+  readonly attachments: readonly string[];
+  /** Wanted on the socket too. */
+  readonly token?: string;
+}
+
+/**
+ * Opens the control API of `network`; undefined where none is wanted. At the usual place a folder that cannot be made is no reason
+ * not to start: it is said, and there is no API.
+ */
+export async function serveControl(network: RunningNetwork, options: ControlOptions): Promise<ControlApi | undefined> {
+  const { config, log, events, attachments, token } = options;
+  if (config.socket === '' && config.tcp === undefined) return undefined;
+  const usual = config.socket === usualControlSocket();
+  const facts = {
+    version: version(),
+    pid: process.pid,
+    engine: network.engine,
+    descriptors: network.descriptors,
+    config: network.config,
+    attachments,
+  };
+  const parts = {
+    facts,
+    status: () => network.status(),
+    flows: {
+      list: (limit: number) => network.control.flows(limit),
+      kill: (flow: Parameters<typeof network.control.killFlow>[0]) => network.control.killFlow(flow),
+    },
+    forwards: network.forwards,
+    zones: network.dns.zones,
+    lookups: network.dns,
+    events,
+    counters: network.counters,
+    log,
+  };
+  try {
+    const api = await openControlApi({ config, privateFolder: usual, tokenOnSocket: token, parts: () => parts });
+    network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));
+    network.watchLeases((change) => events.tell({ type: 'lease', change }));
+    return api;
+  } catch (error) {
+    const tolerable =
+      usual && config.tcp === undefined && error instanceof SlipwayError && error.code === 'ERR_RUNTIME_FOLDER';
+    if (!tolerable) throw error;
+    log.warn(`there is no control API: ${error.message}`, { hint: error.hint });
+    return undefined;
+  }
+}
