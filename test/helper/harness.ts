@@ -50,6 +50,7 @@ export class RunningHelper {
   readonly namespace: TestNamespace;
   readonly socket: string;
   readonly child: ChildProcessByStdio<null, null, Readable>;
+  readonly ended: Promise<unknown>;
   #log = '';
 
   static async start(t: TestContext, setup: HelperSetup = {}): Promise<RunningHelper> {
@@ -67,10 +68,10 @@ export class RunningHelper {
     const program = [process.execPath, MAIN, 'helper', 'serve', '--socket', this.socket, ...args];
     const command = [`--net=${this.namespace.path}`, '--', ...through, 'setpriv', ...confinement, ...program];
     this.child = spawn('nsenter', command, { stdio: ['ignore', 'ignore', 'pipe'] });
-    const ended = once(this.child, 'close');
+    this.ended = once(this.child, 'close');
     t.after(async () => {
       this.child.kill();
-      await ended;
+      await this.ended;
       rmSync(folder, { recursive: true });
     });
     this.child.stderr.on('data', (bytes) => {

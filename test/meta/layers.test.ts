@@ -23,7 +23,7 @@ const CORE = [
   'attachment',
   'network',
 ];
-const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'memory-guest', 'api'];
+const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api'];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
   ['env', 'wire'],
@@ -93,6 +93,12 @@ const RULES: readonly Rule[] = [
     from: 'guest',
     forbidden: /^(?!env\/|wire\/|config\/errors\.ts|services\/dns\/upstream\/|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, and the way to ask a nameserver',
+  },
+  {
+    from: 'helper',
+    forbidden:
+      /^(?!helper\/|config\/errors\.ts|host\/namespace\/(libc|scm-rights)\.ts|host\/ports\/(socket-calls|places|bind-unix)\.ts)/,
+    reason: 'what has a privilege is small: sockets, and nothing of the daemon',
   },
   { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },
   {

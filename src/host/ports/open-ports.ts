@@ -58,9 +58,20 @@ function refused(
   const at = { place, port };
   const named = `the helper at ${options.helper}`;
   switch (answer.status) {
-    case 'bind-failed':
+    case 'bind-failed': {
+      const errno = errnoName(answer.errno);
+      if (errno === 'EMFILE' || errno === 'ENFILE') {
+        return listenError(
+          'ERR_HELPER_UNAVAILABLE',
+          request,
+          at,
+          `${named} has no descriptor left`,
+          'Try again in a moment.',
+        );
+      }
       // The helper's EACCES is not for want of the capability: it checks that it has it.
-      return portError(request, { failure: 'refused', errno: errnoName(answer.errno), ...at }, options.own);
+      return portError(request, { failure: 'refused', errno, ...at }, options.own);
+    }
     case 'not-allowed': {
       const uid = process.geteuid?.() ?? 0;
       const why = `permission denied: ${named} does not serve user ${userName(uid)}`;
