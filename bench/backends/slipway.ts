@@ -23,15 +23,30 @@ export const slipway: Backend = {
 
 function startStream(setting: Setting, workshop: Workshop): Promise<Lane> {
   const socketPath = join(workshop.folder, `slipway-${sockets++}.sock`);
-  return startNamespaceLane(workshop, {
-    network: { mtu: setting.mtu, address: GUEST, gateway: GATEWAY },
-    host: HOST,
-    socketPath,
-    argv: () => [
-      ...[process.execPath, MAIN, 'up', '--listen', `qemu+unix://${socketPath}`, '--mtu', `${setting.mtu}`],
-      ...['--state', join(workshop.folder, 'state')],
-    ],
-  });
+  return startNamespaceLane(
+    workshop,
+    {
+      network: { mtu: setting.mtu, address: GUEST, gateway: GATEWAY },
+      host: HOST,
+      socketPath,
+      argv: (_guest, ports) => [
+        ...[
+          process.execPath,
+          MAIN,
+          'up',
+          '--listen',
+          `qemu+unix://${socketPath}`,
+          '--control',
+          'none',
+          '--mtu',
+          `${setting.mtu}`,
+        ],
+        ...['--state', join(workshop.folder, 'state'), '--control', 'none'],
+        ...ports.flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`]),
+      ],
+    },
+    setting,
+  );
 }
 
 /** The guest is what `slipway run` makes; the load enters the namespace of its command. */

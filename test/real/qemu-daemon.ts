@@ -19,7 +19,7 @@ export class Daemon {
   /** Resolves once the daemon has said where it listens, or whom it dials. */
   static async up(url: string, ...options: readonly string[]): Promise<Daemon> {
     if (!existsSync(MAIN)) throw new Error('dist/cli/main.js is missing: npm run build');
-    const argv = [MAIN, 'up', '--listen', url, ...options];
+    const argv = [MAIN, 'up', '--listen', url, '--control', 'none', ...options];
     // Without a home it keeps no state, unless told by --state.
     const env = { ...process.env, HOME: '', XDG_STATE_HOME: '' };
     const daemon = new Daemon(spawn(process.execPath, argv, { env, stdio: ['ignore', 'pipe', 'pipe'] }));
