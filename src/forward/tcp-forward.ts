@@ -247,7 +247,7 @@ export class TcpForward implements HostListenerHandler, DialOwner {
 }
 
 /** The place that all sockets share; undefined for a range. */
-export function firstIndex(sockets: BoundSockets): number | undefined {
+function firstIndex(sockets: BoundSockets): number | undefined {
   const places = sockets.kind === 'descriptors' ? sockets.index : sockets.addresses.map(({ index }) => index);
   return places.every((place) => place === places[0]) ? (places[0] ?? 0) : undefined;
 }
