@@ -271,16 +271,19 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.abort();
   }
 
-  /** The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. */
+  /**
+   * The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. It may be
+   * another machine, or the same after a reboot, that knows nothing of an idle flow: for a client that waits it is asked.
+   */
   guestReturned(): void {
-    const { sender } = this;
+    const { sender, receiver } = this;
     if (this.state === 'SYN-HELD' || this.#isClosed) return;
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') this.#synDue = true;
     else if (sender !== undefined && sender.inFlight > 0) {
       sender.rtt.progressed();
       sender.timedOut();
       this.#timer.restart();
-    }
+    } else if (this.openedByHost && receiver !== undefined) sender?.probe(receiver);
     this.outletWritable();
   }
 

@@ -352,6 +352,17 @@ describe('a guest that is down', () => {
     assert.equal(talks[0]!.text, 'while you were out');
   });
 
+  it('that comes back as another machine, or from a reboot, is asked at once whether it knows an idle connection', () => {
+    const { world, guest } = published();
+    const client = world.connect();
+    guest.end.hangUp();
+    world.settle();
+    world.guest().listen(80);
+    world.advance(3_000);
+    assert.equal(client.reset, 'ECONNRESET');
+    assert.equal(world.report?.state, 'up');
+  });
+
   it('that leaves for good takes its connections with it after ten minutes', () => {
     const { world, guest } = published();
     const client = world.connect();
