@@ -62,14 +62,22 @@ export class KeptForwards {
   /** Gives a new thread all that the last one had. Rejects when the thread dies. */
   async restore(thread: NetworkThreadHandle, events: ForwardEvents | undefined): Promise<void> {
     if (this.#services.length > 0) await thread.request({ type: 'services', services: this.#services });
-    for (const forward of this.#forwards.values()) {
-      try {
-        events?.changed([await thread.request({ type: 'forward-open', forward })]);
-      } catch (error) {
-        if (!(error instanceof HostRefusal)) throw error;
-        this.#forwards.delete(forward.id);
-        events?.lost(forward.id, error.errno);
-      }
+    // All at once: the network answers each when it has looked for its guest.
+    await Promise.all(Array.from(this.#forwards.values(), (forward) => this.#reopen(thread, forward, events)));
+  }
+
+  async #reopen(
+    thread: NetworkThreadHandle,
+    forward: ForwardRequest,
+    events: ForwardEvents | undefined,
+  ): Promise<void> {
+    try {
+      events?.changed([await thread.request({ type: 'forward-open', forward })]);
+    } catch (error) {
+      if (thread.over) throw error;
+      // One that cannot be is no reason to end the network.
+      this.#forwards.delete(forward.id);
+      events?.lost(forward.id, error instanceof HostRefusal ? error.errno : 'EIO');
     }
   }
 }

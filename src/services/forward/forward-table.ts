@@ -74,9 +74,12 @@ export class ForwardTable implements Forwards {
       await this.addService(service).catch((error: Error) => log.warn(error.message));
     }
     this.#starting = true;
-    for (const spec of [...forwards, ...(this.#store?.specs ?? [])]) {
+    // All at once: each waits for a look at its guest. Who comes first in the list is first at a port.
+    const begun = [...forwards, ...(this.#store?.specs ?? [])].map((spec) => ({ spec, standing: this.keep(spec) }));
+    await Promise.allSettled(begun.map(({ standing }) => standing));
+    for (const { spec, standing } of begun) {
       try {
-        const { id, state, why, code } = await this.keep(spec);
+        const { id, state, why, code } = await standing;
         if (code !== '') log.warn(`the forward ${id} is ${state}: ${why}`);
       } catch (error) {
         log.warn(`the forward ${describeForward(spec)} is left out: ${(error as Error).message}`);
