@@ -1,7 +1,7 @@
 /*
  * The load of the benchmark: servers on the host's loopback, clients in the guest.
  *
- *   load serve COUNTERS                        prints "NAME PORT" for each service, then "ready"; ends with its parent
+ *   load serve COUNTERS [ADDRESS]              prints "NAME PORT" for each service, then "ready"; ends with its parent
  *   load send|receive COUNTERS HOST PORT FLOWS TCP towards or from the host until killed; prints "ready" when all are open
  *   load udp-send|udp-receive COUNTERS HOST PORT  the same with 1,400-byte datagrams, 5 Gbit/s offered
  *   load tcp-rr|udp-rr HOST PORT SECONDS       one byte (64 bytes) to and fro; prints "MEDIAN_US P99_US ROUNDS LOST"
@@ -98,9 +98,12 @@ static void set(int fd, int level, int option, int value) {
 
 /* ---- servers ---- */
 
+/* Where the servers stand: the host's loopback, or in a guest whose ports are forwarded its own address. */
+static const char *serve_at = "127.0.0.1";
+
 static int bound_socket(int type, const char *name) {
   int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-  struct sockaddr_in address = address_of("127.0.0.1", "0");
+  struct sockaddr_in address = address_of(serve_at, "0");
   socklen_t size = sizeof address;
   if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) < 0) die("bind");
   if (type & SOCK_STREAM && listen(fd, 4096) < 0) die("listen");
@@ -457,8 +460,9 @@ int main(int count_of, char **arguments) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   prctl(PR_SET_TIMERSLACK, 1000);
   signal(SIGPIPE, SIG_IGN);
-  if (!strcmp(what, "serve") && count_of == 3) {
+  if (!strcmp(what, "serve") && count_of <= 4) {
     map_counters(arguments[2]);
+    if (count_of == 4) serve_at = arguments[3];
     serve();
     return 0;
   }

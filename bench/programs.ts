@@ -25,7 +25,7 @@ export class Workshop {
   readonly countersPath: string;
   readonly #counters: number;
   #serversPid: number | undefined;
-  readonly #ports = new Map<Service, string>();
+  #ports: ReadonlyMap<Service, string> = new Map();
 
   /** Compiles with `cc` into a temporary folder that goes with the process. */
   constructor() {
@@ -41,13 +41,14 @@ export class Workshop {
   }
 
   async startServers(): Promise<void> {
-    const servers = new Program([this.load, 'serve', this.countersPath]);
-    for (const service of SERVICES) {
-      const [, port] = await servers.line(new RegExp(`^${service} (\\d+)$`));
-      this.#ports.set(service, port!);
-    }
-    await servers.line(/^ready$/);
-    this.#serversPid = servers.pid;
+    const servers = await serving([this.load, 'serve', this.countersPath]);
+    this.#ports = servers.ports;
+    this.#serversPid = servers.program.pid;
+  }
+
+  /** The same servers in a guest, for ports that are forwarded to it. `prefix` enters the guest. */
+  startGuestServers(prefix: readonly string[]): Promise<Servers> {
+    return serving([...prefix, this.load, 'serve', this.countersPath, '0.0.0.0']);
   }
 
   /** Root of the servers' process tree, once they have started. */
@@ -71,4 +72,21 @@ export class Workshop {
     runNow('cc', '-O2', '-Wall', '-o', output, join(import.meta.dirname, `${name}.c`));
     return output;
   }
+}
+
+/** Running servers and where each listens. */
+export interface Servers {
+  readonly program: Program;
+  readonly ports: ReadonlyMap<Service, string>;
+}
+
+async function serving(argv: readonly string[]): Promise<Servers> {
+  const program = new Program(argv);
+  const ports = new Map<Service, string>();
+  for (const service of SERVICES) {
+    const [, port] = await program.line(new RegExp(`^${service} (\\d+)$`));
+    ports.set(service, port!);
+  }
+  await program.line(/^ready$/);
+  return { program, ports };
 }

@@ -30,6 +30,7 @@ const SECTIONS: readonly Section[] = [
     groups: ['tcp', 'udp', 'loss', 'http', 'round-trip', 'cpu'],
     backends: ['slipway', 'passt', 'slirp4netns'],
   },
+  { title: 'Forwarded ports (host to guest)', groups: ['forward'], backends: ['slipway', 'passt'] },
   { title: 'Tap (slipway run)', groups: ['tap'], backends: ['slipway', 'slirp4netns', 'loopback'] },
   { title: 'Footprint', groups: ['footprint'], backends: ['slipway', 'passt', 'slirp4netns'] },
 ];

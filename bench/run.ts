@@ -110,5 +110,7 @@ class Lanes {
 
 /** slirp4netns has one way to attach, so its tap cells use the guest of the stream cells. */
 function laneKey(backend: BackendName, setting: Setting): string {
-  return backend === 'slirp4netns' ? `${backend} ${setting.mtu}` : `${backend} ${setting.attachment} ${setting.mtu}`;
+  return backend === 'slirp4netns'
+    ? `${backend} ${setting.mtu}`
+    : `${backend} ${setting.attachment} ${setting.mtu} ${setting.forwards ? 'forwards' : ''}`;
 }

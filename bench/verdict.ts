@@ -20,10 +20,12 @@ export function judge(table: Table): Verdict[] {
   const compared = table.figures.filter((figure) => COMPARED.includes(figure.group));
   const tcp = table.figures.filter((figure) => figure.group === 'tcp');
   const rounds = table.figures.filter((figure) => figure.group === 'round-trip');
+  const forwards = table.figures.filter((figure) => figure.group === 'forward');
   return [
     medianRatio(table, compared),
     eachRatio('Must', table, compared, 'passt', 0.9),
     eachRatio('Aim', table, compared, 'passt', 1.2),
+    eachRatio('Must', table, forwards, 'passt', 1, 'each row of forwarded ports'),
     eachRatio('Must', table, tcp, 'slirp4netns', 1),
     eachRatio('Aim', table, rounds, 'slirp4netns', 1, 'round trip'),
     tapRatio('Must', table, TAP_UP, 'slirp4netns', 8),

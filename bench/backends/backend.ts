@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Guest, type GuestNetwork } from '../guest.ts';
 import { Program } from '../process.ts';
-import type { Workshop } from '../programs.ts';
+import type { Servers, Service, Workshop } from '../programs.ts';
 
 export const BACKENDS = ['slipway', 'passt', 'slirp4netns', 'loopback'] as const;
 export type BackendName = (typeof BACKENDS)[number];
@@ -10,6 +10,8 @@ export type BackendName = (typeof BACKENDS)[number];
 export interface Setting {
   readonly attachment: 'stream' | 'tap';
   readonly mtu: number;
+  /** The ports of servers in the guest are forwarded from the host's loopback, under the same numbers. */
+  readonly forwards?: true;
 }
 
 /** A running backend with its guest. */
@@ -22,6 +24,8 @@ export interface Lane {
   readonly pid?: number;
   /** The program that joins a stream backend to the guest's tap. */
   readonly relayPid?: number;
+  /** With `forwards`: where on the host's loopback each service of the guest is. */
+  readonly forwarded?: ReadonlyMap<Service, string>;
   /** From the start of the backend's process to its first ARP answer; absent where the guest does not exist before. */
   readonly firstPacketMs?: number;
   /** False once a process of it has ended. */
@@ -43,27 +47,35 @@ export function withDescriptors(argv: readonly string[]): readonly string[] {
 export interface NamespaceLane {
   readonly network: GuestNetwork;
   readonly host: string;
-  readonly argv: (guest: Guest) => readonly string[];
+  /** `ports`: to be forwarded from 127.0.0.1 to the same of the guest. */
+  readonly argv: (guest: Guest, ports: readonly string[]) => readonly string[];
   /** For backends that speak QEMU's stream protocol: where; the relay joins them to the guest's tap. */
   readonly socketPath?: string;
 }
 
 /** A namespace guest that exists before the backend: start the backend, join it, wait for its first ARP answer. */
-export async function startNamespaceLane(workshop: Workshop, lane: NamespaceLane): Promise<Lane> {
+export async function startNamespaceLane(
+  workshop: Workshop,
+  lane: NamespaceLane,
+  { forwards }: Setting,
+): Promise<Lane> {
   const guest = new Guest(lane.network);
   const programs: Program[] = [];
+  let servers: Servers | undefined;
   const stop = async (): Promise<void> => {
     for (const program of programs) await program.stop();
+    await servers?.program.stop();
     guest.remove();
   };
   try {
+    if (forwards) servers = await workshop.startGuestServers(guest.prefix);
     if (lane.socketPath !== undefined) {
       const relay = new Program([workshop.relay, guest.path, guest.tap, lane.socketPath]);
       programs.push(relay);
       await relay.line(/^tap$/);
     }
     const started = process.hrtime.bigint();
-    const backend = new Program(withDescriptors(lane.argv(guest)));
+    const backend = new Program(withDescriptors(lane.argv(guest, [...(servers?.ports.values() ?? [])])));
     programs.unshift(backend);
     const answered = await Promise.race([
       guest.firstAnswer(workshop),
@@ -74,6 +86,7 @@ export async function startNamespaceLane(workshop: Workshop, lane: NamespaceLane
       prefix: guest.prefix,
       pid: backend.pid,
       ...(programs[1] ? { relayPid: programs[1].pid } : {}),
+      ...(servers ? { forwarded: servers.ports } : {}),
       firstPacketMs: Number(answered - started) / 1e6,
       alive: () => programs.every((program) => program.running),
       stop,

@@ -19,14 +19,19 @@ export const passt: Backend = {
     mkdirSync(folder, { recursive: true });
     chownSync(folder, NOBODY, NOBODY);
     const socketPath = join(folder, `${sockets++}.sock`);
-    return startNamespaceLane(workshop, {
-      network: { mtu: setting.mtu, address: GUEST, gateway: GATEWAY },
-      host: GATEWAY,
-      socketPath,
-      argv: () => [
-        ...['passt', '--foreground', '--quiet', '--ipv4-only', '--socket', socketPath, '--mtu', `${setting.mtu}`],
-        ...['--address', GUEST, '--netmask', '24', '--gateway', GATEWAY],
-      ],
-    });
+    return startNamespaceLane(
+      workshop,
+      {
+        network: { mtu: setting.mtu, address: GUEST, gateway: GATEWAY },
+        host: GATEWAY,
+        socketPath,
+        argv: (_guest, ports) => [
+          ...['passt', '--foreground', '--quiet', '--ipv4-only', '--socket', socketPath, '--mtu', `${setting.mtu}`],
+          ...['--address', GUEST, '--netmask', '24', '--gateway', GATEWAY],
+          ...ports.flatMap((port) => ['--tcp-ports', `127.0.0.1/${port}`]),
+        ],
+      },
+      setting,
+    );
   },
 };

@@ -7,10 +7,14 @@ const GATEWAY = '10.0.2.2';
 export const slirp4netns: Backend = {
   name: 'slirp4netns',
   start(setting: Setting, workshop: Workshop): Promise<Lane> {
-    return startNamespaceLane(workshop, {
-      network: { mtu: setting.mtu, address: '10.0.2.100', gateway: GATEWAY },
-      host: GATEWAY,
-      argv: (guest) => ['slirp4netns', `--mtu=${setting.mtu}`, '--netns-type=path', guest.path, guest.tap],
-    });
+    return startNamespaceLane(
+      workshop,
+      {
+        network: { mtu: setting.mtu, address: '10.0.2.100', gateway: GATEWAY },
+        host: GATEWAY,
+        argv: (guest) => ['slirp4netns', `--mtu=${setting.mtu}`, '--netns-type=path', guest.path, guest.tap],
+      },
+      setting,
+    );
   },
 };

@@ -9,7 +9,7 @@ const DIRECTIONS = ['up', 'down'] as const;
 type Direction = (typeof DIRECTIONS)[number];
 const WORDS: Record<Direction, string> = { up: 'guest→host', down: 'host→guest' };
 
-interface Transfer extends Counters {
+export interface Transfer extends Counters {
   readonly seconds: number;
   readonly cpuSeconds: number;
 }
@@ -89,7 +89,7 @@ function udpCell(way: Direction): Cell {
   };
 }
 
-/** Runs a client in the guest and reads the receivers' counters over the middle of it. */
+/** A client in the guest. */
 async function transfer(
   lane: Lane,
   { workshop, seconds }: Bench,
@@ -97,7 +97,20 @@ async function transfer(
   port: string,
   rest: readonly string[],
 ): Promise<Transfer> {
-  const client = new Program([...lane.prefix, workshop.load, command, workshop.countersPath, lane.host, port, ...rest]);
+  return await transferBy(lane, { workshop, seconds }, [
+    ...lane.prefix,
+    workshop.load,
+    command,
+    workshop.countersPath,
+    lane.host,
+    port,
+    ...rest,
+  ]);
+}
+
+/** Runs a client of load.c and reads the receivers' counters over the middle of its transfer. */
+export async function transferBy(lane: Lane, { workshop, seconds }: Bench, argv: readonly string[]): Promise<Transfer> {
+  const client = new Program(argv);
   try {
     await client.line(/^ready$/);
     await pause(WARM_UP_MS);

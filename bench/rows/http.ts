@@ -2,8 +2,8 @@ import type { Lane } from '../backends/backend.ts';
 import { Program } from '../process.ts';
 import { type Bench, type Cell, GUEST_BACKENDS, stream } from './cell.ts';
 
-const CONNECTIONS = '32';
-const WARM_UP_SECONDS = 2;
+export const CONNECTIONS = '32';
+export const WARM_UP_SECONDS = 2;
 
 /** wrk in the guest against a small server on the host: a connection for each request, and many requests on each. */
 export function httpCells(): Cell[] {
@@ -13,8 +13,13 @@ export function httpCells(): Cell[] {
   ];
 }
 
-async function requestsPerSecond(lane: Lane, args: readonly string[], seconds: number): Promise<number> {
-  const client = new Program([...lane.prefix, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...args]);
+/** wrk behind `prefix`. */
+export async function requestsPerSecond(
+  prefix: readonly string[],
+  args: readonly string[],
+  seconds: number,
+): Promise<number> {
+  const client = new Program([...prefix, 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, ...args]);
   try {
     const [, rate] = await client.line(/^Requests\/sec:\s+([\d.]+)/, 10_000 + seconds * 1000);
     if (!(Number(rate) > 0)) throw new Error('wrk: no request was answered');
@@ -33,8 +38,8 @@ function httpCell(id: string, title: string, unit: string, headers: readonly str
     async measure(lane: Lane, { workshop, seconds }: Bench): Promise<readonly number[]> {
       const url = `http://${lane.host}:${workshop.port('http')}/`;
       // A daemon runs for days: whatever it still compiles or caches in its first second is not measured, of none.
-      await requestsPerSecond(lane, [...headers, url], WARM_UP_SECONDS);
-      return [await requestsPerSecond(lane, [...headers, url], Math.max(1, Math.round(seconds)))];
+      await requestsPerSecond(lane.prefix, [...headers, url], WARM_UP_SECONDS);
+      return [await requestsPerSecond(lane.prefix, [...headers, url], Math.max(1, Math.round(seconds)))];
     },
   };
 }
