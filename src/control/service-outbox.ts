@@ -8,10 +8,12 @@ import type { ThreadState } from './thread-state.ts';
 
 /** Datagrams on their way that control has not yet taken: 1,024 of 64 KiB are 64 MiB at worst; a flood beyond is dropped. */
 const MAX_WAITING = 1024;
+/** Of these, so many may be one guest's: one that floods leaves a quarter to all others. */
+const MAX_WAITING_OF_GUEST = (3 * MAX_WAITING) / 4;
 
 /**
  * Datagrams for gateway services on their way to the control thread: one message carries all of a turn. When control
- * falls behind, what comes more is dropped and counted as 'service-busy'.
+ * falls behind, what comes more is dropped and counted as 'service-busy', that of a guest who sent most of it first.
  */
 export class ServiceOutbox implements GatewayServices {
   readonly #arena: Arena;
@@ -23,6 +25,11 @@ export class ServiceOutbox implements GatewayServices {
   #datagrams: ServiceDatagram[] = [];
   /** Datagrams ever queued, modulo 2^32, to compare with `ThreadState.taken`. */
   #queued = 0;
+  /** So many of them are known to have been taken. */
+  #taken = 0;
+  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. */
+  readonly #senders = new Uint32Array(MAX_WAITING);
+  readonly #waiting = new Map<number, number>();
 
   constructor(arena: Arena, counters: Counters, state: ThreadState, tell: (message: FromNetwork) => void) {
     this.#arena = arena;
@@ -45,14 +52,28 @@ export class ServiceOutbox implements GatewayServices {
     at: number,
     length: number,
   ): void {
-    if (((this.#queued - this.#state.taken) | 0) >= MAX_WAITING) {
+    this.#forgetTaken();
+    const ofGuest = this.#waiting.get(guestAddress) ?? 0;
+    if (((this.#queued - this.#taken) | 0) >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) {
       this.#counters.add('service-busy');
       return;
     }
+    this.#senders[this.#queued & (MAX_WAITING - 1)] = guestAddress;
+    this.#waiting.set(guestAddress, ofGuest + 1);
     this.#queued = (this.#queued + 1) | 0;
     const bytes = this.#arena.bytes.slice(at, at + length);
     this.#datagrams.push({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
     this.#turn?.flushes.add(this.#flush);
+  }
+
+  #forgetTaken(): void {
+    const { taken } = this.#state;
+    for (; this.#taken !== taken && this.#taken !== this.#queued; this.#taken = (this.#taken + 1) | 0) {
+      const sender = this.#senders[this.#taken & (MAX_WAITING - 1)]!;
+      const left = (this.#waiting.get(sender) ?? 1) - 1;
+      if (left > 0) this.#waiting.set(sender, left);
+      else this.#waiting.delete(sender);
+    }
   }
 
   #send(): void {

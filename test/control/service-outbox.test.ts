@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { FromNetwork } from '../../src/control/messages.ts';
+import { ServiceOutbox } from '../../src/control/service-outbox.ts';
+import { ThreadState } from '../../src/control/thread-state.ts';
+import { Counters } from '../../src/env/counters.ts';
+import { Turn } from '../../src/turn/turn.ts';
+import { PlainArena } from '../support/plain-arena.ts';
+
+const [FLOODER, OTHER] = [0xc0a8_4103, 0xc0a8_4104];
+
+test('a guest that floods a service leaves room for the datagrams of others', () => {
+  const state = new ThreadState();
+  const counters = new Counters();
+  const turn = new Turn(0);
+  const waiting: number[] = [];
+  const outbox = new ServiceOutbox(new PlainArena(4096), counters, state, (message: FromNetwork) => {
+    if (message.type === 'datagrams') waiting.push(...message.datagrams.map(({ guestAddress }) => guestAddress));
+  });
+  outbox.flushWith(turn);
+  const send = (guest: number, count: number): void => {
+    for (let i = 0; i < count; i++) outbox.datagram('dns', guest, 5353, 0, 53, 64, 30);
+    turn.flushes.run();
+  };
+  const take = (): number[] => {
+    const taken = waiting.splice(0, 100);
+    state.addTaken(taken.length);
+    return taken;
+  };
+  // Control takes a hundred while the flooder sends a thousand, again and again.
+  let answered = 0;
+  for (let round = 0; round < 50; round++) {
+    send(FLOODER, 1000);
+    send(OTHER, 10);
+    answered += take().filter((guest) => guest === OTHER).length;
+    assert.ok(waiting.length <= 1024);
+  }
+  while (waiting.length > 0) answered += take().filter((guest) => guest === OTHER).length;
+  assert.equal(answered, 500);
+  // All was taken, so nothing is held against anybody.
+  send(OTHER, 768);
+  assert.equal(waiting.length, 768);
+  assert.ok((counters.get('service-busy') ?? 0) > 40_000);
+});
