@@ -5,8 +5,8 @@ import type { ForwardReach } from '../../forward/forward-request.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges, OpenPorts, SocketRelay } from './edges.ts';
 
-/** An address that comes with a VPN is told by the network watch; this is for hosts that tell nothing. */
-const ADDRESS_RETRY_MS = 5_000;
+/** The network watch tells of IPv4 addresses; this is for IPv6 and for hosts that tell nothing. A try is one refused bind. */
+const ADDRESS_RETRY_MS = 1_000;
 /** What another program holds, it may hold for long. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;

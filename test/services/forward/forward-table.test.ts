@@ -106,7 +106,7 @@ test('an address that is not there yet is waited for, and is there when the netw
     { state, why, code, boundPort },
     { state: 'waiting', why: '10.8.0.1:80 is refused', code: 'ERR_PORT_ADDRESS', boundPort: 0 },
   );
-  assert.deepEqual(await world.pass(), [5000], 'a slow look for hosts that tell of no change');
+  assert.deepEqual(await world.pass(), [1000], 'a slow look for hosts that tell of no change');
   assert.equal(world.alarms.length, 1);
   world.refused.clear();
   world.table.networkChanged();
