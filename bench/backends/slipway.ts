@@ -30,17 +30,7 @@ function startStream(setting: Setting, workshop: Workshop): Promise<Lane> {
       host: HOST,
       socketPath,
       argv: (_guest, ports) => [
-        ...[
-          process.execPath,
-          MAIN,
-          'up',
-          '--listen',
-          `qemu+unix://${socketPath}`,
-          '--control',
-          'none',
-          '--mtu',
-          `${setting.mtu}`,
-        ],
+        ...[process.execPath, MAIN, 'up', '--listen', `qemu+unix://${socketPath}`, '--mtu', `${setting.mtu}`],
         ...['--state', join(workshop.folder, 'state'), '--control', 'none'],
         ...ports.flatMap((port) => ['--publish', `127.0.0.1:${port}:${port}`]),
       ],

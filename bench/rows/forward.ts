@@ -62,14 +62,14 @@ function connectionCell(): Cell {
   };
 }
 
-/** The forwarded port of a service, once the guest behind it answers. */
+/** The forwarded port of a service, once the guest behind it answers; another port is tried, for a probe of its own would leave its mark. */
 async function openPort(lane: Lane, service: Service): Promise<string> {
-  const port = lane.forwarded?.get(service);
-  if (port === undefined) throw new Error('this backend forwards nothing');
+  const { forwarded } = lane;
+  if (forwarded === undefined) throw new Error('this backend forwards nothing');
   for (let tries = 0; tries < OPEN_TRIES; tries++) {
-    const probe = new Program(['bash', '-c', `exec 3<>/dev/tcp/${LOOPBACK}/${port}`]);
-    if ((await probe.exited) === 0) return port;
+    const echo = `exec 3<>/dev/tcp/${LOOPBACK}/${forwarded.get('echo')} && echo >&3 && read -r <&3`;
+    if ((await new Program(['bash', '-c', echo]).exited) === 0) return forwarded.get(service)!;
     await pause(OPEN_PAUSE_MS);
   }
-  throw new Error(`nothing answers at ${LOOPBACK}:${port}`);
+  throw new Error(`nothing answers at ${LOOPBACK}:${forwarded.get('echo')}`);
 }
