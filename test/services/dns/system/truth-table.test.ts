@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
 import type { HostAnswer } from '../../../../src/services/dns/system/host-resolver.ts';
-import { DNS_NXDOMAIN, DNS_REFUSED, DNS_SERVFAIL, DNS_TC } from '../../../../src/wire/dns-message.ts';
+import { readU16 } from '../../../../src/wire/bytes.ts';
+import { DNS_AD, DNS_NXDOMAIN, DNS_REFUSED, DNS_SERVFAIL, DNS_TC } from '../../../../src/wire/dns-message.ts';
 import { type Asking, a, query, said, type Written, world, written } from './world.ts';
 
 const ONE = 0x0a00_0001;
@@ -21,8 +22,9 @@ type Raw =
   | 'nobody';
 
 const RAW: Record<Raw, Written | 'no-answer' | 'no-nameservers'> = {
-  same: { answers: a(ONE) },
-  other: { answers: a(TWO) },
+  // AD tells the nameserver's message from one of ours.
+  same: { answers: a(ONE), flags: DNS_AD },
+  other: { answers: a(TWO), flags: DNS_AD },
   nodata: { soa: { ttlSeconds: 60, minimumSeconds: 60 } },
   nxdomain: { rcode: DNS_NXDOMAIN, soa: { ttlSeconds: 60, minimumSeconds: 60 } },
   servfail: { rcode: DNS_SERVFAIL },
@@ -86,7 +88,6 @@ for (const [os, row] of Object.entries(TABLE)) {
       const flags = Object.keys(asking).join();
       const want = expected(os, raw, asking);
       test(`operating system ${os}, nameserver ${raw}${flags === '' ? '' : `, ${flags}`}: ${want}`, async () => {
-        // AD tells the nameserver's message from one of ours.
         const outcome = RAW[raw];
         const w = world({ raw: () => outcome, os: (_name, family) => OS[os]![family === 4 ? 0 : 1] });
         const asked = query('host.example', 'A', asking);
@@ -103,6 +104,7 @@ for (const [os, row] of Object.entries(TABLE)) {
         } else if (want === 'built' || want === 'nodata') {
           assert.equal(last.source, 'operating-system');
           assert.equal(answer.rcode, 'NOERROR');
+          assert.equal(readU16(message, 2) & DNS_AD, 0);
           assert.deepEqual(answer.answers, want === 'built' ? ['host.example A 10.0.0.1'] : []);
           assert.deepEqual(answer.ttls, want === 'built' ? [10] : []);
         } else {
