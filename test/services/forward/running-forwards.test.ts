@@ -62,6 +62,11 @@ function change({ forwards }: RunningNetwork, state: string): Promise<ForwardSta
   });
 }
 
+/** 0 where the system does not tell. */
+function openDescriptors(): number {
+  return existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
+}
+
 function folder(t: TestContext): string {
   const made = mkdtempSync(path.join(tmpdir(), 'slipway-forwards-'));
   t.after(() => rmSync(made, { recursive: true, force: true }));
@@ -136,6 +141,17 @@ for (const engine of ENGINES) {
     await assert.rejects(other.forwards.add(socketSpec(file)), { code: /^ERR_(PORT|LISTEN)_IN_USE$/ });
     await network.stop();
     assert.equal(existsSync(file), false);
+  });
+
+  test(`a stream to a guest that is not there is refused and leaves no descriptor (${engine})`, async (t) => {
+    const { control } = await running(t, { engine });
+    await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
+    const before = openDescriptors();
+    for (let i = 0; i < 5; i++) await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
+    assert.ok(openDescriptors() <= before, 'what the start had open may be closed by now');
+    assert.deepEqual(await control.flows(10), []);
+    const flow = { guestAddress: at('192.168.65.3'), guestPort: 1, remoteAddress: at('192.168.65.254'), remotePort: 1 };
+    assert.equal(await control.killFlow(flow), false);
   });
 
   test(`persistent forwards come back with the state folder (${engine})`, async (t) => {
