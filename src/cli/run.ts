@@ -1,5 +1,6 @@
 import type { ControlApi } from '../api/control-api.ts';
 import { EventFeed } from '../api/event-feed.ts';
+import { guestApiServices } from '../api/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import { SlipwayError } from '../config/errors.ts';
@@ -23,10 +24,11 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
   // Its guest is gone with it: nothing is worth keeping.
   const events = new EventFeed();
   const log = events.listeningTo(quietLog(config.log.level));
-  const network = await startNetwork({ ...config, state: '' }, log, (error) => {
+  const onFatal = (error: SlipwayError): void => {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_OWN_FAILURE);
-  });
+  };
+  const network = await startNetwork({ ...config, state: '' }, log, onFatal, guestApiServices(config.api));
   const { [TOKEN_VARIABLE]: token, ...env } = process.env;
   let api: ControlApi | undefined;
   try {

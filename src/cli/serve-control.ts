@@ -4,6 +4,7 @@ import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
+import { GATEWAY_MAC } from '../network/network-options.ts';
 import { usualControlSocket } from './control-place.ts';
 import { version } from './version.ts';
 
@@ -48,7 +49,13 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
     log,
   };
   try {
-    const api = await openControlApi({ config, privateFolder: usual, tokenOnSocket: token, parts: () => parts });
+    const api = await openControlApi({
+      config,
+      privateFolder: usual,
+      tokenOnSocket: token,
+      parts: () => parts,
+      extensions: async () => (await import('../api/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
+    });
     network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));
     network.watchLeases((change) => events.tell({ type: 'lease', change }));
     return api;

@@ -2,6 +2,7 @@ import type { ForwardJson } from '../api/contract.ts';
 import type { ControlApi } from '../api/control-api.ts';
 import { EventFeed } from '../api/event-feed.ts';
 import { forwardJson } from '../api/forward-json.ts';
+import { guestApiServices } from '../api/guest-api-service.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { ForwardSpec } from '../config/forward.ts';
 import { qemuArguments } from '../config/listen-url.ts';
@@ -46,10 +47,11 @@ export async function up(flags: UpFlags): Promise<void> {
   }
   const events = new EventFeed();
   const log = events.listeningTo(await daemonLog(config.log.level, flags.json === true));
-  const network = await startNetwork(config, log, (error) => {
+  const onFatal = (error: SlipwayError): void => {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_DEFECT);
-  });
+  };
+  const network = await startNetwork(config, log, onFatal, guestApiServices(config.api));
   const stands: Standing = { network, listening: [], forwards: [] };
   const stop = async (): Promise<void> => {
     stands.api?.close();

@@ -1,5 +1,6 @@
 import type { Cidr } from '../wire/cidr.ts';
 import { addressPlan } from './addresses.ts';
+import { type ApiConfig, type ApiInput, resolveApi } from './api-config.ts';
 import { type ControlConfig, type ControlInput, resolveControl } from './control-config.ts';
 import {
   DEFAULT_DIALS_IN_FLIGHT,
@@ -49,6 +50,7 @@ export interface ConfigInput {
   readonly helper?: string | undefined;
   readonly state?: string | undefined;
   readonly control?: ControlInput | undefined;
+  readonly api?: ApiInput | undefined;
 }
 
 /** The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is. */
@@ -77,6 +79,7 @@ export interface Config {
   /** The folder where leases and forwards outlive the process; '' keeps nothing. */
   readonly state: string;
   readonly control: ControlConfig;
+  readonly api: ApiConfig;
 }
 
 export interface Limits {
@@ -101,6 +104,7 @@ export function mergeConfig(lower: ConfigInput, upper: ConfigInput): ConfigInput
     },
     dhcp: { ...lower.dhcp, ...present(upper.dhcp ?? {}) },
     control: { ...lower.control, ...present(upper.control ?? {}) },
+    api: { ...lower.api, ...present(upper.api ?? {}) },
   };
 }
 
@@ -130,6 +134,7 @@ export function resolveConfig(input: ConfigInput): Config {
     helper: input.helper ?? DEFAULT_HELPER,
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),
+    api: resolveApi(input.api ?? {}),
   });
 }
 

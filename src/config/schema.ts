@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GUEST_APIS } from './api-config.ts';
 import { type ConfigInput, ENGINES, LOG_LEVELS } from './config.ts';
 import { controlSchema } from './control-schema.ts';
 import { dhcpSchema } from './dhcp-schema.ts';
@@ -40,6 +41,7 @@ export const configSchema: z.ZodType<ConfigInput> = z
     helper: value(helperSocket),
     state: value(folder),
     control: controlSchema,
+    api: z.strictObject({ guest: value(oneOf(...GUEST_APIS)) }).partial(),
   })
   .partial();
 

@@ -124,7 +124,12 @@ function statusOf(network: VirtualNetwork, counters: Counters): NetworkStatus {
   const leases = leasesInForce(network).map(
     ({ address, mac, hostName, remainingMs }): LeaseStatus => ({ address, mac, name: hostName, remainingMs }),
   );
-  return { guests, leases, flows: network.flowCount, counters: { ...counters.snapshot(), ...network.gauges } };
+  return {
+    guests,
+    leases,
+    flows: network.flowCount,
+    counters: { ...counters.snapshot(), ...network.gauges, ...network.traffic },
+  };
 }
 
 function leasesInForce(network: VirtualNetwork): LeaseRecord[] {

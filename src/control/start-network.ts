@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { fittingLimits } from '../config/limits.ts';
@@ -6,7 +7,7 @@ import type { LeaseChange } from '../dhcp/lease-record.ts';
 import { Counters } from '../env/counters.ts';
 import type { DnsLookup } from '../services/dns/dns-service.ts';
 import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
-import type { DnsServerName, DnsStreamServer } from '../services/dns/dns-stream-server.ts';
+import type { DnsServerName } from '../services/dns/dns-stream-server.ts';
 import type { ZoneStore } from '../services/dns/zones/zone-store.ts';
 import type { Forwards } from '../services/forward/forwards.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
@@ -41,9 +42,24 @@ export interface RunningNetwork {
   stop(): Promise<void>;
 }
 
+/** A TCP service at the gateway. The server is not listening yet; connections begin with a PROXY v2 header that names the guest. */
+export interface GatewayService {
+  /** One of GATEWAY_SERVICES. */
+  readonly name: string;
+  readonly server: Server;
+  /** Ends listening and every connection. */
+  close(): void;
+}
+
+/** Makes a service that stands on what the network offers. */
+export type GatewayServiceMaker = (parts: {
+  readonly forwards: Forwards;
+  readonly counters: Counters;
+}) => GatewayService;
+
 interface StreamSockets {
-  readonly all: ServiceSocket;
-  readonly internal: ServiceSocket;
+  /** Service → path of its socket. */
+  readonly paths: Readonly<Record<string, string>>;
   close(): void;
 }
 
@@ -57,28 +73,35 @@ export interface RunningDns {
   lookup(lookup: DnsLookup): Promise<Uint8Array>;
 }
 
-/** Starts the network thread and the gateway's services. Rejects with a SlipwayError and leaves nothing behind then. */
+/**
+ * Starts the network thread and the gateway's services, those of `makers` among them. Rejects with a SlipwayError and leaves nothing
+ * behind then.
+ */
 export async function startNetwork(
   wanted: Config,
   log: ControlLog,
   onFatal: (error: SlipwayError) => void,
+  makers: readonly GatewayServiceMaker[] = [],
 ): Promise<RunningNetwork> {
   const descriptors = descriptorLimit();
   const config: Config = { ...wanted, limits: fittingLimits(wanted.limits, descriptors) };
   const engine = chooseEngine(config);
   const counters = new Counters();
   const dns = dnsStack({ dns: config.dns, network: config.network, counters, log, random: new BatchedRandom() });
-  const sockets = await listenForStreams(dns);
   const leases = new LeaseBook(() => performance.now());
   nameGuests(leases, config.dhcp.reservations, dns.zones);
   const store = keptLeases(config, leases, log);
   const forwards = runningForwards({ config, engine, zones: dns.zones, log, control: () => control });
+  const sockets = await listenForStreams(
+    dns,
+    makers.map((make) => make({ forwards, counters })),
+  );
   const control: NetworkControl = new NetworkControl({
     config,
     engine,
     log,
     datagramServices: { dns: datagrams(dns, 'all'), 'dns-internal': datagrams(dns, 'internal') },
-    streamServices: { dns: sockets.all.path, 'dns-internal': sockets.internal.path },
+    streamServices: sockets.paths,
     leases,
     forwards,
     onNetworkChange: () => {
@@ -128,23 +151,27 @@ function keptLeases(config: Config, book: LeaseBook, log: ControlLog): LeaseStor
   return new LeaseStore({ folder: config.state, subnet: config.network.subnet, book, log });
 }
 
-/** The sockets of both servers; a failure leaves none behind. */
-async function listenForStreams({ streams, close }: DnsStack): Promise<StreamSockets> {
+/** The sockets of all TCP services; a failure leaves none behind. */
+async function listenForStreams(
+  { streams, close }: DnsStack,
+  services: readonly GatewayService[],
+): Promise<StreamSockets> {
   const listening: ServiceSocket[] = [];
   const closeAll = (): void => {
+    for (const service of services) service.close();
     for (const socket of listening) socket.close();
   };
-  const listen = async (name: string, stream: DnsStreamServer): Promise<ServiceSocket> => {
-    const socket = await listenPrivately(stream.server, name);
+  const paths: Record<string, string> = {};
+  const listen = async (name: string, server: Server): Promise<void> => {
+    const socket = await listenPrivately(server, name);
     listening.push(socket);
-    return socket;
+    paths[name] = socket.path;
   };
   try {
-    return {
-      all: await listen('dns', streams.all),
-      internal: await listen('dns-internal', streams.internal),
-      close: closeAll,
-    };
+    await listen('dns', streams.all.server);
+    await listen('dns-internal', streams.internal.server);
+    for (const { name, server } of services) await listen(name, server);
+    return { paths, close: closeAll };
   } catch (error) {
     closeAll();
     close();

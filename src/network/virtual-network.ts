@@ -36,6 +36,7 @@ import {
   type NetworkWorld,
   WINDOW_BYTES,
 } from './network-options.ts';
+import { Traffic } from './traffic.ts';
 
 /** A guest's place at the switch, for people. */
 export interface PortStatus {
@@ -78,6 +79,7 @@ export class VirtualNetwork {
   readonly #prober: ArpProber;
   readonly #dhcp: DhcpAdapter;
   readonly #forwards: ForwardTable;
+  readonly #traffic: Traffic = new Traffic();
   #policy: RoutePolicy;
 
   /** Throws a RangeError when the arena is too small for it. */
@@ -261,6 +263,11 @@ export class VirtualNetwork {
     return this.#udp.list();
   }
 
+  /** Frames and bytes of all guests since the start: 'guest-frames-received' and so on. */
+  get traffic(): Readonly<Record<string, number>> {
+    return this.#traffic.with(this.#switch.ports);
+  }
+
   /** What is held now; the counters say what happened. */
   get gauges(): Readonly<Record<string, number>> {
     return {
@@ -328,6 +335,7 @@ export class VirtualNetwork {
     const { port } = end;
     if (port === undefined) return;
     end.port = undefined;
+    this.#traffic.left(port);
     this.#switch.detach(port);
     this.#tcp.guestLeft(port);
     this.#forwards.guestLeft();

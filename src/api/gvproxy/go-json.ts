@@ -6,24 +6,34 @@
 /** Go's own limit of nesting. */
 const MAX_DEPTH = 10_000;
 
-export type GoJson = { readonly value: unknown } | { readonly error: string };
+export type GoJson =
+  | { readonly value: unknown }
+  /** `offset`: json.SyntaxError's, the bytes up to and with the offending one; undefined for a text that is cut off. */
+  | { readonly error: string; readonly offset: number | undefined };
 
 /** What a text expects at a place; the words are Go's. */
 type Expected = 'value' | 'value-or-end' | 'key' | 'key-or-end';
 
-class GoSyntaxError extends Error {}
+class GoSyntaxError extends Error {
+  readonly offset: number | undefined;
+
+  constructor(message: string, offset?: number) {
+    super(message);
+    this.offset = offset;
+  }
+}
 
 /** Never throws. */
 export function parseGoJson(bytes: Uint8Array): GoJson {
   // One character a byte, as Go's scanner sees them.
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
   const start = skipSpace(text, 0);
-  if (start === text.length) return { error: 'EOF' };
+  if (start === text.length) return { error: 'EOF', offset: undefined };
   try {
     const end = endOfValue(text, start);
     return { value: JSON.parse(Buffer.from(text.slice(start, end), 'latin1').toString('utf8')) as unknown };
   } catch (error) {
-    return { error: (error as Error).message };
+    return { error: (error as Error).message, offset: error instanceof GoSyntaxError ? error.offset : undefined };
   }
 }
 
@@ -47,7 +57,7 @@ function endOfValue(text: string, start: number): number {
       expected = 'value';
       continue;
     } else if (char === '{' || char === '[') {
-      if (open.push(char) > MAX_DEPTH) throw new GoSyntaxError('exceeded max depth');
+      if (open.push(char) > MAX_DEPTH) throw new GoSyntaxError('exceeded max depth', at + 1);
       at++;
       expected = char === '{' ? 'key-or-end' : 'value-or-end';
       continue;
@@ -123,15 +133,15 @@ function endOfString(text: string, start: number): number {
     if (char === undefined || char < ' ') throw unexpected(text, at, 'in string literal');
     at++;
     if (char !== '\\') continue;
-    const escape = text[at] ?? '';
-    if (escape === 'u') {
+    const escaped = text[at] ?? '';
+    if (escaped === 'u') {
       for (let i = 1; i <= 4; i++) {
         if (!/^[\dA-Fa-f]$/.test(text[at + i] ?? '')) {
           throw unexpected(text, at + i, 'in \\u hexadecimal character escape');
         }
       }
       at += 5;
-    } else if (escape !== '' && 'bfnrt\\/"'.includes(escape)) at++;
+    } else if (escaped !== '' && 'bfnrt\\/"'.includes(escaped)) at++;
     else throw unexpected(text, at, 'in string escape code');
   }
 }
@@ -148,7 +158,8 @@ function isDigit(char: string): boolean {
 
 function unexpected(text: string, at: number, where: string): GoSyntaxError {
   const char = text[at];
-  return new GoSyntaxError(char === undefined ? 'unexpected EOF' : `invalid character ${quotedByte(char)} ${where}`);
+  if (char === undefined) return new GoSyntaxError('unexpected EOF');
+  return new GoSyntaxError(`invalid character ${quotedByte(char)} ${where}`, at + 1);
 }
 
 /** A byte in quotes as strconv.Quote shows it. */
@@ -216,7 +227,7 @@ export function goStrings<Key extends string>(
   for (const [key, part] of Object.entries(value)) {
     const name = goField(key, names);
     if (name === undefined || part === null) continue;
-    if (typeof part === 'string') read[name] = part.toWellFormed();
+    if (typeof part === 'string') read[name] = part.replace(/\p{Surrogate}/gu, '\ufffd');
     else error ??= misfit(part, `Go struct field ${struct}.${name} of type ${fields[name]}`);
   }
   return error ?? read;

@@ -17,7 +17,8 @@ export function splitHostPort(text: string): HostPort | string {
     const end = text.indexOf(']');
     if (end < 0) return refuse("missing ']' in address");
     if (end + 1 === text.length) return refuse('missing port in address');
-    if (end + 1 !== colon) return refuse(text[end + 1] === ':' ? 'too many colons in address' : 'missing port in address');
+    if (end + 1 !== colon)
+      return refuse(text[end + 1] === ':' ? 'too many colons in address' : 'missing port in address');
     host = text.slice(1, end);
     rest = end + 1;
     if (text.indexOf('[', 1) >= 0) return refuse("unexpected '[' in address");
@@ -63,7 +64,8 @@ export interface RemoteUrl {
 /** url.Parse, as far as forwards need it; its error's text for what is none. */
 export function parseUrl(text: string): RemoteUrl | string {
   const refuse = (why: string): string => `parse ${goQuote(text)}: ${why}`;
-  for (const char of text) if (char < ' ' || char === '\x7f') return refuse('net/url: invalid control character in URL');
+  for (const char of text)
+    if (char < ' ' || char === '\x7f') return refuse('net/url: invalid control character in URL');
   if (text.startsWith(':')) return refuse('missing protocol scheme');
   const match = /^(?:([A-Za-z][A-Za-z\d+.-]*):)?(?:\/\/([^/?#]*))?([^?#]*)(?:\?([^#]*))?/.exec(text);
   const [, scheme = '', authority = '', path = '', query = ''] = match ?? [];
@@ -71,7 +73,8 @@ export function parseUrl(text: string): RemoteUrl | string {
   const place = authority.slice(at + 1);
   const split = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(place);
   const port = split?.[2] ?? '';
-  if (split === null || !/^\d*$/.test(port)) return refuse(`invalid port ${goQuote(place.slice(place.indexOf(':')))} after host`);
+  if (split === null || !/^\d*$/.test(port))
+    return refuse(`invalid port ${goQuote(place.slice(place.indexOf(':')))} after host`);
   const decoded = decode(path);
   const user = decode(at < 0 ? '' : (authority.slice(0, at).split(':', 1)[0] ?? ''));
   if (decoded === undefined || user === undefined) return refuse('invalid URL escape');

@@ -1,7 +1,7 @@
-import { SlipwayError } from '../../config/errors.ts';
-import type { ForwardOwner, ForwardSpec, ForwardStatus } from '../../config/forward.ts';
+import type { ForwardOwner, ForwardSpec } from '../../config/forward.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
+import { openForward } from '../open-forward.ts';
 import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './expose-request.ts';
 import { type GoAnswer, goError, OK } from './go-answer.ts';
 import { goEncode } from './go-json.ts';
@@ -27,7 +27,7 @@ interface Exposed extends ExposeRequest {
 
 /**
  * gvproxy's port forwarder: /services/forwarder/{all,expose,unexpose} on top of the table of forwards. Forwards that others made
- * (configuration, command line, Docker) are listed and can be removed too, a range port by port. One for all who ask.
+ * (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed too. One for all who ask.
  */
 export class PortForwarder {
   readonly #forwards: Forwards;
@@ -63,13 +63,13 @@ export class PortForwarder {
     if (this.#opening.has(key) || this.#find(key) !== undefined) {
       return goError(500, `proxy already running for ${protocol} on ${local}`);
     }
-    const spec = caller.guest === undefined ? undefined : this.#forbidden(request, remote, caller.guest);
-    if (spec !== undefined) return spec;
+    const forbidden = caller.guest === undefined ? undefined : this.#forbidden(request, remote, caller.guest);
+    if (forbidden !== undefined) return forbidden;
     const wanted = forwardOf(request, remote, owner);
     if ('status' in wanted) return wanted;
     this.#opening.set(key, owner);
     try {
-      const { id } = await this.#add(wanted);
+      const { id } = await openForward(this.#forwards, wanted);
       this.#exposed.set(key, { local, remote, protocol, id, owner });
       return OK;
     } catch (error) {
@@ -97,7 +97,10 @@ export class PortForwarder {
       return goError(500, `protocol ${protocol} is not available to guests`);
     }
     if (parseIpv4Address(remote.split(':', 1)[0] ?? '') !== guest) {
-      return goError(500, `invalid remote addr: a guest exposes its own ports, and this one is ${formatIpv4Address(guest)}`);
+      return goError(
+        500,
+        `invalid remote addr: a guest exposes its own ports, and this one is ${formatIpv4Address(guest)}`,
+      );
     }
     const owner = ownerOf(guest);
     const opening = [...this.#opening.values()].filter((one) => one === owner).length;
@@ -105,44 +108,33 @@ export class PortForwarder {
     return goError(500, `too many forwards: a guest may have ${MAX_FORWARDS_OF_GUEST}`);
   }
 
-  /** Throws with the text for the client. */
-  async #add(spec: ForwardSpec): Promise<ForwardStatus> {
-    const changes = new Set<string>();
-    const forget = this.#forwards.onChange(({ id }) => void changes.add(id));
-    try {
-      const status = await this.#forwards.add(spec);
-      // Nothing changed: an equal forward of someone else's stood there already.
-      if (!changes.has(status.id)) throw inUse(spec, `${status.id} is forwarded by ${status.spec.owner} already`);
-      if (status.code === 'ERR_PORT_ADDRESS') {
-        // gvproxy's clients are told now; they do not know waiting.
-        await this.#forwards.remove(status.id);
-        throw new Error(status.why);
-      }
-      return status;
-    } catch (error) {
-      if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;
-      throw inUse(spec, error.message);
-    } finally {
-      forget();
-    }
-  }
-
   #find(key: string): Exposed | undefined {
-    return this.#exposed.get(key) ?? this.#others().find((one) => keyOf(one) === key && one.count === 1);
+    return this.#exposed.get(key) ?? this.#others((spec) => spec.count === 1).find((one) => keyOf(one) === key);
   }
 
   #list(): readonly Exposed[] {
-    return [...this.#exposed.values(), ...this.#others()];
+    return [...this.#exposed.values(), ...this.#others(() => true)];
   }
 
   /** What was not asked for here. */
-  #others(): readonly (Exposed & { readonly count: number })[] {
+  #others(which: (spec: ForwardSpec) => boolean): readonly Exposed[] {
     const known = new Set([...this.#exposed.values()].map(({ id }) => id));
     return this.#forwards
       .list()
-      .filter(({ id }) => !known.has(id))
-      .flatMap(({ id, spec, boundPort }) => described(spec, boundPort).map((one) => ({ ...one, id, owner: spec.owner, count: spec.count })));
+      .filter(({ id, spec }) => !known.has(id) && which(spec))
+      .flatMap(({ id, spec, boundPort }) =>
+        described(spec, boundPort).map((one) => ({ ...one, id, owner: spec.owner })),
+      );
   }
+}
+
+const forwarders = new WeakMap<Forwards, PortForwarder>();
+
+/** The one forwarder of a table: what guests and control clients asked for stands in one list. */
+export function portForwarder(forwards: Forwards): PortForwarder {
+  const made = forwarders.get(forwards) ?? new PortForwarder(forwards);
+  forwarders.set(forwards, made);
+  return made;
 }
 
 /** The forwards of a specification in gvproxy's words. */
@@ -162,11 +154,6 @@ export function described(spec: ForwardSpec, boundPort: number): ExposeRequest[]
     remote: joinHostPort(address, guest.port + index),
     protocol,
   }));
-}
-
-function inUse({ protocol, host }: ForwardSpec, why: string): Error {
-  const place = host.kind === 'unix' ? host.path : joinHostPort(host.address, host.port);
-  return new Error(`listen ${protocol} ${place}: bind: address already in use: ${why}`);
 }
 
 function keyOf({ protocol, local }: Pick<ExposeRequest, 'protocol' | 'local'>): string {

@@ -7,8 +7,9 @@ import type { DnsQuery } from '../dns-query.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import { GuestNames } from './guest-names.ts';
 import type { LeaseName } from './lease-names.ts';
+import { MAX_PATTERN_STEPS, NamePattern } from './name-pattern.ts';
 import { ReverseZone } from './reverse-zone.ts';
-import { Zone, type ZoneSettings } from './zone.ts';
+import { type AddressPattern, Zone, type ZoneSettings } from './zone.ts';
 import { type Finding, MAX_MESSAGE_BYTES, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
 import { canonicalKey } from './zone-names.ts';
 import {
@@ -56,7 +57,7 @@ export interface ListedZone extends ZoneDescription {
   readonly standing: readonly ZoneRecord[];
 }
 
-type OwnSettings = Pick<ZoneDescription, 'ttlSeconds' | 'defaultAddress' | 'defaultAtApex'>;
+type OwnSettings = Pick<ZoneDescription, 'ttlSeconds' | 'defaultAddress' | 'defaultAtApex' | 'patterns'>;
 
 /**
  * The data of the internal DNS server: zones that are added, replaced and removed while it answers. Synchronous: a change is in
@@ -117,8 +118,8 @@ export class ZoneStore {
     zone.clear('own');
     zone.change(settings);
     for (const record of records) zone.add('own', record);
-    const { ttlSeconds, defaultAddress, defaultAtApex } = description;
-    this.#set.set(name, { ttlSeconds, defaultAddress, defaultAtApex });
+    const { ttlSeconds, defaultAddress, defaultAtApex, patterns } = description;
+    this.#set.set(name, { ttlSeconds, defaultAddress, defaultAtApex, ...(patterns && { patterns }) });
     this.#count(records, before);
     this.#raise(zone);
   }
@@ -239,11 +240,15 @@ export class ZoneStore {
     throw new SlipwayError('ERR_DNS_ZONE', `there is no zone ${zoneText(name)}`, 'Add the zone first.');
   }
 
-  #settings({ ttlSeconds, defaultAddress, defaultAtApex }: OwnSettings): ZoneSettings {
+  #settings(
+    { ttlSeconds, defaultAddress, defaultAtApex }: OwnSettings,
+    patterns: readonly AddressPattern[] = [],
+  ): ZoneSettings {
     return {
       ttlSeconds: ttlSeconds ?? this.#defaultTtlSeconds,
       defaultAddress,
       defaultAtApex: defaultAtApex ?? false,
+      patterns,
     };
   }
 
@@ -257,7 +262,7 @@ export class ZoneStore {
       const hint = 'Give it an IPv4 address such as 192.168.65.254, or none.';
       throw new SlipwayError('ERR_DNS_ZONE', `the default address of the zone ${zoneText(name)} is none`, hint);
     }
-    return this.#settings(description);
+    return this.#settings(description, compiled(name, description));
   }
 
   /** What lies in a deeper zone would never be answered. */
@@ -299,6 +304,24 @@ export class ZoneStore {
     this.#serial = (this.#serial + 1) >>> 0 || 1;
     zone.raise(this.#serial);
   }
+}
+
+/** The patterns of a zone; each query tries them all. Throws SlipwayError ERR_DNS_ZONE. */
+function compiled(zone: string, { patterns = [] }: OwnSettings): AddressPattern[] {
+  let steps = 0;
+  return patterns.map(({ expression, address }) => {
+    try {
+      const pattern = new NamePattern(expression);
+      steps += pattern.size;
+      if (steps > MAX_PATTERN_STEPS) throw new Error(`its patterns take more than ${MAX_PATTERN_STEPS} steps together`);
+      return { pattern, address };
+    } catch (cause) {
+      const hint = 'Patterns are regular expressions in Go’s syntax; a wildcard does for most.';
+      throw new SlipwayError('ERR_DNS_ZONE', `the zone ${zoneText(zone)}: ${(cause as Error).message}`, hint, {
+        cause,
+      });
+    }
+  });
 }
 
 /** Throws SlipwayError ERR_DNS_ZONE when the name is none. */

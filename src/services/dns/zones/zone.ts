@@ -1,5 +1,6 @@
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
+import type { NamePattern } from './name-pattern.ts';
 import { labelStarts, parentKey } from './zone-names.ts';
 import type { StoredRecord } from './zone-record.ts';
 
@@ -90,6 +91,13 @@ export interface ZoneSettings {
   readonly ttlSeconds: number;
   readonly defaultAddress: number | undefined;
   readonly defaultAtApex: boolean;
+  readonly patterns: readonly AddressPattern[];
+}
+
+/** Names that match have the address. */
+export interface AddressPattern {
+  readonly pattern: NamePattern;
+  readonly address: number;
 }
 
 /** The names of one zone. It trusts its records: `storedRecord` checked each, the store checked them together. */
@@ -181,14 +189,26 @@ export class Zone {
   }
 
   /**
-   * What there is at a name of the zone, itself or by a wildcard (RFC 1034 §4.3.2 steps 3.a and 3.c as RFC 4592 §3.3.1 has them);
+   * What there is at a name of the zone, itself, by a pattern or by a wildcard (RFC 1034 §4.3.2 steps 3.a and 3.c as RFC 4592 §3.3.1 has them);
    * undefined when the name does not exist. Nothing of a deeper zone may be asked for.
    */
   find(key: string): readonly RecordSet[] | undefined {
-    const node = this.#nodes.get(key) ?? this.#sourceOfSynthesis(key);
-    const sets = node?.sets;
+    const own = this.#nodes.get(key);
+    if (own === undefined || own.sets.length === 0) {
+      const matched = this.#matched(key);
+      if (matched !== undefined) return matched;
+    }
+    const sets = (own ?? this.#sourceOfSynthesis(key))?.sets;
     if (sets !== undefined && sets.length > 0) return sets;
     return this.#defaultSets.length > 0 ? this.#defaultSets : sets;
+  }
+
+  #matched(key: string): readonly RecordSet[] | undefined {
+    const { patterns, ttlSeconds } = this.#settings;
+    if (patterns.length === 0) return undefined;
+    const prefix = key.slice(0, -(this.name.length + 1));
+    const found = patterns.find(({ pattern }) => pattern.matches(prefix));
+    return found && [{ type: DNS_TYPE_A, ttlSeconds, data: [{ type: 'A', address: found.address }] }];
   }
 
   /** RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not exist. */

@@ -1,0 +1,68 @@
+import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
+import { type Duplex, pipeline } from 'node:stream';
+import { parseIpv4Address } from '../../wire/ipv4-address.ts';
+import type { TakeOver } from '../control-server.ts';
+import { type GoAnswer, goError, goHeaders } from './go-answer.ts';
+import { atoi } from './go-net.ts';
+
+/** Connects to a guest's port; rejects when the guest does not take it. */
+export type GuestDialer = (address: number, port: number) => Promise<Duplex>;
+
+/**
+ * /tunnel?ip=…&port=…: behind the request the connection is one to a guest's port. "OK" says that the request was understood; a guest that
+ * does not accept closes behind it, as gvproxy has it. Each side may end its direction alone.
+ */
+export function tunnel(dial: GuestDialer): TakeOver {
+  return {
+    takes: ({ target }) => /^\/tunnel(?:\?|$)/.test(target),
+    take: (request, socket, head) => void serve(dial, request, socket, head),
+  };
+}
+
+async function serve(dial: GuestDialer, request: IncomingMessage, socket: Socket, head: Uint8Array): Promise<void> {
+  socket.on('error', () => socket.destroy());
+  const { searchParams } = new URL(request.url ?? '', 'http://slipway');
+  const ip = searchParams.get('ip') ?? '';
+  if (ip === '') return refuse(socket, goError(500, 'ip is mandatory'));
+  const port = atoi(searchParams.get('port') ?? '');
+  if (typeof port === 'string') return refuse(socket, goError(500, port));
+  const address = parseIpv4Address(ip);
+  if (address === undefined || address === 0) return refuse(socket, goError(500, `invalid ip ${ip}`));
+  if (port < 1 || port > 0xffff) return refuse(socket, goError(500, `invalid port ${port}`));
+  socket.write('OK');
+  try {
+    const guest = await dial(address, port);
+    guest.on('error', () => guest.destroy());
+    const body = Number(request.headers['content-length'] ?? 0);
+    if (head.length > body) socket.unshift(head.subarray(body));
+    join(socket, guest);
+  } catch {
+    socket.end(() => socket.destroy());
+  }
+}
+
+/** Both directions, each until its sender ends; what breaks one breaks the other. */
+function join(one: Duplex, other: Duplex): void {
+  if (one.destroyed) {
+    other.destroy();
+    return;
+  }
+  let open = 2;
+  const done = (error: Error | null | undefined): void => {
+    open--;
+    if (error == null && open > 0) return;
+    one.destroy();
+    other.destroy();
+  };
+  pipeline(one, other, done);
+  pipeline(other, one, done);
+}
+
+/** The answer of an HTTP server that has given the connection away. */
+export function refuse(socket: Socket, answer: GoAnswer): void {
+  const headers = { ...goHeaders(answer), 'content-length': `${Buffer.byteLength(answer.body)}`, connection: 'close' };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const reason = answer.status === 501 ? 'Not Implemented' : 'Internal Server Error';
+  socket.end(`HTTP/1.1 ${answer.status} ${reason}\r\n${lines.join('')}\r\n${answer.body}`, () => socket.destroy());
+}
