@@ -1,8 +1,9 @@
 /** What `slipway dns …--help` says beyond the options; apart from the commands, whose services need not be loaded for it. */
 
 export const LOOKUP_HELP = `
-The answer that a guest would get, found by a server of this process's own: its cache is empty, and what was added to a
-running daemon is not in it. An address without TYPE is looked up in reverse.
+The answer that a guest would get. A running "slipway up" of this user is asked, and the last line says so; else, and with
+--config or --control none, a server of this process's own finds it, whose cache is empty. An address without TYPE is looked up
+in reverse.
 
 Exit status: 0 there are such records, 3 there are none (NXDOMAIN, NODATA), 4 no good answer (SERVFAIL, REFUSED),
 1 and 2 as everywhere (failure, usage).

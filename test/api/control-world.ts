@@ -76,6 +76,10 @@ class MemoryForwards implements Forwards {
     return this.#services;
   }
 
+  refresh(): Promise<void> {
+    return Promise.resolve();
+  }
+
   onChange(): () => void {
     return () => {};
   }

@@ -132,7 +132,10 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
   scope.get(
     '/v1/forwards',
     { schema: { summary: 'All forwards, by id', tag: 'forwards', response: { 200: z.array(forwardSchema) } } },
-    (): ForwardJson[] => forwards.list().map(forwardJson),
+    async (): Promise<ForwardJson[]> => {
+      await forwards.refresh();
+      return forwards.list().map(forwardJson);
+    },
   );
   scope.post(
     '/v1/forwards',
@@ -149,7 +152,8 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
   scope.get(
     '/v1/forwards/:id',
     { schema: { summary: 'One forward', tag: 'forwards', params: ID, response: { 200: forwardSchema } } },
-    ({ params }): ForwardJson => {
+    async ({ params }): Promise<ForwardJson> => {
+      await forwards.refresh();
       const status = forwards.get(params.id);
       if (status === undefined) throw noForward(params.id);
       return forwardJson(status);

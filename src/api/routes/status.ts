@@ -39,6 +39,7 @@ export function statusRoutes(
     { schema: { summary: 'The daemon and its network', tag: 'status', response: { 200: statusSchema } } },
     async (): Promise<StatusJson> => {
       const { guests, leases, flows, counters } = await status();
+      await forwards.refresh();
       const table = forwards.list();
       return {
         version: facts.version,
