@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { exitNow } from '../host/exit-now.ts';
 
 /** How libuv's requests for getaddrinfo are called in Node. */
 const LOOKUP = 'GetAddrInfoReqWrap';
@@ -15,14 +15,4 @@ export function exitInSpiteOfLookups(): void {
     for (const other of process.listeners('exit')) if (other !== leave) other.call(process, code);
     exitNow(Number(process.exitCode ?? code));
   });
-}
-
-/** Comes back where there is no such call (Windows): then the process waits. */
-function exitNow(status: number): void {
-  try {
-    const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-    koffi.load(null).func('void _exit(int)')(status);
-  } catch {
-    // Nothing is lost but time.
-  }
 }
