@@ -160,6 +160,31 @@ test('a name is there while the lease lives, as is its address’s, and NXDOMAIN
   assert.equal(await short(t, other, 'vm.docker.internal'), '192.168.65.3\n');
 });
 
+test('a client that has its address by hand asks for the rest alone, and has no lease', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!able(t, 'dhcpcd')) return;
+  const site = await Site.open(t);
+  const guest = await site.guest();
+  nsExec(guest.namespace, 'ip', 'address', 'add', '192.168.65.50/24', 'dev', TAP);
+  const client = site.client('dhcpcd', guest, { informs: '192.168.65.50/24' });
+  const told = await client.hear(new Set(['INFORM']));
+  const facts = ['router', 'dns', 'ntp', 'domain', 'lease'].map((what) => client.fact(told, what));
+  assert.deepEqual(facts, ['192.168.65.1', '192.168.65.1', '192.168.65.254', 'corp.example', undefined]);
+  assert.deepEqual((await site.slipway.status()).leases, []);
+});
+
+test('a client that finds its address in use declines it, and has another', { timeout: 60_000 }, async (t) => {
+  if (!able(t, 'udhcpc')) return;
+  const site = await Site.open(t, 'dhcp: { probe: false }\n');
+  const [guest, holder] = [await site.guest(), await site.guest()];
+  // Slipway has heard nothing of it, and is told not to ask.
+  nsExec(holder.namespace, 'ip', 'address', 'add', '192.168.65.3/24', 'dev', TAP);
+  const client = site.client('udhcpc', guest, { checks: true });
+  assert.equal(client.fact(await client.hear(BOUND), 'address'), '192.168.65.4');
+  assert.equal(await site.slipway.counter('dhcp-declined'), 1);
+});
+
 for (const name of CLIENTS) {
   test(`${name} has its address again after a restart of the daemon, at once and by name`, {
     timeout: 60_000,

@@ -27,6 +27,10 @@ export interface DhcpClientOptions {
   readonly clientId?: string;
   /** Where the client keeps its lease; a client that starts again there asks for the same address (INIT-REBOOT). */
   readonly memory?: string;
+  /** Asks by ARP whether an address that it got is in use, and declines it then (udhcpc only). */
+  readonly checks?: boolean;
+  /** The address with its prefix that it has by hand, so that it asks for the rest alone (dhcpcd only). */
+  readonly informs?: string;
 }
 
 /** The same fact by each client's name for it. */
@@ -234,7 +238,7 @@ const CONFIGURED = (folder: string): string[] => ['-cf', join(folder, 'dhclient.
 type Start = (folder: string, memory: string, options: DhcpClientOptions) => string[];
 
 const START: Readonly<Record<ClientName, Start>> = {
-  udhcpc: (_folder, memory, { hostName, clientId }) => {
+  udhcpc: (_folder, memory, { hostName, clientId, checks }) => {
     const wanted = ['search', 'ntpsrv', 'mtu', 'staticroutes', 'hostname', 'domain', 'tftp'].flatMap((name) => [
       '-O',
       name,
@@ -243,6 +247,7 @@ const START: Readonly<Record<ClientName, Start>> = {
     const had = join(memory, 'udhcpc-address');
     return [
       ...['udhcpc', '-f', '-i', TAP, '-s', SCRIPT, '-R', '-t', '5', '-T', '1', ...wanted],
+      ...(checks === true ? ['-a500', '-A1'] : []),
       ...(existsSync(had) ? ['-r', readFileSync(had, 'utf8')] : []),
       ...(hostName === undefined ? [] : ['-x', `hostname:${hostName}`]),
       ...(clientId === undefined ? [] : ['-x', `0x3d:${Buffer.from(clientId).toString('hex')}`]),
@@ -272,7 +277,7 @@ const START: Readonly<Record<ClientName, Start>> = {
       TAP,
     ];
   },
-  dhcpcd: (folder, _memory, { hostName, clientId }) => {
+  dhcpcd: (folder, _memory, { hostName, clientId, informs }) => {
     const wanted =
       'domain_name_servers,domain_name,domain_search,ntp_servers,interface_mtu,host_name,classless_static_routes,routers';
     const lines = [
@@ -285,6 +290,7 @@ const START: Readonly<Record<ClientName, Start>> = {
       clientId === undefined ? 'clientid' : `clientid ${clientId}`,
     ];
     writeFileSync(join(folder, 'dhcpcd.conf'), `${lines.join('\n')}\n`);
-    return ['dhcpcd', '-B', '-f', join(folder, 'dhcpcd.conf'), TAP];
+    const how = informs === undefined ? [] : ['-s', informs];
+    return ['dhcpcd', '-B', ...how, '-f', join(folder, 'dhcpcd.conf'), TAP];
   },
 };
