@@ -7,7 +7,7 @@ import { nsExec, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { expose, forwardIs, isListening, isWaiting, publishing, temporaryFolder } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
-import { dialled, drained, endingOf, execute, listen, udp } from '../support/sockets.ts';
+import { dial, dialled, drained, endingOf, execute, listen, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
 import { download, MIB, upload } from './transfers.ts';
 
@@ -40,8 +40,7 @@ test('a guest that refuses: the client that was taken is reset at once, the next
   const oldServer = await first.accept();
   first.server.close();
 
-  const client = await dialled(t, home, 8080, '127.0.0.1');
-  assert.equal(await endingOf(client), 'ECONNRESET');
+  assert.equal(await endingOf(dial(t, home, 8080, '127.0.0.1')), 'ECONNRESET');
   await isWaiting(slipway, forward, /^the guest refuses connections at port 80$/);
   for (const host of ['127.0.0.1', '::1']) {
     await assert.rejects(dialled(t, home, 8080, host), { code: 'ECONNREFUSED' });

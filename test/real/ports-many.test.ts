@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { serve } from '../support/dns-host.ts';
 import { expose, forwardIs, forwardsOf, httpServer, publishing, unexpose } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
-import { dial, dialled, drained, listen } from '../support/sockets.ts';
+import { dial, dialled, drained, endingOf, listen } from '../support/sockets.ts';
 
 const CONNECTIONS = 10_000;
 /** A program of its own, because one process has descriptors for one end of each. Its backlog is above a batch. */
@@ -78,8 +78,7 @@ test('a range of ports is one forward, of any length that the descriptors allow'
     await works(9042, 7042);
     assert.equal((await forwardsOf(slipway)).length, 1);
     // Nobody listens behind the next one.
-    const refused = await dialled(t, home, 9043, '127.0.0.1');
-    assert.equal((await drained(refused)).ending, 'ECONNRESET');
+    assert.equal(await endingOf(dial(t, home, 9043, '127.0.0.1')), 'ECONNRESET');
     const before = slipway.descriptors;
     assert.equal(await unexpose(slipway, id), true);
     await slipway.reaches(() => slipway.descriptors <= before - 200, 'its descriptors are given back');
