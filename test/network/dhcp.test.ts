@@ -16,7 +16,7 @@ import {
   parseDhcp,
 } from '../../src/wire/dhcpv4.ts';
 import { DhcpWriter } from '../../src/wire/dhcpv4-writer.ts';
-import { arpFrame, GATEWAY, GATEWAY_MAC, ip } from '../support/core-world.ts';
+import { arpFrame, GATEWAY, GATEWAY_MAC, HOST, ip } from '../support/core-world.ts';
 import { dhcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { type GuestEnd, NetworkWorld } from '../support/network-world.ts';
 
@@ -100,6 +100,21 @@ describe('DHCP on a link', () => {
       [[DHCP_OFFER, FIRST + 1]],
     );
     assert.equal(world.counters.get('dhcp-probe-conflict'), 1);
+  });
+
+  it("gives nobody the gateway's, the host's, the network's or the broadcast address, full as it may be", () => {
+    const world = new World({ leasesPerGuest: 300 });
+    const end = world.qemu();
+    for (const wanted of [GATEWAY, HOST, ip('192.168.65.0'), ip('192.168.65.255')]) {
+      const [nak] = world.ask(end, dhcpFrame(ALICE, DHCP_REQUEST, wanted));
+      assert.equal(nak?.type, DHCP_NAK);
+      assert.equal(world.join(end, ALICE, wanted), FIRST);
+    }
+    const given = Array.from({ length: 252 }, (_, i) => world.join(end, BOB + i));
+    // .4 to .253, and then none.
+    const rest = Array.from({ length: 250 }, (_, i) => FIRST + 1 + i);
+    assert.deepEqual(new Set(given), new Set([...rest, undefined]));
+    assert.equal(new Set(world.network.leases().map(({ address }) => address)).size, 251);
   });
 
   it('renews by unicast without a probe, and ends the lease when it is not renewed', () => {
