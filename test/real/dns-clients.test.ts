@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { DNS_TYPE_TXT } from '../../src/wire/dns-message.ts';
 import { DnsAsker } from '../support/dns-asker.ts';
 import { canRunDnsHosts, DnsHost, guestOf } from '../support/dns-host.ts';
 import type { Read } from '../support/dns-messages.ts';
@@ -66,6 +67,25 @@ test(
     assert.ok((await slipway.counter('dns-cache-hit')) >= CLIENTS * NAMES_OF_CLIENT);
   },
 );
+
+test('a hundred clients that ask the same at once are one question to the nameserver', LIMITS, async (t) => {
+  if (!canRunDnsHosts(t, 'dnsmasq')) return;
+  const host = await DnsHost.start(t, { resolvConf: `nameserver ${NAMESERVER}\n` });
+  // A TTL of 0: no cache helps, only that the question is on its way.
+  const server = await host.dnsmasq(NAMESERVER, 'log-queries', 'txt-record=same.example,same', 'local-ttl=0');
+  const slipway = await host.slipway();
+  const { namespace } = guestOf(slipway);
+  const askers = await Promise.all(Array.from({ length: 100 }, () => DnsAsker.open(t, namespace)));
+  await askers[0]!.ask('gateway.docker.internal');
+  server.freeze();
+  const asked = askers.map((asker) => asker.ask('same.example', DNS_TYPE_TXT));
+  await slipway.reaches(({ counters }) => counters['dns-joined'] === 99, 'all ask');
+  server.thaw();
+  for (const { records } of await Promise.all(asked)) assert.deepEqual(records, ['answer same.example TXT "same"']);
+  const heard = server.said.filter((line) => line.includes('query[TXT] same.example from '));
+  // One, and what was asked again because the nameserver was silent.
+  assert.ok(heard.length > 0 && heard.length < 7, heard.join('\n'));
+});
 
 test('a guest that floods, with living names and dead ones, takes nothing from the other guest', LIMITS, async (t) => {
   if (!canRunDnsHosts(t, 'dnsmasq') || !canRunStreamGuests(t)) return;
