@@ -128,6 +128,8 @@ class AddressRace {
 export function hostStep(family: AddressFamily, host: HostOutcome, ms: number): TraceStep {
   const step = { kind: 'operating-system', family, ms } as const;
   if (typeof host !== 'string') return { ...step, outcome: 'addresses', addresses: host };
-  const outcome = host === 'busy' ? 'not-in-time' : host === 'other-family' ? 'failed' : host;
+  // That the lookup itself failed would be misleading: the system knows the name, and that decides.
+  if (host === 'other-family') return { ...step, outcome: 'addresses', addresses: [] };
+  const outcome = host === 'busy' ? 'not-in-time' : host;
   return { ...step, outcome, addresses: [] };
 }

@@ -21,8 +21,11 @@ const LOOKUPS = 64;
  * seconds and more; the rest of the pool stays for names that are known to be alive, so dead names never delay them.
  */
 const DOUBTFUL_LOOKUPS = 48;
-/** Waiting ones: four times the questions that the service has at once by default, at some hundred bytes each. */
-const WAITING = 1024;
+/**
+ * Waiting ones, at some hundred bytes each: twice the lookups that the service has at once by default, as each may ask for both
+ * families as well. Fewer, and one guest's dead names would keep the system's word from the names of others.
+ */
+const WAITING = 8192;
 
 /** libuv's numbers; the code is ENOTFOUND for all of them. */
 const EAI_ADDRFAMILY = -3000;

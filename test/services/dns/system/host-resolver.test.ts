@@ -117,9 +117,9 @@ test('a lookup that nobody waits for is not begun', async () => {
   assert.deepEqual(await again.answer, []);
 });
 
-test('beyond 1,024 waiting names the answer is busy', async () => {
+test('beyond 8,192 waiting names the answer is busy', async () => {
   const { resolver: r, counters } = resolver();
-  for (let i = 0; i < 48 + 1024; i++) r.lookup(`doubtful${i}.example`, 4);
+  for (let i = 0; i < 48 + 8192; i++) r.lookup(`doubtful${i}.example`, 4);
   assert.equal(counters.get('dns-lookup-queue-full'), 0);
   const refused = r.lookup('one.example', 4);
   refused.nameIsAlive();

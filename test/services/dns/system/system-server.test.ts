@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
+import { explainedStep } from '../../../../src/services/dns/explained-step.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';
 import { DNS_NXDOMAIN, DNS_SERVFAIL } from '../../../../src/wire/dns-message.ts';
 import { a, aaaa, pass, query, said, settled, world } from './world.ts';
@@ -311,10 +313,11 @@ test('a name of the hosts file does not wait for dead nameservers', async () => 
 
 test('a name that the hosts file has in one family is NODATA in the other, however dead the nameservers are', async () => {
   const w = world({ raw: () => 'silent', os: (_name, family) => (family === 6 ? 'silent' : ['10.0.0.1']) });
-  const missing = w.ask('nas.lan', 'AAAA');
+  const missing = w.explain('nas.lan', 'AAAA');
   await pass(w.timers, 1250);
-  const { rcode, answers } = await missing;
-  assert.deepEqual([rcode, answers], ['NOERROR', []]);
+  const { answer, trace } = await missing;
+  assert.deepEqual([answer.rcode, answer.answers], ['NOERROR', []]);
+  assert.match(explainedStep(trace.steps[1]!), /knows the name, without an address of this family, after 1000 ms\.$/);
 });
 
 test('dead names never delay a living one', async () => {
@@ -333,6 +336,22 @@ test('dead names never delay a living one', async () => {
   for (const said of await Promise.all(all)) assert.equal(said.rcode, 'SERVFAIL');
   // Who waited for a thread left with its asker.
   assert.equal(w.host.asked.length, 49);
+});
+
+test('as many dead names as one guest may ask for keep the operating system’s word from nobody', async () => {
+  const dead = (name: string) => name.startsWith('dead');
+  const w = world({
+    raw: ({ name }) => (dead(name) ? 'silent' : { rcode: DNS_NXDOMAIN, soa: SOA }),
+    os: (name) => (dead(name) ? 'silent' : ['10.0.0.1']),
+  });
+  const all = Array.from({ length: DEFAULT_DNS_LOOKUPS / 2 }, (_, i) => w.ask(`dead${i}.example`, 'A'));
+  // By now each is looked up for both families, too.
+  await pass(w.timers, 1100);
+  const { answer, trace } = await w.explain('nas.lan', 'A');
+  assert.deepEqual(answer.answers, ['nas.lan A 10.0.0.1']);
+  assert.equal(trace.steps.find((step) => step.kind === 'operating-system')?.outcome, 'addresses');
+  await pass(w.timers, 3400);
+  for (const said of await Promise.all(all)) assert.equal(said.rcode, 'SERVFAIL');
 });
 
 test('a question without RD is put to the nameservers alone, and its answer is nobody else’s', async () => {
