@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import path from 'node:path';
 import type { ControlEndpoint } from '../config/control-config.ts';
@@ -145,7 +145,8 @@ function pidIn(text: string): number | undefined {
 /** Makes the folder, or sees that it is ours and nobody else gets in. In a folder for everybody, someone could have been first. */
 function makePrivate(folder: string): void {
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    // Not its parents, which are the system's to make; and on /proc a recursive one never ends.
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
     const { uid, mode } = lstatSync(folder);
     const own = process.getuid?.() ?? uid;
     if (!lstatSync(folder).isDirectory()) throw new Error('it is not a folder');

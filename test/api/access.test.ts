@@ -158,4 +158,5 @@ test('the folder of the usual place is made for its owner alone, closed if it wa
   assert.equal(statSync(path.join(parent, 'wide')).mode & 0o777, 0o700);
   symlinkSync(path.join(parent, 'wide'), path.join(parent, 'link'));
   await assert.rejects(open(path.join(parent, 'link/control.sock')), { code: 'ERR_RUNTIME_FOLDER' });
+  await assert.rejects(open('/proc/nobody/slipway/control.sock'), { code: 'ERR_RUNTIME_FOLDER' });
 });
