@@ -68,8 +68,8 @@ test('iperf3 and checksummed transfers go both ways through a forward', { timeou
   await expose(slipway, '5201:5201');
   await expose(slipway, '5201:5201/udp');
   for (const [way, ...flags] of [
-    ['up', '-n', '64M'],
-    ['down', '-n', '64M', '-R'],
+    ['up', '-n', '256M'],
+    ['down', '-n', '256M', '-R'],
     ['both ways', '-n', '64M', '--bidir'],
     ['by UDP', '-n', '8M', '-u', '-b', '100M', '-l', '1400'],
   ] as const) {
@@ -77,8 +77,8 @@ test('iperf3 and checksummed transfers go both ways through a forward', { timeou
       const { status, stdout } = await execute(t, home, 'iperf3', '-J', '-c', '127.0.0.1', ...flags);
       assert.equal(status, 0, stdout);
       const { end } = JSON.parse(stdout) as { readonly end: Readonly<Record<string, { readonly bytes: number }>> };
-      // The way that is through first ends both, and datagrams may be lost.
-      const least = way === 'both ways' || way === 'by UDP' ? 1 : 0.9 * 64 * MIB;
+      // A sender that is through ends the count, whatever is still on its way; and datagrams may be lost.
+      const least = way === 'up' || way === 'down' ? 128 * MIB : 1;
       assert.ok((end.sum_received ?? end.sum)!.bytes >= least, stdout);
     });
   }

@@ -106,6 +106,8 @@ test('the portable engine publishes ports, too', { timeout: 60_000 }, async (t) 
       const second = await expose(slipway, '8082:82');
       slipway.fault('throw');
       await slipway.hear((said) => said.event === 'log' && /network thread died/.test(String(said.message)));
+      // Answered by the next one, once it stands.
+      await slipway.status();
       const again = await plugGuest(t, { socket, address: GUEST });
       await execute(t, again.namespace, 'ping', '-n', '-c', '1', '-W', '1', GATEWAY);
       const { accept: acceptAgain } = await listen(t, again.namespace, { port: 82 });

@@ -38,7 +38,10 @@ test('the network thread dies: published ports stay bound, and clients that come
   const { descriptors } = slipway;
 
   for (const round of [1, 2]) {
+    const from = slipway.said.length;
     slipway.fault('throw');
+    // Whom the old one had taken before is reset with it.
+    await slipway.hear((said) => said.event === 'log' && /network thread died/.test(String(said.message)), from);
     const meanwhile = await Promise.all([
       dialled(t, home, 8080, '127.0.0.1'),
       dialled(t, home, 8080, '::1'),
@@ -91,7 +94,7 @@ test('after a restart persistent forwards are there again, the others are not, a
   const web = after.find(({ id }) => id === 'tcp:*:8080')!;
   assert.deepEqual([web.state, web.code], ['failed', 'ERR_PORT_IN_USE']);
   server.close();
-  await isListening(slipway, web);
+  for (const forward of after) await isListening(slipway, forward);
   for (const port of [8080, chosen.boundPort, 8888]) {
     const client = await dialled(t, home, port, '127.0.0.1');
     client.end('GET / HTTP/1.0\r\n\r\n');
