@@ -14,7 +14,7 @@ test('a daemon holds the leases of its state folder, a second one says whose the
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const first = new SlipwayProcess(t, 'up', '--state', folder, ...LISTEN);
   const [, pid] = await first.prints(/process (\d+); Ctrl-C ends it/);
-  assert.deepEqual(readdirSync(folder), [`${FILE}.lock`]);
+  assert.ok(readdirSync(folder).includes(`${FILE}.lock`));
   const second = new SlipwayProcess(t, 'up', '--state', folder, ...LISTEN);
   await second.prints(/Ctrl-C ends it/);
   const config = path.join(folder, 'other.yaml');

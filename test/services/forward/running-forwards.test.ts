@@ -88,7 +88,9 @@ for (const engine of ENGINES) {
     const { forwards } = await running(t, { engine });
     const { boundPort, state, why } = await forwards.add(spec('127.0.0.1::80'));
     assert.deepEqual([state, why], ['waiting', 'no guest is there']);
-    assert.equal(await attempt(t, boundPort), engine === 'epoll' ? 'ECONNREFUSED' : 'connected');
+    // The portable engine cannot refuse: it accepts and resets, sooner or later than the client looks.
+    const ends = engine === 'epoll' ? ['ECONNREFUSED'] : ['connected', 'ECONNRESET'];
+    assert.ok(ends.includes(await attempt(t, boundPort)));
     await assert.rejects(listening(t, '127.0.0.1', boundPort), { code: 'EADDRINUSE' });
     await forwards.remove(`tcp:127.0.0.1:${boundPort}`);
     await listening(t, '127.0.0.1', boundPort);
