@@ -5,6 +5,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type ConfigInput, resolveConfig } from '../../../src/config/config.ts';
 import type { ForwardStatus } from '../../../src/config/forward.ts';
 import { type RunningNetwork, startNetwork } from '../../../src/control/start-network.ts';
@@ -145,12 +146,15 @@ for (const engine of ENGINES) {
     assert.equal(existsSync(file), false);
   });
 
-  test(`a stream to a guest that is not there is refused and leaves no descriptor (${engine})`, async (t) => {
+  test(`a stream to a guest that is not there is refused and leaves no descriptor (${engine})`, {
+    timeout: 30_000,
+  }, async (t) => {
     const { control } = await running(t, { engine });
     await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
     const before = openDescriptors();
     for (let i = 0; i < 5; i++) await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
-    assert.ok(openDescriptors() <= before, 'what the start had open may be closed by now');
+    // The network thread closes at the end of its turn; the test's own time limit makes a leak fail.
+    while (openDescriptors() > before) await delay(5);
     assert.deepEqual(await control.flows(10), []);
     const flow = { guestAddress: at('192.168.65.3'), guestPort: 1, remoteAddress: at('192.168.65.254'), remotePort: 1 };
     assert.equal(await control.killFlow(flow), false);
