@@ -6,7 +6,8 @@
  * requests or serves for 10 s, then another takes its place; it closes when its last answer has come. So a server that
  * nobody asks has no sockets, and a port that was guessed is soon of no use.
  *
- * Bound: 4,096 requests wait at once ('dns-upstream-full'), so about 8 + 16 sockets, and 8 more that have had their time.
+ * Bound: 24,576 requests wait at once ('dns-upstream-full'), so about 8 + 96 sockets, and 48 more that have had their time (eight
+ * every 800 ms, as long as a lookup lasts).
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
@@ -20,7 +21,11 @@ const SOCKETS = 8;
 const MAX_SOCKET_REQUESTS = 256;
 const MAX_SOCKET_AGE_MS = 10_000;
 const SWEEP_MS = 2_500;
-const MAX_WAITING = 4096;
+/**
+ * All lookups that there may be (`dns.lookups`), each asked six times (lookup.ts) and listened to until its end. With fewer, the
+ * dead names of one guest would take the nameserver from the others.
+ */
+const MAX_WAITING = 24_576;
 
 /** What a socket tells its transport. */
 interface SocketEvents {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
+import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
 import { RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
 import { readU16 } from '../../../../src/wire/bytes.ts';
 import { findEdns } from '../../../../src/wire/dns-edns.ts';
@@ -398,11 +399,41 @@ test('a thousand answers that come in the wrong order all reach their questions'
   assert.deepEqual(told, names);
 });
 
-test('4,096 questions may wait for one server; the next goes to another', async () => {
+test('the questions of one guest that get no answer, however often asked, leave their server to the others', async () => {
+  await using server = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  const servers = [server.nameserver];
+  const dead = Array.from({ length: DEFAULT_DNS_LOOKUPS / 2 }, (_, i) => world.ask(query(`dead${i}.test`), servers));
+  // The server reads what came, as far as its socket's buffer could hold it.
+  const read = async (): Promise<void> => {
+    for (let before = -1; before < server.untaken; ) {
+      before = server.untaken;
+      for (let turn = 0; turn < 5; turn++) await new Promise(setImmediate);
+    }
+  };
+  await read();
+  for (let again = 1; again < 6; again++) {
+    world.timers.advance(800);
+    await read();
+  }
+  const asked = world.ask(query('living.test'), servers);
+  for (;;) {
+    const heard = await server.next();
+    if (heard.question.name !== 'living.test') continue;
+    heard.reply(answerTo(heard, { addresses: [3] }));
+    break;
+  }
+  assert.deepEqual(addressesIn(bytesOf(await asked)), [3]);
+  assert.equal(world.counters.get('dns-upstream-full'), 0);
+  world.forwarder.close();
+  assert.deepEqual(new Set(await Promise.all(dead)), new Set(['no-answer']));
+});
+
+test('24,576 questions may wait for one server; the next goes to another', async () => {
   await using silent = await FakeNameserver.open();
   await using other = await FakeNameserver.open();
   using world = new UpstreamWorld();
-  const lookups = Array.from({ length: 4096 }, () => world.ask(query('a.test'), [silent.nameserver]));
+  const lookups = Array.from({ length: 24_576 }, () => world.ask(query('a.test'), [silent.nameserver]));
   const asked = world.ask(query('b.test'), [silent.nameserver, other.nameserver]);
   const heard = await other.next();
   heard.reply(answerTo(heard, { addresses: [3] }));
