@@ -321,6 +321,17 @@ test('one guest takes at most half of the lookups; beyond the answer is SERVFAIL
   for (const { head } of await Promise.all(stuck)) assert.equal(head.rcode, DNS_SERVFAIL);
 });
 
+test('what the configuration says of IPv6 stays where AAAA are held back', async (t) => {
+  const zone = {
+    name: 'dev.example',
+    records: [{ name: 'six', data: { type: 'AAAA', address: new Uint8Array(16) } }],
+  } as const;
+  const dns = world(t, { ipv6: 'never', zones: [zone], hosts: [{ name: 'six.home', addresses: ['fd00::5'] }] });
+  for (const name of ['six.dev.example', 'six.home']) {
+    assert.equal((await ask(dns, queryBytes(name, DNS_TYPE_AAAA))).records.length, 1, name);
+  }
+});
+
 test('a defect costs one answer', async (t) => {
   class Broken extends ZoneStore {
     override answer(): never {
