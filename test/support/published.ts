@@ -93,8 +93,8 @@ export function temporaryFolder(t: Disposer): string {
 }
 
 /**
- * nginx in the namespace: at 80 "hello" at /, the client's address and port at /who and 4 MiB at /big; at 81 and 82 the
- * same behind a PROXY header.
+ * nginx in the namespace: at 80 "hello" at /, the client's address and port at /who and 4 MiB at /big; at 81
+ * what a PROXY header says of them at /who.
  */
 export async function nginx(t: Disposer, namespace: TestNamespace): Promise<Daemon> {
   const folder = temporaryFolder(t);
@@ -122,7 +122,7 @@ http {
   return await serve(t, /using the/, 'nsenter', `--net=${namespace.path}`, '--', 'nginx', '-p', folder, '-c', conf);
 }
 
-/** The body of what the namespace's HTTP client gets. */
+/** An HTTP server of the namespace that answers `body` and the client's address. */
 export function httpServer(
   t: Disposer,
   namespace: TestNamespace | undefined,
