@@ -52,9 +52,11 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
     '/stats': async () => ({ status: 200, body: goEncode(statsOf((await facts.status()).counters)) }),
     '/services/*': () => PAGE_NOT_FOUND,
     '/debug/*': () => PAGE_NOT_FOUND,
-    // On a connection of their own both are taken over before they come here.
+    // On a connection of its own it is taken over before it comes here.
     '/tunnel': () => goError(500, 'a tunnel needs a connection of its own'),
-    '/connect': () => goError(500, 'frames need a connection of their own'),
+    // Frames would need the network thread to take a socket that node:http has read from.
+    '/connect': () =>
+      goError(501, 'frames on the control socket are not supported: attach with --listen qemu+unix:///PATH'),
   };
 }
 
