@@ -3,6 +3,8 @@ import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { NamePattern } from '../../src/services/dns/zones/name-pattern.ts';
+import { Zone } from '../../src/services/dns/zones/zone.ts';
+import { storedRecord } from '../../src/services/dns/zones/zone-record.ts';
 import { CompatWorld } from './compat-world.ts';
 
 interface GoZone {
@@ -77,6 +79,20 @@ test('dns/add takes expressions, as CRC has them', async (t) => {
   assert.deepEqual((await zone(world, 'crc.testing.'))?.Records, [
     { Name: '', IP: '192.168.65.3', Regexp: record.Regexp },
   ]);
+});
+
+test('a name has its own record, else the first expression that fits, else the default address', () => {
+  const patterns = [
+    { pattern: new NamePattern('^api-'), address: 1 },
+    { pattern: new NamePattern('api'), address: 2 },
+  ];
+  const zone = new Zone('testing', { ttlSeconds: 0, defaultAddress: 3, defaultAtApex: false, patterns });
+  zone.add('own', storedRecord('testing', { name: 'api-own', data: { type: 'A', address: 4 } }));
+  const addresses = ['api-own', 'api-x', 'my.api', 'web'].map((name) => zone.find(`${name}.testing`)?.[0]?.data[0]);
+  assert.deepEqual(
+    addresses,
+    [4, 1, 2, 3].map((address) => ({ type: 'A', address })),
+  );
 });
 
 test('dns/add refuses with Go’s words', async (t) => {
