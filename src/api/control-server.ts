@@ -23,6 +23,8 @@ export interface ControlServerOptions {
   readonly takeOvers: readonly TakeOver[];
   /** An error that nobody foresaw. */
   onDefect(error: unknown): void;
+  /** How long a request may take to arrive, its body included; 30 s unless told. */
+  readonly requestMs?: number;
 }
 
 /** Most bodies are a few hundred bytes; paths that take more say so. */
@@ -32,6 +34,8 @@ const MAX_PARAM_LENGTH = 512;
 const KEEP_ALIVE_MS = 30_000;
 /** No byte either way for this long, and the connection goes. An event stream says something every 15 s. */
 const SILENCE_MS = 120_000;
+/** A whole request, from its connection's or its own first byte on: who dawdles keeps a place from others. */
+const REQUEST_MS = 30_000;
 /** In the place of ajv and its kin, which are not even loaded. The type of the option knows ajv alone. */
 const COMPILERS = {
   buildValidator: () => schemaValidator,
@@ -51,14 +55,18 @@ export class ControlServer {
   readonly #options: ControlServerOptions;
   readonly #peers = new WeakMap<Socket, ControlPeer>();
   /** Hears of taken-over requests alone, so that others may offer an upgrade (h2c, as curl does) and are served without. */
-  readonly #taken = createServer();
+  readonly #taken: Server;
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
+    const { requestMs = REQUEST_MS } = options;
+    const times = { headersTimeout: requestMs, connectionsCheckingInterval: Math.ceil(requestMs / 4) };
     this.scope = fastify<Server, IncomingMessage, ServerResponse>({
       bodyLimit: BODY_BYTES,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionTimeout: SILENCE_MS,
+      requestTimeout: requestMs,
+      http: times,
       routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
       schemaController: { compilersFactory: COMPILERS },
       clientErrorHandler: (error, socket) => refuseRaw(socket, unreadable(error)),
@@ -84,6 +92,9 @@ export class ControlServer {
         .type(JSON_TYPE)
         .send(JSON.stringify(request.method === 'HEAD' ? undefined : body));
     });
+    this.#taken = createServer({ ...times, requestTimeout: requestMs });
+    // node:http looks at its clocks only from then on, and these never listen.
+    for (const server of [this.scope.server, this.#taken]) server.emit('listening');
     this.#taken.on('upgrade', (request, socket, head) => this.#take(request, socket as Socket, head));
     this.#taken.on('clientError', (error: NodeJS.ErrnoException, socket) =>
       refuseRaw(socket as Socket, unreadable(error)),
@@ -131,15 +142,20 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** What no HTTP parser takes. */
 function unreadable(error: NodeJS.ErrnoException): Problem {
-  const large = error.code === 'HPE_HEADER_OVERFLOW';
-  const { body } = problemOf({ statusCode: 400, message: large ? 'the headers are too large' : 'this is no HTTP/1.1' });
-  return { status: large ? 431 : 400, body };
+  const [status, message] = UNREADABLE[error.code ?? ''] ?? [400, 'this is no HTTP/1.1'];
+  return { status, body: problemOf({ statusCode: 400, message }).body };
 }
+
+const UNREADABLE: Readonly<Record<string, readonly [status: number, message: string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'the headers are too large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'the request took too long to arrive'],
+};
 
 const REASONS: Readonly<Record<number, string>> = {
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',
+  408: 'Request Timeout',
   431: 'Request Header Fields Too Large',
 };
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { ControlExtension } from '../../src/api/control-app.ts';
+import { ControlServer } from '../../src/api/control-server.ts';
 import { ControlWorld, refusal } from './control-world.ts';
 
 const JSON_HEADERS = { 'content-type': 'application/json' };
@@ -66,6 +67,45 @@ test('what is no HTTP is refused and closed, and so are headers without end', as
   assert.match(garbage, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*\r\n\r\n\{"code":"ERR_CONTROL_REQUEST"/);
   const headers = `GET /v1/status HTTP/1.1\r\nhost: x\r\n${'a: bbbbbbbb\r\n'.repeat(4000)}\r\n`;
   assert.match(await raw(t, world, headers), /^HTTP\/1\.1 431 /);
+});
+
+test('a request that never comes to its end is given up, whatever dribbles in', async (t) => {
+  for (const begun of [
+    'GET /x HTTP/1.1\r\nhost: x\r\n',
+    'POST /x HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9000\r\n\r\n',
+  ]) {
+    const [server, listener] = [
+      new ControlServer({
+        rules: () => ({ token: undefined, tokenOnSocket: false }),
+        takeOvers: [],
+        onDefect: (error) => assert.fail(String(error)),
+        requestMs: 200,
+      }),
+      createServer({ allowHalfOpen: true }),
+    ];
+    server.scope.post('/x', async () => 'whole');
+    await server.ready();
+    listener
+      .on('connection', (socket: Socket) =>
+        server.serve(
+          socket.on('error', () => {}),
+          'unix',
+        ),
+      )
+      .listen(0, '127.0.0.1');
+    t.after(() => listener.close());
+    await once(listener, 'listening');
+    const client = connect((listener.address() as AddressInfo).port, '127.0.0.1');
+    client.write(begun);
+    // Never silent, so that it is no connection without life.
+    const dribble = setInterval(() => client.write('a: b\r\n'), 20);
+    t.after(() => clearInterval(dribble));
+    client.on('error', () => {});
+    const [first] = (await once(client, 'data')) as [Buffer];
+    assert.match(String(first), /^HTTP\/1\.1 408 /);
+    clearInterval(dribble);
+    client.destroy();
+  }
 });
 
 test('any JSON to any path with a body is answered in the one shape, and nothing is a defect', async (t) => {
