@@ -38,7 +38,7 @@ export function forwardSignals(send: (signal: NodeJS.Signals) => void): () => vo
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   return () => {
-    for (const signal of FROM_TERMINAL) process.on(signal, ignore);
+    for (const signal of FROM_TERMINAL) if (!process.listeners(signal).includes(ignore)) process.on(signal, ignore);
     for (const signal of FORWARDED) process.off(signal, forward);
     if (atStart) takeBack(terminal);
     if (terminal !== -1) close(terminal);
