@@ -254,12 +254,24 @@ export class NetworkControl {
   }
 
   async #request<T>(ask: (thread: NetworkThreadHandle) => Promise<T>): Promise<T> {
-    await this.#running;
+    await this.#rebuilt();
     const thread = this.#thread;
     if (thread === undefined || this.#stopped) {
       throw new SlipwayError('ERR_NETWORK_THREAD', 'the network is not running');
     }
     return ask(thread);
+  }
+
+  /** Nothing is being rebuilt any more: a thread that dies over it is followed by the next one. */
+  async #rebuilt(): Promise<void> {
+    for (let seen: Promise<void> | undefined; seen !== this.#running; ) {
+      seen = this.#running;
+      try {
+        await seen;
+      } catch (error) {
+        if (seen === this.#running) throw error;
+      }
+    }
   }
 
   /** A thread that dies before it was ready has nothing to hand over: `start` rejects and that is all. */

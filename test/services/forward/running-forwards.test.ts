@@ -131,6 +131,22 @@ for (const engine of ENGINES) {
     assert.equal(network.forwards.list().length, 2);
   });
 
+  test(`what is asked while a thread dies in the middle of a recovery waits for the next one (${engine})`, async (t) => {
+    const network = await running(t, { engine });
+    const { id } = await network.forwards.add(spec('127.0.0.1::80', { waitSeconds: 60 }));
+    network.control.fault('throw');
+    await network.control.status().catch(() => {});
+    network.control.fault('throw');
+    const [added, removed] = await Promise.all([
+      network.forwards.add(spec('127.0.0.1::81', { waitSeconds: 60 })),
+      network.forwards.remove(id),
+    ]);
+    assert.equal(removed, true);
+    assert.deepEqual([added.code, await attempt(t, added.boundPort)], ['', 'connected']);
+    assert.equal(network.lines.filter((line) => line.includes('network thread died')).length, 2);
+    assert.deepEqual((await network.control.forwardList()).length, 1);
+  });
+
   test(`a socket is this user's alone and gone with the network (${engine})`, async (t) => {
     const file = path.join(folder(t), 'web.sock');
     const network = await running(t, { engine });
