@@ -635,6 +635,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const sender = this.sender;
     const receiver = this.receiver;
     if (sender === undefined || receiver === undefined) return;
+    if (this.#timer.isTooLateForReset(sender) && this.#stream?.error !== undefined) {
+      this.#context.counters.add('tcp-reset-by-host');
+      this.abort();
+      return;
+    }
     const stalled = this.#isStalled(sender);
     const expiry = this.#timer.expiry(sender, stalled);
     if (expiry === 'gone') {

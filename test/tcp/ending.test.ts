@@ -150,6 +150,27 @@ for (const [name, guestIss, stackIss] of ISNS) {
     world.assertBaseLine();
   });
 
+  test(`a host reset behind a window that stays shut is told after a minute, the text is not kept for ever (${name})`, () => {
+    const world = established({ ...isns, window: 1000 });
+    world.server.peer.send(text(3000));
+    world.settle();
+    world.said();
+    world.send({ ack: 1001, window: 0 });
+    world.server.peer.reset();
+    world.settle();
+    const last: string[] = [];
+    for (let seconds = 0; seconds < 240 && last.at(-1) !== 'RA 1001 1'; seconds++) {
+      world.advance(1000);
+      for (const said of world.said()) {
+        last.push(said);
+        if (said === 'A 1000 1') world.send({ ack: 1001, window: 0 });
+      }
+    }
+    assert.equal(last.at(-1), 'RA 1001 1');
+    assert.ok(last.length > 6, last.join());
+    world.assertBaseLine();
+  });
+
   test(`a host reset with nothing queued is told at once though the guest's window is shut (${name})`, () => {
     const world = established({ ...isns, window: 0 });
     world.server.peer.reset();

@@ -72,7 +72,9 @@ export class EpollStream implements HostStream, PollHandler {
     this.#handler = handler;
   }
 
+  /** Known as soon as it was told, also while bytes that came before it are still to be peeked. */
   get error(): HostErrorCode | undefined {
+    if (this.#sawError && this.#state === 'open') this.#latchPending();
     return this.#error;
   }
 

@@ -39,6 +39,22 @@ export const resets: readonly HostCase[] = [
     },
   },
   {
+    name: 'a reset is told by `error` while the bytes before it are still to be read',
+    async run(rig) {
+      const { stream, peer } = await rig.dial(await rig.peers.listenTcp());
+      peer.send(pattern(1000));
+      await rig.waiting(stream, 1000);
+      await rig.settle();
+      assert.equal(stream.error, undefined);
+      peer.reset();
+      await rig.until(() => stream.error === 'ECONNRESET', 'the error ahead of the bytes');
+      const { bytes, ending } = await rig.read(stream);
+      assertSameBytes(bytes, pattern(1000));
+      assert.equal(ending, 'ECONNRESET');
+      stream.abort();
+    },
+  },
+  {
     name: 'a reset with 1 MiB unread: what arrived is a prefix, and the ending ECONNRESET',
     async run(rig) {
       const { stream, peer } = await rig.dial(await rig.peers.listenTcp());
