@@ -10,7 +10,7 @@ import { vpnkitExtension } from './vpnkit/vpnkit-routes.ts';
 /** What they need of a running network. */
 export interface CompatNetwork extends Pick<RunningNetwork, 'forwards' | 'status'> {
   readonly config: Pick<Config, 'network' | 'dhcp'>;
-  readonly control: Pick<NetworkControl, 'guestStream'>;
+  readonly control: Pick<NetworkControl, 'guestStream' | 'adoptGuest'>;
   readonly dns: Pick<RunningDns, 'zones'>;
 }
 
@@ -26,6 +26,7 @@ export function compatExtensions(network: CompatNetwork, gatewayMac: number): Co
       status: () => network.status(),
     },
     dialGuest: (address, port) => control.guestStream(address, port),
+    attachGuest: () => control.adoptGuest('/connect'),
   });
   return [gvproxy, vpnkitExtension(forwards)];
 }

@@ -67,6 +67,11 @@ export class EpollThread implements ThreadEngine {
     pipe.handler = handlerOf(pipe);
   }
 
+  adoptGuest(fd: number, accept: AcceptGuest): void {
+    const error = this.host.welcome(fd, accept);
+    if (error !== undefined) throw new SlipwayError('ERR_SYSTEM_CALL', `a guest's socket cannot be used: ${error}`);
+  }
+
   onNetworkChange(tell: () => void): void {
     this.host.onNetworkChange = tell;
   }

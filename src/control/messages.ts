@@ -37,6 +37,13 @@ export interface TapGuest {
   readonly offloads: TapOffloads;
 }
 
+/** A guest that is connected already: one end of a stream pair whose other end speaks QEMU's framing. */
+export interface AdoptedGuest {
+  /** The network thread's from the message on. */
+  readonly fd: number;
+  readonly name: string;
+}
+
 /** A listening socket that outlived its thread, or one to open. */
 export interface ListenRequest {
   readonly url: AttachmentUrl;
@@ -114,6 +121,7 @@ export type Request =
   | { readonly type: 'forward-list' }
   /** Answered when the guest accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
   | { readonly type: 'guest-stream'; readonly stream: GuestStreamRequest }
+  | { readonly type: 'adopt-guest'; readonly guest: AdoptedGuest }
   /** All gateway ports and virtual addresses from now on. */
   | { readonly type: 'services'; readonly services: readonly ServiceForward[] }
   | { readonly type: 'flows'; readonly limit: number }
@@ -134,6 +142,7 @@ export interface Answers {
   /** In order of id. */
   readonly 'forward-list': readonly ForwardReport[];
   readonly 'guest-stream': null;
+  readonly 'adopt-guest': null;
   readonly services: null;
   /** TCP first, then UDP. */
   readonly flows: readonly FlowStatus[];

@@ -189,6 +189,25 @@ export class NetworkControl {
     });
   }
 
+  /**
+   * Attaches a guest whose frames come and go by the socket that this resolves with, each behind its length (u32
+   * big-endian). It ends with the network thread; who wants to stay comes again.
+   */
+  async adoptGuest(name: string): Promise<Socket> {
+    const { streamPair } = await import('../host/stream-pair.ts');
+    return this.#request(async (thread) => {
+      const [ours, theirs] = streamPair();
+      const socket = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
+      try {
+        await thread.request({ type: 'adopt-guest', guest: { fd: theirs, name } });
+      } catch (error) {
+        socket.destroy();
+        throw error;
+      }
+      return socket;
+    });
+  }
+
   /** At most `limit` flows, TCP first. */
   flows(limit: number): Promise<readonly FlowStatus[]> {
     return this.#request((thread) => thread.request({ type: 'flows', limit }));

@@ -151,6 +151,9 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
       const { url } = request.listen;
       return engine.listen(request.listen, (pipe) => network.attachQemu(pipe, url.text));
     }
+    case 'adopt-guest':
+      engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name));
+      return null;
     case 'attach-tap':
       engine.attachTap(request.tap, (pipe) => network.attachTap(pipe, request.tap));
       return null;

@@ -6,7 +6,7 @@ import type { HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
 import { NodeLoop } from '../host/node/loop.ts';
 import { NodeHost } from '../host/node/node-host.ts';
-import { dialPipes, listenPipes, type PipeTarget } from '../host/node/pipe-endpoints.ts';
+import { adoptPipe, dialPipes, listenPipes, type PipeTarget } from '../host/node/pipe-endpoints.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
 import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
@@ -60,6 +60,10 @@ export class NodeThread implements ThreadEngine {
   }
 
   /** Node tells nobody of it; who must know looks at its files and interfaces by itself. */
+  adoptGuest(fd: number, accept: AcceptGuest): void {
+    adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept: (pipe) => accept(pipe) ?? turnedAway(pipe) });
+  }
+
   onNetworkChange(): void {}
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {

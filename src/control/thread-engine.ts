@@ -24,6 +24,8 @@ export interface ThreadEngine {
   listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
   attachTap(tap: TapGuest, handlerOf: AcceptGuest): void;
+  /** Makes a pipe of a connected stream socket, whose owner it is from then on; `accept` gives who is told. Throws ERR_SYSTEM_CALL. */
+  adoptGuest(fd: number, accept: AcceptGuest): void;
   /** `tell` hears between turns that this computer's addresses or routes changed, where the engine can know it. */
   onNetworkChange(tell: () => void): void;
   /** Turns until asked to stop and hands out control's messages between turns. Throws (rejects with) what a turn throws. */

@@ -26,6 +26,7 @@ export interface CompatOptions {
   readonly forwards?: Forwards;
   readonly config?: ConfigInput;
   readonly guestStream?: (address: number, port: number) => Promise<Socket>;
+  readonly adoptGuest?: () => Promise<Socket>;
 }
 
 /** The APIs of gvproxy and vpnkit on a control socket, and the guest's beside it, over the real table of forwards. */
@@ -57,10 +58,10 @@ export class CompatWorld {
     this.guestSocket = path.join(control.folder, 'guest.sock');
   }
 
-  extensions({ guestStream }: CompatOptions): ReturnType<typeof compatExtensions> {
+  extensions({ guestStream, adoptGuest }: CompatOptions): ReturnType<typeof compatExtensions> {
     const { forwards, config, zones } = this;
     const refuse = (): Promise<Socket> => Promise.reject(new Error('no guest'));
-    const control = { guestStream: guestStream ?? refuse };
+    const control = { guestStream: guestStream ?? refuse, adoptGuest: adoptGuest ?? refuse };
     return compatExtensions(
       { forwards, config, control, dns: { zones }, status: () => Promise.resolve(this.status) },
       GATEWAY_MAC,

@@ -336,13 +336,6 @@ describe('gvproxy: /services/forwarder/unexpose', () => {
 });
 
 describe('gvproxy: the rest', () => {
-  test('connect: 501, with another way to attach', async (t) => {
-    assert.match(
-      await (await CompatWorld.open(t)).said('POST', '/connect'),
-      /^501 frames on the control socket .*--listen/,
-    );
-  });
-
   test('an unknown path: 404 page not found', async (t) => {
     const world = await CompatWorld.open(t);
     for (const path of ['/services/', '/services/nothing', '/services/forwarder/all/', '/debug/pprof/']) {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ControlExtension } from '../control-app.ts';
 import type { ControlScope } from '../control-server.ts';
+import { connect, type GuestAttacher } from './connect.ts';
 import type { DnsZones } from './dns-zones.ts';
 import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';
 import { goEncode } from './go-json.ts';
@@ -15,6 +16,7 @@ export interface GvproxyParts {
   readonly zones: DnsZones;
   readonly facts: NetworkFacts;
   readonly dialGuest: GuestDialer;
+  readonly attachGuest: GuestAttacher;
 }
 
 /** A zone may have thousands of records. */
@@ -54,15 +56,16 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
     '/debug/*': () => PAGE_NOT_FOUND,
     // On a connection of its own it is taken over before it comes here.
     '/tunnel': () => goError(500, 'a tunnel needs a connection of its own'),
-    // Frames would need the network thread to take a socket that node:http has read from.
-    '/connect': () =>
-      goError(501, 'frames on the control socket are not supported: attach with --listen qemu+unix:///PATH'),
+    '/connect': () => goError(500, 'frames need a connection of their own'),
   };
 }
 
 /** gvproxy's API on the control sockets: the same paths, statuses, texts and headers. */
 export function gvproxyExtension(parts: GvproxyParts): ControlExtension {
-  return { routes: (scope) => addRoutes(scope, handlers(parts)), takeOvers: [tunnel(parts.dialGuest)] };
+  return {
+    routes: (scope) => addRoutes(scope, handlers(parts)),
+    takeOvers: [tunnel(parts.dialGuest), connect(parts.attachGuest)],
+  };
 }
 
 function addRoutes(scope: ControlScope, known: Readonly<Record<string, Handler>>): void {

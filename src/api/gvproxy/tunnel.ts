@@ -63,6 +63,7 @@ function join(one: Duplex, other: Duplex): void {
 export function refuse(socket: Socket, answer: GoAnswer): void {
   const headers = { ...goHeaders(answer), 'content-length': `${Buffer.byteLength(answer.body)}`, connection: 'close' };
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  const reason = answer.status === 501 ? 'Not Implemented' : 'Internal Server Error';
-  socket.end(`HTTP/1.1 ${answer.status} ${reason}\r\n${lines.join('')}\r\n${answer.body}`, () => socket.destroy());
+  socket.end(`HTTP/1.1 ${answer.status} Internal Server Error\r\n${lines.join('')}\r\n${answer.body}`, () =>
+    socket.destroy(),
+  );
 }

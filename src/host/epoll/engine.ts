@@ -156,6 +156,18 @@ export class EpollHost implements Host {
     return EpollPipe.adopt(this.#context, fd, kind);
   }
 
+  /** Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is no such socket. */
+  welcome(fd: number, accept: AcceptGuest): HostErrorCode | undefined {
+    const pipe = EpollPipe.adopt(this.#context, fd, 'stream');
+    if (typeof pipe === 'string') {
+      this.#context.poller.closeLater(fd);
+      return pipe;
+    }
+    pipe.handler = accept(pipe);
+    if (pipe.handler === undefined) pipe.close();
+    return undefined;
+  }
+
   /** Accepts guests on a listening socket (`openListeningSocket`). Owns `fd`. */
   listen(fd: number, accept: AcceptGuest): GuestListener {
     return new GuestListener(this.#context, fd, accept);

@@ -6,7 +6,7 @@
  * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
 import { lstatSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
+import { connect, createServer, type Server, Socket } from 'node:net';
 import { SlipwayError } from '../../config/errors.ts';
 import type { Arena } from '../../env/arena.ts';
 import type { HostPipe, HostPipeHandler } from '../../env/host.ts';
@@ -98,6 +98,11 @@ export function dialPipes(target: PipeTarget, options: PipeEndpointOptions): Pip
 }
 
 /** The socket becomes a pipe with the handler that `accept` gives it. */
+/** Takes over a connected stream socket as a guest's. Owns `fd`. */
+export function adoptPipe(fd: number, options: PipeEndpointOptions): void {
+  adopt(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true }), options, () => {});
+}
+
 function adopt(socket: Socket, options: PipeEndpointOptions, onClosed: () => void): void {
   const pipe = new NodePipe(options.arena.bytes, socket, options.wake, onClosed);
   pipe.attach(options.accept(pipe));

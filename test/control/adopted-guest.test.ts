@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { resolveConfig } from '../../src/config/config.ts';
+import { startNetwork } from '../../src/control/start-network.ts';
+
+const TIMEOUT = { timeout: 30_000 };
+const ENGINES = process.platform === 'linux' ? (['epoll', 'node'] as const) : (['node'] as const);
+/** Who has 192.168.65.1? Tell 192.168.65.3 (02:00:00:00:00:03). */
+const WHO_HAS_GATEWAY = Buffer.from(
+  'ffffffffffff0200000000030806' + '0001080006040001' + '020000000003c0a84103' + '000000000000c0a84101',
+  'hex',
+);
+
+for (const engine of ENGINES) {
+  test(
+    `a guest whose connection is there already is attached, and may go and come again (${engine})`,
+    TIMEOUT,
+    async (t) => {
+      const quiet = { info: () => {}, warn: () => {}, error: () => {} };
+      const network = await startNetwork(resolveConfig({ engine, helper: 'none' }), quiet, assert.fail);
+      t.after(() => network.stop());
+      for (const name of ['first', 'second']) {
+        const guest = await network.control.adoptGuest(name);
+        const length = Buffer.alloc(4);
+        length.writeUInt32BE(WHO_HAS_GATEWAY.length);
+        guest.write(Buffer.concat([length, WHO_HAS_GATEWAY]));
+        const [answer] = (await once(guest, 'data')) as [Buffer];
+        assert.equal(answer.readUInt32BE(0), answer.length - 4);
+        assert.equal(answer.toString('hex', 4 + 28, 4 + 32), 'c0a84101', 'the gateway says where it is');
+        assert.deepEqual(
+          (await network.status()).guests.map((one) => one.name),
+          [name],
+        );
+        guest.destroy();
+        while ((await network.status()).guests.length > 0);
+      }
+    },
+  );
+}
