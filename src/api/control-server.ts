@@ -4,6 +4,7 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions
 import { SlipwayError } from '../config/errors.ts';
 import { type AccessRules, type ControlPeer, refusal } from './control-access.ts';
 import { firstLine, type RequestLine } from './first-line.ts';
+import { boundJsonDepth } from './json-body.ts';
 import { type Problem, problemOf } from './problem.ts';
 import { schemaValidator, type ZodTypes } from './schema-validator.ts';
 
@@ -60,13 +61,18 @@ export class ControlServer {
   constructor(options: ControlServerOptions) {
     this.#options = options;
     const { requestMs = REQUEST_MS } = options;
-    const times = { headersTimeout: requestMs, connectionsCheckingInterval: Math.ceil(requestMs / 4) };
+    // Over TCP the rules ask for a Host themselves, and say so in words.
+    const settings = {
+      headersTimeout: requestMs,
+      connectionsCheckingInterval: Math.ceil(requestMs / 4),
+      requireHostHeader: false,
+    };
     this.scope = fastify<Server, IncomingMessage, ServerResponse>({
       bodyLimit: BODY_BYTES,
       keepAliveTimeout: KEEP_ALIVE_MS,
       connectionTimeout: SILENCE_MS,
       requestTimeout: requestMs,
-      http: times,
+      http: settings,
       routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
       schemaController: { compilersFactory: COMPILERS },
       clientErrorHandler: (error, socket) => refuseRaw(socket, unreadable(error)),
@@ -77,6 +83,7 @@ export class ControlServer {
       },
     }).withTypeProvider<ZodTypes>();
     this.scope.removeContentTypeParser('text/plain');
+    boundJsonDepth(this.scope as unknown as FastifyInstance);
     this.scope.addHook('onRequest', async (request) => {
       const refused = this.#refusal(request.raw);
       if (refused !== undefined) throw refused;
@@ -92,7 +99,7 @@ export class ControlServer {
         .type(JSON_TYPE)
         .send(JSON.stringify(request.method === 'HEAD' ? undefined : body));
     });
-    this.#taken = createServer({ ...times, requestTimeout: requestMs });
+    this.#taken = createServer({ ...settings, requestTimeout: requestMs });
     // node:http looks at its clocks only from then on, and these never listen.
     for (const server of [this.scope.server, this.#taken]) server.emit('listening');
     this.#taken.on('upgrade', (request, socket, head) => this.#take(request, socket as Socket, head));

@@ -58,6 +58,17 @@ test('a body that is no JSON, none at all, of another type or too large has its 
     415,
     'ERR_CONTROL_MEDIA_TYPE',
   ]);
+  for (const [open, close] of [
+    ['[', ']'],
+    ['{"host":', '}'],
+    ['{"publish":[', ']}'],
+  ] as const) {
+    for (const depth of [60, 6000, 50_000]) {
+      const body = `${open.repeat(depth)}1${close.repeat(depth)}`;
+      assert.deepEqual(await post(JSON_HEADERS, body), [400, 'ERR_CONTROL_REQUEST'], `${open} × ${depth}`);
+    }
+  }
+  assert.deepEqual(world.defects, []);
   assert.deepEqual(await post(JSON_HEADERS, `"${'x'.repeat(1024 * 1024)}"`), [413, 'ERR_CONTROL_TOO_LARGE']);
 });
 
@@ -67,6 +78,7 @@ test('what is no HTTP is refused and closed, and so are headers without end', as
   assert.match(garbage, /^HTTP\/1\.1 400 Bad Request\r\n[\s\S]*\r\n\r\n\{"code":"ERR_CONTROL_REQUEST"/);
   const headers = `GET /v1/status HTTP/1.1\r\nhost: x\r\n${'a: bbbbbbbb\r\n'.repeat(4000)}\r\n`;
   assert.match(await raw(t, world, headers), /^HTTP\/1\.1 431 /);
+  assert.match(await raw(t, world, 'GET /v1/status HTTP/1.1\r\nconnection: close\r\n\r\n'), /^HTTP\/1\.1 200 /);
 });
 
 test('a request that never comes to its end is given up, whatever dribbles in', async (t) => {
