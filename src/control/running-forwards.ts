@@ -28,6 +28,10 @@ export function runningForwards({ config, engine, zones, log, control }: Running
         forwardClose: (id, connections) => control().forwardClose(id, connections),
         forwardList: () => control().forwardList(),
         setServices: (services) => control().setServices(services),
+        guestAddresses: async () => {
+          const { guests, leases } = await control().status();
+          return new Set([...guests, ...leases].flatMap(({ address }) => address ?? []));
+        },
       },
       names: serviceNames(zones),
       openSsh: async ({ guest }, sockets, reached) => {

@@ -60,6 +60,8 @@ export interface ForwardNetwork {
   forwardClose(id: number, connections: boolean): Promise<void>;
   forwardList(): Promise<readonly ForwardReport[]>;
   setServices(services: readonly ServiceForward[]): Promise<void>;
+  /** Addresses that guests have now, by lease or by what they were heard with. */
+  guestAddresses(): Promise<ReadonlySet<number>>;
 }
 
 /** DNS names of virtual addresses. */

@@ -48,6 +48,7 @@ export class ServiceTable {
           'Remove one first.',
         );
       }
+      await this.#checkFree(service);
       if (!this.#isNamed(service)) this.#edges.names.add(service.name, service.address);
       try {
         await this.#edges.network.setServices([...this.#services.values(), service]);
@@ -70,6 +71,19 @@ export class ServiceTable {
       if (!this.#isNamed(service)) this.#edges.names.remove(service.name, service.address);
       return true;
     });
+  }
+
+  /** From the first service on an address is the network's own, and a guest that had it would be cut off. */
+  async #checkFree(service: ServiceForward): Promise<void> {
+    const { address } = service;
+    const isOurs =
+      address === this.#guests.gateway || [...this.#services.values()].some((one) => one.address === address);
+    if (isOurs || !(await this.#edges.network.guestAddresses()).has(address)) return;
+    throw new SlipwayError(
+      'ERR_FORWARD_EXISTS',
+      `no service can be at ${serviceKey(service)}: a guest has the address`,
+      'Choose one that no guest has; slipway status lists them.',
+    );
   }
 
   /** Whether the name stands in the DNS for another service of the address, or there is none. */

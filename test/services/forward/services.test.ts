@@ -40,6 +40,19 @@ test('one port leads to one target', async () => {
   await world.table.addService({ ...other, protocol: 'udp' });
 });
 
+test('an address that a guest has is refused; one that is a service’s already is not asked for again', async () => {
+  const world = new TableWorld();
+  world.guestAddresses.add(DATABASE.address);
+  const error = await refusal('ERR_FORWARD_EXISTS', world.table.addService(DATABASE));
+  assert.equal(error.message, 'no service can be at tcp 192.168.65.10:5432: a guest has the address');
+  assert.deepEqual([world.inNetwork, world.names.size], [[], 0]);
+  world.guestAddresses.clear();
+  await world.table.addService(DATABASE);
+  world.guestAddresses.add(DATABASE.address);
+  await world.table.addService({ ...DATABASE, port: 80 });
+  assert.equal(world.inNetwork.length, 2);
+});
+
 test('what fails is in neither', async () => {
   const world = new TableWorld();
   await refusal('ERR_DNS_ZONE', world.table.addService({ ...DATABASE, name: 'no.name' }));

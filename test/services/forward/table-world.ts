@@ -36,6 +36,7 @@ export class TableWorld {
   readonly changes: string[] = [];
   alarms: Alarm[] = [];
   inNetwork: readonly ServiceForward[] = [];
+  readonly guestAddresses = new Set<number>();
   /** What the network answers to the next forwards. */
   outcome: HostErrorCode | undefined;
   reach: Pick<ForwardReport, 'state' | 'why'> = { state: 'up', why: '' };
@@ -95,6 +96,7 @@ export class TableWorld {
         },
         forwardList: async () =>
           [...this.open.keys()].map((id) => ({ id, state: 'up', why: '', connections: id * 10 }) as const),
+        guestAddresses: async () => this.guestAddresses,
         setServices: async (services) => {
           if (this.outcome !== undefined) throw new SlipwayError('ERR_NETWORK_THREAD', 'no network');
           this.inNetwork = services;
