@@ -26,13 +26,15 @@ const REQUEST_BYTES = 56;
 const ANSWER_BYTES = 72;
 const ANSWER_SIZE = 32 * 1024;
 
-/** Those at `port`, of both families; empty where the kernel does not tell. */
-export function boundSockets(port: number): ListedSocket[] {
+/** Those at `port` (0: at any), of both families; empty where the kernel does not tell. */
+export function boundSockets(port: number = 0): ListedSocket[] {
   const diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
   if (diag < 0) return [];
   try {
     // The kernel does not sieve this state by port itself.
-    return [AF_INET, AF_INET6].flatMap((family) => ask(diag, family, port)).filter((one) => one.port === port);
+    return [AF_INET, AF_INET6]
+      .flatMap((family) => ask(diag, family, port))
+      .filter((one) => port === 0 || one.port === port);
   } finally {
     close(diag);
   }

@@ -1,7 +1,7 @@
 /** The advice in a conflict: where the ports would fit. */
 import { bindPorts, closePorts, type PortRequest } from './bind.ts';
 import { placesOf } from './places.ts';
-import { socketsInTheWay } from './socket-table.ts';
+import { portsInTheWay } from './socket-table.ts';
 
 /** Ports that are tried before it gives up, so that a conflict is told at once. */
 const TRIES = 64;
@@ -12,6 +12,7 @@ const RANGE_MAX = 1024;
 export function nextFreePort(request: PortRequest, taken: number): number | undefined {
   if (request.count > RANGE_MAX) return undefined;
   let port = taken + 1;
+  let held: ReadonlySet<number> | undefined;
   for (let tries = 0; tries < TRIES && port + request.count <= 65_536; tries++) {
     const bound = bindPorts({ ...request, port });
     if (!('failure' in bound)) {
@@ -19,18 +20,20 @@ export function nextFreePort(request: PortRequest, taken: number): number | unde
       return port;
     }
     if (bound.failure !== 'refused') return undefined;
-    if (bound.errno === 'EACCES' && looksFree(request, port)) return port;
-    if (bound.errno !== 'EADDRINUSE' && bound.errno !== 'EACCES') return undefined;
-    port = bound.port + 1;
+    if (bound.errno === 'EACCES') {
+      // Ports that only the helper may bind are looked up instead.
+      held ??= portsInTheWay(request.protocol, placesOf(request.address, request.ipv4Only) ?? []);
+      const obstacle = lastHeld(held, port, request.count);
+      if (obstacle === undefined) return port;
+      port = obstacle + 1;
+    } else if (bound.errno === 'EADDRINUSE') port = bound.port + 1;
+    else return undefined;
   }
   return undefined;
 }
 
-/** Ports that only the helper may bind are looked up instead. */
-function looksFree(request: PortRequest, first: number): boolean {
-  const places = placesOf(request.address, request.ipv4Only) ?? [];
-  for (let port = first; port < first + request.count; port++) {
-    if (places.some((place) => socketsInTheWay(request.protocol, place, port).length > 0)) return false;
-  }
-  return true;
+/** The last of `count` ports from `first` on that is among them: the next place to try is behind it. */
+function lastHeld(held: ReadonlySet<number>, first: number, count: number): number | undefined {
+  for (let port = first + count - 1; port >= first; port--) if (held.has(port)) return port;
+  return undefined;
 }

@@ -27,6 +27,13 @@ export function socketsInTheWay(protocol: PortProtocol, place: Place, port: numb
     .sort((a, b) => Number(b.listening) - Number(a.listening));
 }
 
+/** The ports at which a socket is in the way at one of the places: one look at the lists, however many ports are asked about. */
+export function portsInTheWay(protocol: PortProtocol, places: readonly Place[]): ReadonlySet<number> {
+  const silent = protocol === 'tcp' ? boundSockets() : [];
+  const sockets = [...list(protocol), ...list(`${protocol}6`), ...silent];
+  return new Set(sockets.filter(({ address }) => places.some((one) => overlap(one, address))).map(({ port }) => port));
+}
+
 /** The inode of the socket that a process bound at a path, listening or not; undefined when there is none. */
 export function unixSocketAt(path: string): number | undefined {
   // Num RefCount Protocol Flags Type St Inode Path
@@ -37,23 +44,29 @@ export function unixSocketAt(path: string): number | undefined {
   return undefined;
 }
 
-function list(table: string, wanted: number): ListedSocket[] {
-  const hex = `:${wanted.toString(16).toUpperCase().padStart(4, '0')}`;
+/** All of a table, or those at the port `wanted`. */
+function list(table: string, wanted?: number): ListedSocket[] {
+  const end = wanted === undefined ? '' : `:${hexPort(wanted)}`;
   const found: ListedSocket[] = [];
   for (const line of read(table)) {
     // sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode
     const fields = line.trim().split(/\s+/);
     const local = fields[1];
-    if (local?.endsWith(hex) !== true) continue;
+    if (local?.endsWith(end) !== true) continue;
+    const [address = '', port = ''] = local.split(':');
     found.push({
-      address: addressBytes(local.slice(0, -hex.length)),
-      port: wanted,
+      address: addressBytes(address),
+      port: Number.parseInt(port, 16),
       listening: fields[3] === LISTENING[table.startsWith('tcp') ? 'tcp' : 'udp'],
       uid: Number(fields[7]),
       inode: Number(fields[9]),
     });
   }
   return found;
+}
+
+function hexPort(port: number): string {
+  return port.toString(16).toUpperCase().padStart(4, '0');
 }
 
 /** Words of 32 bits, each in the order of the machine. */

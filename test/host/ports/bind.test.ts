@@ -12,7 +12,9 @@ import {
 } from '../../../src/host/ports/bind.ts';
 import { nextFreePort } from '../../../src/host/ports/next-free.ts';
 import { openPorts } from '../../../src/host/ports/open-ports.ts';
+import { placesOf } from '../../../src/host/ports/places.ts';
 import { boundAt, startListening } from '../../../src/host/ports/socket-calls.ts';
+import { portsInTheWay, socketsInTheWay } from '../../../src/host/ports/socket-table.ts';
 import { createNamespace, inNamespace } from '../../support/namespace.ts';
 import { needs, needsRoot } from '../../support/needs.ts';
 
@@ -71,6 +73,16 @@ test('a range of which one port is taken leaves no socket behind, and names that
   const failure = fails({ address, port: taken - 3, count: 8 });
   assert.equal(failure.failure === 'refused' && failure.port, taken);
   bind(t, { address, port: taken - 3, count: 3 });
+});
+
+test('one look at the kernel’s lists tells the ports that are held, listening or only bound', (t) => {
+  const bound = bind(t, { address: '127.0.0.1' }).boundPort;
+  const listening = bind(t, { address: '127.0.0.1' });
+  assert.equal(startListening(listening.sockets.fds[0]!, 1), 0);
+  const held = portsInTheWay('tcp', placesOf('127.0.0.1', true)!);
+  assert.ok(held.has(listening.boundPort));
+  assert.equal(held.has(bound), socketsInTheWay('tcp', placesOf('127.0.0.1', true)![0]!, bound).length > 0);
+  assert.equal(portsInTheWay('udp', placesOf('127.0.0.1', true)!).has(listening.boundPort), false);
 });
 
 test('the places in a range count from its first port, for both families', (t) => {
