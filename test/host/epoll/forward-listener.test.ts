@@ -159,6 +159,48 @@ describe('a forward’s listener', () => {
     libc.close(again);
   });
 
+  it('takes the next client when those before it reset before they were accepted', async (t) => {
+    const { sockets, places } = await harness.bind('tcp', [{ address: LOOPBACK4, index: 0 }]);
+    const accepted = new Set<number>();
+    const listener = harness.host.listenStreams(sockets, {
+      accepted: (_stream, client) => {
+        accepted.add(client.port);
+        return new StreamRecorder();
+      },
+    });
+    assert.ok(typeof listener !== 'string');
+    assert.equal(listener.resume(), undefined);
+    const { memory } = harness;
+    const { port } = places[0]!;
+    for (let i = 0; i < 20; i++) {
+      const fd = libc.socket(libc.AF_INET, libc.SOCK_STREAM, 0);
+      assert.equal(libc.connect(fd, memory.base + memory.name, memory.writeAddress(memory.name, LOOPBACK4, port)), 0);
+      memory.setResetOnClose(fd, true);
+      libc.close(fd);
+    }
+    const last = open(LOOPBACK4, port);
+    t.after(() => last.destroy());
+    await harness.until(() => accepted.has(last.localPort ?? 0), 'the client that stayed');
+    listener.close();
+  });
+
+  it('asks clients that say nothing whether they are there, by keepalive', async (t) => {
+    const harness = createEpollHarness({ services: new Map(), keepAliveSeconds: 1 });
+    t.after(() => harness.close());
+    const { listener, port, streams } = await listen(harness, LOOPBACK4);
+    assert.equal(listener.resume(), undefined);
+    const client = open(LOOPBACK4, port);
+    t.after(() => client.destroy());
+    await harness.until(() => streams.length === 1, 'the client');
+    const [flow] = harness.descriptors.list('flow');
+    assert.ok(flow !== undefined);
+    const option = (level: number, name: number): number => harness.memory.option(flow, level, name);
+    await harness.until(() => option(libc.SOL_SOCKET, libc.SO_KEEPALIVE) === 1, 'keepalive');
+    assert.equal(option(libc.SOL_TCP, libc.TCP_KEEPIDLE), 1);
+    assert.equal(streams[0]!.error, undefined);
+    listener.close();
+  });
+
   it('without a free descriptor rests, counts and takes its clients later', async () => {
     const probe = fileURLToPath(new URL('./few-listeners-probe.ts', import.meta.url));
     const limited = 'ulimit -n 80 && exec "$0" "$1"';
