@@ -7,8 +7,8 @@ const SYN_TIMEOUT_MS = 1_000;
 const MAX_SYN_TIMEOUTS = 6;
 /** RFC 9293 §3.8.3, R2: with the RTO's cap of 60 s about eleven minutes, so a paused VM survives. */
 const MAX_TIMEOUTS = 16;
-/** A shut window keeps what a host left behind that has reset no longer than this: about a minute, as Linux's tcp_orphan_retries. */
-const RESET_HOST_TIMEOUTS = 8;
+/** A shut window keeps what a host left behind that has reset no longer than this: 50 s where the RTO is the least (Linux's tcp_orphan_retries: 100 s). */
+const RESET_HOST_TIMEOUTS = 7;
 /** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
 const KEEPALIVE_IDLE_MS = 7_200_000;
 /**
