@@ -26,7 +26,7 @@ function commands(text: string): string[] {
 
 /** `slipway up …` and the like, as words; what a guest's command has of its own is left out. */
 const calls = commands(readme)
-  .map((line) => /\bslipway (up|run|demo)\b(.*)/.exec(line))
+  .map((line) => /\bslipway (up|run|demo|status|ports \w+|helper \w+)\b(.*)/.exec(line))
   .filter((match) => match !== null)
   .map(([, name = '', rest = '']) => ({
     name,
@@ -38,7 +38,7 @@ const help = new Map<string, string>();
 function helpOf(command: string): string {
   const known = help.get(command);
   if (known !== undefined) return known;
-  const text = execFileSync(process.execPath, [path.join(root, 'src/cli/main.ts'), command, '--help'], {
+  const text = execFileSync(process.execPath, [path.join(root, 'src/cli/main.ts'), ...command.split(' '), '--help'], {
     encoding: 'utf8',
   });
   help.set(command, text);
@@ -48,8 +48,8 @@ function helpOf(command: string): string {
 test('every option in a recipe of the README is one that the command knows', () => {
   assert.ok(calls.length > 5, 'the README has recipes');
   for (const { name, words } of calls) {
-    for (const option of words.filter((word) => word.startsWith('--'))) {
-      assert.match(helpOf(name), new RegExp(`^\\s+${option}\\b`, 'm'), `slipway ${name} ${option}`);
+    for (const option of words.filter((word) => /^--?[a-z]/.test(word))) {
+      assert.match(helpOf(name), new RegExp(`^\\s+(-\\w, )?${option}\\b`, 'm'), `slipway ${name} ${option}`);
     }
   }
 });
@@ -102,8 +102,19 @@ test('links and file names in documents lead to files', () => {
   assert.deepEqual(missing, []);
 });
 
-test('docs/architecture.md shows every folder of src', () => {
+test('every README of a part of src has the same four headings', () => {
+  const readmes = globSync('src/**/README.md', { cwd: root });
+  assert.ok(readmes.length > 3);
+  const headings = /^What it is, How a [^,]+, Limits, What it refuses to be$/;
+  for (const file of readmes) {
+    const found = Array.from(read(file).matchAll(/^## (.*)$/gm), (match) => match[1]);
+    assert.match(found.join(', '), headings, file);
+  }
+});
+
+test('docs/architecture.md is two pages and shows every folder of src', () => {
   const text = read('docs/architecture.md');
+  assert.ok(text.split('\n').length <= 100);
   const folders = readdirSync(path.join(root, 'src'), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const shown = new Set(
     [...text.matchAll(/^ {2}([a-z-/ ]+?) {2,}\S/gm)].flatMap((match) => (match[1] ?? '').split(' ')),
