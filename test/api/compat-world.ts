@@ -140,7 +140,6 @@ export class CompatWorld {
   }
 }
 
-export { askAt };
 
 function asBody(body: unknown): { readonly body?: string } {
   if (body === undefined) return {};

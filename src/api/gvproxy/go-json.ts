@@ -208,7 +208,7 @@ export function goKind(value: unknown): string {
 }
 
 /** A struct's fields: the JSON key and, for errors, the type. */
-export type GoFields = Readonly<Record<string, string>>;
+type GoFields = Readonly<Record<string, string>>;
 
 /**
  * Reads string fields of a struct as Go does: keys without regard to case, the last one of several, null and missing as "". The text

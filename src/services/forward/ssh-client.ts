@@ -81,6 +81,8 @@ export class SshClient {
     const key = ssh2.utils.parseKey(privateKey, passphrase);
     if (key instanceof Error) throw keyError(this.#end, key.message);
     const sock = await this.#dial(address ?? 0, port);
+    // SSH knows no half-close: without this, one that the guest ended would stay "not connected" for ever.
+    sock.once('end', () => sock.destroy());
     let strange = false;
     const client = new ssh2.Client();
     // One for each channel that is being opened.

@@ -114,7 +114,7 @@ async function world(t: TestContext, change: Partial<SshEnd> & { readonly keyTex
   const { port } = sshd;
   const dial = async (): Promise<Socket> => {
     dials++;
-    const socket = connect(port, '127.0.0.1');
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     await once(socket, 'connect').catch(() => {
       throw new SlipwayError('ERR_GUEST_REFUSED', 'the guest refuses connections');
     });
