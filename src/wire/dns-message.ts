@@ -126,6 +126,25 @@ export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, int
   return undefined;
 }
 
+/**
+ * Whether `told` repeats the question of `asked`, which ends at `questionEnd`: both begin with a header and the question.
+ * Names may differ in the case of their letters (RFC 4343 §3, RFC 5452 §9.1); type and class must be the same.
+ */
+export function repeatsQuestion(told: Uint8Array, asked: Uint8Array, questionEnd: number): boolean {
+  if (told.length < questionEnd) return false;
+  const nameEnd = questionEnd - 4;
+  for (let at = DNS_HEADER_BYTES; at < questionEnd; at++) {
+    const [one, other] = [told[at]!, asked[at]!];
+    // Length bytes are below 64, so none is mistaken for a letter.
+    if (one !== other && (at >= nameEnd || lowerCase(one) !== lowerCase(other))) return false;
+  }
+  return true;
+}
+
+function lowerCase(byte: number): number {
+  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
+}
+
 /** Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 when `qname` is no name or has no room. */
 export function writeDnsQuery(
   bytes: Uint8Array,

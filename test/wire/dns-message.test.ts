@@ -9,6 +9,7 @@ import {
   dnsTypeName,
   dnsTypeNumber,
   parseDnsQuestion,
+  repeatsQuestion,
   writeDnsQuery,
 } from '../../src/wire/dns-message.ts';
 import { hex, hexOf, parsesHostileBytes } from '../support/hostile-bytes.ts';
@@ -53,6 +54,24 @@ test('a question with a pointer is refused: nothing stands before it', () => {
     const bytes = hex(`${header} ${name} 0001 0001`);
     assert.equal(parseDnsQuestion(bytes, 0, bytes.length, question), 'dns-bad-pointer', name);
   }
+});
+
+test('an answer repeats the question in any case of its letters, and in nothing else', () => {
+  const changed = (at: number, byte: number): Uint8Array => {
+    const bytes = QUERY.slice();
+    bytes[at] = byte;
+    return bytes;
+  };
+  const end = asked().questionEnd;
+  const same = (told: Uint8Array): boolean => repeatsQuestion(told, QUERY, end);
+  assert.equal(QUERY[13], 'F'.charCodeAt(0));
+  assert.equal(same(QUERY), true);
+  assert.equal(same(changed(13, 'f'.charCodeAt(0))), true);
+  assert.equal(same(changed(0, 0)), true, 'the header is none of its business');
+  assert.equal(same(changed(13, 'g'.charCodeAt(0))), false);
+  assert.equal(same(changed(12, 0x23)), false, 'a length is no letter');
+  assert.equal(same(changed(end - 1, 0x21)), false, 'a class is no letter');
+  assert.equal(same(QUERY.subarray(0, end - 1)), false);
 });
 
 test('types and response codes have names', () => {

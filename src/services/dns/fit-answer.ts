@@ -23,6 +23,7 @@ import {
   DNS_TYPE_OPT,
   DNS_UDP_MAX_BYTES,
   DnsQuestion,
+  repeatsQuestion,
 } from '../../wire/dns-message.ts';
 import { DnsRecordCursor, DnsRecords } from '../../wire/dns-record.ts';
 import { utf8From } from '../../wire/utf8.ts';
@@ -37,6 +38,8 @@ const ERROR_FIXED_BYTES = 6;
 const RCODE = 0x000f;
 const POINTER = 0xc0;
 
+/** Of the header's four counts: that of questions, then answers, authorities and additional records. */
+const QUESTION_COUNT_AT = 4;
 const COUNTS_AT = 6;
 
 /** What an answer is fitted to: a `DnsQuery` has it all. */
@@ -69,7 +72,8 @@ const cursor = new DnsRecordCursor();
  */
 export function fitAnswer(message: Uint8Array, asked: Asked, transport: DnsTransport): Uint8Array | undefined {
   const { question, edns } = asked;
-  if (!sameQuestion(message, asked)) return undefined;
+  if (!repeatsQuestion(message, asked.bytes, question.questionEnd) || readU16(message, QUESTION_COUNT_AT) !== 1)
+    return undefined;
   readHead(message, question);
   const found = findEdns(message, head, message.length);
   if (found === 'dns-bad-edns') return undefined;
@@ -99,20 +103,6 @@ export function fitAnswer(message: Uint8Array, asked: Asked, transport: DnsTrans
   writeU16(message, 2, flags);
   if (edns === undefined) return message.subarray(0, length);
   return withOpt(message, length, most, edns, upperRcode, error);
-}
-
-/** Whether the message repeats the question, in whatever case (RFC 4343 §3). Both have it behind the header. */
-function sameQuestion(message: Uint8Array, { bytes, question }: Asked): boolean {
-  const end = question.questionEnd;
-  if (message.length < end || readU16(message, 4) !== 1) return false;
-  for (let i = DNS_HEADER_BYTES; i < end; i++) {
-    const [a, b] = [message[i]!, bytes[i]!];
-    if (a === b) continue;
-    // What differs in this bit alone must be a letter.
-    const lower = a | 0x20;
-    if (lower !== (b | 0x20) || lower < 0x61 || lower > 0x7a || i >= end - 4) return false;
-  }
-  return true;
 }
 
 function copyQuestion(message: Uint8Array, { bytes, question }: Asked): void {

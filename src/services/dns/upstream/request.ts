@@ -8,6 +8,7 @@ import {
   DNS_NOTIMP,
   DNS_QR,
   DNS_RD,
+  repeatsQuestion,
   writeDnsQuery,
 } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
@@ -87,7 +88,7 @@ export function readAnswer(request: Request, message: Uint8Array): Uint8Array | 
   const questions = readU16(message, 4);
   if (questions === 0 && isBareRefusal(flags & RCODE_MASK)) return withQuestion(request, flags);
   if (questions !== 1) return 'dns-upstream-garbage';
-  if (!sameQuestion(request, message)) return 'dns-upstream-other-question';
+  if (!repeatsQuestion(message, request.message, request.questionEnd)) return 'dns-upstream-other-question';
   // A copy: what a socket delivers may be a piece of a larger block.
   const answer = new Uint8Array(message.length);
   answer.set(message);
@@ -104,21 +105,4 @@ function withQuestion(request: Request, flags: number): Uint8Array {
   writeU16(answer, 2, flags);
   answer.fill(0, 6, DNS_HEADER_BYTES);
   return answer;
-}
-
-/** Byte by byte, as both name the question without compression: letters in any case, type and class as they are. */
-function sameQuestion({ message: asked, questionEnd }: Request, told: Uint8Array): boolean {
-  if (told.length < questionEnd) return false;
-  const nameEnd = questionEnd - 4;
-  for (let at = DNS_HEADER_BYTES; at < nameEnd; at++) {
-    // Length bytes are below 64, so no letter is mistaken for one.
-    if (asked[at] !== told[at] && lower(asked[at]!) !== lower(told[at]!)) return false;
-  }
-  return (
-    readU16(asked, nameEnd) === readU16(told, nameEnd) && readU16(asked, nameEnd + 2) === readU16(told, nameEnd + 2)
-  );
-}
-
-function lower(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
