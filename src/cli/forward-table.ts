@@ -8,7 +8,7 @@ export function forwardTable(forwards: readonly ForwardJson[]): string {
     forwards.map((one) => [
       one.protocol,
       hostShown(one),
-      one.guest ?? `${one.ssh?.user}@${one.ssh?.address ?? 'guest'}:${one.ssh?.path}`,
+      guestShown(one),
       one.owner,
       `${one.connections}`,
       one.why === '' ? one.state : `${one.state}: ${one.why}`,
@@ -20,4 +20,9 @@ export function forwardTable(forwards: readonly ForwardJson[]): string {
 export function hostShown({ host, boundPort, count }: Pick<ForwardJson, 'host' | 'boundPort' | 'count'>): string {
   const chosen = /^(.*:)(?:0|\d+-\d+)$/.exec(host);
   return chosen === null || boundPort === 0 || count > 1 ? host : `${chosen[1]}${boundPort}`;
+}
+
+/** A port, or `user@guest:path` of a socket. */
+export function guestShown({ guest, ssh }: Pick<ForwardJson, 'guest' | 'ssh'>): string {
+  return guest ?? `${ssh?.user}@${ssh?.address ?? 'guest'}:${ssh?.path}`;
 }

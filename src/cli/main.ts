@@ -58,6 +58,14 @@ addNetworkFlags(program.command('up'), DEFAULT_MTU)
     'a port of the first guest as docker run -p takes it, 8080:80; may be repeated',
     repeated,
   )
+  .option(
+    '--forward-sock <path>',
+    'a unix socket here for one of the first guest, through its sshd; may be repeated',
+    repeated,
+  )
+  .option('--forward-dest <path>', 'that socket in the guest', repeated)
+  .option('--forward-user <name>', 'whom its sshd lets in', repeated)
+  .option('--forward-identity <file>', 'the private key for it', repeated)
   .option('--control <path>', 'where the control API listens, or none (default: $XDG_RUNTIME_DIR/slipway/control.sock)')
   .option('--json', 'print JSON lines')
   .exitOverride()

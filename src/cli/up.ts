@@ -4,28 +4,25 @@ import { EventFeed } from '../api/event-feed.ts';
 import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import { SlipwayError } from '../config/errors.ts';
-import type { ForwardSpec } from '../config/forward.ts';
 import { qemuArguments } from '../config/listen-url.ts';
-import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
 import { stateFolder } from '../config/state-folder.ts';
-import { Mismatch, shown } from '../config/values.ts';
 import type { Listening } from '../control/messages.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { usualControlSocket } from './control-place.ts';
-import { hostShown } from './forward-table.ts';
+import { guestShown, hostShown } from './forward-table.ts';
 import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
+import { type PublishFlags, publishedBy } from './published.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 import { serveControl } from './serve-control.ts';
 import { version } from './version.ts';
 
-export interface UpFlags extends NetworkFlags {
+export interface UpFlags extends NetworkFlags, PublishFlags {
   readonly json?: boolean;
-  readonly publish?: readonly string[];
 }
 
 /** EX_SOFTWARE of sysexits.h. */
@@ -33,7 +30,7 @@ const STATUS_DEFECT = 70;
 
 /** `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it. */
 export async function up(flags: UpFlags): Promise<void> {
-  const published = (flags.publish ?? []).flatMap(publishedPorts);
+  const published = publishedBy(flags);
   const config = await configOf(flags, {
     state: stateFolder(process.env),
     control: { socket: usualControlSocket() },
@@ -79,20 +76,9 @@ export async function up(flags: UpFlags): Promise<void> {
 interface Standing {
   readonly network: RunningNetwork;
   readonly listening: Listening[];
-  /** Of `--publish`. */
+  /** Of the flags. */
   readonly forwards: ForwardJson[];
   api?: ControlApi | undefined;
-}
-
-/** What `docker run -p` would make of it. */
-function publishedPorts(text: string): ForwardSpec[] {
-  const ports = parsePortSpec(text);
-  if (!(ports instanceof Mismatch)) return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
-  throw new SlipwayError(
-    'ERR_USAGE',
-    `--publish: expected ${ports.expected}, found ${shown(text)}`,
-    'slipway up --help shows examples.',
-  );
 }
 
 function asText({ network, listening, forwards, api }: Standing): string {
@@ -114,8 +100,9 @@ function asText({ network, listening, forwards, api }: Standing): string {
   ].join('\n')}\n`;
 }
 
-function publishedLine({ protocol, guest, why, ...forward }: ForwardJson): string {
-  return `publishing ${protocol} ${hostShown(forward)} → ${guest}${why === '' ? '' : ` (${why})`}`;
+function publishedLine(forward: ForwardJson): string {
+  const { protocol, why } = forward;
+  return `publishing ${protocol} ${hostShown(forward)} → ${guestShown(forward)}${why === '' ? '' : ` (${why})`}`;
 }
 
 function controlLine({ socket, tcp, tokenFile }: ControlApi): string {

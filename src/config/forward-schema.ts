@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { FORWARD_SOURCES, type ForwardSource, type ForwardSpec, PROXY_HEADERS, type ProxyHeader } from './forward.ts';
 import type { ServiceInput } from './forward-config.ts';
-import { guestPlace, hostPlace, serviceTarget, socketPath } from './forward-values.ts';
+import { filePath, guestPlace, hostPlace, serviceTarget, socketPath } from './forward-values.ts';
 import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec, publishedPorts } from './port-spec.ts';
 import { type ShapeChoice, textOr, value } from './schema-value.ts';
 import { hostName, integer, ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from './values.ts';
@@ -17,7 +17,7 @@ const someText: ValueParser<string> = (raw) =>
 const sshEnd = z.strictObject({
   user: value(someText),
   path: value(socketPath),
-  keyFile: value(socketPath),
+  keyFile: value(filePath),
   address: value(ipv4Address).optional(),
   port: value(integer(1, 65_535)).optional(),
   passphrase: value(someText).optional(),

@@ -6,6 +6,8 @@ import { Mismatch, type ValueParser } from './values.ts';
 
 /** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
 const UNIX_PATH_BYTES = 107;
+/** PATH_MAX of Linux, without the terminator. */
+const PATH_BYTES = 4_095;
 
 /** Where clients come in, before it is known which guest ports they reach. */
 export type HostPlace =
@@ -26,6 +28,15 @@ export const socketPath: ValueParser<string> = (raw) =>
   new TextEncoder().encode(raw).length <= UNIX_PATH_BYTES
     ? raw
     : new Mismatch(`an absolute path of at most ${UNIX_PATH_BYTES} bytes such as /run/web.sock`);
+
+/** A file of this computer. */
+export const filePath: ValueParser<string> = (raw) =>
+  typeof raw === 'string' &&
+  raw.startsWith('/') &&
+  !raw.includes('\0') &&
+  new TextEncoder().encode(raw).length <= PATH_BYTES
+    ? raw
+    : new Mismatch('the absolute path of a file');
 
 /** "8080", "127.0.0.1:8080", "[::1]:8000-8100", ":80", "*:80", or the path of a unix socket. */
 export const hostPlace: ValueParser<HostPlace> = (raw) => {

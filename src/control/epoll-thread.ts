@@ -67,6 +67,9 @@ export class EpollThread implements ThreadEngine {
     pipe.handler = handlerOf(pipe);
   }
 
+  /** It stays in the table, as all that this engine holds. */
+  taken(): void {}
+
   adoptGuest(fd: number, accept: AcceptGuest): void {
     const error = this.host.welcome(fd, accept);
     if (error !== undefined) throw new SlipwayError('ERR_SYSTEM_CALL', `a guest's socket cannot be used: ${error}`);

@@ -37,7 +37,7 @@ export interface TapGuest {
   readonly offloads: TapOffloads;
 }
 
-/** A guest that is connected already: one end of a stream pair whose other end speaks QEMU's framing. */
+/** A guest that is connected already: one end of a stream pair whose other end speaks QEMU's framing. The thread owns `fd`, also when it refuses. */
 export interface AdoptedGuest {
   /** The network thread's from the message on. */
   readonly fd: number;
@@ -75,7 +75,7 @@ export interface KeptLease {
   readonly address: number;
 }
 
-/** One end of a pair of connected stream sockets, and the guest's port that it becomes a connection to. */
+/** One end of a pair of connected stream sockets, and the guest's port that it becomes a connection to. The thread owns `fd`, also when it refuses. */
 export interface GuestStreamRequest {
   /** Owned by the network from the request on, also when it is refused. */
   readonly fd: number;

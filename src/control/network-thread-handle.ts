@@ -6,7 +6,7 @@ import { SlipwayError } from '../config/errors.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardChange } from '../forward/forward-request.ts';
-import { DescriptorTable } from '../host/epoll/descriptors.ts';
+import { type DescriptorKind, DescriptorTable } from '../host/epoll/descriptors.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import type { Answers, FromNetwork, PlainError, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
 import { ThreadState } from './thread-state.ts';
@@ -110,6 +110,20 @@ export class NetworkThreadHandle {
       this.#pending.set(id, { resolve: resolve as (answer: unknown) => void, reject });
       this.#post({ type: 'request', id, request });
     });
+  }
+
+  /**
+   * As `request`, of one that hands the descriptor `fd` over: it is the thread's from here on, whatever the outcome. It stands
+   * in the table before the thread hears of it, so what a thread dies over before it took it is closed with the rest.
+   */
+  handOver<T extends Request['type']>(
+    fd: number,
+    kind: DescriptorKind,
+    request: Request & { readonly type: T },
+  ): Promise<Answers[T]> {
+    if (this.#over) closeSync(fd);
+    else this.descriptors.record(fd, kind);
+    return this.request(request);
   }
 
   reply(replies: readonly ServiceDatagram[]): void {

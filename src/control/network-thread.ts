@@ -15,8 +15,6 @@ import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
-import { ForwardOutbox } from './forward-outbox.ts';
-import { LeaseOutbox } from './lease-outbox.ts';
 import type { FromNetwork, PlainError, Request, ThreadData, ToNetwork } from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
@@ -42,9 +40,9 @@ async function live(): Promise<void> {
   const arena = new WasmArena(ARENA_BYTES);
   const engine = await makeEngine(arena, clock, counters, control);
   engine.onNetworkChange(() => tell({ type: 'network-changed' }));
-  const services = new ServiceOutbox(arena, counters, state, tell);
-  const leases = new LeaseOutbox(tell);
-  const forwards = new ForwardOutbox(tell);
+  const datagrams = new TurnBatch<ServiceDatagram>((datagrams) => tell({ type: 'datagrams', datagrams }));
+  const leases = new TurnBatch<LeaseChange>((changes) => tell({ type: 'leases', changes }));
+  const forwards = new TurnBatch<ForwardChange>((changes) => tell({ type: 'forward-state', changes }));
   const network = assembleNetwork({
     arena,
     clock,
@@ -52,14 +50,12 @@ async function live(): Promise<void> {
     log: messageLog(),
     counters,
     host: engine.host,
-    services,
+    services: new ServiceOutbox(arena, counters, state, datagrams),
     config: data.config,
     onLease: (change) => leases.add(change),
     onForward: (change) => forwards.add(change),
   });
-  services.flushWith(network.turn);
-  leases.flushWith(network.turn);
-  forwards.flushWith(network.turn);
+  for (const batch of [datagrams, leases, forwards]) batch.flushWith(network.turn);
   tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, (message) => receive(network, engine, message));
   // Guests that go on living learn at once that their connections are gone.
@@ -152,6 +148,7 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
       return engine.listen(request.listen, (pipe) => network.attachQemu(pipe, url.text));
     }
     case 'adopt-guest':
+      engine.taken(request.guest.fd);
       engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name));
       return null;
     case 'attach-tap':
@@ -180,6 +177,7 @@ function servePorts(network: Network, engine: ThreadEngine, request: PortRequest
     case 'forward-list':
       return network.forwards();
     case 'guest-stream':
+      engine.taken(request.stream.fd);
       return new Later(({ answer, refuse }) =>
         network.openGuestStream(request.stream, (error) => (error === undefined ? answer(null) : refuse(error))),
       );

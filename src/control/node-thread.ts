@@ -3,6 +3,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
 import { NodeLoop } from '../host/node/loop.ts';
 import { NodeHost } from '../host/node/node-host.ts';
@@ -59,11 +60,16 @@ export class NodeThread implements ThreadEngine {
     );
   }
 
-  /** Node tells nobody of it; who must know looks at its files and interfaces by itself. */
+  /** Node closes what it holds when its thread ends: in the table the number could be somebody else's by then. */
+  taken(fd: number): void {
+    new DescriptorTable(this.#data.descriptors).forget(fd);
+  }
+
   adoptGuest(fd: number, accept: AcceptGuest): void {
     adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept: (pipe) => accept(pipe) ?? turnedAway(pipe) });
   }
 
+  /** Node tells nobody of it; who must know looks at its files and interfaces by itself. */
   onNetworkChange(): void {}
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {

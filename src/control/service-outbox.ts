@@ -1,10 +1,9 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
-import type { Work } from '../turn/ready-queue.ts';
-import type { Turn } from '../turn/turn.ts';
-import type { FromNetwork, ServiceDatagram } from './messages.ts';
+import type { ServiceDatagram } from './messages.ts';
 import type { ThreadState } from './thread-state.ts';
+import type { TurnBatch } from './turn-batch.ts';
 
 /** Datagrams on their way that control has not yet taken: 1,024 of 64 KiB are 64 MiB at worst; a flood beyond is dropped. */
 const MAX_WAITING = 1024;
@@ -12,17 +11,14 @@ const MAX_WAITING = 1024;
 const MAX_WAITING_OF_GUEST = (3 * MAX_WAITING) / 4;
 
 /**
- * Datagrams for gateway services on their way to the control thread: one message carries all of a turn. When control
- * falls behind, what comes more is dropped and counted as 'service-busy', that of a guest who sent most of it first.
+ * Guests' datagrams for gateway services, on their way to the control thread. When control falls behind, further ones are
+ * dropped (counted as 'service-busy'), and first those of a guest that has three quarters of the queue.
  */
 export class ServiceOutbox implements GatewayServices {
   readonly #arena: Arena;
   readonly #counters: Counters;
   readonly #state: ThreadState;
-  readonly #tell: (message: FromNetwork) => void;
-  readonly #flush: Work = { queued: false, work: () => this.#send() };
-  #turn: Turn | undefined;
-  #datagrams: ServiceDatagram[] = [];
+  readonly #batch: TurnBatch<ServiceDatagram>;
   /** Datagrams ever queued, modulo 2^32, to compare with `ThreadState.taken`. */
   #queued = 0;
   /** So many of them are known to have been taken. */
@@ -31,16 +27,11 @@ export class ServiceOutbox implements GatewayServices {
   readonly #senders = new Uint32Array(MAX_WAITING);
   readonly #waiting = new Map<number, number>();
 
-  constructor(arena: Arena, counters: Counters, state: ThreadState, tell: (message: FromNetwork) => void) {
+  constructor(arena: Arena, counters: Counters, state: ThreadState, batch: TurnBatch<ServiceDatagram>) {
     this.#arena = arena;
     this.#counters = counters;
     this.#state = state;
-    this.#tell = tell;
-  }
-
-  /** The turn at whose end the batch leaves. */
-  flushWith(turn: Turn): void {
-    this.#turn = turn;
+    this.#batch = batch;
   }
 
   datagram(
@@ -62,8 +53,7 @@ export class ServiceOutbox implements GatewayServices {
     this.#waiting.set(guestAddress, ofGuest + 1);
     this.#queued = (this.#queued + 1) | 0;
     const bytes = this.#arena.bytes.slice(at, at + length);
-    this.#datagrams.push({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
-    this.#turn?.flushes.add(this.#flush);
+    this.#batch.add({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
   }
 
   #forgetTaken(): void {
@@ -74,11 +64,5 @@ export class ServiceOutbox implements GatewayServices {
       if (left > 0) this.#waiting.set(sender, left);
       else this.#waiting.delete(sender);
     }
-  }
-
-  #send(): void {
-    const datagrams = this.#datagrams;
-    this.#datagrams = [];
-    this.#tell({ type: 'datagrams', datagrams });
   }
 }

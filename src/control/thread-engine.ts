@@ -24,7 +24,9 @@ export interface ThreadEngine {
   listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
   attachTap(tap: TapGuest, handlerOf: AcceptGuest): void;
-  /** Makes a pipe of a connected stream socket, whose owner it is from then on; `accept` gives who is told. Throws ERR_SYSTEM_CALL. */
+  /** Control handed `fd` over, which it keeps in the table of descriptors meanwhile; called before the engine uses it. */
+  taken(fd: number): void;
+  /** Makes a pipe of a connected stream socket, which it owns, also when it throws; `accept` gives who is told. Throws ERR_SYSTEM_CALL. */
   adoptGuest(fd: number, accept: AcceptGuest): void;
   /** `tell` hears between turns that this computer's addresses or routes changed, where the engine can know it. */
   onNetworkChange(tell: () => void): void;

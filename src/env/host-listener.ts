@@ -99,8 +99,8 @@ export interface HostListeners {
   /** Serves bound UDP sockets. */
   serveDatagrams(sockets: BoundSockets, handler: HostDatagramServerHandler): HostDatagramServer | HostErrorCode;
   /**
-   * Takes over a connected stream socket (one end of a pair) as a stream; owns `fd` unless it fails. It is connected: the
-   * handler's `connected` and `failed` are never called.
+   * Takes over a connected stream socket (one end of a pair) as a stream; owns `fd` from the call on, also when it fails
+   * (then it is closed). It is connected: the handler's `connected` and `failed` are never called.
    */
   adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode;
 }

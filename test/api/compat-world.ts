@@ -16,7 +16,7 @@ import { builtinZones } from '../../src/services/dns/zones/builtin-zones.ts';
 import { ZoneStore } from '../../src/services/dns/zones/zone-store.ts';
 import type { Forwards } from '../../src/services/forward/forwards.ts';
 import { at, TableWorld } from '../services/forward/table-world.ts';
-import { type Answer, askAt, ControlWorld, NETWORK } from './control-world.ts';
+import { type Answer, ControlWorld, NETWORK } from './control-world.ts';
 
 export const GUEST: number = at('192.168.65.3');
 export const OTHER_GUEST: number = at('192.168.65.4');
@@ -139,7 +139,6 @@ export class CompatWorld {
     return this.forwards.ownedBy(owner).map(({ id }) => id);
   }
 }
-
 
 function asBody(body: unknown): { readonly body?: string } {
   if (body === undefined) return {};

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -100,6 +100,27 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
   const wrong = await slipway(t, 'up', ...LISTEN, '-p', '80:x');
   assert.equal(wrong.status, 1);
   assert.match(wrong.stderr, /--publish: expected a port of the guest .*\n[\s\S]*ERR_USAGE/);
+});
+
+test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s four flags', async (t) => {
+  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const [first, second, key] = ['first.sock', 'second.sock', 'key'].map((name) => path.join(folder, name));
+  writeFileSync(key!, 'no key yet');
+  const flagsOf = (socket: string, dest: string): string[] => {
+    return ['--forward-sock', socket, '--forward-dest', dest, '--forward-user', 'core', '--forward-identity', key!];
+  };
+  const sockets = [...flagsOf(`unix://${first}`, '/run/podman/podman.sock'), ...flagsOf(second!, '/run/docker.sock')];
+  const { up } = await daemon(t, ...sockets);
+  assert.match(up.stdout, new RegExp(`^publishing unix ${first} → core@guest:/run/podman/podman.sock$`, 'm'));
+  assert.match(up.stdout, new RegExp(`^publishing unix ${second} → core@guest:/run/docker.sock$`, 'm'));
+  assert.ok(statSync(first!).isSocket());
+  assert.equal(statSync(first!).mode & 0o777, 0o600);
+  const missing = await slipway(t, 'up', ...LISTEN, ...sockets.slice(0, -2));
+  assert.equal(missing.status, 1);
+  assert.match(missing.stderr, /--forward-identity belong together, found 2, 2, 2, 1 of them[\s\S]*ERR_USAGE/);
+  const relative = await slipway(t, 'up', ...LISTEN, ...flagsOf(first!, 'podman.sock'));
+  assert.match(relative.stderr, /--forward-dest: expected an absolute path of at most 107 bytes[\s\S]*ERR_USAGE/);
 });
 
 test('without a daemon the commands name the socket and how to start one', async (t) => {

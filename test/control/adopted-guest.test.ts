@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
@@ -37,4 +38,38 @@ for (const engine of ENGINES) {
       }
     },
   );
+}
+
+for (const engine of ENGINES) {
+  test(`what a network thread died over before it took it leaves no socket open (${engine})`, TIMEOUT, async (t) => {
+    if (process.platform !== 'linux') return t.skip('reads /proc/self/fd');
+    const quiet = { info: () => {}, warn: () => {}, error: () => {} };
+    const network = await startNetwork(resolveConfig({ engine, helper: 'none' }), quiet, assert.fail);
+    t.after(() => network.stop());
+    // Loads what the first call loads.
+    await assert.rejects(network.control.guestStream(0, 80));
+    const before = openSockets();
+    network.control.fault('spin');
+    const asked = await Promise.allSettled([
+      network.control.guestStream(0, 80),
+      network.control.guestStream(0, 80),
+      network.control.adoptGuest('late'),
+    ]);
+    assert.deepEqual(
+      asked.map(({ status }) => status),
+      ['rejected', 'rejected', 'rejected'],
+    );
+    await network.status();
+    assert.equal(openSockets(), before);
+  });
+}
+
+function openSockets(): number {
+  return readdirSync('/proc/self/fd').filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith('socket:');
+    } catch {
+      return false;
+    }
+  }).length;
 }

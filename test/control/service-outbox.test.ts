@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { FromNetwork } from '../../src/control/messages.ts';
+import type { ServiceDatagram } from '../../src/control/messages.ts';
 import { ServiceOutbox } from '../../src/control/service-outbox.ts';
 import { ThreadState } from '../../src/control/thread-state.ts';
+import { TurnBatch } from '../../src/control/turn-batch.ts';
 import { Counters } from '../../src/env/counters.ts';
 import { Turn } from '../../src/turn/turn.ts';
 import { PlainArena } from '../support/plain-arena.ts';
@@ -14,10 +15,11 @@ test('a guest that floods a service leaves room for the datagrams of others', ()
   const counters = new Counters();
   const turn = new Turn(0);
   const waiting: number[] = [];
-  const outbox = new ServiceOutbox(new PlainArena(4096), counters, state, (message: FromNetwork) => {
-    if (message.type === 'datagrams') waiting.push(...message.datagrams.map(({ guestAddress }) => guestAddress));
+  const batch = new TurnBatch<ServiceDatagram>((datagrams) => {
+    waiting.push(...datagrams.map(({ guestAddress }) => guestAddress));
   });
-  outbox.flushWith(turn);
+  batch.flushWith(turn);
+  const outbox = new ServiceOutbox(new PlainArena(4096), counters, state, batch);
   const send = (guest: number, count: number): void => {
     for (let i = 0; i < count; i++) outbox.datagram('dns', guest, 5353, 0, 53, 64, 30);
     turn.flushes.run();

@@ -207,12 +207,9 @@ export function goKind(value: unknown): string {
   return typeof value === 'boolean' ? 'bool' : typeof value;
 }
 
-/** A struct's fields: the JSON key and, for errors, the type. */
-type GoFields = Readonly<Record<string, string>>;
-
 /**
- * Reads string fields of a struct as Go does: keys without regard to case, the last one of several, null and missing as "". The text
- * of the error for what does not fit.
+ * Reads string fields of a struct as Go does: keys without regard to case, the last one of several, null and missing as "". Returns
+ * the text of Go's error where a value does not fit; `fields` has the JSON keys and the types that this text names.
  */
 export function goStrings<Key extends string>(
   value: unknown,

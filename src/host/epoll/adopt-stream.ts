@@ -23,11 +23,7 @@ export function setStreamOptions(context: EpollContext, fd: number, family: numb
 /** An accepted connection of that family as a stream; set its `handler` before the next wait. Closes `fd` when it fails. */
 export function adoptAccepted(context: EpollContext, fd: number, family: number): EpollStream | HostErrorCode {
   context.descriptors.record(fd, 'flow');
-  const stream = connectedStream(context, fd, family);
-  if (stream !== undefined) return stream;
-  const code = libc.errorCode(libc.errno());
-  context.poller.closeLater(fd);
-  return code;
+  return connectedStream(context, fd, family) ?? refused(context, fd);
 }
 
 /** As `HostListeners.adoptStream`. */
@@ -36,14 +32,21 @@ export function adoptStream(
   fd: number,
   handler: HostStreamHandler,
 ): EpollStream | HostErrorCode {
+  context.descriptors.record(fd, 'flow');
   const family = context.memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
-  if (family < 0) return libc.errorCode(libc.errno());
+  if (family < 0) return refused(context, fd);
   setStreamOptions(context, fd, family);
   const stream = connectedStream(context, fd, family);
-  if (stream === undefined) return libc.errorCode(libc.errno());
-  context.descriptors.record(fd, 'flow');
+  if (stream === undefined) return refused(context, fd);
   stream.handler = handler;
   return stream;
+}
+
+/** Lets go of a descriptor that cannot be a stream, for the reason in errno. */
+function refused(context: EpollContext, fd: number): HostErrorCode {
+  const code = libc.errorCode(libc.errno());
+  context.poller.closeLater(fd);
+  return code;
 }
 
 /** Undefined, with errno set, when epoll has no room. */

@@ -1,4 +1,4 @@
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import type { Arena } from '../../env/arena.ts';
 import { Counters } from '../../env/counters.ts';
 import type {
@@ -22,6 +22,7 @@ import type {
 import { hostAddressText } from '../address-text.ts';
 import { hostErrorCode } from '../error-code.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
+import { adoptedSocket } from './adopted-socket.ts';
 import { NodeDatagram } from './node-datagram.ts';
 import { NodeDatagramServer } from './node-datagram-server.ts';
 import { NodeListener } from './node-listener.ts';
@@ -99,7 +100,7 @@ export class NodeHost implements Host {
 
   adoptStream(fd: number, handler: HostStreamHandler): HostStream | HostErrorCode {
     try {
-      const connected = new Socket({ fd, allowHalfOpen: true });
+      const connected = adoptedSocket(fd);
       return this.#stream({ to: { connected, isUnix: connected.remoteAddress === undefined } }, handler);
     } catch (error) {
       return hostErrorCode(error);

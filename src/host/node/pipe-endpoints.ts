@@ -6,10 +6,11 @@
  * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
 import { lstatSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, Socket } from 'node:net';
+import { connect, createServer, type Server, type Socket } from 'node:net';
 import { SlipwayError } from '../../config/errors.ts';
 import type { Arena } from '../../env/arena.ts';
 import type { HostPipe, HostPipeHandler } from '../../env/host.ts';
+import { adoptedSocket } from './adopted-socket.ts';
 import { NodePipe } from './node-pipe.ts';
 
 /** A unix socket's path (named pipe on Windows), or a TCP address; port 0 lets the system choose. */
@@ -97,12 +98,12 @@ export function dialPipes(target: PipeTarget, options: PipeEndpointOptions): Pip
   };
 }
 
-/** The socket becomes a pipe with the handler that `accept` gives it. */
-/** Takes over a connected stream socket as a guest's. Owns `fd`. */
+/** Takes over a connected stream socket as a guest's. Owns `fd` from the call on, also when it throws. */
 export function adoptPipe(fd: number, options: PipeEndpointOptions): void {
-  adopt(new Socket({ fd, readable: true, writable: true, allowHalfOpen: true }), options, () => {});
+  adopt(adoptedSocket(fd), options, () => {});
 }
 
+/** The socket becomes a pipe with the handler that `accept` gives it. */
 function adopt(socket: Socket, options: PipeEndpointOptions, onClosed: () => void): void {
   const pipe = new NodePipe(options.arena.bytes, socket, options.wake, onClosed);
   pipe.attach(options.accept(pipe));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { fstatSync, openSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -10,7 +11,7 @@ import { hostAddressText } from '../../../src/host/address-text.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
 import { SocketPaths } from '../suite/socket-paths.ts';
 import type { ListenerLimitFindings } from './few-listeners-probe.ts';
-import { createEpollHarness, type EpollHarness } from './harness.ts';
+import { createEpollHarness, type EpollHarness, socketPair } from './harness.ts';
 import { StreamRecorder } from './peer.ts';
 
 describe('a forward’s listener', () => {
@@ -199,6 +200,22 @@ describe('a forward’s listener', () => {
     assert.equal(option(libc.SOL_TCP, libc.TCP_KEEPIDLE), 1);
     assert.equal(streams[0]!.error, undefined);
     listener.close();
+  });
+
+  it('closes a descriptor that cannot become a stream', async () => {
+    const file = openSync('/dev/null', 'r');
+    const [watched, other] = socketPair(harness.memory);
+    const slot = harness.poller.add(watched, { ready: () => {} });
+    for (const fd of [file, watched]) {
+      assert.equal(typeof harness.host.adoptStream(fd, new StreamRecorder()), 'string');
+    }
+    await harness.poll();
+    for (const fd of [file, watched]) {
+      assert.throws(() => fstatSync(fd), { code: 'EBADF' });
+      assert.equal(harness.descriptors.kind(fd), undefined);
+    }
+    harness.poller.remove(slot);
+    libc.close(other);
   });
 
   it('without a free descriptor rests, counts and takes its clients later', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { fstatSync, openSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { LOOPBACK4 } from '../../../src/env/host.ts';
 import type { BoundSockets } from '../../../src/env/host-listener.ts';
@@ -42,6 +43,14 @@ describe('the portable engine, which binds by itself', () => {
     assert.ok(typeof other !== 'string');
     holder.close();
     other.close();
+  });
+
+  it('closes a descriptor that cannot become a stream', () => {
+    const harness = createNodeHarness({ services: new Map() });
+    const file = openSync('/dev/null', 'r');
+    const handler = { connected() {}, failed() {}, readable() {}, writable() {} };
+    assert.equal(typeof harness.host.adoptStream(file, handler), 'string');
+    assert.throws(() => fstatSync(file), { code: 'EBADF' });
   });
 });
 

@@ -1,0 +1,79 @@
+import path from 'node:path';
+import { SlipwayError } from '../config/errors.ts';
+import type { ForwardSpec } from '../config/forward.ts';
+import { filePath, socketPath } from '../config/forward-values.ts';
+import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
+import { Mismatch, shown, type ValueParser } from '../config/values.ts';
+
+/** What `slipway up` publishes from the start. The four of a socket are gvproxy's, one of each for every socket. */
+export interface PublishFlags {
+  readonly publish?: readonly string[];
+  readonly forwardSock?: readonly string[];
+  readonly forwardDest?: readonly string[];
+  readonly forwardUser?: readonly string[];
+  readonly forwardIdentity?: readonly string[];
+}
+
+const SSH_PORT = 22;
+
+/** In the order of the flags, ports first. Throws ERR_USAGE. */
+export function publishedBy(flags: PublishFlags): ForwardSpec[] {
+  return [...(flags.publish ?? []).flatMap(publishedPorts), ...publishedSockets(flags)];
+}
+
+/** What `docker run -p` would make of it. */
+function publishedPorts(text: string): ForwardSpec[] {
+  const ports = parsePortSpec(text);
+  if (!(ports instanceof Mismatch)) return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
+  throw wrong('--publish', ports.expected, text);
+}
+
+/** Unix sockets of the first guest through its sshd, as `gvproxy -forward-sock` has them. */
+function publishedSockets(flags: PublishFlags): ForwardSpec[] {
+  const { forwardSock = [], forwardDest = [], forwardUser = [], forwardIdentity = [] } = flags;
+  if ([forwardDest, forwardUser, forwardIdentity].some(({ length }) => length !== forwardSock.length)) {
+    const counts = [forwardSock, forwardDest, forwardUser, forwardIdentity].map(({ length }) => length);
+    throw new SlipwayError(
+      'ERR_USAGE',
+      `--forward-sock, --forward-dest, --forward-user and --forward-identity belong together, found ${counts.join(', ')} of them`,
+      'Give each of the four once for every socket.',
+    );
+  }
+  return forwardSock.map((text, index) => ({
+    ...FORWARD_DEFAULTS,
+    protocol: 'unix',
+    host: { kind: 'unix', path: parsed('--forward-sock', absolute(text.replace(/^unix:\/\//, '')), socketPath) },
+    guest: {
+      kind: 'ssh',
+      address: undefined,
+      port: SSH_PORT,
+      user: parsed('--forward-user', forwardUser[index]!, userName),
+      path: parsed('--forward-dest', forwardDest[index]!, socketPath),
+      keyFile: parsed('--forward-identity', absolute(forwardIdentity[index]!), filePath),
+    },
+    count: 1,
+    owner: 'cli',
+  }));
+}
+
+/** From whatever folder it is said. */
+function absolute(text: string): string {
+  return text === '' ? text : path.resolve(text);
+}
+
+function parsed(flag: string, text: string, parse: ValueParser<string>): string {
+  const value = parse(text);
+  if (value instanceof Mismatch) throw wrong(flag, value.expected, text);
+  return value;
+}
+
+const userName: ValueParser<string> = (raw) =>
+  typeof raw === 'string' && raw !== '' ? raw : new Mismatch('a user of the guest');
+
+function wrong(flag: string, expected: string, found: string): SlipwayError {
+  return new SlipwayError(
+    'ERR_USAGE',
+    `${flag}: expected ${expected}, found ${shown(found)}`,
+    'slipway up --help shows examples.',
+  );
+}
