@@ -180,7 +180,8 @@ export class NetworkControl {
     return this.#request(async (thread) => {
       const [ours, theirs] = streamPair();
       try {
-        await thread.handOver(theirs, 'flow', { type: 'guest-stream', stream: { fd: theirs, address, port } });
+        thread.handOver(theirs, 'flow');
+        await thread.request({ type: 'guest-stream', stream: { fd: theirs, address, port } });
       } catch (error) {
         closeSync(ours);
         throw error;
@@ -199,7 +200,8 @@ export class NetworkControl {
       const [ours, theirs] = streamPair();
       const socket = new Socket({ fd: ours, readable: true, writable: true, allowHalfOpen: true });
       try {
-        await thread.handOver(theirs, 'guest', { type: 'adopt-guest', guest: { fd: theirs, name } });
+        thread.handOver(theirs, 'guest');
+        await thread.request({ type: 'adopt-guest', guest: { fd: theirs, name } });
       } catch (error) {
         socket.destroy();
         throw error;

@@ -113,17 +113,12 @@ export class NetworkThreadHandle {
   }
 
   /**
-   * As `request`, of one that hands the descriptor `fd` over: it is the thread's from here on, whatever the outcome. It stands
-   * in the table before the thread hears of it, so what a thread dies over before it took it is closed with the rest.
+   * Before a request that names the descriptor `fd`: it is the thread's from here on, whatever the outcome. It stands in
+   * the table before the thread hears of it, so what a thread dies over before it took it is closed with the rest.
    */
-  handOver<T extends Request['type']>(
-    fd: number,
-    kind: DescriptorKind,
-    request: Request & { readonly type: T },
-  ): Promise<Answers[T]> {
+  handOver(fd: number, kind: DescriptorKind): void {
     if (this.#over) closeSync(fd);
     else this.descriptors.record(fd, kind);
-    return this.request(request);
   }
 
   reply(replies: readonly ServiceDatagram[]): void {
