@@ -6,19 +6,21 @@
 import { workerData } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
+import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { Clock } from '../env/clock.ts';
 import { Counters } from '../env/counters.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
-import type { ForwardRequest } from '../forward/forward-request.ts';
+import type { ForwardChange, ForwardRequest } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
-import type { FromNetwork, PlainError, Request, ThreadData, ToNetwork } from './messages.ts';
+import type { FromNetwork, PlainError, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
 import { ThreadState } from './thread-state.ts';
+import { TurnBatch } from './turn-batch.ts';
 
 type PortRequest = Exclude<
   Request,
