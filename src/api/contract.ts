@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../config/errors.ts';
-import type { ForwardOwner, ForwardProtocol, ForwardSource, ForwardState, ProxyHeader } from '../config/forward.ts';
+import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 
 /*
  * What the control API says, as JSON. The zod schemas beside the paths are checked against these types by the compiler, so
@@ -65,27 +65,13 @@ export interface SshJson {
   readonly address?: string | undefined;
 }
 
-export interface ForwardJson {
-  readonly id: string;
-  readonly protocol: ForwardProtocol;
+/** A forward's settings and its state, with the two ends as text. */
+export interface ForwardJson extends Omit<ForwardSpec, 'host' | 'guest'>, Omit<ForwardStatus, 'spec'> {
   /** "*:8080", "127.0.0.1:8000-8100", "[::1]:53", or the path of a unix socket. */
   readonly host: string;
   /** "80", "192.168.65.3:80", "9000-9100"; absent where `ssh` is. */
   readonly guest?: string | undefined;
   readonly ssh?: SshJson | undefined;
-  readonly count: number;
-  readonly ipv4Only: boolean;
-  readonly source: ForwardSource;
-  readonly proxy: ProxyHeader;
-  readonly waitSeconds: number;
-  readonly persistent: boolean;
-  readonly owner: ForwardOwner;
-  readonly state: ForwardState;
-  readonly why: string;
-  readonly code: string;
-  readonly boundPort: number;
-  readonly connections: number;
-  readonly descriptors: number;
 }
 
 export interface ServiceJson {

@@ -4,26 +4,8 @@ import type { ForwardJson, ServiceJson, SshJson } from './contract.ts';
 
 /** A forward as the API shows it: ends are written as they may be asked for. A passphrase is never shown. */
 export function forwardJson({ spec, ...status }: ForwardStatus): ForwardJson {
-  const { protocol, count, ipv4Only, source, proxy, waitSeconds, persistent, owner } = spec;
-  return {
-    id: status.id,
-    protocol,
-    host: hostText(spec.host, count),
-    ...guestJson(spec),
-    count,
-    ipv4Only,
-    source,
-    proxy,
-    waitSeconds,
-    persistent,
-    owner,
-    state: status.state,
-    why: status.why,
-    code: status.code,
-    boundPort: status.boundPort,
-    connections: status.connections,
-    descriptors: status.descriptors,
-  };
+  const { host, guest: _guest, ...settings } = spec;
+  return { ...status, ...settings, host: hostText(host, spec.count), ...guestJson(spec) };
 }
 
 function hostText(host: HostEnd, count: number): string {
