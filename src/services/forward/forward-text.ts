@@ -6,15 +6,12 @@ import {
   type HostEnd,
   PROXY_HEADERS,
 } from '../../config/forward.ts';
-import { type Cidr, formatCidr } from '../../wire/cidr.ts';
+import type { Cidr } from '../../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
+import { formatSubnetList, isObject, type JsonObject, parseSubnetList } from '../subnet-list.ts';
 
-/** Raised when an older Slipway could not read what is written. */
-const VERSION = 1;
 const MAX_FORWARDS = 4_096;
 const MAX_TEXT = 4_096;
-
-type Raw = Readonly<Record<string, unknown>>;
 
 /** Forwards as JSON for people and programs. */
 export function formatForwards(subnet: Cidr, specs: readonly ForwardSpec[]): string {
@@ -22,36 +19,20 @@ export function formatForwards(subnet: Cidr, specs: readonly ForwardSpec[]): str
     ...rest,
     guest: { ...guest, address: guest.address === undefined ? null : formatIpv4Address(guest.address) },
   }));
-  return `${JSON.stringify({ version: VERSION, subnet: formatCidr(subnet), forwards }, null, 1)}\n`;
+  return formatSubnetList(subnet, 'forwards', forwards);
 }
 
 /** The forwards in `text`, or why it is none of ours. What they say is checked when they are added. Never throws. */
 export function parseForwards(text: string, subnet: Cidr): ForwardSpec[] | string {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    return 'it is not JSON';
-  }
-  if (!isRecord(raw)) return 'it is not a list of forwards';
-  if (raw.version !== VERSION) return `its version is ${JSON.stringify(raw.version)}, not ${VERSION}`;
-  if (raw.subnet !== formatCidr(subnet)) return `it is of the subnet ${JSON.stringify(raw.subnet)}`;
-  if (!Array.isArray(raw.forwards) || raw.forwards.length > MAX_FORWARDS) return 'it is not a list of forwards';
-  const specs: ForwardSpec[] = [];
-  for (const [index, one] of raw.forwards.entries()) {
-    const spec = isRecord(one) ? specOf(one) : undefined;
-    if (spec === undefined) return `forward ${index} is none`;
-    specs.push(spec);
-  }
-  return specs;
+  return parseSubnetList(text, subnet, { name: 'forwards', most: MAX_FORWARDS, read: specOf });
 }
 
-function specOf(raw: Raw): ForwardSpec | undefined {
+function specOf(raw: JsonObject): ForwardSpec | undefined {
   const protocol = FORWARD_PROTOCOLS.find((one) => one === raw.protocol);
   const source = FORWARD_SOURCES.find((one) => one === raw.source);
   const proxy = PROXY_HEADERS.find((one) => one === raw.proxy);
-  const host = isRecord(raw.host) ? hostOf(raw.host) : undefined;
-  const guest = isRecord(raw.guest) ? guestOf(raw.guest) : undefined;
+  const host = isObject(raw.host) ? hostOf(raw.host) : undefined;
+  const guest = isObject(raw.guest) ? guestOf(raw.guest) : undefined;
   const { count, waitSeconds, ipv4Only, owner } = raw;
   if (protocol === undefined || source === undefined || proxy === undefined || host === undefined) return undefined;
   if (guest === undefined || !isNumber(count) || !isNumber(waitSeconds) || typeof ipv4Only !== 'boolean')
@@ -60,7 +41,7 @@ function specOf(raw: Raw): ForwardSpec | undefined {
   return { protocol, host, guest, count, ipv4Only, source, proxy, waitSeconds, persistent: true, owner };
 }
 
-function hostOf(raw: Raw): HostEnd | undefined {
+function hostOf(raw: JsonObject): HostEnd | undefined {
   if (raw.kind === 'unix') return isText(raw.path) ? { kind: 'unix', path: raw.path } : undefined;
   const { address, port } = raw;
   if (raw.kind !== 'port' || typeof address !== 'string' || address.length > MAX_TEXT || !isNumber(port))
@@ -68,7 +49,7 @@ function hostOf(raw: Raw): HostEnd | undefined {
   return { kind: 'port', address, port };
 }
 
-function guestOf(raw: Raw): GuestEnd | undefined {
+function guestOf(raw: JsonObject): GuestEnd | undefined {
   const address = raw.address === null ? undefined : parseIpv4Address(isText(raw.address) ? raw.address : '');
   if ((address === undefined && raw.address !== null) || !isNumber(raw.port)) return undefined;
   if (raw.kind === 'port') return { kind: 'port', address, port: raw.port };
@@ -87,8 +68,4 @@ function isText(raw: unknown): raw is string {
 
 function isNumber(raw: unknown): raw is number {
   return typeof raw === 'number' && Number.isInteger(raw);
-}
-
-function isRecord(raw: unknown): raw is Raw {
-  return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
 }

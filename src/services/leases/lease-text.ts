@@ -1,10 +1,9 @@
 import type { LeaseRecord } from '../../dhcp/lease-record.ts';
-import { type Cidr, cidrContains, formatCidr } from '../../wire/cidr.ts';
+import { type Cidr, cidrContains } from '../../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatMac, parseMac } from '../../wire/mac.ts';
+import { formatSubnetList, type JsonObject, parseSubnetList } from '../subnet-list.ts';
 
-/** Raised when an older Slipway could not read what is written. */
-const VERSION = 1;
 const MAX_LEASES = 8_192;
 const MAX_TEXT = 1_024;
 
@@ -18,7 +17,7 @@ export function formatLeases(subnet: Cidr, records: readonly LeaseRecord[], wall
     ends: Number.isFinite(remainingMs) ? new Date(wallMs + remainingMs).toISOString() : null,
     seen: new Date(wallMs - seenAgoMs).toISOString(),
   }));
-  return `${JSON.stringify({ version: VERSION, subnet: formatCidr(subnet), leases }, null, 1)}\n`;
+  return formatSubnetList(subnet, 'leases', leases);
 }
 
 /**
@@ -26,26 +25,11 @@ export function formatLeases(subnet: Cidr, records: readonly LeaseRecord[], wall
  * what is left is at most the time from when the client was last heard to the end. Never throws.
  */
 export function parseLeases(text: string, subnet: Cidr, wallMs: number): LeaseRecord[] | string {
-  let raw: unknown;
-  try {
-    raw = JSON.parse(text);
-  } catch {
-    return 'it is not JSON';
-  }
-  if (!isRecord(raw)) return 'it is not a list of leases';
-  if (raw.version !== VERSION) return `its version is ${JSON.stringify(raw.version)}, not ${VERSION}`;
-  if (raw.subnet !== formatCidr(subnet)) return `it is of the subnet ${JSON.stringify(raw.subnet)}`;
-  if (!Array.isArray(raw.leases) || raw.leases.length > MAX_LEASES) return 'it is not a list of leases';
-  const records: LeaseRecord[] = [];
-  for (const [index, one] of raw.leases.entries()) {
-    const record = isRecord(one) ? leaseOf(one, subnet, wallMs) : undefined;
-    if (record === undefined) return `lease ${index} is not one of this subnet`;
-    records.push(record);
-  }
-  return records;
+  const read = (raw: JsonObject): LeaseRecord | undefined => leaseOf(raw, subnet, wallMs);
+  return parseSubnetList(text, subnet, { name: 'leases', most: MAX_LEASES, read });
 }
 
-function leaseOf(raw: Readonly<Record<string, unknown>>, subnet: Cidr, wallMs: number): LeaseRecord | undefined {
+function leaseOf(raw: JsonObject, subnet: Cidr, wallMs: number): LeaseRecord | undefined {
   const address = parseIpv4Address(textOf(raw.address));
   const mac = parseMac(textOf(raw.mac));
   const clientKey = textOf(raw.client);
@@ -63,8 +47,4 @@ function leaseOf(raw: Readonly<Record<string, unknown>>, subnet: Cidr, wallMs: n
 /** '' for what is no text, which nothing here takes. */
 function textOf(raw: unknown): string {
   return typeof raw === 'string' && raw.length <= MAX_TEXT ? raw : '';
-}
-
-function isRecord(raw: unknown): raw is Readonly<Record<string, unknown>> {
-  return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
 }

@@ -144,7 +144,7 @@ test('nothing that a port forward must not have is kept: a passphrase is refused
 test('any text is read or refused, never thrown over', () => {
   const good = formatForwards(subnet, [spec('80:80', { persistent: true })]);
   assert.equal(parseForwards('[]', subnet), 'it is not a list of forwards');
-  assert.equal(parseForwards(good.replace('"tcp"', '"sctp"'), subnet), 'forward 0 is none');
+  assert.equal(parseForwards(good.replace('"tcp"', '"sctp"'), subnet), 'entry 0 of its forwards cannot be used');
   assert.equal(parseForwards(good.replace('"version": 1', '"version": 2'), subnet), 'its version is 2, not 1');
   fc.assert(
     fc.property(

@@ -74,13 +74,13 @@ test('what is not ours is refused with the reason', () => {
     [changed({ version: 2 }), /its version is 2, not 1/],
     [changed({ subnet: '10.0.0.0/24' }), /of the subnet "10\.0\.0\.0\/24"/],
     [changed({ leases: {} }), /not a list of leases/],
-    [changed({ leases: [null] }), /lease 0 is not one/],
-    [lease({ address: '10.0.0.1' }), /lease 0 is not one/],
-    [lease({ mac: 'x' }), /lease 0/],
-    [lease({ client: '' }), /lease 0/],
-    [lease({ name: 7 }), /lease 0/],
-    [lease({ ends: 'soon' }), /lease 0/],
-    [lease({ seen: null }), /lease 0/],
+    [changed({ leases: [null] }), /entry 0 is not one/],
+    [lease({ address: '10.0.0.1' }), /entry 0 is not one/],
+    [lease({ mac: 'x' }), /entry 0/],
+    [lease({ client: '' }), /entry 0/],
+    [lease({ name: 7 }), /entry 0/],
+    [lease({ ends: 'soon' }), /entry 0/],
+    [lease({ seen: null }), /entry 0/],
   ];
   for (const [text, expected] of cases) assert.match(String(parseLeases(text, subnet, WALL)), expected, text);
 });
