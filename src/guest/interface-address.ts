@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
+import { readProc } from '../host/proc.ts';
 import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
 import { ipv4Routes } from './ipv4-routes.ts';
 
@@ -23,15 +23,9 @@ export function interfaceAddress(name: string): string | undefined {
 
 /** All IPv4 addresses of this machine. */
 export function localAddresses(file = '/proc/net/fib_trie'): readonly number[] {
-  let text: string;
-  try {
-    text = readFileSync(file, 'latin1');
-  } catch {
-    return [];
-  }
   // A leaf is a line with its address, then one per route to it: "|-- 172.17.0.1", "/32 host LOCAL".
   const found = new Set<number>();
-  for (const [, leaf = ''] of text.matchAll(/\|-- (\S+)\n\s+\/32 host LOCAL/g)) {
+  for (const [, leaf = ''] of readProc(file).matchAll(/\|-- (\S+)\n\s+\/32 host LOCAL/g)) {
     const address = parseIpv4Address(leaf);
     if (address !== undefined) found.add(address);
   }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { readProc } from '../host/proc.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 
 /** RTF_UP and RTF_GATEWAY of <linux/route.h>. */
@@ -17,14 +17,8 @@ export interface Ipv4Route {
 
 /** The guest's IPv4 routes that are up, in the kernel's order; none where /proc does not tell. */
 export function ipv4Routes(file = '/proc/net/route'): readonly Ipv4Route[] {
-  let text: string;
-  try {
-    text = readFileSync(file, 'latin1');
-  } catch {
-    return [];
-  }
   const routes: Ipv4Route[] = [];
-  for (const line of text.split('\n').slice(1)) {
+  for (const line of readProc(file).split('\n').slice(1)) {
     const [device = '', destination = '', gateway = '', flags = '', , , metric = '', mask = ''] = line.split(/\s+/);
     if ((Number.parseInt(flags, 16) & RTF_UP) === 0) continue;
     routes.push({

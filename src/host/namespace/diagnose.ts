@@ -1,6 +1,7 @@
 /** Why a guest's namespaces cannot be made, as the error that a person reads: before the attempt, and after it failed. */
-import { accessSync, constants, readFileSync } from 'node:fs';
+import { accessSync, constants } from 'node:fs';
 import { SlipwayError } from '../../config/errors.ts';
+import { readProc } from '../proc.ts';
 import { tunError } from './ioctl.ts';
 
 /** Bits of capabilities(7). */
@@ -9,7 +10,7 @@ const CAP_SYS_ADMIN = 21n;
 
 /** True when this process can make network and mount namespaces without a user namespace. */
 export function hasNamespaceCapabilities(): boolean {
-  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(read('/proc/self/status'))?.[1] ?? '0';
+  const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readProc('/proc/self/status'))?.[1] ?? '0';
   const capabilities = BigInt(`0x${effective}`);
   return [CAP_NET_ADMIN, CAP_SYS_ADMIN].every((bit) => ((capabilities >> bit) & 1n) === 1n);
 }
@@ -32,10 +33,10 @@ export function checkPrerequisites(privileged: boolean): void {
 }
 
 function checkUserNamespaces(): void {
-  if (read('/proc/sys/user/max_user_namespaces').trim() === '0') {
+  if (readProc('/proc/sys/user/max_user_namespaces').trim() === '0') {
     throw userNamespaceError('user.max_user_namespaces is 0', 'sudo sysctl -w user.max_user_namespaces=15000');
   }
-  if (read('/proc/sys/kernel/unprivileged_userns_clone').trim() === '0') {
+  if (readProc('/proc/sys/kernel/unprivileged_userns_clone').trim() === '0') {
     throw userNamespaceError(
       'kernel.unprivileged_userns_clone is 0',
       'sudo sysctl -w kernel.unprivileged_userns_clone=1',
@@ -48,7 +49,7 @@ export function diagnose(said: string, how: string, privileged: boolean): Slipwa
   const words = said.trim().split('\n').slice(-5).join(' / ');
   const denied = /Operation not permitted|Permission denied|No space left on device/.test(words);
   if (denied && !privileged) {
-    if (read('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1') {
+    if (readProc('/proc/sys/kernel/apparmor_restrict_unprivileged_userns').trim() === '1') {
       return userNamespaceError(
         `AppArmor restricts them (${words})`,
         'sudo sysctl -w kernel.apparmor_restrict_unprivileged_userns=0',
@@ -76,13 +77,4 @@ function userNamespaceError(why: string, command: string): SlipwayError {
     `This user may not make user namespaces: ${why}.`,
     `Allow them with: ${command} (or run Slipway as root).`,
   );
-}
-
-/** Empty when there is no such file: settings differ from kernel to kernel. */
-function read(path: string): string {
-  try {
-    return readFileSync(path, 'utf8');
-  } catch {
-    return '';
-  }
 }

@@ -2,9 +2,9 @@
  * Who holds a port. The kernel's list names the user and inode of each socket, and the process is whichever has that inode
  * open: visible for processes of this user, and for root of all users. What cannot be seen is said, never guessed.
  */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import path from 'node:path';
 import { userName } from '../accounts.ts';
+import { processWithSocket, procLink, readProc } from '../proc.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
 import { type ListedSocket, socketsInTheWay } from './socket-table.ts';
 
@@ -40,15 +40,12 @@ function socketsOwner(sockets: readonly ListedSocket[]): PortOwner {
   return held === undefined && !first.listening ? { kind: 'time-wait' } : { kind: 'hidden', uid: (held ?? first).uid };
 }
 
-/** The process with the lowest number that has a socket open: of a server and its workers, mostly the server. */
+/** The process that has a socket open; undefined when none that may be looked at has it. */
 export function inodeOwner(inode: number): Extract<PortOwner, { readonly kind: 'process' }> | undefined {
-  const wanted = `socket:[${inode}]`;
-  for (const pid of processes()) {
-    if (descriptorsOf(pid).some((fd) => link(`/proc/${pid}/fd/${fd}`) === wanted)) {
-      return { kind: 'process', pid, name: nameOf(pid), user: userOf(pid), where: whereIs(pid) };
-    }
-  }
-  return undefined;
+  const pid = processWithSocket(inode);
+  return pid === undefined
+    ? undefined
+    : { kind: 'process', pid, name: nameOf(pid), user: userOf(pid), where: whereIs(pid) };
 }
 
 /** "held by nginx (pid 812, user www-data)" */
@@ -72,58 +69,21 @@ export function describeOwner(owner: PortOwner): string {
   }
 }
 
-function processes(): number[] {
-  return list('/proc')
-    .filter((entry) => /^\d+$/.test(entry))
-    .map(Number)
-    .sort((a, b) => a - b);
-}
-
-function descriptorsOf(pid: number): string[] {
-  return list(`/proc/${pid}/fd`);
-}
-
 /** The program's file, because threads and servers rename themselves; its short name where the file is hidden. */
 function nameOf(pid: number): string {
-  const program = path.basename(link(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''));
-  return program !== '' ? program : read(`/proc/${pid}/comm`).trim() || 'a process that has just ended';
+  const program = path.basename(procLink(`/proc/${pid}/exe`).replace(/ \(deleted\)$/, ''));
+  return program !== '' ? program : readProc(`/proc/${pid}/comm`).trim() || 'a process that has just ended';
 }
 
 function userOf(pid: number): string {
-  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1];
+  const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(readProc(`/proc/${pid}/status`))?.[1];
   return uid === undefined ? 'unknown' : userName(Number(uid));
 }
 
 /** Container engines name the control group after the container's id of 64 digits. */
 function whereIs(pid: number): string {
-  const container = /[-/]([0-9a-f]{12})[0-9a-f]{52}(?:\.scope|$)/m.exec(read(`/proc/${pid}/cgroup`))?.[1];
+  const container = /[-/]([0-9a-f]{12})[0-9a-f]{52}(?:\.scope|$)/m.exec(readProc(`/proc/${pid}/cgroup`))?.[1];
   if (container !== undefined) return `container ${container}`;
-  const theirs = link(`/proc/${pid}/ns/pid`);
-  return theirs === '' || theirs === link('/proc/self/ns/pid') ? '' : 'another pid namespace';
-}
-
-// Processes end while they are looked at, and many may not be looked at: both read as nothing.
-
-function list(folder: string): string[] {
-  try {
-    return readdirSync(folder);
-  } catch {
-    return [];
-  }
-}
-
-function link(file: string): string {
-  try {
-    return readlinkSync(file);
-  } catch {
-    return '';
-  }
-}
-
-function read(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
+  const theirs = procLink(`/proc/${pid}/ns/pid`);
+  return theirs === '' || theirs === procLink('/proc/self/ns/pid') ? '' : 'another pid namespace';
 }

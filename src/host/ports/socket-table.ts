@@ -1,6 +1,6 @@
 /** The kernel's lists of the host's sockets, /proc/net/{tcp,tcp6,udp,udp6,unix}, as far as the owner of a port can be found in them. */
-import { readFileSync } from 'node:fs';
 import { endianness } from 'node:os';
+import { readProc } from '../proc.ts';
 import { boundSockets } from './bound-sockets.ts';
 import { isEvery, isMapped } from './places.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
@@ -85,11 +85,7 @@ function overlap(place: Place, bound: Uint8Array): boolean {
   return bound4 === undefined && (boundEvery || isEvery(place) || Buffer.compare(bound, place.address) === 0);
 }
 
-/** The thread's own network namespace, without the heading. */
+/** The lines of the thread's own network namespace, without the heading. */
 function read(table: string): string[] {
-  try {
-    return readFileSync(`/proc/thread-self/net/${table}`, 'utf8').split('\n').slice(1, -1);
-  } catch {
-    return [];
-  }
+  return readProc(`/proc/thread-self/net/${table}`).split('\n').slice(1, -1);
 }
