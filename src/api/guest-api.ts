@@ -1,28 +1,19 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import type { Counters } from '../env/counters.ts';
+import { GuestListener, type GuestPlace } from '../services/guest-listener.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { parseProxyV2 } from '../wire/proxy-v2.ts';
 import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './gvproxy/go-answer.ts';
 import type { Caller, PortForwarder } from './gvproxy/port-forwarder.ts';
 
-/** Connections at once: a publish is one short request. */
-const MAX_CONNECTIONS = 128;
-/** A quarter: one guest leaves room for three more like it. */
-const MAX_CONNECTIONS_OF_GUEST = MAX_CONNECTIONS / 4;
 /** A guest that has not said all of a request by then, or nothing more, is not waited for. */
 const SLOW_MS = 10_000;
 /** A request is some 100 bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** Far more than the header that the network thread writes. */
-const MAX_HEADER_BYTES = 512;
-
 const TOO_LARGE = goError(413, 'http: request body too large');
 
 /** A guest behind a connection. */
-interface Visitor {
-  readonly address: number;
-  readonly port: number;
+interface Visitor extends GuestPlace {
   /** Ends the connection of a guest that dawdles. */
   late: NodeJS.Timeout | undefined;
 }
@@ -31,72 +22,48 @@ interface Visitor {
  * The API at the gateway's port 80, as guests reach it: of gvproxy's only the port forwarder, with which Podman publishes the ports of
  * containers. A guest sees and manages what it made itself; see PortForwarder for what it may not ask for.
  *
- * An ordinary server on a unix socket, where each connection begins with a PROXY v2 header that names the guest; that, not what the request
- * says, decides who asks. Connections are limited in all and for each guest, bodies in size, and requests in time (10 s). The
- * caller makes `server` listen.
+ * GuestListener knows which guest a connection is of, whatever its requests say, and limits connections; here bodies are limited in
+ * size, and requests in time (10 s). The caller makes `server` listen.
  */
 export class GuestApi {
-  readonly server: Server;
+  readonly #listener: GuestListener;
   readonly #forwarder: () => Promise<PortForwarder>;
   readonly #counters: Counters;
   /** Loaded by the first guest that comes. */
   #http: Promise<HttpServer> | undefined;
-  /** All connections; those that have said who they are, with that. */
-  readonly #visitors = new Map<Socket, Visitor | undefined>();
+  readonly #visitors = new Map<Socket, Visitor>();
 
   /** `forwarder`: asked for with the first request. */
   constructor(forwarder: () => Promise<PortForwarder>, counters: Counters) {
     this.#forwarder = forwarder;
     this.#counters = counters;
-    this.server = createServer({ allowHalfOpen: true }, (socket) => this.#introduce(socket));
-    this.server.maxConnections = MAX_CONNECTIONS;
-    this.server.on('drop', () => counters.add('guest-api-connection-limit'));
+    this.#listener = new GuestListener({
+      counters,
+      refusals: {
+        limit: 'guest-api-connection-limit',
+        limitOfGuest: 'guest-api-connection-limit-of-guest',
+        fault: 'guest-api-fault',
+      },
+      serve: (socket, guest) => this.#welcome(socket, guest),
+    });
+  }
+
+  get server(): Server {
+    return this.#listener.server;
   }
 
   /** Ends listening and every connection. */
   close(): void {
-    this.server.close();
-    for (const socket of this.#visitors.keys()) socket.destroy();
+    this.#listener.close();
   }
 
-  /** Reads the header; what stands behind it is HTTP. */
-  #introduce(socket: Socket): void {
-    this.#visitors.set(socket, undefined);
-    // The guest went away, or was sent away: nobody to tell.
-    socket.on('error', () => socket.destroy());
-    const late = setTimeout(() => socket.destroy(), SLOW_MS);
-    const leave = (): void => void socket.destroy();
-    let held = Buffer.alloc(0);
-    const read = (): void => {
-      held = Buffer.concat([held, (socket.read() as Buffer | null) ?? Buffer.alloc(0)]);
-      const header = parseProxyV2(held, 0, held.length);
-      if (header === undefined && held.length < MAX_HEADER_BYTES) return;
-      clearTimeout(late);
-      socket.off('readable', read).off('end', leave);
-      if (header === undefined || typeof header === 'string') {
-        this.#counters.add('guest-api-fault');
-        socket.destroy();
-        return;
-      }
-      socket.unshift(held.subarray(header.headerBytes));
-      this.#admit(socket, { address: header.sourceAddress, port: header.sourcePort, late: undefined });
-    };
+  #welcome(socket: Socket, guest: GuestPlace): void {
+    const visitor: Visitor = { ...guest, late: undefined };
+    this.#visitors.set(socket, visitor);
     socket.once('close', () => {
-      clearTimeout(late);
-      clearTimeout(this.#visitors.get(socket)?.late);
+      clearTimeout(visitor.late);
       this.#visitors.delete(socket);
     });
-    socket.on('readable', read).once('end', leave);
-  }
-
-  #admit(socket: Socket, visitor: Visitor): void {
-    const open = [...this.#visitors.values()].filter((one) => one?.address === visitor.address).length;
-    if (open >= MAX_CONNECTIONS_OF_GUEST) {
-      this.#counters.add('guest-api-connection-limit-of-guest');
-      socket.destroy();
-      return;
-    }
-    this.#visitors.set(socket, visitor);
     this.#awaitRequest(socket, visitor);
     this.#http ??= this.#load();
     void this.#http.then((http) => {
