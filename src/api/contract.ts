@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../config/errors.ts';
 import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
+import type { DescribedMessage } from '../services/dns/described-message.ts';
 
 /*
  * What the control API says, as JSON. The zod schemas beside the paths are checked against these types by the compiler, so
@@ -104,23 +105,9 @@ export interface ZoneJson {
   readonly standing: readonly RecordJson[];
 }
 
-export interface AnswerRecordJson {
-  readonly name: string;
-  readonly ttlSeconds: number;
-  readonly type: string;
-  readonly data: string;
-}
-
-export interface LookupJson {
+export interface LookupJson extends DescribedMessage {
   readonly name: string;
   readonly type: string;
-  readonly rcode: string;
-  readonly authoritative: boolean;
-  readonly authenticated: boolean;
-  readonly answer: readonly AnswerRecordJson[];
-  readonly authority: readonly AnswerRecordJson[];
-  readonly additional: readonly AnswerRecordJson[];
-  readonly extendedError?: { readonly code: number; readonly text: string } | undefined;
   /** How it came about; only when asked for. */
   readonly steps?: readonly unknown[] | undefined;
   /** The same in words. */

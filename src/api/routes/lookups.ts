@@ -1,14 +1,14 @@
 import { z } from 'zod';
-import { describeMessage } from '../../services/dns/described-message.ts';
+import { type DescribedRecord, describeMessage } from '../../services/dns/described-message.ts';
 import { explainedStep } from '../../services/dns/explained-step.ts';
 import { RecordedTrace } from '../../services/dns/lookup-trace.ts';
 import { dnsTypeName, dnsTypeNumber } from '../../wire/dns-message.ts';
-import type { AnswerRecordJson, LookupJson } from '../contract.ts';
+import type { LookupJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../control-server.ts';
 import { invalidRequest } from '../problem.ts';
 
-const record: z.ZodType<AnswerRecordJson> = z
+const record: z.ZodType<DescribedRecord> = z
   .object({ name: z.string(), ttlSeconds: z.int(), type: z.string(), data: z.string() })
   .meta({ id: 'AnswerRecord' });
 

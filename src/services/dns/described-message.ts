@@ -31,7 +31,7 @@ export interface DescribedMessage {
   readonly answer: readonly DescribedRecord[];
   readonly authority: readonly DescribedRecord[];
   readonly additional: readonly DescribedRecord[];
-  readonly extendedError?: DnsExtendedError;
+  readonly extendedError?: DnsExtendedError | undefined;
 }
 
 /** Describes a well-formed answer; what lies behind a broken record is left out. Never throws. */
