@@ -4,14 +4,15 @@ import { type Duplex, pipeline } from 'node:stream';
 import type { TakeOver } from '../control-server.ts';
 import { lengthsForGuest, lengthsFromGuest } from './frame-lengths.ts';
 import { goError } from './go-answer.ts';
-import { refuse } from './tunnel.ts';
+import { keepEarlyBytes, refuse } from './taken-connection.ts';
 
-/** Attaches a guest; frames go both ways behind their length, u32 big-endian. */
+/** Attaches a guest. The stream carries its frames, each behind its length as u32 big-endian, as QEMU sends them. */
 export type GuestAttacher = () => Promise<Duplex>;
 
 /**
- * /connect: behind the request the connection carries Ethernet frames, each behind its length as u16 little-endian (gvforwarder's and
- * HyperKit's framing). Nothing is said before the first frame. What is no frame detaches the guest.
+ * /connect: after the request the connection carries Ethernet frames, each behind its length as u16 little-endian, as gvforwarder
+ * and HyperKit send them. The request is not answered: the first byte that comes back is of a frame. A frame of an impossible
+ * length detaches the guest.
  */
 export function connect(attach: GuestAttacher): TakeOver {
   return {
@@ -28,8 +29,7 @@ async function serve(attach: GuestAttacher, request: IncomingMessage, socket: So
   } catch (error) {
     return refuse(socket, goError(500, error instanceof Error ? error.message : String(error)));
   }
-  const body = Number(request.headers['content-length'] ?? 0);
-  if (head.length > body) socket.unshift(head.subarray(body));
+  keepEarlyBytes(request, socket, head);
   const done = (): void => {
     socket.destroy();
     network.destroy();

@@ -3,8 +3,9 @@ import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
 import type { TakeOver } from '../control-server.ts';
-import { type GoAnswer, goError, goHeaders } from './go-answer.ts';
+import { goError } from './go-answer.ts';
 import { atoi } from './go-net.ts';
+import { keepEarlyBytes, refuse } from './taken-connection.ts';
 
 /** Connects to a guest's port; rejects when the guest does not take it. */
 export type GuestDialer = (address: number, port: number) => Promise<Duplex>;
@@ -34,8 +35,7 @@ async function serve(dial: GuestDialer, request: IncomingMessage, socket: Socket
   try {
     const guest = await dial(address, port);
     guest.on('error', () => guest.destroy());
-    const body = Number(request.headers['content-length'] ?? 0);
-    if (head.length > body) socket.unshift(head.subarray(body));
+    keepEarlyBytes(request, socket, head);
     join(socket, guest);
   } catch {
     socket.end(() => socket.destroy());
@@ -57,13 +57,4 @@ function join(one: Duplex, other: Duplex): void {
   };
   pipeline(one, other, done);
   pipeline(other, one, done);
-}
-
-/** The answer of an HTTP server that has given the connection away. */
-export function refuse(socket: Socket, answer: GoAnswer): void {
-  const headers = { ...goHeaders(answer), 'content-length': `${Buffer.byteLength(answer.body)}`, connection: 'close' };
-  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  socket.end(`HTTP/1.1 ${answer.status} Internal Server Error\r\n${lines.join('')}\r\n${answer.body}`, () =>
-    socket.destroy(),
-  );
 }
