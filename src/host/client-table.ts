@@ -10,12 +10,17 @@ import { randomInt } from 'node:crypto';
 /** Words of a key. */
 export const CLIENT_WORDS = 12;
 /** Clients of one server: as many flows as NAT tables of small routers have, in 270 KB. */
-export const MAX_CLIENTS = 4096;
+const MAX_CLIENTS = 4096;
 
 const FIRST_PLACES = 64;
 const PLACE_BITS = 12;
 const PLACE_MASK = (1 << PLACE_BITS) - 1;
 const GENERATION_MASK = (1 << (31 - PLACE_BITS)) - 1;
+
+/** The place of a client in the table, below 4,096: where an engine keeps what else it knows of the client. */
+export function clientPlace(handle: number): number {
+  return handle & PLACE_MASK;
+}
 
 export class ClientTable {
   /** What `find` looks for; filled by the caller. */
@@ -59,7 +64,7 @@ export class ClientTable {
 
   /** Where the key of `handle` starts in `words`, and it is the last used from now on; −1 when it is gone. */
   at(handle: number): number {
-    const place = handle & PLACE_MASK;
+    const place = clientPlace(handle);
     if (handle < 0 || place >= this.#used || this.#generations[place] !== handle >>> PLACE_BITS) return -1;
     this.#use(place);
     return place * CLIENT_WORDS;

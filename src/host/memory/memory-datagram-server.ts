@@ -1,6 +1,6 @@
 import type { DatagramBatch, HostAddress } from '../../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
-import { ClientTable } from '../client-table.ts';
+import { ClientTable, clientPlace } from '../client-table.ts';
 import type { Deliveries } from './deliveries.ts';
 
 /** A scripted client of a UDP server. */
@@ -32,7 +32,7 @@ export class MemoryDatagramServer implements HostDatagramServer {
   readonly #arena: Uint8Array;
   readonly #deliveries: Deliveries;
   readonly #clients = new ClientTable();
-  /** Who stands at a place of the table. */
+  /** By place in the table. */
   readonly #receivers: MemoryClientBytes[] = [];
   readonly #waiting = new Map<number, Arrival[]>();
   readonly #onClose: () => void;
@@ -70,7 +70,7 @@ export class MemoryDatagramServer implements HostDatagramServer {
   send(index: number, client: number, at: number, length: number): boolean {
     const words = this.#clients.at(client);
     if (this.#handler === undefined || words < 0 || this.#clients.words[words] !== index) return false;
-    const to = this.#receivers[client & 0xfff];
+    const to = this.#receivers[clientPlace(client)];
     const bytes = this.#arena.slice(at, at + length);
     this.#deliveries.add(() => to?.receive(bytes));
     return true;
@@ -98,7 +98,7 @@ export class MemoryDatagramServer implements HostDatagramServer {
     key[1] = from.port;
     for (let i = 0; i < 4; i++) key[2 + i] = new DataView(from.clientBytes.buffer).getInt32(4 * i);
     const handle = this.#clients.find();
-    this.#receivers[handle & 0xfff] = from;
+    this.#receivers[clientPlace(handle)] = from;
     return handle;
   }
 }

@@ -9,7 +9,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { Counters } from '../../env/counters.ts';
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
-import { ClientTable, MAX_CLIENTS } from '../client-table.ts';
+import { ClientTable, clientPlace } from '../client-table.ts';
 import { hostErrorCode } from '../error-code.ts';
 import { parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
 
@@ -51,7 +51,7 @@ export class NodeDatagramServer implements HostDatagramServer {
   readonly #options: NodeDatagramServerOptions;
   readonly #handler: HostDatagramServerHandler;
   readonly #table = new ClientTable();
-  /** Who stands at a place of the table. */
+  /** By place in the table. */
   readonly #clients: Client[] = [];
   readonly #places = new Map<number, Place>();
   readonly #sockets: Socket[] = [];
@@ -106,7 +106,7 @@ export class NodeDatagramServer implements HostDatagramServer {
 
   send(index: number, client: number, at: number, length: number): boolean {
     if (this.#closed || this.#table.at(client) < 0) return false;
-    const to = this.#clients[client % MAX_CLIENTS];
+    const to = this.#clients[clientPlace(client)];
     if (to === undefined || to.index !== index || to.socket.getSendQueueSize() > MAX_UNSENT_BYTES) return false;
     to.socket.send(this.#options.arena.slice(at, at + length), to.port, to.address, (error) => {
       if (error !== null) this.#options.counters.add('forward-datagram-unsent');
@@ -167,7 +167,7 @@ export class NodeDatagramServer implements HostDatagramServer {
     const handle = this.#table.find();
     // With its zone, which an answer to a link-local address needs.
     const client = { socket: this.#sockets[socket] as Socket, index, address: from.address, port: from.port };
-    this.#clients[handle % MAX_CLIENTS] = client;
+    this.#clients[clientPlace(handle)] = client;
     return handle;
   }
 }
