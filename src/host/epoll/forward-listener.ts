@@ -11,7 +11,8 @@
  * Unix: a socket that was shut down never listens again (AF_UNIX keeps the mark), so once it has listened a pause accepts
  * its clients and closes them.
  *
- * Out of descriptors accept() fails at once and for ever: then all rest for 100 ms, and clients wait in the backlog.
+ * Out of descriptors, or forbidden to, accept() fails at once and for ever: then all rest for 100 ms, and clients wait in
+ * the backlog.
  */
 
 import type { HostErrorCode } from '../../env/host.ts';
@@ -146,21 +147,24 @@ export class ForwardListener implements HostListener {
       this.#resting.add(socket);
       return;
     }
+    let accepted = 0;
     for (let left = ACCEPTS_AT_ONCE; this.#state !== 'closed'; left--) {
       if (left === 0) {
-        this.#context.poller.owe(socket);
+        if (accepted > 0) this.#context.poller.owe(socket);
+        else this.#rest(socket);
         return;
       }
       const fd = this.#client.accept(socket.fd);
       if (fd >= 0) {
+        accepted++;
         this.#welcome(fd, socket);
         continue;
       }
       const number = libc.errno();
       // EINVAL: it does not listen.
       if (number === libc.EAGAIN || number === libc.EINVAL) return;
-      // The client left before it was accepted (accept(2) passes its network's errors on): the next one may be fine.
-      if (!libc.OUT_OF_RESOURCES.has(number)) continue;
+      // The client left before it was accepted: the next one may be fine.
+      if (libc.CLIENT_LEFT.has(number)) continue;
       this.#rest(socket);
       return;
     }

@@ -172,8 +172,24 @@ export const EMSGSIZE = 90;
 export const EINVAL = 22;
 export const EIO = 5;
 
-/** No descriptor or no memory is left (ENOMEM, ENFILE, EMFILE, ENOBUFS): trying again at once is in vain. */
-export const OUT_OF_RESOURCES: ReadonlySet<number> = new Set([12, 23, 24, ENOBUFS]);
+/**
+ * What accept() says when one client is gone, by itself or by the errors of its network, which accept(2) passes on: EINTR,
+ * ENONET, EPROTO, ENOPROTOOPT, ENETDOWN, ENETUNREACH, ECONNABORTED, ECONNRESET, ETIMEDOUT, EHOSTDOWN, EHOSTUNREACH. With any
+ * other error (EMFILE, ENOMEM, what a security module forbids) trying again at once is in vain.
+ */
+export const CLIENT_LEFT: ReadonlySet<number> = new Set([
+  EINTR,
+  64,
+  71,
+  92,
+  ENETDOWN,
+  101,
+  103,
+  104,
+  ETIMEDOUT,
+  112,
+  113,
+]);
 
 /** include/uapi/asm-generic/errno*.h, for what the seam knows; alike on x86-64 and arm64. */
 const CODES: ReadonlyMap<number, HostErrorCode> = new Map<number, HostErrorCode>([

@@ -5,6 +5,7 @@ import { connect, type Socket } from 'node:net';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import koffi from 'koffi';
 import type { HostStream } from '../../../src/env/host.ts';
 import { LOOPBACK4, LOOPBACK6 } from '../../../src/env/host.ts';
 import { hostAddressText } from '../../../src/host/address-text.ts';
@@ -13,6 +14,10 @@ import { SocketPaths } from '../suite/socket-paths.ts';
 import type { ListenerLimitFindings } from './few-listeners-probe.ts';
 import { createEpollHarness, type EpollHarness, socketPair } from './harness.ts';
 import { StreamRecorder } from './peer.ts';
+
+const system = koffi.load(null);
+const dup: (fd: number) => number = system.func('int dup(int)');
+const dup2: (from: number, to: number) => number = system.func('int dup2(int, int)');
 
 describe('a forward’s listener', () => {
   const harness = createEpollHarness();
@@ -216,6 +221,28 @@ describe('a forward’s listener', () => {
     }
     harness.poller.remove(slot);
     libc.close(other);
+  });
+
+  it('rests and counts while accept fails with an error that lasts, and goes on when it is over', async () => {
+    const { listener, streams, port } = await listen(harness, LOOPBACK4);
+    assert.equal(listener.resume(), undefined);
+    const fd = harness.descriptors.list('listener').at(-1)!;
+    // The socket lives on under another number, and epoll wakes for it; accept meets no socket (ENOTSOCK).
+    const saved = dup(fd);
+    const file = openSync('/dev/null', 'r');
+    dup2(file, fd);
+    const client = open(LOOPBACK4, port);
+    try {
+      await harness.until(() => harness.counters.get('forward-accept-failed') >= 2, 'accept to fail twice');
+      assert.equal(streams.length, 0);
+    } finally {
+      dup2(saved, fd);
+      for (const spare of [saved, file]) libc.close(spare);
+    }
+    await harness.until(() => streams.length === 1, 'the client to be accepted');
+    listener.close();
+    for (const stream of streams) stream.abort();
+    client.destroy();
   });
 
   it('without a free descriptor rests, counts and takes its clients later', async () => {
