@@ -4,24 +4,17 @@ import fc from 'fast-check';
 import { resolveConfig } from '../../src/config/config.ts';
 import type { DhcpConfig } from '../../src/config/dhcp-config.ts';
 import { clientIdentifier, macAddress, optionCode, optionHex } from '../../src/config/dhcp-values.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
+import type { SlipwayError } from '../../src/config/errors.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Mismatch } from '../../src/config/values.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
+import { configProblem } from '../support/config-problem.ts';
 
 const at = (text: string): number => parseIpv4Address(text)!;
 const dhcpOf = (text: string): DhcpConfig => resolveConfig(parseConfig(text, 'slipway.yaml')).dhcp;
 
-function problem(text: string): SlipwayError {
-  try {
-    dhcpOf(text);
-  } catch (error) {
-    assert.ok(error instanceof SlipwayError, String(error));
-    return error;
-  }
-  assert.fail('the configuration was accepted');
-}
+const problem = (text: string): SlipwayError => configProblem(() => dhcpOf(text));
 
 test('without a word the subnet from its third address is handed out for a day', () => {
   const { range, leaseSeconds, probe, reservations, leasesPerGuest } = resolveConfig({}).dhcp;

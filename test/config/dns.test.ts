@@ -4,21 +4,16 @@ import fc from 'fast-check';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import type { DnsInput } from '../../src/config/dns-config.ts';
 import { nameserver, recordName, recordTexts } from '../../src/config/dns-values.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Mismatch } from '../../src/config/values.ts';
+import { configProblem } from '../support/config-problem.ts';
 
 const dnsOf = (text: string): DnsInput | undefined => parseConfig(text, 'slipway.yaml').dns;
 
 function problem(text: string): string {
-  try {
-    parseConfig(text, 'slipway.yaml');
-  } catch (error) {
-    assert.ok(error instanceof SlipwayError, String(error));
-    assert.equal(error.code, 'ERR_CONFIG_INVALID');
-    return error.message;
-  }
-  assert.fail('the configuration was accepted');
+  const { code, message } = configProblem(() => parseConfig(text, 'slipway.yaml'));
+  assert.equal(code, 'ERR_CONFIG_INVALID');
+  return message;
 }
 
 test('upstreams, rules and hosts are read, one value or a list', () => {

@@ -1,24 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
+import type { SlipwayError } from '../../src/config/errors.ts';
 import { type ForwardSpec, forwardId } from '../../src/config/forward.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
+import { configProblem } from '../support/config-problem.ts';
 
 const at = (text: string): number => parseIpv4Address(text)!;
 const configOf = (text: string): Config => resolveConfig(parseConfig(text, 'slipway.yaml'));
 const forwardsOf = (lines: string): readonly ForwardSpec[] => configOf(`forwards:\n${lines}`).forwards;
 
-function problem(text: string): SlipwayError {
-  try {
-    configOf(text);
-  } catch (error) {
-    assert.ok(error instanceof SlipwayError, String(error));
-    return error;
-  }
-  assert.fail('the configuration was accepted');
-}
+const problem = (text: string): SlipwayError => configProblem(() => configOf(text));
 
 test('a text is what docker run -p takes, and all else is as by default', () => {
   const [forward, chosen] = forwardsOf('  - 127.0.0.1:8080:80\n  - 443');

@@ -3,16 +3,9 @@ import { test } from 'node:test';
 import { SlipwayError } from '../../src/config/errors.ts';
 import { parseConfig, readConfigFile } from '../../src/config/parse.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
+import { configProblem } from '../support/config-problem.ts';
 
-function problem(text: string): SlipwayError {
-  try {
-    parseConfig(text, 'slipway.yaml');
-  } catch (error) {
-    assert.ok(error instanceof SlipwayError, String(error));
-    return error;
-  }
-  assert.fail('the configuration was accepted');
-}
+const problem = (text: string): SlipwayError => configProblem(() => parseConfig(text, 'slipway.yaml'));
 
 test('an empty file and a file of comments say nothing', () => {
   assert.deepEqual(parseConfig('', 'slipway.yaml'), {});

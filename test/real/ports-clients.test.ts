@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { serve } from '../support/dns-host.ts';
-import { nsExec, type TestNamespace } from '../support/namespace.ts';
+import { nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { expose, isListening, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
+import { expose, fetched, isListening, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
 import { needsQemu, QemuGuest } from '../support/qemu-guest.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dialled, execute, listen } from '../support/sockets.ts';
@@ -13,12 +13,6 @@ import { download, MIB, upload } from './transfers.ts';
 
 /** One more address of the host. */
 const OWN = '10.1.0.2';
-
-async function fetched(t: TestContext, namespace: TestNamespace, ...args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await execute(t, namespace, 'curl', '-sS', '--max-time', '20', ...args);
-  assert.equal(status, 0, stderr);
-  return stdout;
-}
 
 test('nginx of a guest is published at every address of the host', { timeout: 60_000 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'nginx', 'curl')) return;

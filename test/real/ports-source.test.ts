@@ -2,21 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { connectNamespaces, createNamespace, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { expose, httpServer, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
+import { expose, fetched, httpServer, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
 import { canRunGuests, GATEWAY, HOST } from '../support/slipway.ts';
 import { dialled, drained, execute, listen, udp } from '../support/sockets.ts';
 
 const HOME = '10.1.0.2';
 const OUTSIDE = '10.1.0.9';
-
-async function fetched(t: TestContext, namespace: TestNamespace, ...args: readonly string[]): Promise<string> {
-  const { status, stdout, stderr } = await execute(t, namespace, 'curl', '-sS', '--max-time', '20', ...args);
-  assert.equal(status, 0, stderr);
-  return stdout;
-}
 
 test('a guest sees the real address of its clients', { timeout: 60_000 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'nginx', 'curl')) return;

@@ -10,7 +10,7 @@ import { Mismatch } from '../../src/config/values.ts';
 import { type Daemon, serve } from './dns-host.ts';
 import { createNamespace, type TestNamespace } from './namespace.ts';
 import { Slipway, type SlipwayOptions } from './slipway.ts';
-import { within } from './sockets.ts';
+import { execute, within } from './sockets.ts';
 
 /*
  * Published ports between two networks of the test: `home`, which has nothing but loopback and is where Slipway and the
@@ -141,4 +141,11 @@ export function httpServer(
     server.once('error', reject).once('listening', resolve);
     within(namespace, () => server.listen(port, host));
   });
+}
+
+/** What curl gets in the namespace. */
+export async function fetched(t: TestContext, namespace: TestNamespace, ...args: readonly string[]): Promise<string> {
+  const { status, stdout, stderr } = await execute(t, namespace, 'curl', '-sS', '--max-time', '20', ...args);
+  assert.equal(status, 0, stderr);
+  return stdout;
 }
