@@ -20,6 +20,10 @@ export class UdpClient implements UdpPeer {
   readonly sourceAddress: number;
   readonly sourcePort: number;
   usedMs: number;
+  /** The guest has answered it. */
+  answered = false;
+  /** It asked again after an answer, since it was last spared when the table was full. */
+  converses = false;
   readonly #owner: UdpClientOwner;
   readonly #server: HostDatagramServer;
   readonly #index: number;

@@ -15,6 +15,8 @@ import { UdpClient, type UdpClientOwner } from './udp-client.ts';
 const IDLE_MS = 120_000;
 /** The order of use is kept to the second, so a stream of datagrams does not reorder the clients each time. */
 const REFRESH_MS = 1_000;
+/** Clients in conversation that are passed over, once each, in search of one to forget. */
+const MAX_SPARED = 64;
 /** Distance between the keys of two sockets; a handle is below it. */
 const HANDLES = 2 ** 31;
 
@@ -24,7 +26,8 @@ interface Socket extends Work, GuestWaiter, OutletWaiter {}
 /**
  * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a peer
  * of its own to the guest; it is forgotten after two minutes of silence, or when the table is full and it is the one not
- * used for longest. What a guest says by ICMP about one client's datagram costs nobody anything.
+ * used for longest, where who asked again after an answer comes behind who came once: a flood from ever new ports ends no
+ * conversation. What a guest says by ICMP about one client's datagram costs nobody anything.
  *
  * Nothing is kept here: while a guest is being found or its outlet is full, datagrams wait in the host's socket; what comes
  * for a guest that is not there is dropped and counted.
@@ -97,6 +100,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
 
   answered(client: UdpClient, sent: boolean): void {
     if (!sent) this.#context.counters.add('forward-udp-answer-dropped');
+    client.answered = true;
     this.#touch(client);
   }
 
@@ -140,6 +144,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
       if (client === undefined) continue;
       const { guestPort, sourceAddress, sourcePort } = client;
       if (!udp.send(guest, sourceAddress, sourcePort, guestPort, batch.at[i]!, batch.length[i]!)) continue;
+      client.converses = client.answered;
       this.#touch(client);
     }
     if (received === count) turn.egress.add(socket);
@@ -196,11 +201,11 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     return undefined;
   }
 
-  /** Takes a place; the client not used for longest makes room. */
+  /** Takes a place; a client that was not used for long makes room. */
   #makeRoom(): boolean {
     const { udpClients, counters } = this.#context;
     if (udpClients.take(this.#clients.size)) return true;
-    const [oldest] = this.#clients.values();
+    const oldest = this.#spareOldest();
     if (oldest !== undefined) {
       counters.add('forward-udp-evicted');
       this.#forget(oldest);
@@ -208,6 +213,21 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     }
     counters.add('forward-udp-client-limit');
     return false;
+  }
+
+  /**
+   * Whom to forget. Who is passed over goes to the end, and has to ask again to be passed over again; he may stay longer
+   * than his two minutes there, until those before him go.
+   */
+  #spareOldest(): UdpClient | undefined {
+    let left = MAX_SPARED;
+    for (const client of this.#clients.values()) {
+      if (!client.converses || left-- === 0) return client;
+      client.converses = false;
+      this.#clients.delete(client.key);
+      this.#clients.set(client.key, client);
+    }
+    return undefined;
   }
 
   #touch(client: UdpClient): void {

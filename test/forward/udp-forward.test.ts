@@ -133,6 +133,41 @@ describe('a UDP forward', () => {
     assert.equal(clients[0]!.answers.length, 1);
   });
 
+  it('keeps who goes on asking while others come once each, more than it can know', () => {
+    const limits = { guests: 6, flows: 64, dialsInFlight: 32, udpMappings: 8 };
+    const world = new ForwardWorld({ limits });
+    const guest = world.guest();
+    world.open({ protocol: 'udp' });
+    const calm = new Client(world);
+    let port = 20_000;
+    for (let round = 0; round < 50; round++) {
+      calm.send(bytesOf(4));
+      for (let i = 0; i < 3; i++) new Client(world, { port: port++ }).send(bytesOf(5));
+      while (guest.datagrams.length > 0) answer(guest, bytesOf(6));
+      world.advance(10);
+    }
+    assert.equal(calm.answers.length, 50);
+    assert.equal(world.report?.connections, 4);
+    assert.ok(world.counters.get('forward-udp-evicted') > 100);
+  });
+
+  it('makes room for a new client also where all go on asking', () => {
+    const limits = { guests: 6, flows: 64, dialsInFlight: 32, udpMappings: 8 };
+    const world = new ForwardWorld({ limits });
+    const guest = world.guest();
+    world.open({ protocol: 'udp' });
+    const clients = Array.from({ length: 6 }, (_, i) => new Client(world, { port: 50_000 + i }));
+    for (const client of [...clients, ...clients.slice(2), ...clients]) {
+      client.send(bytesOf(4));
+      answer(guest, bytesOf(5));
+    }
+    assert.deepEqual(
+      clients.map(({ answers }) => answers.length),
+      [2, 2, 3, 3, 3, 3],
+    );
+    assert.equal(world.report?.connections, 4);
+  });
+
   it('survives what the guest says by ICMP', () => {
     const { world, guest } = published();
     const client = new Client(world);
