@@ -7,7 +7,7 @@ import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 import { MAX_SERVED, type ServerMessages } from './server-messages.ts';
 import type { ServerOutbox } from './server-outbox.ts';
 
-/** Best effort: the kernel grants what net.core.rmem_max and wmem_max allow. */
+/** As root; else what net.core.rmem_max and wmem_max allow. */
 const BUFFER_BYTES = 4 * 2 ** 20;
 /** Calls of one `receive` that brought only datagrams too long for their slots. */
 const MAX_ROUNDS = 16;
@@ -152,8 +152,7 @@ export class EpollDatagramServer implements HostDatagramServer {
     memory.setOption(fd, level, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 0);
     // A guest's answer that is too long for the way is cut by it, not lost.
     memory.setOption(fd, level, inet6 ? libc.IPV6_MTU_DISCOVER : libc.IP_MTU_DISCOVER, libc.IP_PMTUDISC_DONT);
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
+    memory.raiseBuffers(fd, BUFFER_BYTES);
   }
 
   /** Fills the batch from item `item` on; returns the items that are filled then. */

@@ -174,6 +174,16 @@ export class KernelMemory {
     return libc.setsockopt(fd, level, option, this.base + this.scalar, 4) === 0;
   }
 
+  /** Buffers of so many bytes both ways: as root beyond the limits of net.core (rmem_max, wmem_max), else up to them. */
+  raiseBuffers(fd: number, bytes: number): void {
+    if (!this.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, bytes)) {
+      this.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, bytes);
+    }
+    if (!this.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bytes)) {
+      this.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, bytes);
+    }
+  }
+
   /** getsockopt of an int; −1 when the kernel refuses. */
   option(fd: number, level: number, option: number): number {
     this.setU32(this.scalar + 8, 4);

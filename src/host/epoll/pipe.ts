@@ -44,7 +44,7 @@ export class EpollPipe implements HostPipe, PollHandler {
     if (flags < 0 || libc.fcntl(fd, libc.F_SETFL, flags | libc.O_NONBLOCK) < 0) return libc.errorCode(libc.errno());
     const pipe = new EpollPipe(context, fd, kind);
     context.descriptors.record(fd, kind === 'tap' ? 'tap' : 'guest');
-    if (kind === 'stream') raiseBuffers(context, fd);
+    if (kind === 'stream') context.memory.raiseBuffers(fd, BUFFER_BYTES);
     pipe.#slot = context.poller.add(fd, pipe);
     if (pipe.#slot >= 0) return pipe;
     const code = libc.errorCode(libc.errno());
@@ -104,16 +104,5 @@ export class EpollPipe implements HostPipe, PollHandler {
     if ((events & ~libc.EPOLLOUT) !== 0) this.handler?.readable();
     const room = (events & (libc.EPOLLOUT | libc.EPOLLERR | libc.EPOLLHUP)) !== 0;
     if (room && this.#slot >= 0) this.handler?.writable();
-  }
-}
-
-/** As root beyond the limits of net.core, else up to them. */
-function raiseBuffers(context: EpollContext, fd: number): void {
-  const { memory } = context;
-  if (!memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, BUFFER_BYTES)) {
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
-  }
-  if (!memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, BUFFER_BYTES)) {
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
   }
 }
