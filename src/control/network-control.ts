@@ -8,27 +8,14 @@ import type { HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
+import { type DatagramService, DatagramServices } from './datagram-services.ts';
+import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { type ForwardEvents, KeptForwards } from './kept-forwards.ts';
-import type {
-  FlowName,
-  FlowStatus,
-  KeptLease,
-  Listening,
-  NetworkStatus,
-  ServiceDatagram,
-  TapGuest,
-} from './messages.ts';
+import type { FlowName, FlowStatus, KeptLease, Listening, NetworkStatus, TapGuest } from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import { SocketFile } from './socket-file.ts';
 import type { Fault } from './thread-state.ts';
 
-/** Four looks of 500 ms without a beat: the loop is stuck (2 s); an idle one beats once a second. */
-const LOOK_MS = 500;
-const LOOKS_UNTIL_STUCK = 4;
-/** A thread that has not turned once yet is still being compiled, which takes its time on a busy computer. */
-const LOOKS_UNTIL_STILLBORN = 40;
-/** JavaScript that is terminated ends at once; what has not ended after this is not JavaScript. */
-const TERMINATE_MS = 2000;
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
 const MAX_RESTARTS = 5;
 const RESTART_WINDOW_MS = 60_000;
@@ -50,9 +37,6 @@ export interface ControlLog {
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
 }
-
-/** Takes a guest's datagram to a gateway service; may answer now, later or never. */
-export type DatagramService = (datagram: ServiceDatagram, reply: (bytes: Uint8Array) => void) => void;
 
 export interface NetworkControlOptions {
   readonly config: Config;
@@ -99,16 +83,23 @@ export class NetworkControl {
   readonly #kept: KeptLease[] = [];
   readonly #deaths: number[] = [];
   readonly #onExit = (): void => this.stopNow();
+  readonly #watch: HeartbeatWatch;
+  readonly #datagrams: DatagramServices;
   #thread: NetworkThreadHandle | undefined;
   /** Settles when the thread in `#thread` has all that the network has. */
   #running: Promise<void> = Promise.resolve();
-  #watch: NodeJS.Timeout | undefined;
-  #replies: ServiceDatagram[] = [];
   #stopped = false;
 
   constructor(options: NetworkControlOptions) {
     this.#options = options;
     this.#leases = options.leases ?? new LeaseBook(() => performance.now());
+    this.#watch = new HeartbeatWatch(
+      () => this.#thread,
+      (error) => this.#fail(error),
+    );
+    this.#datagrams = new DatagramServices(options.datagramServices ?? {}, (replies) => {
+      if (!this.#stopped) this.#thread?.reply(replies);
+    });
   }
 
   /** Starts the network thread. Rejects with ERR_NETWORK_THREAD or what the engine said. */
@@ -117,7 +108,7 @@ export class NetworkControl {
     const thread = this.#spawn();
     await thread.ready;
     await this.#restoreLeases(thread);
-    this.#startWatch();
+    this.#watch.start();
   }
 
   /** Opens (or, with ?connect, begins to dial) an attachment. Rejects with ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
@@ -230,7 +221,7 @@ export class NetworkControl {
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
-    clearInterval(this.#watch);
+    this.#watch.stop();
     const thread = this.#thread;
     if (thread !== undefined) {
       thread.requestStop();
@@ -266,7 +257,7 @@ export class NetworkControl {
         },
         forwards: (changes) => this.#options.forwards?.changed(changes),
         networkChanged: () => this.#options.onNetworkChange?.(),
-        datagrams: (datagrams) => this.#serve(datagrams),
+        datagrams: (datagrams) => this.#datagrams.serve(datagrams),
         died: (error) => this.#recover(thread, error),
       },
     );
@@ -298,7 +289,7 @@ export class NetworkControl {
   /** A thread that dies before it was ready has nothing to hand over: `start` rejects and that is all. */
   #recover(dead: NetworkThreadHandle, error: Error): void {
     if (this.#stopped || dead !== this.#thread) return;
-    if (this.#watch === undefined) return;
+    if (!this.#watch.started) return;
     const listeners = this.#listeners.map(({ listening }) => listening.fd);
     const kept = new Set([...this.#tapDescriptors(), ...listeners, ...this.#forwards.descriptors()]);
     const flows = dead.state.reset + dead.closeDescriptors(kept);
@@ -360,52 +351,6 @@ export class NetworkControl {
     for (const lease of leases) {
       if (lease.remainingMs > 0 && !inForce.has(lease.address)) this.#leases.apply({ kind: 'ended', lease });
     }
-  }
-
-  #startWatch(): void {
-    let watched: NetworkThreadHandle | undefined;
-    let seen = 0;
-    let looks = 0;
-    this.#watch = setInterval(() => {
-      const thread = this.#thread;
-      if (thread === undefined) return;
-      const { beats } = thread.loop;
-      looks = thread === watched && beats === seen ? looks + 1 : 0;
-      watched = thread;
-      seen = beats;
-      if (looks < (beats === 0 ? LOOKS_UNTIL_STILLBORN : LOOKS_UNTIL_STUCK)) return;
-      thread.terminate(new Error(`stuck for ${(looks * LOOK_MS) / 1000} s`));
-      looks = 0;
-      this.#giveUpUnlessGone(thread);
-    }, LOOK_MS);
-    this.#watch.unref();
-  }
-
-  /** Nothing ends a thread that sits in a system call; guests come back when a new process starts. */
-  #giveUpUnlessGone(thread: NetworkThreadHandle): void {
-    const giveUp = setTimeout(() => {
-      if (thread !== this.#thread || this.#stopped) return;
-      this.#fail(
-        new SlipwayError('ERR_NETWORK_THREAD', 'the network thread is stuck in a system call and cannot be ended'),
-      );
-    }, TERMINATE_MS);
-    giveUp.unref();
-  }
-
-  #serve(datagrams: readonly ServiceDatagram[]): void {
-    for (const datagram of datagrams) {
-      const service = this.#options.datagramServices?.[datagram.service];
-      service?.(datagram, (bytes) => {
-        if (this.#replies.length === 0) setImmediate(() => this.#sendReplies());
-        this.#replies.push({ ...datagram, bytes });
-      });
-    }
-  }
-
-  #sendReplies(): void {
-    const replies = this.#replies;
-    this.#replies = [];
-    if (!this.#stopped) this.#thread?.reply(replies);
   }
 
   #tapDescriptors(): Set<number> {

@@ -14,8 +14,9 @@ import { LeaseBook } from '../services/leases/lease-book.ts';
 import { LeaseStore } from '../services/leases/lease-store.ts';
 import { nameGuests } from '../services/leases/name-guests.ts';
 import { BatchedRandom } from './batched-random.ts';
+import type { DatagramService } from './datagram-services.ts';
 import type { NetworkStatus } from './messages.ts';
-import { type ControlLog, type DatagramService, NetworkControl } from './network-control.ts';
+import { type ControlLog, NetworkControl } from './network-control.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
