@@ -9,9 +9,13 @@ import {
   ICMP_PROTOCOL_UNREACHABLE,
   ICMP_TIME_EXCEEDED,
 } from '../wire/icmpv4.ts';
+import { PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { UDP_HEADER_BYTES } from '../wire/udp.ts';
+import type { Mapping } from './mapping.ts';
+import type { UdpOptions } from './udp-options.ts';
 
 /** What a guest is told about a lost datagram. */
-export interface FailureReport {
+interface FailureReport {
   readonly type: number;
   readonly code: number;
   /** The one who would say so: the peer itself, or a router (the gateway, where no real one spoke). */
@@ -38,8 +42,35 @@ const BY_CODE: ReadonlyMap<string, FailureReport> = new Map([
   ['EACCES', unreachable(ICMP_COMMUNICATION_PROHIBITED, 'router')],
 ]);
 
-/** The ICMP error for `failure`; undefined when it is no business of the guest's (the host is short of memory). */
-export function reportOf(failure: DatagramFailure): FailureReport | undefined {
+/** Tells the guest by ICMP what became of its datagram, in the name of the peer or router that said so. */
+export function reportFailure(
+  { errors, gatewayAddress }: Pick<UdpOptions, 'errors' | 'gatewayAddress'>,
+  mapping: Mapping,
+  failure: DatagramFailure,
+): void {
+  const report = reportOf(failure);
+  const { neighbor } = mapping;
+  if (report === undefined || !neighbor.port.attached) return;
+  const service = mapping.translation(failure.address, failure.port);
+  const remote = service?.address ?? mapping.seenAs(failure.address);
+  const port = service?.port ?? failure.port;
+  if (remote === undefined) return;
+  const router = failure.offender === 0 ? gatewayAddress : (mapping.seenAs(failure.offender) ?? failure.offender);
+  const length = UDP_HEADER_BYTES + Math.max(0, failure.length);
+  const quoted = {
+    protocol: PROTOCOL_UDP,
+    source: mapping.guestAddress,
+    destination: remote,
+    firstWord: ((mapping.guestPort << 16) | port) >>> 0,
+    secondWord: (length << 16) >>> 0,
+    length,
+  };
+  const source = report.speaker === 'peer' ? remote : router;
+  errors.aboutQuoted(neighbor, quoted, report.type, report.code, source, failure.mtu);
+}
+
+/** The ICMP error for `failure`; undefined when it does not concern the guest (the host is short of memory). */
+function reportOf(failure: DatagramFailure): FailureReport | undefined {
   const { icmpType: type, icmpCode: code } = failure;
   // [::1] is only asked after 127.0.0.1 refused: a host without IPv6 has nothing to add to that.
   if (failure.address === LOOPBACK6 && BY_CODE.has(failure.code)) return PORT_UNREACHABLE;

@@ -16,7 +16,7 @@ import {
 import { IPV4_BROADCAST, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
 import { UdpDelivery } from './delivery.ts';
-import { reportOf } from './failure-report.ts';
+import { reportFailure } from './failure-report.ts';
 import { BATCH_DATAGRAMS, Gatherer } from './gatherer.ts';
 import { LoopbackRetries } from './loopback-retries.ts';
 import { Mapping, type MappingOwner } from './mapping.ts';
@@ -177,7 +177,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
     // The header goes before the payload, where the caller's own bytes may lie.
     arena.bytes.copyWithin(this.#scratchAt, at, at + length);
-    return this.#deliver(neighbor, gatewayAddress, gatewayPort, guestPort, this.#scratchAt, length);
+    return this.send(neighbor, gatewayAddress, gatewayPort, guestPort, this.#scratchAt, length);
   }
 
   /**
@@ -192,7 +192,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
     at: number,
     length: number,
   ): boolean {
-    return this.#deliver(neighbor, source, sourcePort, destinationPort, at, length);
+    if (this.#delivery.send(neighbor, source, sourcePort, destinationPort, at, length)) return true;
+    this.#options.counters.add('udp-outlet-full');
+    return false;
   }
 
   arm(timer: Timer, delayMs: number): void {
@@ -224,7 +226,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
   failed(mapping: Mapping, failure: DatagramFailure): void {
     this.#options.counters.add('udp-host-error');
     if (mapping.translation(failure.address, failure.port) !== undefined) {
-      this.#report(mapping, failure);
+      reportFailure(this.#options, mapping, failure);
       return;
     }
     if (failure.address === LOOPBACK4 && failure.code === 'ECONNREFUSED') {
@@ -237,31 +239,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
       }
     }
     if (failure.address === LOOPBACK6) mapping.loopback.refused6(failure.port);
-    this.#report(mapping, failure);
-  }
-
-  /** Tells the guest what became of its datagram, in the name of who said so. */
-  #report(mapping: Mapping, failure: DatagramFailure): void {
-    const report = reportOf(failure);
-    const { neighbor } = mapping;
-    if (report === undefined || !neighbor.port.attached) return;
-    const service = mapping.translation(failure.address, failure.port);
-    const remote = service?.address ?? mapping.seenAs(failure.address);
-    const port = service?.port ?? failure.port;
-    if (remote === undefined) return;
-    const { gatewayAddress, errors } = this.#options;
-    const router = failure.offender === 0 ? gatewayAddress : (mapping.seenAs(failure.offender) ?? failure.offender);
-    const length = UDP_HEADER_BYTES + Math.max(0, failure.length);
-    const quoted = {
-      protocol: PROTOCOL_UDP,
-      source: mapping.guestAddress,
-      destination: remote,
-      firstWord: ((mapping.guestPort << 16) | port) >>> 0,
-      secondWord: (length << 16) >>> 0,
-      length,
-    };
-    const source = report.speaker === 'peer' ? remote : router;
-    errors.aboutQuoted(neighbor, quoted, report.type, report.code, source, failure.mtu);
+    reportFailure(this.#options, mapping, failure);
   }
 
   #checksumHolds(packet: Packet, header: UdpHeader): boolean {
@@ -404,21 +382,8 @@ export class Udp implements ProtocolHandler, MappingOwner {
       counters.add('udp-filtered');
       return;
     }
-    if (!this.#deliver(neighbor, source, service?.port ?? port, mapping.guestPort, at, length)) return;
+    if (!this.send(neighbor, source, service?.port ?? port, mapping.guestPort, at, length)) return;
     this.#table.touch(mapping);
     mapping.received(address, port, length);
-  }
-
-  #deliver(
-    neighbor: Neighbor,
-    source: number,
-    sourcePort: number,
-    guestPort: number,
-    at: number,
-    length: number,
-  ): boolean {
-    if (this.#delivery.send(neighbor, source, sourcePort, guestPort, at, length)) return true;
-    this.#options.counters.add('udp-outlet-full');
-    return false;
   }
 }
