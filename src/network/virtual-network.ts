@@ -1,8 +1,5 @@
-import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
-import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
-import { TapAttachment } from '../attachment/tap.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
-import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { HostPipe } from '../env/host.ts';
 import {
   decide,
   type FlowProtocol,
@@ -18,7 +15,6 @@ import { IcmpEcho } from '../icmp/echo.ts';
 import { IcmpErrorSender } from '../icmp/errors.ts';
 import { Interface } from '../ip/interface.ts';
 import { Ipv4Sender } from '../ip/ipv4-sender.ts';
-import type { Port } from '../link/port.ts';
 import { Switch } from '../link/switch.ts';
 import { Tcp, type TcpFlowStatus } from '../tcp/tcp.ts';
 import { Turn } from '../turn/turn.ts';
@@ -28,6 +24,7 @@ import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { ArpProber } from './arp-prober.ts';
+import { type AttachedGuest, AttachedGuests, type TapAbilities } from './attached-guests.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import {
   GATEWAY_MAC,
@@ -49,18 +46,6 @@ export interface PortStatus {
   readonly txBytes: number;
 }
 
-/** What a tap's kernel granted. */
-export interface TapAbilities {
-  readonly tcpSegmentation: boolean;
-  readonly udpSegmentation: boolean;
-  readonly checksum: boolean;
-}
-
-/** An attached guest: tell it what the pipe says, or let it go. */
-export interface AttachedGuest extends HostPipeHandler {
-  detach(): void;
-}
-
 /**
  * The whole network: switch, interface and protocols joined, with a host behind it. It does no input or output of its own,
  * so it runs as it is in a test with a clock by hand. Whoever owns it runs `turn.run(now)` whenever the host or a guest has
@@ -70,8 +55,8 @@ export class VirtualNetwork {
   readonly turn: Turn;
   readonly #world: NetworkWorld;
   readonly #options: NetworkOptions;
-  readonly #space: AttachmentSpace;
   readonly #switch: Switch;
+  readonly #guests: AttachedGuests;
   readonly #interface: Interface;
   readonly #icmp: IcmpEcho;
   readonly #tcp: Tcp;
@@ -91,10 +76,6 @@ export class VirtualNetwork {
     this.turn = turn;
     this.#world = world;
     this.#options = options;
-    this.#space = new AttachmentSpace(arena, turn, counters, log, {
-      ...DEFAULT_ATTACHMENT_LIMITS,
-      guests: limits.guests,
-    });
     const output = new Ipv4Sender({ arena, random, gatewayMac: GATEWAY_MAC });
     const errors = new IcmpErrorSender({ ...wiring, output, gatewayAddress: gateway, subnet });
     const uplink = new Interface({
@@ -107,6 +88,14 @@ export class VirtualNetwork {
     });
     this.#interface = uplink;
     this.#switch = new Switch({ ...wiring, gatewayMac: GATEWAY_MAC, uplink });
+    this.#guests = new AttachedGuests(world, options, turn, this.#switch, {
+      came: () => this.#forwards.guestCame(),
+      left: (port) => {
+        this.#traffic.left(port);
+        this.#tcp.guestLeft(port);
+        this.#forwards.guestLeft();
+      },
+    });
     this.#policy = {
       gatewayAddress: gateway,
       hostAddress,
@@ -151,25 +140,12 @@ export class VirtualNetwork {
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
   attachQemu(pipe: HostPipe, name: string): AttachedGuest | undefined {
-    const end: GuestEnd = { port: undefined };
-    const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, end));
-    if (attachment === undefined) return undefined;
-    end.port = this.#switch.attach(attachment.outlet, name);
-    attachment.start(pipe, end.port);
-    this.#forwards.guestCame();
-    this.#world.log.info('guest attached', { guest: name });
-    return this.#guest(attachment, end);
+    return this.#guests.attachQemu(pipe, name);
   }
 
   /** A guest behind a tap device. Undefined when there is no room for another. */
   attachTap(pipe: HostPipe, name: string, abilities: TapAbilities): AttachedGuest | undefined {
-    const end: GuestEnd = { port: undefined };
-    const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, end), ...abilities });
-    if (attachment === undefined) return undefined;
-    end.port = this.#switch.attach(attachment.outlet, name);
-    attachment.start(pipe, end.port);
-    this.#forwards.guestCame();
-    return this.#guest(attachment, end);
+    return this.#guests.attachTap(pipe, name, abilities);
   }
 
   /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */
@@ -300,28 +276,6 @@ export class VirtualNetwork {
     this.turn.flushes.run();
   }
 
-  #attachmentOptions(name: string, end: GuestEnd): AttachmentOptions {
-    return {
-      name,
-      mtu: this.#options.mtu,
-      onDetach: (reason) => {
-        this.#release(end);
-        this.#world.log.info('guest detached', { guest: name, reason });
-      },
-    };
-  }
-
-  #guest(attachment: QemuStreamAttachment | TapAttachment, end: GuestEnd): AttachedGuest {
-    return {
-      readable: () => attachment.readable(),
-      writable: () => attachment.writable(),
-      detach: () => {
-        attachment.detach();
-        this.#release(end);
-      },
-    };
-  }
-
   #warnOfOwner(address: number): void {
     const guest = this.#interface.neighbors.find(address);
     if (guest === undefined || this.#interface.own.has(address)) return;
@@ -329,16 +283,6 @@ export class VirtualNetwork {
       address: formatIpv4Address(address),
       guest: guest.port.name,
     });
-  }
-
-  #release(end: GuestEnd): void {
-    const { port } = end;
-    if (port === undefined) return;
-    end.port = undefined;
-    this.#traffic.left(port);
-    this.#switch.detach(port);
-    this.#tcp.guestLeft(port);
-    this.#forwards.guestLeft();
   }
 
   #makeForwards(uplink: Interface): ForwardTable {
@@ -396,9 +340,4 @@ export class VirtualNetwork {
       this.#options,
     );
   }
-}
-
-/** The port of an attachment, known only after both are made. */
-interface GuestEnd {
-  port: Port | undefined;
 }

@@ -1,0 +1,103 @@
+import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
+import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
+import { TapAttachment } from '../attachment/tap.ts';
+import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { Port } from '../link/port.ts';
+import type { Switch } from '../link/switch.ts';
+import type { Turn } from '../turn/turn.ts';
+import type { NetworkOptions, NetworkWorld } from './network-options.ts';
+
+/** What a tap's kernel granted. */
+export interface TapAbilities {
+  readonly tcpSegmentation: boolean;
+  readonly udpSegmentation: boolean;
+  readonly checksum: boolean;
+}
+
+/** An attached guest: tell it what the pipe says, or let it go. */
+export interface AttachedGuest extends HostPipeHandler {
+  detach(): void;
+}
+
+/** Who has to know that a guest is there, or is gone. */
+export interface GuestEvents {
+  came(): void;
+  /** Its port is off the switch. */
+  left(port: Port): void;
+}
+
+/** The port of an attachment, which exists before its port does. */
+interface Place {
+  port: Port | undefined;
+}
+
+/** Guests come to the switch and leave it. */
+export class AttachedGuests {
+  readonly #world: NetworkWorld;
+  readonly #options: NetworkOptions;
+  readonly #space: AttachmentSpace;
+  readonly #switch: Switch;
+  readonly #events: GuestEvents;
+
+  /** Throws a RangeError when the arena has no room for them. */
+  constructor(world: NetworkWorld, options: NetworkOptions, turn: Turn, theSwitch: Switch, events: GuestEvents) {
+    this.#world = world;
+    this.#options = options;
+    this.#space = new AttachmentSpace(world.arena, turn, world.counters, world.log, {
+      ...DEFAULT_ATTACHMENT_LIMITS,
+      guests: options.limits.guests,
+    });
+    this.#switch = theSwitch;
+    this.#events = events;
+  }
+
+  /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
+  attachQemu(pipe: HostPipe, name: string): AttachedGuest | undefined {
+    const place: Place = { port: undefined };
+    const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, place));
+    if (attachment === undefined) return undefined;
+    const guest = this.#attach(attachment, pipe, name, place);
+    this.#world.log.info('guest attached', { guest: name });
+    return guest;
+  }
+
+  /** A guest behind a tap device. Undefined when there is no room for another. */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities): AttachedGuest | undefined {
+    const place: Place = { port: undefined };
+    const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, place), ...abilities });
+    return attachment && this.#attach(attachment, pipe, name, place);
+  }
+
+  #attachmentOptions(name: string, place: Place): AttachmentOptions {
+    return {
+      name,
+      mtu: this.#options.mtu,
+      onDetach: (reason) => {
+        this.#release(place);
+        this.#world.log.info('guest detached', { guest: name, reason });
+      },
+    };
+  }
+
+  #attach(attachment: QemuStreamAttachment | TapAttachment, pipe: HostPipe, name: string, place: Place): AttachedGuest {
+    place.port = this.#switch.attach(attachment.outlet, name);
+    attachment.start(pipe, place.port);
+    this.#events.came();
+    return {
+      readable: () => attachment.readable(),
+      writable: () => attachment.writable(),
+      detach: () => {
+        attachment.detach();
+        this.#release(place);
+      },
+    };
+  }
+
+  #release(place: Place): void {
+    const { port } = place;
+    if (port === undefined) return;
+    place.port = undefined;
+    this.#switch.detach(port);
+    this.#events.left(port);
+  }
+}
