@@ -47,6 +47,30 @@ test('sums of zeros, of ones and of a whole arena are right', () => {
   }
 });
 
+test('sums are right where every word is the same extreme, or extremes alternate, at lengths around the block', () => {
+  const arena = new WasmArena(512 * 1024);
+  const words = [0x0001, 0x7fff, 0x8000, 0xfffe, 0xffff, 0xff00, 0x00ff, 0x0100, 0];
+  const lengths = [127, 128, 129, 255, 256, 1024, 65_480, 65_536, 131_071, 131_072, 131_073, 131_200, 262_145, 400_003];
+  for (const first of words) {
+    for (const [place, other] of [
+      [1, first],
+      [4, 0xffff],
+      [4, 0],
+      [8, 0x8000],
+    ] as const) {
+      for (let i = 0; i < arena.bytes.length; i += 2) {
+        arena.view.setUint16(i, Math.trunc(i / 2) % place === place - 1 ? other : first);
+      }
+      for (const length of lengths) {
+        const said = `${length} bytes of ${first}, ${other} at each ${place}.`;
+        for (const at of [0, 2, 65]) {
+          assert.equal(arena.sum(at, length, 0), sumBytes(arena.bytes, at, length, 0), said);
+        }
+      }
+    }
+  }
+});
+
 for (const [name, make] of [
   ['WasmArena', () => new WasmArena(65_536)],
   ['PlainArena', () => new PlainArena(65_536)],
