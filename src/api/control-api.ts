@@ -4,7 +4,7 @@ import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';
 import type { ControlExtension } from './control-app.ts';
-import { type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';
+import { type ConnectionServer, type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';
 import type { ControlParts } from './control-parts.ts';
 import type { ControlServer } from './control-server.ts';
 import { type TokenFile, tokenFile } from './control-token.ts';
@@ -52,7 +52,7 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
   const serve = server(options, rules);
   try {
     if (config.socket !== '') {
-      open.push(await listenAtSocket(config.socket, { privateFolder, counters }, (socket) => serve(socket, 'unix')));
+      open.push(await listenAtSocket(config.socket, { privateFolder, counters }, serve('unix')));
     }
     let tcp = '';
     if (config.tcp !== undefined) {
@@ -68,7 +68,7 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
           },
         });
       }
-      const listening = await listenAtLoopback(config.tcp, counters, (socket) => serve(socket, 'tcp'));
+      const listening = await listenAtLoopback(config.tcp, counters, serve('tcp'));
       open.push(listening);
       const { address } = config.tcp;
       tcp = `${address.includes(':') ? `[${address}]` : address}:${listening.port}`;
@@ -94,17 +94,19 @@ function tokenPath({ tokenFile, socket }: ControlConfig): string {
 function server(
   { parts, extensions }: ControlApiOptions,
   rules: () => AccessRules,
-): (socket: Socket, peer: ControlPeer) => void {
+): (peer: ControlPeer) => ConnectionServer {
   let loading: Promise<ControlServer> | undefined;
   const load = async (): Promise<ControlServer> => {
     const { controlApp } = await import('./control-app.ts');
     const given = parts();
     return controlApp(given, rules, (await extensions?.(given)) ?? []);
   };
-  return (socket, peer) => {
+  let loaded: ControlServer | undefined;
+  const accept = (socket: Socket, peer: ControlPeer): void => {
     loading ??= load();
     loading.then(
       (app) => {
+        loaded = app;
         if (!socket.destroyed) app.serve(socket, peer);
       },
       (error: unknown) => {
@@ -114,4 +116,8 @@ function server(
       },
     );
   };
+  return (peer) => ({
+    accept: (socket) => accept(socket, peer),
+    isIdle: (socket) => loaded?.isIdle(socket) ?? true,
+  });
 }

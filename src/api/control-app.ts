@@ -28,6 +28,7 @@ export async function controlApp(
   const server = new ControlServer({
     rules,
     takeOvers: extensions.flatMap(({ takeOvers = [] }) => takeOvers),
+    onGreed: () => parts.counters.add('control-pipeline-limit'),
     onDefect: (error) => {
       parts.counters.add('control-defect');
       parts.log.error('a request to the control API failed', {

@@ -18,7 +18,12 @@ export interface ListeningSocket {
   close(): void;
 }
 
-type Accept = (socket: Socket) => void;
+/** Who serves connections. */
+export interface ConnectionServer {
+  accept(socket: Socket): void;
+  /** Whether nobody would miss an answer if this connection ended now. */
+  isIdle(socket: Socket): boolean;
+}
 
 /**
  * Listens at a unix socket for this user alone (0600). `privateFolder`: its folder is made, or must be, this user's alone
@@ -27,12 +32,12 @@ type Accept = (socket: Socket) => void;
 export async function listenAtSocket(
   socketPath: string,
   { privateFolder, counters }: { readonly privateFolder: boolean; readonly counters: Counters },
-  accept: Accept,
+  serving: ConnectionServer,
 ): Promise<ListeningSocket> {
   if (privateFolder) makePrivate(path.dirname(socketPath));
   const file = new SocketFile(socketPath);
   await makeFree(file);
-  const listening = listener('unix', counters, accept);
+  const listening = listener('unix', counters, serving);
   // From the bind on, the file is nobody else's; nothing else of this thread runs meanwhile.
   const umask = process.umask(0o177);
   const stands = bound(listening.server, { path: socketPath }, socketPath);
@@ -55,24 +60,43 @@ export async function listenAtSocket(
 export async function listenAtLoopback(
   { address, port }: ControlEndpoint,
   counters: Counters,
-  accept: Accept,
+  serving: ConnectionServer,
 ): Promise<ListeningSocket> {
-  const listening = listener('tcp', counters, accept);
+  const listening = listener('tcp', counters, serving);
   await bound(listening.server, { host: address, port, exclusive: true }, `${address}:${port}`);
   return { port: (listening.server.address() as AddressInfo).port, close: listening.close };
 }
 
-function listener(kind: 'unix' | 'tcp', counters: Counters, accept: Accept): { server: Server; close(): void } {
+function listener(
+  kind: 'unix' | 'tcp',
+  counters: Counters,
+  { accept, isIdle }: ConnectionServer,
+): { server: Server; close(): void } {
+  // The oldest first.
   const open = new Set<Socket>();
+  /** Room for one more: whoever asks nothing gives way, the oldest of them. */
+  const hasRoom = (): boolean => {
+    if (open.size < MAX_CONNECTIONS[kind]) return true;
+    counters.add('control-connection-limit');
+    for (const socket of open) {
+      if (!isIdle(socket)) continue;
+      open.delete(socket);
+      socket.destroy();
+      return true;
+    }
+    return false;
+  };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
     // A client that resets its connection is no event; who serves it sees it end.
     socket.on('error', () => {});
+    if (!hasRoom()) {
+      socket.destroy();
+      return;
+    }
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
     accept(socket);
   });
-  server.maxConnections = MAX_CONNECTIONS[kind];
-  server.on('drop', () => counters.add('control-connection-limit'));
   return {
     server,
     close: () => {

@@ -6,6 +6,7 @@ import { type AccessRules, type ControlPeer, refusal } from './control-access.ts
 import { firstLine, type RequestLine } from './first-line.ts';
 import { boundJsonDepth } from './json-body.ts';
 import { type Problem, problemOf } from './problem.ts';
+import { RequestsInFlight } from './requests-in-flight.ts';
 import { schemaValidator, type ZodTypes } from './schema-validator.ts';
 
 /** Where paths are added: fastify, whose schemas are zod's. */
@@ -24,6 +25,8 @@ export interface ControlServerOptions {
   readonly takeOvers: readonly TakeOver[];
   /** An error that nobody foresaw. */
   onDefect(error: unknown): void;
+  /** A connection was closed for more requests than it may have in flight. */
+  onGreed?(): void;
   /** How long a request may take to arrive, its body included; 30 s unless told. */
   readonly requestMs?: number;
 }
@@ -57,6 +60,7 @@ export class ControlServer {
   readonly #peers = new WeakMap<Socket, ControlPeer>();
   /** Hears of taken-over requests alone, so that others may offer an upgrade (h2c, as curl does) and are served without. */
   readonly #taken: Server;
+  readonly #inFlight = new RequestsInFlight();
 
   constructor(options: ControlServerOptions) {
     this.#options = options;
@@ -66,13 +70,22 @@ export class ControlServer {
       headersTimeout: requestMs,
       connectionsCheckingInterval: Math.ceil(requestMs / 4),
       requireHostHeader: false,
+      requestTimeout: requestMs,
+      keepAliveTimeout: KEEP_ALIVE_MS,
+    };
+    const serverFactory: NonNullable<FastifyServerOptions['serverFactory']> = (handler) => {
+      const server = createServer(settings, (request, response) => {
+        if (this.#inFlight.admit(request, response)) handler(request, response);
+        else if (!request.socket.destroyed) {
+          request.socket.destroy();
+          options.onGreed?.();
+        }
+      });
+      return server.setTimeout(SILENCE_MS);
     };
     this.scope = fastify<Server, IncomingMessage, ServerResponse>({
       bodyLimit: BODY_BYTES,
-      keepAliveTimeout: KEEP_ALIVE_MS,
-      connectionTimeout: SILENCE_MS,
-      requestTimeout: requestMs,
-      http: settings,
+      serverFactory,
       routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
       schemaController: { compilersFactory: COMPILERS },
       clientErrorHandler: (error, socket) => refuseRaw(socket, unreadable(error)),
@@ -99,7 +112,7 @@ export class ControlServer {
         .type(JSON_TYPE)
         .send(JSON.stringify(request.method === 'HEAD' ? undefined : body));
     });
-    this.#taken = createServer({ ...settings, requestTimeout: requestMs });
+    this.#taken = createServer(settings);
     // node:http looks at its clocks only from then on, and these never listen.
     for (const server of [this.scope.server, this.#taken]) server.emit('listening');
     this.#taken.on('upgrade', (request, socket, head) => this.#take(request, socket as Socket, head));
@@ -110,6 +123,11 @@ export class ControlServer {
 
   async ready(): Promise<void> {
     await this.scope.ready();
+  }
+
+  /** Whether nobody would miss an answer if this connection ended now. */
+  isIdle(socket: Socket): boolean {
+    return this.#inFlight.isIdle(socket);
   }
 
   /** Serves what comes on a connection. */
@@ -136,7 +154,10 @@ export class ControlServer {
     const line = { method: request.method ?? '', target: request.url ?? '' };
     const one = this.#options.takeOvers.find((each) => each.takes(line));
     if (one === undefined) socket.destroy();
-    else one.take(request, socket, head);
+    else {
+      this.#inFlight.takenOver(socket);
+      one.take(request, socket, head);
+    }
   }
 
   #refusal(request: IncomingMessage): SlipwayError | undefined {
