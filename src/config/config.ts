@@ -115,6 +115,7 @@ function present<T extends object>(record: T): T {
 /** Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
 export function resolveConfig(input: ConfigInput): Config {
   const plan = addressPlan(input.network ?? {});
+  const dns = resolveDns(input.dns ?? {});
   return deepFrozen({
     network: { ...plan, mtu: input.network?.mtu ?? DEFAULT_MTU },
     listen: [...(input.listen ?? [])],
@@ -127,10 +128,10 @@ export function resolveConfig(input: ConfigInput): Config {
       guests: input.limits?.guests ?? DEFAULT_GUESTS,
     },
     log: { level: input.log?.level ?? 'info' },
-    dns: resolveDns(input.dns ?? {}),
+    dns,
     dhcp: resolveDhcp(input.dhcp ?? {}, plan),
     forwards: resolveForwards(input.forwards ?? [], plan),
-    services: resolveServices(input.services ?? [], plan),
+    services: resolveServices(input.services ?? [], plan, dns),
     helper: input.helper ?? DEFAULT_HELPER,
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),

@@ -1,8 +1,10 @@
 import { cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { AddressPlan } from './addresses.ts';
+import type { DnsConfig } from './dns-config.ts';
 import { SlipwayError } from './errors.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
+import { isOwnName } from './own-names.ts';
 
 /** One of the key `services` as a person said it: without an address it is at the gateway. */
 export interface ServiceInput {
@@ -33,8 +35,13 @@ export function resolveForwards(forwards: readonly ForwardSpec[], plan: AddressP
 }
 
 /** Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
-export function resolveServices(services: readonly ServiceInput[], plan: AddressPlan): readonly ServiceForward[] {
+export function resolveServices(
+  services: readonly ServiceInput[],
+  plan: AddressPlan,
+  dns: Pick<DnsConfig, 'hostNames' | 'gatewayNames'>,
+): readonly ServiceForward[] {
   const seen = new Set<string>();
+  const named = new Map<string, number>();
   return services.map(({ protocol, address = plan.gateway, port = 0, name = '', target }, index) => {
     checkServiceAddress(`services.${index}.address`, address, plan);
     const key = `${protocol} ${formatIpv4Address(address)}:${port}`;
@@ -46,6 +53,10 @@ export function resolveServices(services: readonly ServiceInput[], plan: Address
       );
     }
     seen.add(key);
+    if (name !== '') {
+      checkServiceName(`services.${index}.name`, name, address, named.get(name), dns);
+      named.set(name, address);
+    }
     return { protocol, address, port, name, target };
   });
 }
@@ -57,6 +68,28 @@ function checkGuest(what: string, address: number, { subnet, gateway, hostAddres
     'ERR_ADDRESSES',
     `${what} leads to ${formatIpv4Address(address)}, which is no guest's address of ${formatCidr(subnet)}`,
     `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+  );
+}
+
+function checkServiceName(
+  key: string,
+  name: string,
+  address: number,
+  before: number | undefined,
+  dns: Pick<DnsConfig, 'hostNames' | 'gatewayNames'>,
+): void {
+  if (isOwnName(name, dns)) {
+    throw new SlipwayError(
+      'ERR_CONFIG_INVALID',
+      `${key}: ${name} is one of Slipway's own names, for the host, the gateway or a guest`,
+      'Choose another name, or leave it out.',
+    );
+  }
+  if (before === undefined || before === address) return;
+  throw new SlipwayError(
+    'ERR_CONFIG_INVALID',
+    `${key}: ${name} is the name of ${formatIpv4Address(before)} already`,
+    'Choose another name for one of the two addresses, or give both services one address.',
   );
 }
 

@@ -147,3 +147,34 @@ test('ends that cannot be are refused with the addresses that can', () => {
   );
   assert.equal(forwardsOf('  - 80\n  - 80').length, 2, 'two chosen ports are two');
 });
+
+test('a service cannot have a name that means something already, or that another address has', () => {
+  const named = (name: string, more = ''): string =>
+    `services: [{ address: 192.168.65.10, port: 80, name: ${name}, target: "127.0.0.1:80" }${more}]`;
+  const own = [
+    'host.docker.internal',
+    'Gateway.Docker.Internal',
+    'vm.docker.internal',
+    'web.vm.docker.internal',
+    'http.docker.internal',
+    'kubernetes.docker.internal',
+    'docker.for.mac.localhost',
+    'docker.for.win.host.internal',
+    'host.containers.internal',
+    'gateway.containers.internal',
+    'host.lima.internal',
+  ];
+  for (const name of own) {
+    const { code, message, hint } = problem(named(name));
+    assert.equal(code, 'ERR_CONFIG_INVALID', name);
+    assert.match(message, /services\.0\.name: .* is one of Slipway's own names/);
+    assert.match(hint, /Choose another name/);
+  }
+  assert.match(problem(`${named('pc.example')}\ndns: { hostNames: [pc.example] }`).message, /services\.0\.name/);
+  const twice = ', { address: 192.168.65.11, port: 80, name: db.example, target: "127.0.0.1:81" }';
+  const { message, hint } = problem(named('db.example', twice));
+  assert.match(message, /services\.1\.name: db\.example is the name of 192\.168\.65\.10 already/);
+  assert.match(hint, /Choose another name/);
+  const again = ', { address: 192.168.65.10, port: 81, name: db.example, target: "127.0.0.1:81" }';
+  assert.equal(configOf(named('db.example', again)).services.length, 2);
+});

@@ -46,7 +46,7 @@ export function serviceRoutes(
       },
     },
     async ({ body }, reply) => {
-      const [service] = resolveServices([body], facts.config.network);
+      const [service] = resolveServices([body], facts.config.network, facts.config.dns);
       await forwards.addService(service!);
       return reply.code(201).send(serviceJson(service!));
     },

@@ -1,5 +1,6 @@
 import { SlipwayError } from '../../config/errors.ts';
 import type { ServiceForward } from '../../config/forward.ts';
+import { isOwnName } from '../../config/own-names.ts';
 import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import type { GuestAddresses } from './checked-spec.ts';
@@ -41,6 +42,7 @@ export class ServiceTable {
         const why = `${key} leads to ${describeTarget(there)} already`;
         throw new SlipwayError('ERR_FORWARD_EXISTS', why, 'Remove it first, or choose another port or address.');
       }
+      this.#checkName(service);
       if (this.#services.size >= MAX_SERVICES) {
         throw new SlipwayError(
           'ERR_FORWARD_INVALID',
@@ -73,6 +75,18 @@ export class ServiceTable {
     });
   }
 
+  /** A name with two addresses would lead half of the connections to the wrong one. */
+  #checkName({ name, address }: ServiceForward): void {
+    if (name === '') return;
+    const other = [...this.#services.values()].find((one) => one.name === name && one.address !== address);
+    if (other === undefined) return;
+    throw new SlipwayError(
+      'ERR_FORWARD_EXISTS',
+      `${name} is the name of ${formatIpv4Address(other.address)} already`,
+      'Choose another name, or the same address.',
+    );
+  }
+
   /** From the first service on an address is the network's own, and a guest that had it would be cut off. */
   async #checkFree(service: ServiceForward): Promise<void> {
     const { address } = service;
@@ -99,7 +113,7 @@ export class ServiceTable {
 }
 
 function checkService(service: ServiceForward, { subnet, hostAddress }: GuestAddresses): void {
-  const { protocol, address, port, target } = service;
+  const { protocol, address, port, name, target } = service;
   const refuse = (why: string, hint: string): never => {
     throw new SlipwayError('ERR_FORWARD_INVALID', `no service can be at ${serviceKey(service)}: ${why}`, hint);
   };
@@ -108,6 +122,7 @@ function checkService(service: ServiceForward, { subnet, hostAddress }: GuestAdd
     refuse(`the address is none of ${formatCidr(subnet)}`, range);
   }
   if (address === hostAddress) refuse('the host address reaches every port of this computer already', range);
+  if (isOwnName(name)) refuse(`${name} is one of Slipway's own names`, 'Choose another name, or leave it out.');
   if (!isPort(port)) refuse('that is no port', 'Ports go from 1 to 65535; 0 stands for all of them.');
   if (target.kind === 'unix') {
     if (!target.path.startsWith('/')) refuse('its target is no absolute path', 'Give the path of a socket.');

@@ -79,3 +79,18 @@ test('a service that cannot be is refused', async () => {
   for (const one of cases) await refusal('ERR_FORWARD_INVALID', world.table.addService({ ...DATABASE, ...one }));
   await world.table.addService({ ...DATABASE, port: 0, target: { kind: 'port', address: local, port: 0 } });
 });
+
+test('a name means one address, and no service takes one of Slipway’s own', async () => {
+  const world = new TableWorld();
+  await world.table.addService(DATABASE);
+  const elsewhere = { ...DATABASE, address: at('192.168.65.11') };
+  const error = await refusal('ERR_FORWARD_EXISTS', world.table.addService(elsewhere));
+  assert.match(error.message, /db\.docker\.internal is the name of 192\.168\.65\.10 already/);
+  for (const name of ['host.docker.internal', 'web.vm.docker.internal']) {
+    await refusal('ERR_FORWARD_INVALID', world.table.addService({ ...elsewhere, name }));
+  }
+  assert.equal(world.inNetwork.length, 1);
+  assert.deepEqual([...world.names], [['db.docker.internal', at('192.168.65.10')]]);
+  await world.table.removeService(DATABASE);
+  await world.table.addService(elsewhere);
+});
