@@ -10,13 +10,13 @@ import {
   DhcpClient,
   type DhcpClientOptions,
   RENEWED,
-  testFolder,
 } from '../support/dhcp-clients.ts';
 import { nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { Slipway } from '../support/slipway.ts';
 import { execute } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest, type StreamGuest, TAP } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const CONFIG = `
 dhcp:
@@ -50,7 +50,7 @@ class Site {
   }
 
   static async open(t: TestContext, config: string = CONFIG, engine: 'epoll' | 'node' = 'epoll'): Promise<Site> {
-    const socket = join(testFolder(t), 'net.sock');
+    const socket = join(temporaryFolder('dhcp'), 'net.sock');
     const options = { mtu: 1_400, guest: false, listen: [`qemu+unix://${socket}`], config, engine };
     return new Site(t, await Slipway.start(t, options), socket);
   }
@@ -190,8 +190,8 @@ for (const name of CLIENTS) {
     timeout: 60_000,
   }, async (t) => {
     if (!able(t, name)) return;
-    const state = testFolder(t);
-    const memory = testFolder(t);
+    const state = temporaryFolder('dhcp');
+    const memory = temporaryFolder('dhcp');
     const config = `${CONFIG}\nstate: ${state}\n`;
     const before = await Site.open(t, config);
     // The address is not the first one that is free, so it is remembered or it is not given.

@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { BOUND, DhcpClient, testFolder } from '../support/dhcp-clients.ts';
+import { BOUND, DhcpClient } from '../support/dhcp-clients.ts';
 import type { TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { Slipway } from '../support/slipway.ts';
 import { execute } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest, TAP } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const NETWORKD = '/usr/lib/systemd/systemd-networkd';
 
@@ -58,7 +59,7 @@ class Networkd {
   #said = '';
 
   constructor(t: TestContext, namespace: TestNamespace) {
-    this.#run = testFolder(t);
+    this.#run = temporaryFolder('dhcp');
     mkdirSync(join(this.#run, 'systemd/network'), { recursive: true });
     mkdirSync(this.#leases, { recursive: true });
     writeFileSync(join(this.#run, 'systemd/network/10-guest.network'), NETWORK);
@@ -116,9 +117,9 @@ test('systemd-networkd gets a lease and sees every option, and its address again
   timeout: 60_000,
 }, async (t) => {
   if (!canRunStreamGuests(t) || !needs(t, NETWORKD, 'unshare', 'dig', 'udhcpc')) return;
-  const config = `${CONFIG}state: ${testFolder(t)}\n`;
+  const config = `${CONFIG}state: ${temporaryFolder('dhcp')}\n`;
   const open = async (): Promise<{ slipway: Slipway; socket: string }> => {
-    const socket = join(testFolder(t), 'net.sock');
+    const socket = join(temporaryFolder('dhcp'), 'net.sock');
     return {
       slipway: await Slipway.start(t, { mtu: 1_400, guest: false, listen: [`qemu+unix://${socket}`], config }),
       socket,

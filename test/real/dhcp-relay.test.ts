@@ -3,17 +3,18 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { BOUND, DhcpClient, testFolder } from '../support/dhcp-clients.ts';
+import { BOUND, DhcpClient } from '../support/dhcp-clients.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { Slipway } from '../support/slipway.ts';
 import { canRunStreamGuests, plugGuest, TAP } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('a client behind a relay of its guest gets a lease, the relay its agent information back', {
   timeout: 60_000,
 }, async (t) => {
   if (!canRunStreamGuests(t) || !needs(t, 'dhcrelay', 'udhcpc', 'unshare')) return;
-  const socket = join(testFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('dhcp'), 'net.sock');
   const slipway = await Slipway.start(t, { mtu: 1_500, guest: false, listen: [`qemu+unix://${socket}`] });
   const relay = await plugGuest(t, { socket, address: '192.168.65.9' });
   const behind = createNamespace(t, 'behind');
@@ -35,7 +36,7 @@ test('a client behind a relay of its guest gets a lease, the relay its agent inf
     '-id',
     'inside',
     '-pf',
-    join(testFolder(t), 'pid'),
+    join(temporaryFolder('dhcp'), 'pid'),
     '192.168.65.1',
   ];
   const agent = spawn('nsenter', [...enter, ...program], { stdio: ['ignore', 'ignore', 'pipe'] });

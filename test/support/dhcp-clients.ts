@@ -1,13 +1,13 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { TestNamespace } from './namespace.ts';
 import { needs } from './needs.ts';
 import { TAP } from './stream-guest.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 const SCRIPT = fileURLToPath(new URL('./dhcp-event.sh', import.meta.url));
 
@@ -84,13 +84,6 @@ export function canRunClient(t: TestContext, client: ClientName): boolean {
   return needs(t, client, 'unshare');
 }
 
-/** A folder of the test's own. */
-export function testFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-dhcp-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /** A real DHCP client on a guest's card, with mounts of its own: it changes no file of this computer. */
 export class DhcpClient {
   readonly name: ClientName;
@@ -105,7 +98,7 @@ export class DhcpClient {
   constructor(t: TestContext, name: ClientName, namespace: TestNamespace, options: DhcpClientOptions = {}) {
     this.name = name;
     this.#namespace = namespace;
-    this.#folder = testFolder(t);
+    this.#folder = temporaryFolder('dhcp');
     this.#memory = options.memory ?? this.#folder;
     writeFileSync(this.#events, '');
     this.#run(START[name](this.#folder, this.#memory, options));

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { ForwardStore } from '../../../src/services/forward/forward-store.ts';
 import { formatForwards, parseForwards } from '../../../src/services/forward/forward-text.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { at, GUESTS, refusal, socketSpec, spec, TableWorld } from './table-world.ts';
 
 const { subnet } = GUESTS;
@@ -25,14 +25,8 @@ function daemon(t: TestContext, folder: string): Daemon {
   return { world, lines, stop: () => world.table.stop() };
 }
 
-function stateFolder(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-forwards-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 test('persistent forwards come back as they were, and others do not', async (t) => {
-  const folder = stateFolder(t);
+  const folder = temporaryFolder('forwards');
   const first = daemon(t, folder);
   const guest = {
     kind: 'ssh',
@@ -68,7 +62,7 @@ test('persistent forwards come back as they were, and others do not', async (t) 
 });
 
 test('one whose port is taken when the daemon comes back is tried again and stays kept', async (t) => {
-  const folder = stateFolder(t);
+  const folder = temporaryFolder('forwards');
   const first = daemon(t, folder);
   await first.world.add('8080:80', { persistent: true });
   await first.stop();
@@ -83,7 +77,7 @@ test('one whose port is taken when the daemon comes back is tried again and stay
 });
 
 test('the configuration goes before what was kept, and what stands in the way is logged', async (t) => {
-  const folder = stateFolder(t);
+  const folder = temporaryFolder('forwards');
   const first = daemon(t, folder);
   await first.world.add('8080:80', { persistent: true });
   await first.world.add('8081:81', { persistent: true });
@@ -111,7 +105,7 @@ test('the configuration goes before what was kept, and what stands in the way is
 });
 
 test('a file that is none of ours is set aside', async (t) => {
-  const folder = stateFolder(t);
+  const folder = temporaryFolder('forwards');
   const file = path.join(folder, 'forwards-192.168.65.0-24.json');
   writeFileSync(file, '{"version":1}');
   const { lines, world } = daemon(t, folder);
@@ -124,7 +118,7 @@ test('a file that is none of ours is set aside', async (t) => {
 });
 
 test('nothing that a port forward must not have is kept: a passphrase is refused', async (t) => {
-  const { world } = daemon(t, stateFolder(t));
+  const { world } = daemon(t, temporaryFolder('forwards'));
   const guest = {
     kind: 'ssh',
     address: undefined,

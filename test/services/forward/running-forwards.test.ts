@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +10,7 @@ import type { ForwardStatus } from '../../../src/config/forward.ts';
 import { type RunningNetwork, startNetwork } from '../../../src/control/start-network.ts';
 import { describeMessage } from '../../../src/services/dns/described-message.ts';
 import { DNS_TYPE_A } from '../../../src/wire/dns-message.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { at, refusal, socketSpec, spec } from './table-world.ts';
 
 const ENGINES = process.platform === 'linux' ? (['epoll', 'node'] as const) : (['node'] as const);
@@ -68,12 +68,6 @@ function openDescriptors(): number {
   return existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0;
 }
 
-function folder(t: TestContext): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'slipway-forwards-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
-  return made;
-}
-
 for (const engine of ENGINES) {
   test(`a port that another program holds is refused with its owner (${engine})`, async (t) => {
     const { forwards } = await running(t, { engine });
@@ -116,7 +110,7 @@ for (const engine of ENGINES) {
   test(`after the death of a network thread its forwards take clients again (${engine})`, async (t) => {
     const network = await running(t, { engine });
     const { boundPort } = await network.forwards.add(spec('127.0.0.1::80', { waitSeconds: 60 }));
-    const wanted = socketSpec(path.join(folder(t), 'web.sock'), { waitSeconds: 60 });
+    const wanted = socketSpec(path.join(temporaryFolder('forwards'), 'web.sock'), { waitSeconds: 60 });
     await network.forwards.add(wanted);
     assert.equal(await attempt(t, boundPort), 'connected');
     network.control.fault('throw');
@@ -148,7 +142,7 @@ for (const engine of ENGINES) {
   });
 
   test(`a socket is this user's alone and gone with the network (${engine})`, async (t) => {
-    const file = path.join(folder(t), 'web.sock');
+    const file = path.join(temporaryFolder('forwards'), 'web.sock');
     const network = await running(t, { engine });
     await network.forwards.add(socketSpec(file, { waitSeconds: 60 }));
     const client = connect(file);
@@ -177,7 +171,7 @@ for (const engine of ENGINES) {
   });
 
   test(`persistent forwards come back with the state folder (${engine})`, async (t) => {
-    const state = folder(t);
+    const state = temporaryFolder('forwards');
     const first = await running(t, { engine, state });
     const { id } = await first.forwards.add(spec('127.0.0.1::80', { persistent: true }));
     await first.stop();

@@ -4,7 +4,6 @@ import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,7 +13,6 @@ import {
   watch,
   writeFileSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { LeaseChange } from '../../../src/dhcp/lease-record.ts';
@@ -22,6 +20,7 @@ import { LeaseBook } from '../../../src/services/leases/lease-book.ts';
 import { LeaseStore } from '../../../src/services/leases/lease-store.ts';
 import { parseCidr } from '../../../src/wire/cidr.ts';
 import { needs, needsRoot } from '../../support/needs.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 const subnet = parseCidr('192.168.65.0/24')!;
 const NAME = 'leases-192.168.65.0-24.json';
@@ -52,25 +51,20 @@ function bound(host: number): LeaseChange {
   return { kind: 'bound', lease };
 }
 
-function stateFolder(t: TestContext): string {
-  const parent = mkdtempSync(path.join(tmpdir(), 'slipway-leases-'));
-  t.after(() => rmSync(parent, { recursive: true, force: true }));
-  return path.join(parent, 'state');
+function stateFolder(): string {
+  return path.join(temporaryFolder('leases'), 'state');
 }
 
 /** On a file system of its own. */
 function mountedFolder(t: TestContext, options: string): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-leases-'));
+  const folder = temporaryFolder('leases');
   execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]);
-  t.after(() => {
-    execFileSync('umount', [folder]);
-    rmSync(folder, { recursive: true });
-  });
+  t.after(() => execFileSync('umount', [folder]));
   return folder;
 }
 
 test('what one process kept, the next one has', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   const first = new Daemon(t, folder);
   first.bind(3);
   first.bind(4);
@@ -82,7 +76,7 @@ test('what one process kept, the next one has', async (t) => {
 });
 
 test('folder and file are their owner’s only, and nothing else stays behind', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   const daemon = new Daemon(t, folder);
   daemon.bind(3);
   await daemon.store.stop();
@@ -92,7 +86,7 @@ test('folder and file are their owner’s only, and nothing else stays behind', 
 });
 
 test('a change is on disk without a stop', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   const daemon = new Daemon(t, folder);
   const written = new Promise<void>((resolve) => {
     const watcher = watch(folder, (_event, name) => {
@@ -107,7 +101,7 @@ test('a change is on disk without a stop', async (t) => {
 });
 
 test('a flood of changes is a few writes, and the last one counts', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   const daemon = new Daemon(t, folder);
   let renames = 0;
   const watcher = watch(folder, (event, name) => {
@@ -125,7 +119,7 @@ test('a flood of changes is a few writes, and the last one counts', async (t) =>
 });
 
 test('a damaged file is set aside with one line, and the daemon starts and keeps on', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   mkdirSync(folder);
   writeFileSync(path.join(folder, NAME), '{"version":1,"leases":[');
   const daemon = new Daemon(t, folder);
@@ -138,7 +132,7 @@ test('a damaged file is set aside with one line, and the daemon starts and keeps
 });
 
 test('a second daemon of the same file keeps nothing and says whose it is', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   const first = new Daemon(t, folder);
   first.bind(3);
   const second = new Daemon(t, folder);
@@ -152,7 +146,7 @@ test('a second daemon of the same file keeps nothing and says whose it is', asyn
 });
 
 test('the lock of a process that was killed is taken over, as is a torn one', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   mkdirSync(folder);
   const child = spawn('sleep', ['infinity']);
   t.after(() => child.kill('SIGKILL'));
@@ -173,14 +167,14 @@ test('the lock of a process that was killed is taken over, as is a torn one', as
 });
 
 test('an id that went to another process holds no lock', (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   mkdirSync(folder);
   writeFileSync(path.join(folder, `${NAME}.lock`), JSON.stringify({ pid: process.pid, started: '1' }));
   assert.deepEqual(new Daemon(t, folder).lines, []);
 });
 
 test('a folder that cannot be made costs one line; when it can be, the next change is kept', async (t) => {
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   writeFileSync(folder, 'a file stands here');
   const daemon = new Daemon(t, folder);
   daemon.bind(3);
@@ -246,7 +240,7 @@ test('leases of before are known, and not lost, when the disk is full or read-on
 
 test('what is no file, or too large to be ours, is set aside and not read', async (t) => {
   if (!needs(t, 'mkfifo')) return;
-  const folder = stateFolder(t);
+  const folder = stateFolder();
   mkdirSync(folder);
   const file = path.join(folder, NAME);
   for (const make of [
