@@ -69,24 +69,26 @@ async function switchUnderQuestions(t: TestContext, guest: Place, change: () => 
   assert.deepEqual((await askers[0]!.ask(early.name)).records, [`answer ${early.name} A 10.0.0.2`]);
 }
 
-const REPLACED: readonly [how: string, replace: (host: DnsHost) => void][] = [
-  ['renamed over', (host) => host.rename('resolv.conf', FROM_NEW)],
-  ['written in place', (host) => host.write('resolv.conf', FROM_NEW)],
+const REPLACED: readonly [title: string, replace: (host: DnsHost) => void][] = [
+  [
+    'resolv.conf is renamed over under hundreds of questions, and the old server is gone: none is lost',
+    (host) => host.rename('resolv.conf', FROM_NEW),
+  ],
+  [
+    'resolv.conf is written in place under hundreds of questions, and the old server is gone: none is lost',
+    (host) => host.write('resolv.conf', FROM_NEW),
+  ],
 ];
-for (const [how, replace] of REPLACED) {
-  test(
-    `resolv.conf is ${how} under hundreds of questions, and the old server is gone: none is lost`,
-    LIMITS,
-    async (t) => {
-      if (!canRunDnsHosts(t, 'dnsmasq')) return;
-      const { host, old, guest } = await switchHost(t);
-      await switchUnderQuestions(t, guest, () => {
-        old.freeze();
-        replace(host);
-      });
-      old.thaw();
-    },
-  );
+for (const [title, replace] of REPLACED) {
+  test(title, LIMITS, async (t) => {
+    if (!canRunDnsHosts(t, 'dnsmasq')) return;
+    const { host, old, guest } = await switchHost(t);
+    await switchUnderQuestions(t, guest, () => {
+      old.freeze();
+      replace(host);
+    });
+    old.thaw();
+  });
 }
 
 test(
