@@ -11,7 +11,7 @@ import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
 import type { ServiceRoute } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
-import type { ForwardDone } from '../forward/forward-table.ts';
+import type { ForwardDone } from '../forward/open-forwards.ts';
 import { VirtualNetwork } from '../network/virtual-network.ts';
 import type { Turn } from '../turn/turn.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';

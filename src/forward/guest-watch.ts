@@ -61,6 +61,16 @@ export class GuestWatch implements FlowOpener, GuestWaiter {
     else this.found(guest);
   }
 
+  /** A guest joined or spoke: it may be the one that is missed. */
+  guestCame(): void {
+    if (this.reach === 'no-guest') this.look();
+  }
+
+  /** A guest left: it may be this one. */
+  guestLeft(): void {
+    if (this.reach === 'up' && this.#context.guests.find(this.#target.address) === undefined) this.look();
+  }
+
   /** A client found out how it is. */
   told(reach: 'up' | 'no-guest' | 'refused' | 'silent'): void {
     if (this.#state === 'stopped' || (this.reach === reach && this.#state === 'idle')) return;

@@ -87,16 +87,12 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     for (const dial of [...(connections ? this.#dials : this.#waiting.keys())]) dial.abort();
   }
 
-  /** A guest joined or spoke: it may be this one. */
   guestCame(): void {
-    if (this.#watch.reach === 'no-guest') this.#watch.look();
+    this.#watch.guestCame();
   }
 
-  /** A guest left: it may be this one. */
   guestLeft(): void {
-    if (this.#watch.reach === 'up' && this.#context.guests.find(this.#request.guestAddress) === undefined) {
-      this.#watch.look();
-    }
+    this.#watch.guestLeft();
   }
 
   report(): ForwardReport {

@@ -75,13 +75,11 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   }
 
   guestCame(): void {
-    if (this.#watch.reach === 'no-guest') this.#watch.look();
+    this.#watch.guestCame();
   }
 
   guestLeft(): void {
-    if (this.#watch.reach === 'up' && this.#context.guests.find(this.#request.guestAddress) === undefined) {
-      this.#watch.look();
-    }
+    this.#watch.guestLeft();
   }
 
   /** Nothing that the host says later keeps it down. */

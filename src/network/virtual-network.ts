@@ -9,8 +9,8 @@ import {
   type Target,
 } from '../flow/route.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
-import { type ForwardDone, ForwardTable } from '../forward/forward-table.ts';
 import type { GuestStreamDone } from '../forward/guest-streams.ts';
+import { type ForwardDone, OpenForwards } from '../forward/open-forwards.ts';
 import { IcmpEcho } from '../icmp/echo.ts';
 import { IcmpErrorSender } from '../icmp/errors.ts';
 import { Interface } from '../ip/interface.ts';
@@ -63,7 +63,7 @@ export class VirtualNetwork {
   readonly #udp: Udp;
   readonly #prober: ArpProber;
   readonly #dhcp: DhcpAdapter;
-  readonly #forwards: ForwardTable;
+  readonly #forwards: OpenForwards;
   readonly #traffic: Traffic = new Traffic();
   #policy: RoutePolicy;
 
@@ -285,10 +285,10 @@ export class VirtualNetwork {
     });
   }
 
-  #makeForwards(uplink: Interface): ForwardTable {
+  #makeForwards(uplink: Interface): OpenForwards {
     const { gateway, hostAddress, subnet, limits } = this.#options;
     const { neighbors, own } = uplink;
-    const forwards = new ForwardTable({
+    const forwards = new OpenForwards({
       ...this.#world,
       turn: this.turn,
       tcp: this.#tcp,

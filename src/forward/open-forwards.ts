@@ -56,7 +56,7 @@ interface Opening {
 }
 
 /** The forwards that are open: what the network does for published ports and tunnels. */
-export class ForwardTable {
+export class OpenForwards {
   readonly #context: ForwardContext;
   readonly #forwards = new Map<number, TcpForward | UdpForward>();
   readonly #opening = new Map<number, Opening>();
