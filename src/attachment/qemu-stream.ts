@@ -21,13 +21,16 @@ const MIN_FRAME_BYTES = 14;
 const READ_BYTES = 1024 * 1024;
 /** Below this a read is not worth its system call: the guest waits for the next turn. */
 const MIN_READ_BYTES = 128 * 1024;
+/** Reads a turn: a frame that is cut off need not be moved when its end is there too, be it beyond READ_BYTES. */
+const MAX_READS = 4;
 
 /**
  * A guest on a stream socket that speaks QEMU's `-netdev stream` protocol: each frame after its length, u32 big-endian.
  *
- * Reading: one read of up to 1 MiB a turn into the shared receive area; frames are handed to the port where they lie. The
- * length is checked before anything is kept: a guest that sends another is detached, with one log line that shows its
- * bytes. The frame that a read cut off (at most 64 KiB) goes to the stash and before the next read.
+ * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a frame is cut off;
+ * frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends another
+ * is detached, with one log line that shows its bytes. A frame that is still cut off then (at most 64 KiB) goes to the
+ * stash and before the next turn's read.
  * Writing: the outbox holds frames with their lengths back to back, so one write sends all that waits.
  *
  * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
@@ -62,32 +65,58 @@ export class QemuStreamAttachment extends PipeAttachment {
       area.turnAway(this.reader);
       return;
     }
-    const { bytes } = this.space.arena;
     const at = area.at;
-    const capacity = Math.min(READ_BYTES, free) - this.#stashed;
-    const count = pipe.read(at + this.#stashed, capacity);
-    if (count === WOULD_BLOCK) return;
-    if (count <= 0) {
-      this.end(count === FAILED ? (pipe.error ?? 'EIO') : 'the guest closed the connection');
-      return;
+    let limit = at + Math.min(READ_BYTES, free);
+    let end = at + this.#stashed;
+    let start = at;
+    let full = false;
+    for (let reads = 0; reads < MAX_READS && end < limit; reads++) {
+      const count = pipe.read(end, limit - end);
+      full = count === limit - end;
+      if (count === WOULD_BLOCK) break;
+      if (count <= 0) {
+        this.end(count === FAILED ? (pipe.error ?? 'EIO') : 'the guest closed the connection');
+        return;
+      }
+      if (reads === 0) this.#unstash(at);
+      end += count;
+      area.take(end - area.at);
+      start = this.#cut(port, start, end);
+      // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
+      if (!this.started) return;
+      if (start === end) break;
+      limit = Math.min(Math.max(limit, this.#frameEnd(start, end)), at + free);
     }
-    bytes.copyWithin(at, this.region.stashAt, this.region.stashAt + this.#stashed);
-    const end = at + this.#stashed + count;
-    this.#stashed = 0;
-    area.take(end - at);
-    this.#cut(port, at, end);
-    if (this.started && count === capacity) area.again(this.reader);
+    if (start < end && this.#stashed === 0) this.#stash(start, end);
+    if (full) area.again(this.reader);
   }
 
-  /** Hands every whole frame in [at, end) to the port and keeps the rest. */
-  #cut(port: Port, start: number, end: number): void {
-    const { bytes, view } = this.space.arena;
+  /** Where the frame at `start` ends, as far as it is known. */
+  #frameEnd(start: number, end: number): number {
+    return end - start < LENGTH_BYTES ? end : start + LENGTH_BYTES + this.space.arena.view.getUint32(start);
+  }
+
+  /** The frame that the last turn's reads cut off goes to `at`, before what was read behind it. */
+  #unstash(at: number): void {
+    const { stashAt } = this.region;
+    this.space.arena.bytes.copyWithin(at, stashAt, stashAt + this.#stashed);
+    this.#stashed = 0;
+  }
+
+  #stash(start: number, end: number): void {
+    this.space.arena.bytes.copyWithin(this.region.stashAt, start, end);
+    this.#stashed = end - start;
+  }
+
+  /** Hands every whole frame in [at, end) to the port; returns where the rest begins. */
+  #cut(port: Port, start: number, end: number): number {
+    const { view } = this.space.arena;
     let at = start;
     while (end - at >= LENGTH_BYTES) {
       const length = view.getUint32(at);
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
         this.#turnOut(at, end, length);
-        return;
+        break;
       }
       if (end - at - LENGTH_BYTES < length) break;
       const frame = this.#frame;
@@ -97,11 +126,9 @@ export class QemuStreamAttachment extends PipeAttachment {
       frame.stride = LENGTH_BYTES + length;
       at += frame.count * frame.stride;
       port.receive(frame);
-      // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
-      if (!this.started) return;
+      if (!this.started) break;
     }
-    this.#stashed = end - at;
-    bytes.copyWithin(this.region.stashAt, at, end);
+    return at;
   }
 
   #turnOut(at: number, end: number, length: number): void {

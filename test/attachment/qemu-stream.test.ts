@@ -206,6 +206,54 @@ describe('QemuStreamAttachment', () => {
     for (const guest of guests) assert.equal(guest.port.frames.length, 20);
   });
 
+  it('reads on for the end of a frame that was cut off, but not without end for one guest', () => {
+    const t = attach();
+    t.pipe.readLimit = 400;
+    const frame = new Uint8Array(1000).fill(5);
+    t.pipe.push(framed(frame));
+    t.attachment.readable();
+    t.turn.run(1);
+    assert.deepEqual(t.port.frames, [frame]);
+    t.pipe.readLimit = 100;
+    t.pipe.push(framed(frame));
+    t.attachment.readable();
+    t.turn.run(2);
+    assert.equal(t.port.frames.length, 1);
+    assert.equal(t.pipe.unread, 604);
+    t.drain();
+    assert.deepEqual(t.port.frames, [frame, frame]);
+  });
+
+  it('reads no further behind whole frames', () => {
+    const t = attach();
+    t.pipe.readLimit = 64;
+    for (let i = 0; i < 2; i++) t.pipe.push(framed(new Uint8Array(60)));
+    t.attachment.readable();
+    t.turn.run(1);
+    assert.equal(t.port.frames.length, 1);
+    t.drain();
+    assert.equal(t.port.frames.length, 2);
+  });
+
+  it('comes back by itself after a read that took all it could, whichever of the turn it was', () => {
+    for (let short = 0; short < 6; short++) {
+      const t = attach(attachmentBench({ receiveBytes: 4 * 2 ** 20 }));
+      const read = t.pipe.read.bind(t.pipe);
+      let reads = 0;
+      t.pipe.read = (at, capacity) => {
+        t.pipe.readLimit = reads++ < short ? 100 : Number.POSITIVE_INFINITY;
+        return read(at, capacity);
+      };
+      const frame = new Uint8Array(60_000).fill(7);
+      for (let i = 0; i < 60; i++) t.pipe.push(framed(frame));
+      t.attachment.readable();
+      t.turn.run(1);
+      if (short >= 4) t.attachment.readable();
+      t.run();
+      assert.equal(t.port.frames.length, 60);
+    }
+  });
+
   it('keeps frames of earlier guests in place until the turn is over', () => {
     const bench = attachmentBench();
     const [first, second] = [attach(bench, 'a'), attach(bench, 'b')];
