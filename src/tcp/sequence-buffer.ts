@@ -3,6 +3,8 @@ import { seqAdd, seqDiff } from '../wire/seqnum.ts';
 import { CHUNK_BYTES, CHUNK_SHIFT, type ChunkPool } from './chunk-pool.ts';
 
 const CHUNK_MASK = CHUNK_BYTES - 1;
+/** Chunk numbers wrap with the sequence numbers. */
+const NUMBER_MASK = 0xffffffff >>> CHUNK_SHIFT;
 
 /**
  * A flow's bytes that wait for its host socket, addressed by sequence number: what came in order and what came early lie
@@ -56,8 +58,9 @@ export class SequenceBuffer {
 
   /** Gives back the chunks that lie wholly in [from, to). When nothing is kept at `to`, pass `keepLast` false to free its chunk too. */
   release(from: number, to: number, keepLast: boolean): void {
+    if (this.#chunks.size === 0) return;
     const last = to >>> CHUNK_SHIFT;
-    for (let number = from >>> CHUNK_SHIFT; ; number = (number + 1) & (2 ** (32 - CHUNK_SHIFT) - 1)) {
+    for (let number = from >>> CHUNK_SHIFT; ; number = (number + 1) & NUMBER_MASK) {
       if (number === last && keepLast) return;
       const chunk = this.#chunks.get(number);
       if (chunk !== undefined) {
