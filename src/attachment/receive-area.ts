@@ -15,8 +15,8 @@ export class ReceiveArea implements Work {
   readonly #start: number;
   readonly #end: number;
   #cursor: number;
-  #turnedAway: Work[] = [];
-  #again: Work[] = [];
+  readonly #turnedAway: Work[] = [];
+  readonly #again: Work[] = [];
 
   /** Throws a RangeError when the arena is full (while the network is assembled). */
   constructor(arena: Arena, turn: Turn, bytes: number) {
@@ -57,9 +57,13 @@ export class ReceiveArea implements Work {
 
   work(): void {
     this.#cursor = this.#start;
-    for (const reader of this.#turnedAway) this.#turn.ingress.add(reader);
-    for (const reader of this.#again) this.#turn.ingress.add(reader);
-    this.#turnedAway.length = 0;
-    this.#again.length = 0;
+    this.#recall(this.#turnedAway);
+    this.#recall(this.#again);
+  }
+
+  #recall(readers: Work[]): void {
+    if (readers.length === 0) return;
+    for (const reader of readers) this.#turn.ingress.add(reader);
+    readers.length = 0;
   }
 }
