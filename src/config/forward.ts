@@ -23,7 +23,7 @@ export type HostEnd =
     }
   | { readonly kind: 'unix' /** Absolute. */; readonly path: string };
 
-/** What they reach. */
+/** What those clients reach. */
 export type GuestEnd =
   /** A guest's port; `address` undefined: the only guest (or the first), whichever address it has. */
   | { readonly kind: 'port'; readonly address: number | undefined; readonly port: number }
@@ -40,7 +40,7 @@ export type GuestEnd =
       readonly passphrase?: string;
     };
 
-/** Who asked: whoever owns a forward may remove it. */
+/** Who asked for a forward, and may remove it. */
 export type ForwardOwner = 'config' | 'cli' | 'api' | 'gvproxy' | 'vpnkit' | 'docker' | `guest ${string}`;
 
 /** One forward from the host to a guest. */
@@ -48,24 +48,24 @@ export interface ForwardSpec {
   readonly protocol: ForwardProtocol;
   readonly host: HostEnd;
   readonly guest: GuestEnd;
-  /** Ports in a row, 1 to 65,535, on both ends: one object, one request. */
+  /** Consecutive ports on both ends, 1 to 65,535. A range is one forward. */
   readonly count: number;
   /** Only IPv4 where `host.address` is '' (half of the descriptors). */
   readonly ipv4Only: boolean;
   readonly source: ForwardSource;
   readonly proxy: ProxyHeader;
-  /** How long a client is held while the guest does not answer or refuses; 0: it is refused at once. */
+  /** How long a client is held while the guest refuses or does not answer; 0: the client is refused at once. */
   readonly waitSeconds: number;
   /** Comes back after a restart. */
   readonly persistent: boolean;
   readonly owner: ForwardOwner;
 }
 
-/** 'waiting': bound or not, it will come up by itself (guest down, address not there yet). */
+/** 'waiting': it will come up by itself once the guest or the address is there. 'failed': something else is in the way; it is tried again. */
 export const FORWARD_STATES = ['listening', 'waiting', 'failed'] as const;
 export type ForwardState = (typeof FORWARD_STATES)[number];
 
-/** A forward as it stands. */
+/** A forward and its state. */
 export interface ForwardStatus {
   /** `forwardId` of the specification: the key of the table. */
   readonly id: string;

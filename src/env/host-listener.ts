@@ -21,15 +21,15 @@ export interface HostListenerHandler {
    */
   accepted(stream: HostStream, client: HostClient, index: number): HostStreamHandler | undefined;
   /**
-   * Listener `index` cannot be: an engine that binds by itself (kind 'addresses') may learn it only before the next turn,
-   * and tells it here. Close the HostListener then.
+   * Listener `index` cannot be opened. Only an engine that binds by itself (kind 'addresses') calls this, since it may learn
+   * of the error only after `listenStreams` returned. Close the HostListener then.
    */
   failed?(code: HostErrorCode, index: number): void;
 }
 
 /**
- * Listening sockets in a row (a forward's range), bound by someone else. Survives EMFILE and ECONNABORTED by itself: it
- * rests and goes on, counted as 'forward-accept-failed'.
+ * The listening sockets of one forward (a range of ports), bound by someone else. When accept fails (EMFILE, ECONNABORTED) it
+ * counts 'forward-accept-failed', pauses and goes on by itself.
  */
 export interface HostListener {
   /**
@@ -40,7 +40,7 @@ export interface HostListener {
   pause(): void;
   /** Listens (again). Returns the error when the host refuses. */
   resume(): HostErrorCode | undefined;
-  /** Closes all sockets, before it returns where the engine can; accepted streams stay. Idempotent. */
+  /** Closes all sockets, if possible before it returns. Accepted streams stay open. Idempotent. */
   close(): void;
 }
 

@@ -1,4 +1,4 @@
-/** So many of something for all forwards together; one forward gets at most half. */
+/** A bound that all forwards share; one forward gets at most half of it. */
 export class Allowance {
   readonly #most: number;
   #used = 0;

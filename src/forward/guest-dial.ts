@@ -8,18 +8,18 @@ import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 /** Why a guest could not be reached. 'limit': no flow or no port was left, which is counted. */
 export type DialFailure = 'no-guest' | 'refused' | 'timeout' | 'limit';
 
-/** Whose client is being joined to a guest. */
+/** The forward (or tunnel) whose client is being joined to a guest. */
 export interface DialOwner {
   established(dial: GuestDial): void;
   /** The guest owes an answer to the SYN for a second or longer. */
   unanswered(dial: GuestDial): void;
-  /** It came to nothing, and the client is still held: `begin` tries again, `abort` turns it away. */
+  /** The attempt failed and the client is still held: `begin` tries again, `abort` turns the client away. */
   unreached(dial: GuestDial, failure: DialFailure): void;
-  /** Client and guest are both let go. Called once, last. */
+  /** The connections to client and guest are both over. Called once, last. */
   ended(dial: GuestDial): void;
 }
 
-/** A port of a guest, and as whom it is spoken to. */
+/** A port of a guest, and the address from which it sees the client. */
 export interface DialTarget {
   /** IPv4, or FIRST_GUEST. */
   readonly address: number;
@@ -33,7 +33,7 @@ export interface DialTarget {
  * One client's stream on its way to a guest's port and, once there, the client of that connection.
  *
  * States: held (by its owner) → finding (who has the address?) → opening (SYN sent) → open → over. From finding and
- * opening it may fall back to held. Until it is open the stream is its own; then it is the connection's.
+ * opening it may fall back to held. Until it is open, the dial owns the stream; then the TCP connection does.
  */
 export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   state: 'held' | 'finding' | 'opening' | 'open' | 'over' = 'held';
@@ -141,7 +141,7 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     if (this.state === 'open') this.#flow?.writable();
   }
 
-  /** Nobody waits for the guest any more: the client reset its connection. (One that only ended its sending still waits.) */
+  /** The client reset its connection, so nobody waits for the guest any more. (A client that only ended its sending still waits.) */
   #clientLeft(): boolean {
     const client = this.#accepted;
     if (client === undefined) return false;

@@ -6,7 +6,7 @@ import type { ForwardContext } from './forward-context.ts';
 import { FIRST_GUEST, type GuestWaiter } from './guest-finder.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 
-/** While a guest is down it is looked at so often: soon after it went, then ever less. */
+/** Pause between two looks at a guest that is down; it doubles from the first to the last. */
 const FIRST_LOOK_MS = 250;
 const LAST_LOOK_MS = 2_000;
 
@@ -22,9 +22,9 @@ export interface WatchTarget {
 }
 
 /**
- * Knows whether a guest's port takes connections. It looks when told to and, while the target is down, by itself. A look
- * is a SYN from the gateway whose SYN-ACK is answered by a RST, so the guest's program never sees it; a second without
- * answer is silence. While the target is up only clients tell how it is.
+ * Knows whether a guest's port takes connections. It looks when told to and, while the target is down, by itself. A look is
+ * a SYN from the gateway; a SYN-ACK is answered by a RST, so the guest's program never sees it. A guest that does not answer
+ * within a second is silent. While the target is up there are no looks: the clients' connections show how it is.
  */
 export class GuestWatch implements FlowOpener, GuestWaiter {
   reach: Reach = 'unknown';
@@ -71,7 +71,7 @@ export class GuestWatch implements FlowOpener, GuestWaiter {
     if (this.reach === 'up' && this.#context.guests.find(this.#target.address) === undefined) this.look();
   }
 
-  /** A client found out how it is. */
+  /** A client's connection has shown how the target is. */
   told(reach: 'up' | 'no-guest' | 'refused' | 'silent'): void {
     if (this.#state === 'stopped' || (this.reach === reach && this.#state === 'idle')) return;
     this.#giveUp();
@@ -95,7 +95,7 @@ export class GuestWatch implements FlowOpener, GuestWaiter {
       const local = sources.portFor(attempt, sources.gateway, 0);
       const flow = tcp.openFor(this, neighbor, this.#target.port, sources.gateway, local, undefined);
       if (flow === 'in-use') continue;
-      // Without a flow to look with nothing new is known.
+      // No flow was left for the look, so nothing new is known.
       if (typeof flow === 'string') break;
       this.#probe = flow;
       return;

@@ -21,7 +21,7 @@ import { UdpForward } from './udp-forward.ts';
 
 /** Clients that wait for their guests, each a descriptor of the host. */
 const MAX_WAITING = 16_384;
-/** Opening a forward is answered when something is known of its guest, and then at the latest. */
+/** An opening is answered as soon as something is known of the guest, and at the latest after this time. */
 const FIRST_LOOK_MS = 300;
 /** An engine that binds by itself hears of a port in use a moment later. */
 const BINDING_MS = 20;
@@ -60,7 +60,7 @@ export class OpenForwards {
   readonly #context: ForwardContext;
   readonly #forwards = new Map<number, TcpForward | UdpForward>();
   readonly #opening = new Map<number, Opening>();
-  /** What was last told of each: its `why`. */
+  /** The `why` that was last reported for each. */
   readonly #told = new Map<number, string>();
   readonly #changed: (change: ForwardChange) => void;
   readonly #streams: GuestStreams;
@@ -164,7 +164,7 @@ export class OpenForwards {
     for (const forward of this.#forwards.values()) forward.guestLeft();
   }
 
-  /** Lets go of all sockets and of whoever waits; TCP ends the connections. */
+  /** Closes all sockets and turns waiting clients away; TCP ends the connections. */
   destroy(): void {
     for (const id of [...this.#forwards.keys()]) this.close(id, false);
     this.#streams.close();
@@ -194,7 +194,7 @@ export class OpenForwards {
     opening.done(fault ?? report);
   }
 
-  /** What is told already, or will be with the answer to its opening, is not told. */
+  /** Reports a change, unless it was reported already or goes along with the answer to the opening. */
   #tell({ id, state, why }: ForwardChange): void {
     if (this.#opening.has(id) || !this.#forwards.has(id) || this.#told.get(id) === why) return;
     this.#told.set(id, why);

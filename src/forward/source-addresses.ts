@@ -3,7 +3,7 @@ import type { Random } from '../env/random.ts';
 import { type Cidr, cidrContains } from '../wire/cidr.ts';
 import { isLoopbackIpv4, isMulticastIpv4 } from '../wire/ipv4.ts';
 
-/** Ports that stand in for one that is taken or is none (Linux's ip_local_port_range). */
+/** Ports to use when the client's own is taken, or it has none (Linux's ip_local_port_range). */
 const FIRST_PORT = 32_768;
 const PORTS = 28_232;
 /** Ports tried for one client. A guest with so many connections from one address that all of them are taken is full. */
@@ -18,7 +18,7 @@ export interface SourceOptions {
   readonly isOwn: (address: number) => boolean;
 }
 
-/** Whose address a guest sees as its peer's. */
+/** Chooses the address and port that a guest sees as its peer's. */
 export class SourceAddresses {
   readonly #options: SourceOptions;
 
@@ -40,8 +40,8 @@ export class SourceAddresses {
   }
 
   /**
-   * The port for try number `attempt`: the client's own first. As the gateway a client gets none of the low ports, which
-   * are the gateway's own.
+   * The port for try number `attempt`: the client's own first. With the gateway's address a client gets no low port, since
+   * those belong to the gateway's own services.
    */
   portFor(attempt: number, address: number, own: number): number {
     const mayKeep = own > 0 && (address !== this.#options.gatewayAddress || own >= FIRST_PORT);
@@ -49,7 +49,7 @@ export class SourceAddresses {
     return FIRST_PORT + (this.#options.random.u32() % PORTS);
   }
 
-  /** Not of this link, not of one machine only (RFC 6890), not a group: the guest sends what goes there to its router. */
+  /** True when the guest sends its answers to its router: not for addresses of this link, of a single machine (RFC 6890) or of a group. */
   #isRoutable(address: HostAddress): boolean {
     if (address < 0x0100_0000 || address >= 0xe000_0000) return false;
     if (isLoopbackIpv4(address) || isMulticastIpv4(address) || address >>> 16 === 0xa9fe) return false;

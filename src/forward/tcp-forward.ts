@@ -8,10 +8,10 @@ import { GuestWatch, type Reach } from './guest-watch.ts';
 import { PrefixedStream } from './prefixed-stream.ts';
 import { proxyHeader } from './proxy-header.ts';
 
-/** In a range each client tries for itself: soon after it was refused, then ever less. */
+/** In a range each held client tries its own port again, after pauses that double. */
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 2_000;
-/** A host that does not let us listen again is asked again. */
+/** When the host does not let us listen again, it is asked again after this pause. */
 const LISTEN_AGAIN_MS = 1_000;
 
 /** A client that waits for its guest, `waitMs` at most. */
@@ -39,9 +39,9 @@ const COUNTERS: Readonly<Record<DialFailure, string>> = {
  * Clients of the host's side (TCP or unix) joined to a guest's ports. The guest is dialled when a client was accepted; a
  * client whose guest refuses is reset at once, or held as long as `waitMs` says while the guest is tried again.
  *
- * Without `waitMs` nobody listens while the guest is known to be down, so clients get a true ECONNREFUSED. Of one port that
- * is known by looking (GuestWatch) and from clients; of a range only whether the guest is there. Clients without a guest yet
- * are bounded (`ForwardContext.waiting`), connections by TCP's flows.
+ * Without `waitMs` nobody listens while the guest is known to be down, so clients get a true ECONNREFUSED. For a single port
+ * GuestWatch and clients' connections tell whether it is down; for a range only whether the guest exists is known. Clients
+ * that wait for a guest are bounded (`ForwardContext.waiting`), connections by TCP's flows.
  */
 export class TcpForward implements HostListenerHandler, DialOwner {
   readonly #context: ForwardContext;

@@ -15,7 +15,7 @@ import { UdpClient, type UdpClientOwner } from './udp-client.ts';
 const IDLE_MS = 120_000;
 /** The order of use is kept to the second, so a stream of datagrams does not reorder the clients each time. */
 const REFRESH_MS = 1_000;
-/** Clients in conversation that are passed over, once each, in search of one to forget. */
+/** At most so many clients in conversation are passed over in search of one to forget. */
 const MAX_SPARED = 64;
 /** Distance between the keys of two sockets; a handle is below it. */
 const HANDLES = 2 ** 31;
@@ -214,8 +214,8 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   }
 
   /**
-   * Whom to forget. Who is passed over goes to the end, and has to ask again to be passed over again; he may stay longer
-   * than his two minutes there, until those before him go.
+   * The client to forget. A client in conversation is passed over and moved to the end of the order; it must ask again to be
+   * passed over once more. At the end it may outlive its two minutes, until the clients before it are gone.
    */
   #spareOldest(): UdpClient | undefined {
     let left = MAX_SPARED;

@@ -51,7 +51,7 @@ export interface DescriptorRoom {
 export const DESCRIPTORS_KEPT_FREE = 64;
 /** How often another port is chosen because its twin of the other family is taken. */
 const CHOICES = 32;
-/** In `Sweep.fds`: the user may not bind it, but perhaps the helper. */
+/** In `Sweep.fds`: this user may not bind the port, but the helper may. */
 export const DENIED = -1;
 
 /** What a sweep bound so far: socket p of port number i is at [i * places.length + p]. */
@@ -81,7 +81,7 @@ export function sweepPorts(request: PortRequest, helperEnd: number): Sweep | Bin
   return sweepRange(request, places, helperEnd);
 }
 
-/** A sweep without gaps as what an engine listens on. */
+/** A complete sweep, in the form that an engine listens on. */
 export function boundPorts({ port, places, fds }: Sweep): BoundPorts {
   const index = fds.map((_, i) => Math.floor(i / places.length));
   return { sockets: { kind: 'descriptors', fds, index }, boundPort: port, descriptors: fds.length };
@@ -149,7 +149,7 @@ function sweepChosen(protocol: PortProtocol, places: readonly Place[]): Sweep | 
   return failed!;
 }
 
-/** As Linux has it; without /proc nothing is known to be too much. */
+/** Read from /proc; where there is none, there is no known limit. */
 function descriptorRoom(): DescriptorRoom {
   try {
     const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];

@@ -1,11 +1,11 @@
-/** The advice in a conflict: where the ports would fit. */
+/** The advice that goes with a conflict: the next place where the ports are free. */
 import { bindPorts, closePorts, type PortRequest } from './bind.ts';
 import { placesOf } from './places.ts';
 import { portsInTheWay } from './socket-table.ts';
 
-/** Ports that are tried before it gives up, so that a conflict is told at once. */
+/** How many ports are tried: the error must not take long. */
 const TRIES = 64;
-/** Larger ranges are not sought: each try binds all of it. */
+/** No place is searched for larger ranges, since each try binds the whole range. */
 const RANGE_MAX = 1024;
 
 /** The first port above `taken` where the whole request can be bound, found by binding it; undefined when there is none near. */
@@ -32,7 +32,7 @@ export function nextFreePort(request: PortRequest, taken: number): number | unde
   return undefined;
 }
 
-/** The last of `count` ports from `first` on that is among them: the next place to try is behind it. */
+/** The last occupied port of the `count` ports from `first` on; the next place to try begins after it. */
 function lastHeld(held: ReadonlySet<number>, first: number, count: number): number | undefined {
   for (let port = first + count - 1; port >= first; port--) if (held.has(port)) return port;
   return undefined;

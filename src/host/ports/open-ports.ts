@@ -1,4 +1,4 @@
-/** Publishing: with the process's own rights first, then by the privileged helper, else an error that says exactly what to do. */
+/** Binds ports with the process's own rights, then with the privileged helper's; if neither works, the error says what to do. */
 import type { SlipwayError } from '../../config/errors.ts';
 import type { HelperAnswer } from '../../helper/protocol.ts';
 import { userName } from '../accounts.ts';
@@ -34,7 +34,7 @@ export async function openPorts(request: PortRequest, { helper, own }: OpenPorts
   return boundPorts(sweep);
 }
 
-/** Puts the helper's sockets where the sweep was denied; throws at the first that it does not give. */
+/** Fills the places that were denied to us with sockets of the helper; throws at the first one that the helper refuses. */
 async function fillByHelper(request: PortRequest, sweep: Sweep, options: OpenPortsOptions): Promise<void> {
   const { fds, places } = sweep;
   for (let i = 0; i < fds.length; i++) {
@@ -69,7 +69,7 @@ function refused(
           'Try again in a moment.',
         );
       }
-      // The helper's EACCES is not for want of the capability: it checks that it has it.
+      // The helper has checked that it has the capability, so EACCES must have another reason.
       return portError(request, { failure: 'refused', errno, ...at }, options.own);
     }
     case 'not-allowed': {

@@ -1,6 +1,6 @@
 /**
- * Who holds a port. The kernel's list names the user and inode of each socket, and the process is whichever has that inode
- * open: visible for processes of this user, and for root of all users. What cannot be seen is said, never guessed.
+ * Who holds a port. The kernel's list gives the user and inode of each socket; the owner is the process that has that inode
+ * open. Root can see this for all processes, others only for their own. What cannot be seen is reported as such, not guessed.
  */
 import path from 'node:path';
 import { userName } from '../accounts.ts';

@@ -1,6 +1,6 @@
 /**
  * What a person reads when a port cannot be bound. It begins with Go's words, "listen tcp 0.0.0.0:80: bind: address already
- * in use", because Docker says them and tools look for them; then comes what Docker does not say.
+ * in use", because Docker prints the same and tools search for it. What Docker does not say follows.
  */
 import { readFileSync } from 'node:fs';
 import { type ErrorCode, SlipwayError } from '../../config/errors.ts';
@@ -59,7 +59,7 @@ export function listenError(
   return new SlipwayError(code, `listen ${request.protocol} ${showPlace(place, port)}: bind: ${why}`, hint);
 }
 
-/** What lets this user bind a port that the kernel denies him. */
+/** What to do so that this user may bind a privileged port. */
 export function deniedHint(port: number): string {
   const start = unprivilegedStart();
   if (port >= start) {

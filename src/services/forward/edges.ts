@@ -9,10 +9,10 @@ export interface ForwardEdges {
   readonly ports: ForwardPorts;
   readonly network: ForwardNetwork;
   readonly names: ServiceNames;
-  /** Takes clients at bound sockets to a unix socket in a guest, through its sshd. */
+  /** Connects clients of bound sockets to a unix socket in a guest, through the guest's sshd. */
   readonly openSsh: (spec: ForwardSpec, sockets: BoundSockets, reached: RelayReach) => Promise<SocketRelay>;
   readonly log: ForwardLog;
-  /** Calls `act` once after `ms`, unless what it returns is called before. */
+  /** Calls `act` once after `ms`. The function that it returns cancels that. */
   readonly schedule: (ms: number, act: () => void) => () => void;
 }
 
@@ -32,15 +32,15 @@ export interface PortRequest {
   readonly ipv4Only: boolean;
 }
 
-/** Sockets that are ours and do not listen yet. */
+/** Bound sockets of this process that do not listen yet. */
 export interface OpenPorts {
   readonly sockets: BoundSockets;
   /** Of the first; 0 for a unix socket. */
   readonly boundPort: number;
   readonly descriptors: number;
-  /** Someone else has them now, or refused them. */
+  /** The engine has taken the sockets over, or has refused them. */
   handedOver?(): void;
-  /** Gives back what nobody took over. */
+  /** Closes sockets that nobody has taken over. */
   close(): void;
   /** Removes the file of a unix socket, if it is still ours. Never throws. */
   removeFile(): void;
@@ -50,7 +50,7 @@ export interface ForwardPorts {
   /** All or none. Rejects with SlipwayError ERR_PORT_… or ERR_HELPER_…; ERR_PORT_ADDRESS: the address is not there now. */
   open(request: PortRequest): Promise<OpenPorts>;
   openUnix(path: string): Promise<OpenPorts>;
-  /** The same error for what an engine said that binds by itself. */
+  /** The same error, for an engine that binds by itself and reports only an errno. */
   refusal(request: PortRequest | string, errno: HostErrorCode): Promise<SlipwayError>;
 }
 
@@ -71,10 +71,10 @@ export interface ServiceNames {
   remove(name: string, address: number): void;
 }
 
-/** Hears whether the guest's end is reached; `why` is a sentence when it is not. */
+/** Is told whether the guest can be reached; `why` is a sentence when it cannot. */
 export type RelayReach = (state: ForwardReach, why: string) => void;
 
-/** Clients on their way to a guest, without the network thread. */
+/** Relays clients to a guest on the control thread. */
 export interface SocketRelay {
   readonly connections: number;
   /** Ends the listener; established connections live on unless `connections`. */

@@ -30,25 +30,25 @@ export interface ForwardTableOptions {
 type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
 
 /**
- * The forwards that are wanted, each with how far that is reached; see `Forward` for one. Who asks now is told now: `add` rejects when a
- * port cannot be had and leaves nothing behind. What the configuration or an earlier process wants is wanted for good:
- * `keep` says what stands in the way, and it is tried until it works. Missing addresses and absent guests are waited for by both.
+ * All forwards that were asked for; see `Forward` for the life of one. `add` is for someone who waits for the answer: it rejects
+ * when a port cannot be bound, and leaves nothing behind. `keep` is for the configuration and for an earlier process: it reports
+ * the error, and the forward is tried again until it works. Both wait for missing addresses and absent guests.
  *
- * A range of ports is one forward. A chosen port is chosen once: from then on the forward is one of that port.
+ * A range of ports is one forward. A port that the host chooses is chosen once; from then on the forward has that port.
  */
 export class ForwardTable implements Forwards {
   readonly #edges: ForwardEdges;
   readonly #guests: GuestAddresses;
   readonly #store: ForwardStore | undefined;
   readonly #services: ServiceTable;
-  /** Those that `add` has not settled for are among them, but not in `#accepted`. */
+  /** All of them. One whose `add` has not been answered yet is not in `#accepted`. */
   readonly #forwards = new Set<Forward>();
   readonly #opening = new Map<Forward, Promise<SlipwayError | undefined>>();
   readonly #accepted = new Map<string, Forward>();
   readonly #byNumber = new Map<number, Forward>();
   readonly #listeners = new Set<ChangeListener>();
   #lastNumber = 0;
-  /** What an earlier process kept is being taken up. */
+  /** `start` is opening what the configuration and an earlier process want; nothing is saved until it is done. */
   #starting = false;
 
   constructor({ edges, guests, store }: ForwardTableOptions) {
@@ -62,19 +62,19 @@ export class ForwardTable implements Forwards {
     return this.#want(spec, (failure) => failure.code === 'ERR_PORT_ADDRESS');
   }
 
-  /** As `add`, for what is wanted for good: ports that cannot be had now are tried again and again. */
+  /** Like `add`, but ports that cannot be bound now are tried again and again. */
   async keep(spec: ForwardSpec): Promise<ForwardStatus> {
     return this.#want(spec, () => true);
   }
 
-  /** Begins with what the configuration wants, then what an earlier process kept. What stands in the way is logged. */
+  /** Opens what the configuration wants, then what an earlier process kept. Errors are logged. */
   async start(forwards: readonly ForwardSpec[], services: readonly ServiceForward[]): Promise<void> {
     const { log } = this.#edges;
     for (const service of services) {
       await this.addService(service).catch((error: Error) => log.warn(error.message));
     }
     this.#starting = true;
-    // All at once: each waits for a look at its guest. Who comes first in the list is first at a port.
+    // All at the same time, since each waits for a look at its guest. Ports are still taken in the order of the list.
     const begun = [...forwards, ...(this.#store?.specs ?? [])].map((spec) => ({ spec, standing: this.keep(spec) }));
     await Promise.allSettled(begun.map(({ standing }) => standing));
     for (const { spec, standing } of begun) {

@@ -5,20 +5,20 @@ import type { ForwardReach } from '../../forward/forward-request.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges, OpenPorts, SocketRelay } from './edges.ts';
 
-/** The network watch tells of IPv4 addresses; this is for IPv6 and for hosts that tell nothing. A try is one refused bind. */
+/** The host reports new IPv4 addresses by itself; IPv6 ones, and those of other systems, are found by trying. A try costs one refused bind. */
 const ADDRESS_RETRY_MS = 1_000;
-/** What another program holds, it may hold for long. */
+/** A port that another program holds may stay held for long, so the pauses between tries double. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
 
 /**
- * One forward: what is wanted, and how far that is reached. Tries go on until it is closed, one at a time.
+ * One forward: what was asked for, and its present state. It tries to open until it is closed; one try at a time.
  *
- * States: begun → bound and with the network ('listening', or 'waiting' while its guest is down) ⇄ not bound: 'waiting' for its
- * address or 'failed' for all else, with a retry that is due. `close` ends it for good.
+ * States: new → open, with its sockets at the network thread ('listening', or 'waiting' while its guest is down) ⇄ not open, with
+ * the next try scheduled ('waiting' when the address is missing, 'failed' for every other reason). `close` is final.
  */
 export class Forward {
-  /** In messages to the network. */
+  /** Its id in messages to the network thread. */
   readonly number: number;
   readonly #edges: ForwardEdges;
   readonly #tell: (forward: Forward) => void;
@@ -29,7 +29,7 @@ export class Forward {
   /** What the network says of the guest. */
   #reach: { readonly state: ForwardReach; readonly why: string } = { state: 'up', why: '' };
   #connections = 0;
-  /** One thing at a time: a try, or the end. */
+  /** The try or the closing that is under way; the next one waits for it. */
   #work: Promise<unknown> = Promise.resolve();
   #cancelRetry: (() => void) | undefined;
   #retries = 0;
@@ -47,7 +47,7 @@ export class Forward {
     return forwardId(this.#spec);
   }
 
-  /** With the port that was chosen, once it is. */
+  /** Once the host has chosen a port, it names that port. */
   get spec(): ForwardSpec {
     return this.#spec;
   }
@@ -68,7 +68,7 @@ export class Forward {
     return this.#failure;
   }
 
-  /** Tries to bind and to hand over; resolves with what stands in the way. Tries again by itself. */
+  /** Tries to bind the ports and hand them over. Resolves with the error, if there is one; then the next try is scheduled already. */
   open(): Promise<SlipwayError | undefined> {
     return this.#next(() => this.#try());
   }
@@ -87,7 +87,7 @@ export class Forward {
     });
   }
 
-  /** What has to be done when the process ends. */
+  /** Only what must be done when the process exits: nothing is awaited any more. */
   abandon(): void {
     this.#closed = true;
     this.#cancelRetry?.();
@@ -106,7 +106,7 @@ export class Forward {
     this.#connections = connections;
   }
 
-  /** The network has it no more: the host refused it to a new network thread. */
+  /** After a recovery the host refused the sockets to the new network thread: it must be opened again. */
   lost(errno: HostErrorCode): void {
     void this.#next(async () => {
       if (this.#ports === undefined || this.#closed) return;
@@ -116,7 +116,7 @@ export class Forward {
     });
   }
 
-  /** This computer's addresses changed: one that is waited for may be there. */
+  /** This computer's addresses changed: the one that is missing may exist now. */
   networkChanged(): void {
     if (this.#failure?.code === 'ERR_PORT_ADDRESS') void this.open();
   }

@@ -1,8 +1,8 @@
 import type { ForwardOwner, ForwardSpec, ForwardStatus, ServiceForward } from '../../config/forward.ts';
 
 /**
- * The table of forwards as API, command line and Docker see it: what is wanted against what is. Adding waits until the
- * ports are bound or known not to be; what only waits for its guest or its address is added.
+ * The table of forwards as API, command line and Docker see it. Adding takes until the ports are bound, or known to be
+ * unavailable; a forward that only waits for its guest or its address counts as added.
  */
 export interface Forwards {
   /**
