@@ -6,17 +6,17 @@ import { sameToken } from './control-token.ts';
 export type ControlPeer = 'unix' | 'tcp';
 
 export interface AccessRules {
-  /** Undefined: nothing that wants it is ever allowed. */
+  /** Undefined: no request that needs a token is allowed. */
   readonly token: string | undefined;
-  /** The socket's own mode lets in whoever has our uid; while a guest of `slipway run` is among those, it is not enough. */
+  /** The socket's mode admits everyone with our uid. That is not enough for `slipway run`, whose guest has our uid, too. */
   readonly tokenOnSocket: boolean;
 }
 
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
- * Refuses a request that may not be served; undefined when it may. A browser that was led here under another name (DNS
- * rebinding) says so in Host.
+ * The refusal of a request; undefined when it may be served. A browser that was brought here by DNS rebinding shows the foreign
+ * name in Host.
  */
 export function refusal(
   { headers }: Pick<IncomingMessage, 'headers'>,

@@ -13,7 +13,7 @@ export interface ControlApiOptions {
   readonly config: ControlConfig;
   /** The folder of the socket is Slipway's own: made, and kept from everybody else. */
   readonly privateFolder: boolean;
-  /** A guest of this process shares files and user with it: the socket's mode does not keep it out, and neither would a file. */
+  /** A guest of this process has the same files and user, so neither the socket's mode nor a token in a file would keep it out. */
   readonly tokenOnSocket?: string | undefined;
   /** Asked for when the first client connects. */
   parts(): ControlParts;

@@ -12,9 +12,9 @@ import { statusRoutes } from './routes/status.ts';
 import { zoneRoutes } from './routes/zones.ts';
 import { refuseUnknownPaths } from './unknown-path.ts';
 
-/** Other paths of the same server, with their own manners. */
+/** Paths of the same server that follow other conventions than ours. */
 export interface ControlExtension {
-  /** Adds paths; `scope` is its own: parsers of bodies, errors and hooks that are set there hold there alone. */
+  /** Adds paths. `scope` is separate: body parsers, error handlers and hooks that are set there apply only there. */
   routes?(scope: ControlScope): void;
   readonly takeOvers?: readonly TakeOver[];
 }

@@ -14,7 +14,7 @@ const WHO_MS = 1_000;
 export interface ListeningSocket {
   /** TCP: what the host chose. Unix: 0. */
   readonly port: number;
-  /** Nobody new, and everybody who is connected goes. The file goes with it. Idempotent. */
+  /** Stops listening, ends all connections, and removes the socket's file. Idempotent. */
   close(): void;
 }
 
@@ -38,7 +38,7 @@ export async function listenAtSocket(
   const file = new SocketFile(socketPath);
   await makeFree(file);
   const listening = listener('unix', counters, serving);
-  // From the bind on, the file is nobody else's; nothing else of this thread runs meanwhile.
+  // The umask makes the file private from the start. Nothing else of this thread runs meanwhile.
   const umask = process.umask(0o177);
   const stands = bound(listening.server, { path: socketPath }, socketPath);
   process.umask(umask);
@@ -72,9 +72,9 @@ function listener(
   counters: Counters,
   { accept, isIdle }: ConnectionServer,
 ): { server: Server; close(): void } {
-  // The oldest first.
+  // In the order in which they came.
   const open = new Set<Socket>();
-  /** Room for one more: whoever asks nothing gives way, the oldest of them. */
+  /** Makes room for one more by closing the oldest connection that has no request under way. */
   const hasRoom = (): boolean => {
     if (open.size < MAX_CONNECTIONS[kind]) return true;
     counters.add('control-connection-limit');
@@ -87,7 +87,7 @@ function listener(
     return false;
   };
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    // A client that resets its connection is no event; who serves it sees it end.
+    // A reset by the client is nothing to report; the server sees the connection end.
     socket.on('error', () => {});
     if (!hasRoom()) {
       socket.destroy();
@@ -166,10 +166,10 @@ function pidIn(text: string): number | undefined {
   }
 }
 
-/** Makes the folder, or sees that it is ours and nobody else gets in. In a folder for everybody, someone could have been first. */
+/** Makes the folder, or checks that it is ours and closed to others: in /tmp someone else could have made it first. */
 function makePrivate(folder: string): void {
   try {
-    // Not its parents, which are the system's to make; and on /proc a recursive one never ends.
+    // Not its parents: those are the system's, and a recursive mkdir below /proc never ends.
     if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
     const { uid, mode } = lstatSync(folder);
     const own = process.getuid?.() ?? uid;

@@ -12,7 +12,7 @@ import { schemaValidator, type ZodTypes } from './schema-validator.ts';
 /** Where paths are added: fastify, whose schemas are zod's. */
 export type ControlScope = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypes>;
 
-/** Requests that end HTTP on their connection: what comes behind them is someone else's protocol. */
+/** Requests that end HTTP on their connection; another protocol follows. */
 export interface TakeOver {
   /** Known by the first line of a connection; a later request on the same connection is never taken over. */
   takes(line: RequestLine): boolean;
@@ -23,7 +23,7 @@ export interface TakeOver {
 export interface ControlServerOptions {
   rules(): AccessRules;
   readonly takeOvers: readonly TakeOver[];
-  /** An error that nobody foresaw. */
+  /** Called with an error that is a defect. */
   onDefect(error: unknown): void;
   /** A connection was closed for more requests than it may have in flight. */
   onGreed?(): void;
@@ -36,11 +36,11 @@ const BODY_BYTES = 1024 * 1024;
 /** A forward's id holds a socket's path, each byte of which may be written as three. */
 const MAX_PARAM_LENGTH = 512;
 const KEEP_ALIVE_MS = 30_000;
-/** No byte either way for this long, and the connection goes. An event stream says something every 15 s. */
+/** A connection without a byte in either direction for this long is closed. Event streams send something every 15 s. */
 const SILENCE_MS = 120_000;
-/** A whole request, from its connection's or its own first byte on: who dawdles keeps a place from others. */
+/** How long a whole request may take to arrive: a slow one occupies a connection that others could use. */
 const REQUEST_MS = 30_000;
-/** In the place of ajv and its kin, which are not even loaded. The type of the option knows ajv alone. */
+/** Replaces ajv and fastify's serializers, which are then not even loaded. The type of the option knows only ajv. */
 const COMPILERS = {
   buildValidator: () => schemaValidator,
   buildSerializer: () => () => JSON.stringify,
@@ -105,7 +105,7 @@ export class ControlServer {
       const { status, body } = problemOf(error);
       if (status >= 500 && !(error instanceof SlipwayError)) options.onDefect(error);
       if (status === 401) void reply.header('www-authenticate', 'Bearer');
-      // Whoever sent too much may still be sending it.
+      // The client may still be sending the body that was refused.
       if (status === 413) void reply.header('connection', 'close');
       return reply
         .code(status)
@@ -168,7 +168,7 @@ export class ControlServer {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 
-/** What no HTTP parser takes. */
+/** A request that the HTTP parser rejected. */
 function unreadable(error: NodeJS.ErrnoException): Problem {
   const [status, message] = UNREADABLE[error.code ?? ''] ?? [400, 'this is no HTTP/1.1'];
   return { status, body: problemOf({ statusCode: 400, message }).body };
@@ -187,7 +187,7 @@ const REASONS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
-/** Answers where there is no reply to write to, and closes. */
+/** Answers on the bare socket, where there is no reply object, and closes it. */
 function refuseRaw(socket: Socket, { status, body }: Problem): void {
   if (!socket.writable) {
     socket.destroy();

@@ -26,7 +26,7 @@ interface FeedLog {
 export class EventFeed {
   readonly #listeners = new Set<(event: ControlEvent) => void>();
 
-  /** Returns what ends it. */
+  /** Returns a function that ends it. */
   subscribe(listener: (event: ControlEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -36,7 +36,7 @@ export class EventFeed {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** A log that writes to `log` and tells here what it was given; what guests and the network thread do is known by their lines. */
+  /** A log that writes to `log` and makes events of its lines: only from these the feed knows of guests and of recoveries. */
   listeningTo(log: FeedLog): FeedLog {
     const line =
       (level: LogLevelWord) =>

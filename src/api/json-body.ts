@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify';
 import { invalidRequest } from './problem.ts';
 
-/** What this API takes has less than ten levels; some thousand would exhaust the stack of whoever walks over them. */
+/** Valid bodies have fewer than ten levels. Some thousand would exhaust the stack of a recursive reader. */
 const MAX_DEPTH = 64;
 const [QUOTE, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT] = [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d];
 
-/** Has bodies in JSON refused that are nested deeper than `MAX_DEPTH`, before anything recursive sees them. */
+/** Refuses JSON bodies that are nested deeper than `MAX_DEPTH` before they reach recursive code. */
 export function boundJsonDepth(scope: FastifyInstance): void {
   const parse = scope.getDefaultJsonParser('error', 'error');
   scope.removeContentTypeParser('application/json');

@@ -6,7 +6,7 @@ export interface Problem {
   readonly body: { readonly code: ErrorCode; readonly message: string; readonly hint: string };
 }
 
-/** What is the asker's fault is 4xx; what only time or another place mends is 5xx. Codes that are missing are 500. */
+/** 4xx: the client must ask for something else. 5xx: the same request may succeed later. A code that is not listed is 500. */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_USAGE: 400,
   ERR_ADDRESSES: 400,
@@ -44,7 +44,7 @@ export function problemOf(error: unknown): Problem {
   return { status: STATUS[code] ?? 500, body: { code, message, hint } };
 }
 
-/** fastify's own errors carry a status and a code; everything else is nobody's intent. */
+/** fastify's own errors carry a status and a code; every other error is a defect. */
 function fromFramework(error: unknown): SlipwayError {
   const {
     statusCode = 500,

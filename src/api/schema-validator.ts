@@ -4,7 +4,7 @@ import { schemaProblems } from '../config/schema-problem.ts';
 import { keysUnder } from '../config/schema-value.ts';
 import { invalidRequest } from './problem.ts';
 
-/** Handlers get what the zod schema of their route makes of the request, and answer with what its schema takes. */
+/** Lets fastify check requests and answers by the zod schemas of the routes; handlers get the parsed request. */
 export interface ZodTypes extends FastifyTypeProvider {
   validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
   serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown;

@@ -2,7 +2,7 @@ import { SlipwayError } from '../config/errors.ts';
 import type { ControlScope } from './control-server.ts';
 import { notFound } from './problem.ts';
 
-/** Tells a path that is not there (404) from a method that the path does not take (405, with Allow). Before the paths are added. */
+/** Answers 404 for an unknown path, and 405 with Allow for a method that the path does not have. To be called before the paths are added. */
 export function refuseUnknownPaths(scope: ControlScope): void {
   const methods = new Map<string, Set<string>>();
   scope.addHook('onRoute', ({ url, method }) => {

@@ -7,7 +7,7 @@ import type { RecordJson, ZoneJson } from './contract.ts';
 /** A string of a TXT record (RFC 1035 §3.3). */
 const TEXT_BYTES = 255;
 
-/** A zone in the shape that the configuration has; what is not set is not there. */
+/** A zone in the form of the configuration; keys that are not set are left out. */
 export function zoneJson({ name, defaultAddress, defaultAtApex, ttlSeconds, ...zone }: ListedZone): ZoneJson {
   return {
     name,
@@ -49,7 +49,7 @@ function nameJson(name: string): string {
   return name === '' ? '.' : name;
 }
 
-/** One text where it would be cut into the same strings, which may be in the middle of a character; else the strings. */
+/** One text, where cutting it every 255 bytes gives these strings again (perhaps cutting a character); else the list of strings. */
 function textJson(texts: readonly Uint8Array[]): string | string[] {
   if (texts.slice(0, -1).every(({ length }) => length === TEXT_BYTES)) return Buffer.concat(texts).toString('utf8');
   return texts.map((text) => Buffer.from(text).toString('utf8'));

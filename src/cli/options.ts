@@ -81,7 +81,7 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
   };
 }
 
-/** From whatever folder it is said. */
+/** Absolute: a relative path is meant from the folder in which the command was typed. */
 function controlPath(text: string | undefined): string | undefined {
   return text === undefined || text === 'none' ? text : path.resolve(text);
 }

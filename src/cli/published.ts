@@ -56,7 +56,7 @@ function publishedSockets(flags: PublishFlags): ForwardSpec[] {
   }));
 }
 
-/** From whatever folder it is said. */
+/** A relative path is meant from the folder in which the command was typed. */
 function absolute(text: string): string {
   return text === '' ? text : path.resolve(text);
 }

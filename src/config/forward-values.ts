@@ -82,7 +82,7 @@ export const serviceTarget: ValueParser<ServiceForward['target']> = (raw) => {
   return { kind: 'port', address, port };
 };
 
-/** What stands before the last colon, without brackets, and what behind it; undefined for what is neither. */
+/** Splits "ADDRESS:PORT" at the last colon, brackets removed; undefined where the text has not that form. */
 function place(text: unknown): readonly [string | undefined, string | undefined] {
   const match = typeof text === 'string' ? /^(?:(?:\[([^\]]*:[^\]]*)\]|([^:[\]]*)):)?([^:]*)$/.exec(text) : null;
   return match === null ? [undefined, undefined] : [match[1] ?? match[2] ?? '', match[3]];

@@ -61,7 +61,7 @@ export interface ForwardSpec {
   readonly owner: ForwardOwner;
 }
 
-/** 'waiting': it will come up by itself once the guest or the address is there. 'failed': something else is in the way; it is tried again. */
+/** 'waiting': for its guest or its address. 'failed': for another reason; it is tried again. */
 export const FORWARD_STATES = ['listening', 'waiting', 'failed'] as const;
 export type ForwardState = (typeof FORWARD_STATES)[number];
 

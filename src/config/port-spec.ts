@@ -8,10 +8,10 @@ export interface PortRange {
   readonly last: number;
 }
 
-/** Both ends of a published port and what is between them; the rest of a ForwardSpec is the asker's. */
+/** What `docker run -p` says of a forward; the rest of a ForwardSpec comes from elsewhere. */
 export type PublishedPort = Pick<ForwardSpec, 'protocol' | 'host' | 'guest' | 'count'>;
 
-/** What holds for a forward where nobody says otherwise. */
+/** The settings of a forward for which nothing else is given. */
 export const FORWARD_DEFAULTS: Pick<ForwardSpec, 'ipv4Only' | 'source' | 'proxy' | 'waitSeconds' | 'persistent'> = {
   ipv4Only: false,
   source: 'client',

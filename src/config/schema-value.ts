@@ -127,7 +127,7 @@ export function keysUnder(schema: z.ZodType, path: readonly PropertyKey[]): read
   return at instanceof z.ZodObject ? Object.keys(at.shape) : (KEYS.get(at as z.ZodType) ?? []);
 }
 
-/** Without what zod puts around it: optional, default, and what is done after it was read. */
+/** The schema inside of zod's wrappers: optional, default, and transforms. */
 function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) return unwrapped(schema.unwrap());
   if (schema instanceof z.ZodPipe && !KEYS.has(schema)) return unwrapped(schema.in);

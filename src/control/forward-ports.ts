@@ -33,12 +33,12 @@ export function boundForwardPorts(helper: string): ForwardPorts {
   };
 }
 
-/** Whoever binds a socket by path leaves its rights to the umask, which only the main thread can set, for the process. */
+/** Node binds a unix socket with the mode that the umask gives. Only the main thread can set it, for the whole process. */
 class PrivateFiles {
   #holders = 0;
   #before = 0;
 
-  /** From now until what is returned is called, new files are this user's alone. */
+  /** New files are this user's only, until the function that it returns is called. */
   hold(): () => void {
     if (this.#holders++ === 0) this.#before = process.umask(0o077);
     let held = true;
@@ -51,7 +51,7 @@ class PrivateFiles {
 
 const privateFiles = new PrivateFiles();
 
-/** Ports for the portable engine, which binds by itself: only what must be known before is looked for here. */
+/** Ports for the portable engine, which binds by itself. Done here is only what must come before: choosing a port, freeing a path. */
 export function namedForwardPorts(): ForwardPorts {
   return {
     open: async (request): Promise<OpenPorts> => {

@@ -46,7 +46,7 @@ export interface NetworkControlOptions {
   readonly datagramServices?: Readonly<Record<string, DatagramService>>;
   /** TCP services by name: the unix sockets they listen at. */
   readonly streamServices?: Readonly<Record<string, string>>;
-  /** What guests were given, by earlier processes too; an empty one of its own unless told. */
+  /** The leases of guests, from earlier processes too. An empty book unless given. */
   readonly leases?: LeaseBook;
   /** This computer's addresses or routes changed. The portable engine does not know it. */
   readonly onNetworkChange?: () => void;
@@ -140,8 +140,8 @@ export class NetworkControl {
   }
 
   /**
-   * Begins to listen on bound sockets, which are the network's from here on, whatever happens; a later thread listens on them, too. Resolves
-   * with how it stands, or with the host's word when it refuses.
+   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome; after a recovery the new thread
+   * listens on them again. Resolves with the forward's state, or with the errno when the host refuses.
    */
   forwardOpen(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     return this.#request((thread) => this.#forwards.open(thread, forward));
@@ -183,7 +183,7 @@ export class NetworkControl {
 
   /**
    * Attaches a guest whose frames come and go by the socket that this resolves with, each behind its length (u32
-   * big-endian). It ends with the network thread; who wants to stay comes again.
+   * big-endian). It ends with the network thread; the guest may then be attached again.
    */
   async adoptGuest(name: string): Promise<Socket> {
     const { streamPair } = await import('../host/stream-pair.ts');
@@ -315,7 +315,7 @@ export class NetworkControl {
     }
     const thread = this.#spawn();
     this.#running = this.#rebuild(thread);
-    // A thread that dies while it is rebuilt comes back here by itself; only its refusals are final.
+    // When this thread dies, too, `died` starts the next one. Only what the thread refuses to do is final.
     this.#running.catch((cause: unknown) => {
       if (!this.#stopped && thread === this.#thread) {
         this.#fail(

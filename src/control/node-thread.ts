@@ -60,7 +60,7 @@ export class NodeThread implements ThreadEngine {
     );
   }
 
-  /** Node closes what it holds when its thread ends: in the table the number could be somebody else's by then. */
+  /** From here on Node closes the descriptor when its thread ends. In the table its number could stand for another file by then. */
   taken(fd: number): void {
     new DescriptorTable(this.#data.descriptors).forget(fd);
   }
@@ -69,11 +69,11 @@ export class NodeThread implements ThreadEngine {
     adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept: (pipe) => accept(pipe) ?? turnedAway(pipe) });
   }
 
-  /** Node tells nobody of it; who must know looks at its files and interfaces by itself. */
+  /** Node does not report changes; the DNS service looks at files and interfaces by itself. */
   onNetworkChange(): void {}
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
-    // However the thread ends, but for JavaScript that never comes back: there Node closes, and servers see an end.
+    // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see an end.
     process.once('exit', () => new ThreadState(this.#data.state).setReset(this.host.resetStreams()));
     const crashed = new Promise<never>((_resolve, reject) => {
       this.#crash = reject;

@@ -70,7 +70,7 @@ export interface RunningDns {
   readonly zones: ZoneStore;
   /** Forgets every answer that the cache holds. */
   flush(): void;
-  /** The whole answer to a question, as a guest would get it. Rejects with ERR_USAGE for a name that is none. */
+  /** The whole answer to a question, as a guest would get it. Rejects with ERR_USAGE for an invalid name. */
   lookup(lookup: DnsLookup): Promise<Uint8Array>;
 }
 

@@ -18,7 +18,7 @@ export interface ThreadEngine {
   readonly host: Host;
   /** Paths of the unix sockets that `Host.dialService` knows by name; may be changed. */
   readonly services: Map<string, string>;
-  /** Writing a u64 of 1 to it ends a sleep; −1 where a message does that by itself. */
+  /** Writing a u64 of 1 to it wakes the loop; −1 where a message alone does that. */
   readonly wakeDescriptor: number;
   /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
   listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;

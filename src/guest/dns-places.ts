@@ -35,7 +35,7 @@ export class DnsPlaces {
     this.#tell = tell;
   }
 
-  /** Opens all that can be. Rejects with a SlipwayError when one is refused: an address that is not there yet is none. */
+  /** Opens every place whose address exists. Rejects with a SlipwayError when the kernel refuses one; a missing address is no refusal. */
   async start(): Promise<void> {
     for (const place of this.#places) {
       const error = await this.#look(place);
@@ -58,7 +58,7 @@ export class DnsPlaces {
     for (const place of this.#places) place.listener?.close();
   }
 
-  /** The system's refusal, if that is what it is. */
+  /** Brings one place up to date. Returns the system's error when it refuses; a missing address is no error and is waited for. */
   async #look(place: Place): Promise<ListenError | undefined> {
     const name = nameOf(place.wanted);
     const address = 'address' in place.wanted ? place.wanted.address : interfaceAddress(place.wanted.interface);
@@ -87,7 +87,7 @@ export class DnsPlaces {
     return undefined;
   }
 
-  /** `why` is asked only for what is new: to find a port's holder is to look at every process. */
+  /** `why` is called only for a new refusal, since finding the holder of a port means looking at every process. */
   #wait(place: Place, obstacle: string, why: () => string): undefined {
     if (place.obstacle === obstacle) return;
     place.obstacle = obstacle;

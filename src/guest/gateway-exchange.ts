@@ -21,7 +21,7 @@ const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);
 export interface GatewayExchangeOptions {
   readonly transport: 'udp' | 'tcp';
   readonly counters: Counters;
-  /** The process's own unless told. */
+  /** Default: the process's own timers. */
   readonly timers?: Timers;
 }
 

@@ -1,4 +1,4 @@
-/** Puts the helper's units where systemd looks, and takes them away again. Needs root; does what it says and says what it did. */
+/** Installs and removes the helper's systemd units. Needs root, and prints each step that it takes. */
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';

@@ -18,7 +18,7 @@ export function helperListener(path: string | undefined): HelperListener {
   if (path !== undefined) {
     const { sockets, remove } = bindUnix(path);
     const fd = sockets.fds[0]!;
-    // Everyone may ask; who is served, the helper says.
+    // Everyone may connect; the allow list decides who is served.
     chmodSync(path, 0o666);
     if (startListening(fd, BACKLOG) === 0) return { fd, remove };
     throw new SlipwayError('ERR_HELPER_UNAVAILABLE', `the helper cannot listen at ${path}`, 'Choose another path.');

@@ -72,7 +72,7 @@ export function writeRequest({ protocol, place, port }: BindRequest): Uint8Array
   return bytes;
 }
 
-/** The request in the first REQUEST_BYTES, which begin with the magic, or why it is none. Never throws. */
+/** Reads the request from the first REQUEST_BYTES, which begin with the magic; or says why it is invalid. Never throws. */
 export function parseRequest(bytes: Uint8Array): BindRequest | 'bad-version' | 'bad-request' {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const [version, command, protocol, family] = bytes.subarray(4, 8);

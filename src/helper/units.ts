@@ -16,7 +16,7 @@ export const SERVICE_FILE = 'slipway-helper.service';
 export const SOCKET_FILE = 'slipway-helper.socket';
 export const PLIST_FILE = 'slipway.helper.plist';
 
-/** The socket unit. One group alone can be left to the file's mode; else everyone may connect, and the helper looks who it is. */
+/** The socket unit. If the list is a single group, the file's mode admits only that; else everyone may connect and the helper checks who it is. */
 export function socketUnit({ socket, uids, gids }: UnitOptions): string {
   const group = uids.length === 0 && gids.length === 1 ? gids[0] : undefined;
   return `[Unit]
@@ -33,7 +33,7 @@ WantedBy=sockets.target
 `;
 }
 
-/** The service unit: a user of its own, one capability, and little else that it could touch. */
+/** The service unit: a user of its own, one capability, and access to as little else as systemd can arrange. */
 export function serviceUnit(options: UnitOptions): string {
   const { program } = options;
   const home = program.some((part) => /^\/(home|root|run\/user)\//.test(part)) ? 'read-only' : 'yes';

@@ -5,7 +5,7 @@ import type { ForwardReach } from '../../forward/forward-request.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges, OpenPorts, SocketRelay } from './edges.ts';
 
-/** The host reports new IPv4 addresses by itself; IPv6 ones, and those of other systems, are found by trying. A try costs one refused bind. */
+/** A new IPv4 address is reported on Linux; any other is found only by trying to bind it again. */
 const ADDRESS_RETRY_MS = 1_000;
 /** A port that another program holds may stay held for long, so the pauses between tries double. */
 const FIRST_RETRY_MS = 1_000;
