@@ -4,8 +4,6 @@ import { basename } from 'node:path';
 import { createInterface } from 'node:readline';
 import { undoLater } from './cleanup.ts';
 
-/** Ticks of /proc/PID/stat a second (USER_HZ, 100 on every Linux port that Node runs on). */
-const TICKS_PER_SECOND = 100;
 const STDERR_KEPT_CHARACTERS = 2000;
 
 /** A program of the benchmark: its output by the line, its end, and its end by force with the benchmark's. */
@@ -139,14 +137,26 @@ export function processTree(root: number): number[] {
   return tree;
 }
 
-/** CPU seconds (user and system) that the tree has used, without what runs in another network namespace (the guest). */
+/**
+ * CPU seconds (user and system) that the tree's threads have used, without what runs in another network namespace (the
+ * guest). Counted in ns: of a backend that moves 0.2 GB while it is measured the ticks of /proc/PID/stat would be a tenth.
+ */
 export function cpuSeconds(root: number): number {
-  let ticks = 0;
+  let spentNs = 0;
   for (const pid of backendTree(root)) {
-    const fields = statFields(pid);
-    if (fields) ticks += Number(fields[11]) + Number(fields[12]);
+    for (const thread of threadsOf(pid)) {
+      spentNs += Number(readOr(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]);
+    }
   }
-  return ticks / TICKS_PER_SECOND;
+  return spentNs / 1e9;
+}
+
+function threadsOf(pid: number): string[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`);
+  } catch {
+    return [];
+  }
 }
 
 export interface Resident {
