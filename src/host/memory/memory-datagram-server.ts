@@ -1,6 +1,7 @@
 import type { DatagramBatch, HostAddress } from '../../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
 import { ClientTable, clientPlace } from '../client-table.ts';
+import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
 import type { Deliveries } from './deliveries.ts';
 
 /** A scripted client of a UDP server. */
@@ -17,11 +18,7 @@ export interface MemoryClientBytes {
   receive(bytes: Uint8Array): void;
 }
 
-/** Received and not yet taken at one socket; more is dropped, as a socket's receive buffer does. */
-const MAX_WAITING = 1024;
-
-interface Arrival {
-  readonly bytes: Uint8Array;
+interface Arrival extends ArrivedDatagram {
   readonly from: MemoryClientBytes;
 }
 
@@ -34,7 +31,7 @@ export class MemoryDatagramServer implements HostDatagramServer {
   readonly #clients = new ClientTable();
   /** By place in the table. */
   readonly #receivers: MemoryClientBytes[] = [];
-  readonly #waiting = new Map<number, Arrival[]>();
+  readonly #waiting = new Map<number, DatagramQueue<Arrival>>();
   readonly #onClose: () => void;
   #handler: HostDatagramServerHandler | undefined;
 
@@ -53,17 +50,11 @@ export class MemoryDatagramServer implements HostDatagramServer {
     slotBytes: number,
     count: number,
   ): number {
-    const taken = this.#waiting.get(index)?.splice(0, count) ?? [];
-    for (const [i, { bytes, from }] of taken.entries()) {
-      const length = Math.min(bytes.length, slotBytes);
-      this.#arena.set(bytes.subarray(0, length), at + i * slotBytes);
-      batch.at[i] = at + i * slotBytes;
-      batch.length[i] = length;
-      batch.address[i] = from.address;
-      batch.port[i] = from.port;
-      client[i] = this.#handleOf(index, from);
-    }
-    batch.count = taken.length;
+    const queue = this.#waiting.get(index);
+    batch.count = 0;
+    if (queue === undefined) return 0;
+    const taken = queue.take(this.#arena, batch, at, slotBytes, count);
+    for (const [i, { from }] of taken.entries()) client[i] = this.#handleOf(index, from);
     return taken.length;
   }
 
@@ -84,10 +75,9 @@ export class MemoryDatagramServer implements HostDatagramServer {
 
   /** A datagram of a client arrives at socket `index`. */
   arrive(index: number, bytes: Uint8Array, from: MemoryClientBytes): void {
-    const waiting = this.#waiting.get(index) ?? [];
+    const waiting = this.#waiting.get(index) ?? new DatagramQueue<Arrival>();
     this.#waiting.set(index, waiting);
-    if (waiting.length >= MAX_WAITING) this.dropped++;
-    else waiting.push({ bytes, from });
+    if (!waiting.push({ bytes, address: from.address, port: from.port, from })) this.dropped++;
     this.#handler?.readable(index);
   }
 

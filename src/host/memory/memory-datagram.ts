@@ -6,6 +6,7 @@ import type {
   HostDatagramHandler,
   HostErrorCode,
 } from '../../env/host.ts';
+import { DatagramQueue } from '../datagram-queue.ts';
 
 /** What the in-memory network does with one datagram. */
 export interface MemoryDatagramRoute {
@@ -29,9 +30,6 @@ export interface MemoryDatagramError {
   readonly mtu?: number;
 }
 
-/** Received and not yet taken; more is dropped, as a socket's receive buffer does. */
-const MAX_WAITING = 1024;
-
 /** One UDP socket or echo socket of the in-memory host. */
 export class MemoryDatagram implements HostDatagram {
   /** Its port at the host, or its identifier when it is an echo socket. */
@@ -42,7 +40,7 @@ export class MemoryDatagram implements HostDatagram {
   readonly #arena: Uint8Array;
   readonly #route: MemoryDatagramRoute;
   #handler: HostDatagramHandler | undefined;
-  #waiting: { bytes: Uint8Array; from: Remote }[] = [];
+  readonly #waiting = new DatagramQueue();
 
   constructor(
     arena: Uint8Array,
@@ -70,34 +68,20 @@ export class MemoryDatagram implements HostDatagram {
   }
 
   receive(batch: DatagramBatch, at: number, slotBytes: number, count: number): number {
-    const taken = this.#waiting.splice(0, count);
-    for (const [i, { bytes, from }] of taken.entries()) {
-      const length = Math.min(bytes.length, slotBytes);
-      this.#arena.set(bytes.subarray(0, length), at + i * slotBytes);
-      batch.at[i] = at + i * slotBytes;
-      batch.length[i] = length;
-      batch.address[i] = from.address;
-      batch.port[i] = from.port;
-    }
-    batch.count = taken.length;
-    return taken.length;
+    return this.#waiting.take(this.#arena, batch, at, slotBytes, count).length;
   }
 
   close(): void {
     this.#handler = undefined;
-    this.#waiting = [];
+    this.#waiting.clear();
     this.#route.closed(this);
   }
 
   /** A datagram arrives, from `from`. */
   arrive(bytes: Uint8Array, from: Remote): void {
     if (this.#handler === undefined) return;
-    if (this.#waiting.length >= MAX_WAITING) {
-      this.dropped++;
-      return;
-    }
-    this.#waiting.push({ bytes, from });
-    this.#handler.readable();
+    if (this.#waiting.push({ bytes, address: from.address, port: from.port })) this.#handler.readable();
+    else this.dropped++;
   }
 
   /** The datagram `bytes` to `to` was lost. Called by the route from a later step. */

@@ -10,25 +10,20 @@ import type { Counters } from '../../env/counters.ts';
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
 import { ClientTable, clientPlace } from '../client-table.ts';
+import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
 import { hostErrorCode } from '../error-code.ts';
 import { parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
 
-const MAX_WAITING = 1024;
-const MAX_WAITING_BYTES = 4 << 20;
 const MAX_UNSENT_BYTES = 4 << 20;
 /** Asked of the kernel, which may grant less. */
 const SOCKET_BUFFER_BYTES = 4 << 20;
 
-interface Arrival {
-  readonly bytes: Uint8Array;
+/** A client's datagram. */
+interface Arrival extends ArrivedDatagram {
   readonly socket: number;
   readonly from: RemoteInfo;
-}
-
-/** One place of the range: what came to its sockets. */
-interface Place {
-  waiting: Arrival[];
-  bytes: number;
+  /** The client's address, 16 bytes. */
+  readonly clientBytes: Uint8Array;
 }
 
 /** Where an answer goes. */
@@ -53,7 +48,8 @@ export class NodeDatagramServer implements HostDatagramServer {
   readonly #table = new ClientTable();
   /** By place in the table. */
   readonly #clients: Client[] = [];
-  readonly #places = new Map<number, Place>();
+  /** What came to the sockets of each place of the range. */
+  readonly #places = new Map<number, DatagramQueue<Arrival>>();
   readonly #sockets: Socket[] = [];
   #closed = false;
 
@@ -86,21 +82,11 @@ export class NodeDatagramServer implements HostDatagramServer {
     slotBytes: number,
     count: number,
   ): number {
-    const place = this.#places.get(index);
-    const taken = place?.waiting.splice(0, count) ?? [];
-    for (const [i, arrival] of taken.entries()) {
-      const { bytes, from } = arrival;
-      const length = Math.min(bytes.length, slotBytes);
-      if (place !== undefined) place.bytes -= bytes.length;
-      this.#options.arena.set(bytes.subarray(0, length), at + i * slotBytes);
-      batch.at[i] = at + i * slotBytes;
-      batch.length[i] = length;
-      const address = parseMappedAddress(from.address);
-      batch.address[i] = readMappedAddress(address, 0);
-      batch.port[i] = from.port;
-      client[i] = this.#handleOf(index, arrival, address);
-    }
-    batch.count = taken.length;
+    const queue = this.#places.get(index);
+    batch.count = 0;
+    if (queue === undefined) return 0;
+    const taken = queue.take(this.#options.arena, batch, at, slotBytes, count);
+    for (const [i, arrival] of taken.entries()) client[i] = this.#handleOf(index, arrival);
     return taken.length;
   }
 
@@ -139,27 +125,27 @@ export class NodeDatagramServer implements HostDatagramServer {
     socket.bind({ port, address, exclusive: true });
     if (failure !== undefined) return failure;
     const number = this.#sockets.push(socket) - 1;
-    if (!this.#places.has(index)) this.#places.set(index, { waiting: [], bytes: 0 });
-    socket.on('message', (bytes, from) => this.#arrived(index, { bytes, socket: number, from }));
+    if (!this.#places.has(index)) this.#places.set(index, new DatagramQueue());
+    socket.on('message', (bytes, from) => this.#arrived(index, number, bytes, from));
     return undefined;
   }
 
-  #arrived(index: number, arrival: Arrival): void {
+  #arrived(index: number, socket: number, bytes: Uint8Array, from: RemoteInfo): void {
     const place = this.#places.get(index);
     if (this.#closed || place === undefined) return;
-    if (place.waiting.length >= MAX_WAITING || place.bytes + arrival.bytes.length > MAX_WAITING_BYTES) {
+    const clientBytes = parseMappedAddress(from.address);
+    const address = readMappedAddress(clientBytes, 0);
+    if (!place.push({ bytes, address, port: from.port, socket, from, clientBytes })) {
       this.#options.counters.add('host-datagram-receive-full');
       return;
     }
-    place.waiting.push(arrival);
-    place.bytes += arrival.bytes.length;
     this.#handler.readable(index);
     this.#options.wake();
   }
 
-  #handleOf(index: number, { socket, from }: Arrival, address: Uint8Array): number {
+  #handleOf(index: number, { socket, from, clientBytes }: Arrival): number {
     const { key } = this.#table;
-    const view = new DataView(address.buffer);
+    const view = new DataView(clientBytes.buffer);
     key.fill(0);
     key[0] = socket;
     key[1] = from.port;

@@ -16,19 +16,12 @@ import {
   LOOPBACK6,
 } from '../../env/host.ts';
 import { hostAddressText, parseHostAddress } from '../address-text.ts';
+import { DatagramQueue } from '../datagram-queue.ts';
 import { hostErrorCode } from '../error-code.ts';
 
-const MAX_WAITING = 1024;
-const MAX_WAITING_BYTES = 4 << 20;
 const MAX_UNSENT_BYTES = 4 << 20;
 /** Asked of the kernel, which may grant less. */
 const SOCKET_BUFFER_BYTES = 4 << 20;
-
-interface Arrival {
-  readonly bytes: Uint8Array;
-  readonly address: HostAddress;
-  readonly port: number;
-}
 
 export class NodeDatagram implements HostDatagram {
   readonly #arena: Uint8Array;
@@ -37,8 +30,7 @@ export class NodeDatagram implements HostDatagram {
   #handler: HostDatagramHandler | undefined;
   #socket4: Socket | undefined;
   #socket6: Socket | undefined;
-  #waiting: Arrival[] = [];
-  #waitingBytes = 0;
+  readonly #waiting = new DatagramQueue();
 
   /** Opens the socket; the error's code when the host has none to give. */
   static open(
@@ -76,25 +68,12 @@ export class NodeDatagram implements HostDatagram {
   }
 
   receive(batch: DatagramBatch, at: number, slotBytes: number, count: number): number {
-    const taken = this.#waiting.splice(0, count);
-    for (let i = 0; i < taken.length; i++) {
-      const { bytes, address, port } = taken[i] as Arrival;
-      const length = Math.min(bytes.length, slotBytes);
-      this.#arena.set(bytes.subarray(0, length), at + i * slotBytes);
-      this.#waitingBytes -= bytes.length;
-      batch.at[i] = at + i * slotBytes;
-      batch.length[i] = length;
-      batch.address[i] = address;
-      batch.port[i] = port;
-    }
-    batch.count = taken.length;
-    return taken.length;
+    return this.#waiting.take(this.#arena, batch, at, slotBytes, count).length;
   }
 
   close(): void {
     this.#handler = undefined;
-    this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#waiting.clear();
     this.#socket4?.close();
     this.#socket6?.close();
     this.#socket4 = undefined;
@@ -154,12 +133,10 @@ export class NodeDatagram implements HostDatagram {
   #arrived(bytes: Uint8Array, from: RemoteInfo): void {
     const address = parseHostAddress(from.address);
     if (this.#handler === undefined || address === undefined) return;
-    if (this.#waiting.length >= MAX_WAITING || this.#waitingBytes + bytes.length > MAX_WAITING_BYTES) {
+    if (!this.#waiting.push({ bytes, address, port: from.port })) {
       this.#counters.add('host-datagram-receive-full');
       return;
     }
-    this.#waiting.push({ bytes, address, port: from.port });
-    this.#waitingBytes += bytes.length;
     this.#handler.readable();
     this.#wake();
   }
