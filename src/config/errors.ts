@@ -48,8 +48,7 @@ export const ERRORS = {
   ERR_CONTROL_MEDIA_TYPE: 'The control API accepts nothing but JSON.',
   ERR_CONTROL_BUSY: 'The control API already serves as many connections or event streams as it allows.',
   ERR_CONTROL_DEFECT: 'The control API failed because of a defect; the log has more.',
-  ERR_FORWARD_EXISTS:
-    'The host port or socket already leads elsewhere, or the service exists with another target.',
+  ERR_FORWARD_EXISTS: 'The host port or socket already leads elsewhere, or the service exists with another target.',
   ERR_FORWARD_INVALID: 'The two ends of a forward or a service do not fit together, or one of them is impossible.',
   ERR_SSH_KEY: 'The private key for the sshd of a guest cannot be read or used.',
   ERR_SSH_LOGIN: 'The sshd of the guest does not let the user in.',

@@ -61,8 +61,7 @@ function setUp(guest: GuestDescription): void {
   configureInterface('lo', {});
   configureInterface(tapName, { mac, mtu, txQueueLength, address, prefix });
   addDefaultRoute(tapName, guest.gateway);
-  mountGuestView(guest.resolvConf);
-  keepResolvConf(guest.resolvConf);
+  keepResolvConf(guest.resolvConf, mountGuestView(guest.resolvConf));
   process.chdir(guest.cwd);
   say(SOCKET_FD, { kind: 'ready', offloads: tap.offloads }, tap.fd);
   close(tap.fd);

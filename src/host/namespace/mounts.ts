@@ -30,29 +30,44 @@ const HOST_RESOLVER_SOCKETS = ['/run/systemd/resolve/io.systemd.Resolve', '/run/
 /** The subtrees of sysfs that show the interfaces of one network namespace. */
 const SYSFS_NETWORK = ['class/net', 'devices/virtual/net'];
 
-/** Makes the guest's own view. The mounts of this process must be private already. Errors: ERR_SYSTEM_CALL. */
-export function mountGuestView(resolvConf: string): void {
-  withScratch(SCRATCH, () => {
-    mountResolvConf(resolvConf);
+/** Which file a path leads to (device and inode); '' for none. */
+type FileId = string;
+
+/** After a failed attempt: the change that comes next may be in a folder that nobody watches yet. */
+const RETRY_MS = 250;
+
+/** Makes the guest's own view and returns which file its resolv.conf is. The mounts of this process must be private already. Errors: ERR_SYSTEM_CALL. */
+export function mountGuestView(resolvConf: string): FileId {
+  return withScratch(SCRATCH, () => {
+    const own = mountResolvConf(resolvConf);
     for (const path of HOST_RESOLVER_SOCKETS) if (existsSync(path)) mount('/dev/null', path, '', MS_BIND, '');
     mountInterfaces();
+    return own;
   });
 }
 
 /**
  * Mounts the guest's resolv.conf again whenever the host replaces its own by rename or turns a link to it: with the file
- * below, the kernel takes away what is mounted over it, in every namespace (rename(2)). Call it after `mountGuestView`.
+ * below, the kernel takes away what is mounted over it, in every namespace (rename(2)). `own` is what `mountGuestView` returned.
  */
-export function keepResolvConf(text: string): void {
+export function keepResolvConf(text: string, own: FileId): void {
   const watched = new Set<string>();
-  let own = fileAt(RESOLV_CONF);
+  let mounted = own;
+  let retry: NodeJS.Timeout | undefined;
   const look = (): void => {
-    const now = fileAt(RESOLV_CONF);
-    // Missing: it is being replaced in two steps, and the second will be heard, too.
-    if (now === '') return;
-    if (now !== own) withScratch(LATER_SCRATCH, () => bindResolvConf(LATER_SCRATCH, text));
-    own = fileAt(RESOLV_CONF);
-    if (listen()) look();
+    clearTimeout(retry);
+    try {
+      const now = fileAt(RESOLV_CONF);
+      if (now === '') throw new Error('the file is missing');
+      // What was mounted is remembered, not what is there afterwards: the host may have replaced its file meanwhile.
+      if (now !== mounted) {
+        mounted = withScratch(LATER_SCRATCH, () => bindResolvConf(LATER_SCRATCH, text));
+      }
+      if (listen()) look();
+    } catch {
+      // Missing, as it is replaced in two steps, or a link whose target comes later.
+      retry = setTimeout(look, RETRY_MS);
+    }
   };
   /** True when a folder is heard that was not before: what happened in it until now is to be looked for. */
   const listen = (): boolean => {
@@ -61,53 +76,44 @@ export function keepResolvConf(text: string): void {
       if (watched.has(folder)) continue;
       watched.add(folder);
       // COMMAND goes on without it: what fails here concerns only a host whose network changes.
-      watch(folder, () => attempt(look)).on('error', () => {});
+      watch(folder, look).on('error', () => {});
     }
     return watched.size > before;
   };
-  attempt(look);
+  look();
 }
 
-function attempt(act: () => void): void {
-  try {
-    act();
-  } catch {
-    // The next change of the folder is the next attempt.
-  }
-}
-
-/** Which file this is; '' where there is none. */
-function fileAt(path: string): string {
+function fileAt(path: string): FileId {
   const stat = statSync(path, { throwIfNoEntry: false });
   return stat === undefined ? '' : `${stat.dev}/${stat.ino}`;
 }
 
-/** Covers a folder with an empty tmpfs while `act` mounts files of it elsewhere. */
-function withScratch(folder: string, act: () => void): void {
+/** Covers a folder with an empty tmpfs while `act` mounts files of it elsewhere; returns what `act` does. */
+function withScratch<T>(folder: string, act: () => T): T {
   mount('tmpfs', folder, 'tmpfs', MS_NOSUID | MS_NODEV, 'mode=0755,size=1m');
   try {
-    act();
+    return act();
   } finally {
     check(`unmounting ${folder}`, unmountCall(folder, MNT_DETACH));
   }
 }
 
-function bindResolvConf(scratch: string, text: string): void {
+function bindResolvConf(scratch: string, text: string): FileId {
   const own = `${scratch}/resolv.conf`;
   writeFileSync(own, text);
+  const id = fileAt(own);
   mount(own, realpathSync(RESOLV_CONF), '', MS_BIND, '');
+  return id;
 }
 
-function mountResolvConf(text: string): void {
-  if (existsSync(RESOLV_CONF)) {
-    bindResolvConf(SCRATCH, text);
-    return;
-  }
+function mountResolvConf(text: string): FileId {
+  if (existsSync(RESOLV_CONF)) return bindResolvConf(SCRATCH, text);
   // Missing, or a link to nothing: there is no file to mount over, so /etc gets a layer of its own.
   for (const folder of ['upper', 'work']) mkdirSync(`${SCRATCH}/${folder}`);
   mount('overlay', '/etc', 'overlay', 0, `lowerdir=/etc,upperdir=${SCRATCH}/upper,workdir=${SCRATCH}/work`);
   rmSync(RESOLV_CONF, { force: true });
   writeFileSync(RESOLV_CONF, text);
+  return fileAt(RESOLV_CONF);
 }
 
 /** Only the two folders: a whole new /sys would hide the cgroups. Where the kernel refuses (nested containers), the host's view stays. */
