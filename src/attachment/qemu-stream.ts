@@ -23,6 +23,8 @@ const READ_BYTES = 1024 * 1024;
 const MIN_READ_BYTES = 128 * 1024;
 /** Reads a turn: a frame that is cut off need not be moved when its end is there too, be it beyond READ_BYTES. */
 const MAX_READS = 4;
+/** A shorter frame is moved sooner than another system call is made. */
+const MIN_READ_ON_BYTES = 8 * 1024;
 
 /**
  * A guest on a stream socket that speaks QEMU's `-netdev stream` protocol: each frame after its length, u32 big-endian.
@@ -84,8 +86,9 @@ export class QemuStreamAttachment extends PipeAttachment {
       start = this.#cut(port, start, end);
       // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
       if (!this.started) return;
-      if (start === end) break;
-      limit = Math.min(Math.max(limit, this.#frameEnd(start, end)), at + free);
+      const frameEnd = this.#frameEnd(start, end);
+      if (frameEnd - start < MIN_READ_ON_BYTES) break;
+      limit = Math.min(Math.max(limit, frameEnd), at + free);
     }
     if (start < end && this.#stashed === 0) this.#stash(start, end);
     if (full) area.again(this.reader);
