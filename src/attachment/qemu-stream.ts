@@ -21,7 +21,7 @@ const MIN_FRAME_BYTES = 14;
 const READ_BYTES = 1024 * 1024;
 /** Below this a read is not worth its system call: the guest waits for the next turn. */
 const MIN_READ_BYTES = 128 * 1024;
-/** Reads a turn: a frame that is cut off need not be moved when its end is there too, be it beyond READ_BYTES. */
+/** Reads a turn: a long frame that is cut off need not be moved when its end is there too, be it beyond READ_BYTES. */
 const MAX_READS = 4;
 /** A shorter frame is moved sooner than another system call is made. */
 const MIN_READ_ON_BYTES = 8 * 1024;
@@ -29,7 +29,7 @@ const MIN_READ_ON_BYTES = 8 * 1024;
 /**
  * A guest on a stream socket that speaks QEMU's `-netdev stream` protocol: each frame after its length, u32 big-endian.
  *
- * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a frame is cut off;
+ * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a long frame is cut off;
  * frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends another
  * is detached, with one log line that shows its bytes. A frame that is still cut off then (at most 64 KiB) goes to the
  * stash and before the next turn's read.
