@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync, watch, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,6 +10,8 @@ import { TAP } from './stream-guest.ts';
 import { temporaryFolder } from './temporary-folder.ts';
 
 const SCRIPT = fileURLToPath(new URL('./dhcp-event.sh', import.meta.url));
+
+const GATEWAY = '192.168.65.1';
 
 export const CLIENTS = ['udhcpc', 'dhclient', 'dhcpcd'] as const;
 export type ClientName = (typeof CLIENTS)[number];
@@ -84,6 +86,12 @@ export function canRunClient(t: TestContext, client: ClientName): boolean {
   return needs(t, client, 'unshare');
 }
 
+/** dhcpcd loses a signal that comes while its script runs. The caller clears the interval when the process has ended. */
+function signalOften(client: ChildProcess, signal: NodeJS.Signals): NodeJS.Timeout {
+  client.kill(signal);
+  return setInterval(() => client.kill(signal), 250);
+}
+
 /** A real DHCP client on a guest's card, with mounts of its own: it changes no file of this computer. */
 export class DhcpClient {
   readonly name: ClientName;
@@ -142,6 +150,7 @@ export class DhcpClient {
     const client = this.#process;
     if (client === undefined) return;
     const ended = once(client, 'close');
+    let again: NodeJS.Timeout | undefined;
     if (this.name === 'dhclient') {
       // Another dhclient ends this one and releases in its place.
       const files = ['-lf', join(this.#memory, 'leases'), '-pf', join(this.#folder, 'pid')];
@@ -157,8 +166,14 @@ export class DhcpClient {
         TAP,
       ]);
       await once(release, 'close');
-    } else client.kill(this.name === 'udhcpc' ? 'SIGTERM' : 'SIGALRM');
+    } else if (this.name === 'udhcpc') {
+      // It takes its address away right after the release, which must not wait for the answer to an ARP request then.
+      const ping = ['ping', '-n', '-c', '1', '-W', '5', GATEWAY];
+      spawnSync('nsenter', [`--net=${this.#namespace.path}`, '--', ...ping], { stdio: 'ignore' });
+      client.kill('SIGTERM');
+    } else again = signalOften(client, 'SIGALRM');
     await ended;
+    clearInterval(again);
     this.#process = undefined;
   }
 
@@ -169,9 +184,11 @@ export class DhcpClient {
     if (client === undefined || client.exitCode !== null || client.signalCode !== null) return;
     // Not its streams' end: a helper of dhcpcd may hold them a little longer.
     const ended = once(client, 'exit');
-    // dhcpcd has helpers that only it ends; it keeps its lease then.
-    client.kill(this.name === 'dhcpcd' ? 'SIGTERM' : 'SIGKILL');
+    if (this.name !== 'dhcpcd') client.kill('SIGKILL');
+    // It has helpers that only it ends; it keeps its lease then.
+    const again = this.name === 'dhcpcd' ? signalOften(client, 'SIGTERM') : undefined;
     await ended;
+    clearInterval(again);
   }
 
   get #events(): string {
