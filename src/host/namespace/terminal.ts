@@ -21,14 +21,9 @@ const SIGSET_BYTES = 128;
 
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const;
 /** A terminal sends these to its whole foreground group, or its shell does, so COMMAND has them already. */
-const FROM_TERMINAL: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT'];
-const ignore = (): void => {};
+const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT'];
 
-/**
- * Passes this process's signals on by `send` until the returned function is called, which also takes the terminal back.
- * From then on those of a terminal are ignored: the kernel may still hold one that was sent while COMMAND lived, for a
- * thread that had no turn yet, and its default would hide how COMMAND ended.
- */
+/** Passes this process's signals on by `send` until the returned function is called, which also takes the terminal back. */
 export function forwardSignals(send: (signal: NodeJS.Signals) => void): () => void {
   const terminal = open('/dev/tty', O_RDWR | O_NOCTTY | O_CLOEXEC);
   const atStart = terminal !== -1 && tcgetpgrp(terminal) === getpgrp();
@@ -38,7 +33,6 @@ export function forwardSignals(send: (signal: NodeJS.Signals) => void): () => vo
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   return () => {
-    for (const signal of FROM_TERMINAL) if (!process.listeners(signal).includes(ignore)) process.on(signal, ignore);
     for (const signal of FORWARDED) process.off(signal, forward);
     if (atStart) takeBack(terminal);
     if (terminal !== -1) close(terminal);

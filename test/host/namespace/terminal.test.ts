@@ -15,7 +15,9 @@ class Terminal {
 
   constructor(t: TestContext, argv: readonly string[]) {
     const line = argv.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-    const program = spawn('script', ['--quiet', '--return', '--echo', 'always', '--command', line, '/dev/null']);
+    // Without exec a shell of script's own may stay at the terminal: dash does, and dies by the signals meant for COMMAND.
+    const command = `exec ${line}`;
+    const program = spawn('script', ['--quiet', '--return', '--echo', 'always', '--command', command, '/dev/null']);
     this.#program = program;
     t.after(() => {
       program.kill('SIGKILL');
