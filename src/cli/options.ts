@@ -92,13 +92,22 @@ function flag<T>(
   parse: ValueParser<T>,
   code: ErrorCode = 'ERR_USAGE',
 ): T | undefined {
-  if (text === undefined) return undefined;
+  return text === undefined ? undefined : parsedFlag(name, text, parse, { code });
+}
+
+/** What a flag says; the error's hint names the help of `command`. Throws SlipwayError. */
+export function parsedFlag<T>(
+  name: string,
+  text: string,
+  parse: ValueParser<T>,
+  { code = 'ERR_USAGE', command = 'slipway' }: { readonly code?: ErrorCode; readonly command?: string } = {},
+): T {
   const value = parse(text);
   if (!(value instanceof Mismatch)) return value;
   throw new SlipwayError(
     code,
     `${name}: expected ${value.expected}, found ${shown(text)}`,
-    'slipway --help shows examples.',
+    `${command} --help shows examples.`,
   );
 }
 

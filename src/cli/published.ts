@@ -1,9 +1,10 @@
 import path from 'node:path';
 import { SlipwayError } from '../config/errors.ts';
-import type { ForwardSpec } from '../config/forward.ts';
+import { type ForwardSpec, SSH_PORT } from '../config/forward.ts';
 import { filePath, socketPath } from '../config/forward-values.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
-import { Mismatch, shown, type ValueParser } from '../config/values.ts';
+import { Mismatch, type ValueParser } from '../config/values.ts';
+import { parsedFlag } from './options.ts';
 
 /** What `slipway up` publishes from the start. The four of a socket are gvproxy's, one of each for every socket. */
 export interface PublishFlags {
@@ -14,8 +15,6 @@ export interface PublishFlags {
   readonly forwardIdentity?: readonly string[];
 }
 
-const SSH_PORT = 22;
-
 /** In the order of the flags, ports first. Throws ERR_USAGE. */
 export function publishedBy(flags: PublishFlags): ForwardSpec[] {
   return [...(flags.publish ?? []).flatMap(publishedPorts), ...publishedSockets(flags)];
@@ -23,9 +22,8 @@ export function publishedBy(flags: PublishFlags): ForwardSpec[] {
 
 /** What `docker run -p` would make of it. */
 function publishedPorts(text: string): ForwardSpec[] {
-  const ports = parsePortSpec(text);
-  if (!(ports instanceof Mismatch)) return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
-  throw wrong('--publish', ports.expected, text);
+  const ports = upFlag('--publish', text, (raw) => parsePortSpec(String(raw)));
+  return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
 }
 
 /** Unix sockets of the first guest through its sshd, as `gvproxy -forward-sock` has them. */
@@ -42,14 +40,14 @@ function publishedSockets(flags: PublishFlags): ForwardSpec[] {
   return forwardSock.map((text, index) => ({
     ...FORWARD_DEFAULTS,
     protocol: 'unix',
-    host: { kind: 'unix', path: parsed('--forward-sock', absolute(text.replace(/^unix:\/\//, '')), socketPath) },
+    host: { kind: 'unix', path: upFlag('--forward-sock', absolute(text.replace(/^unix:\/\//, '')), socketPath) },
     guest: {
       kind: 'ssh',
       address: undefined,
       port: SSH_PORT,
-      user: parsed('--forward-user', forwardUser[index]!, userName),
-      path: parsed('--forward-dest', forwardDest[index]!, socketPath),
-      keyFile: parsed('--forward-identity', absolute(forwardIdentity[index]!), filePath),
+      user: upFlag('--forward-user', forwardUser[index]!, userName),
+      path: upFlag('--forward-dest', forwardDest[index]!, socketPath),
+      keyFile: upFlag('--forward-identity', absolute(forwardIdentity[index]!), filePath),
     },
     count: 1,
     owner: 'cli',
@@ -61,19 +59,9 @@ function absolute(text: string): string {
   return text === '' ? text : path.resolve(text);
 }
 
-function parsed(flag: string, text: string, parse: ValueParser<string>): string {
-  const value = parse(text);
-  if (value instanceof Mismatch) throw wrong(flag, value.expected, text);
-  return value;
+function upFlag<T>(name: string, text: string, parse: ValueParser<T>): T {
+  return parsedFlag(name, text, parse, { command: 'slipway up' });
 }
 
 const userName: ValueParser<string> = (raw) =>
   typeof raw === 'string' && raw !== '' ? raw : new Mismatch('a user of the guest');
-
-function wrong(flag: string, expected: string, found: string): SlipwayError {
-  return new SlipwayError(
-    'ERR_USAGE',
-    `${flag}: expected ${expected}, found ${shown(found)}`,
-    'slipway up --help shows examples.',
-  );
-}

@@ -1,15 +1,21 @@
 import { z } from 'zod';
-import { FORWARD_SOURCES, type ForwardSource, type ForwardSpec, PROXY_HEADERS, type ProxyHeader } from './forward.ts';
+import {
+  FORWARD_SOURCES,
+  type ForwardSource,
+  type ForwardSpec,
+  MAX_FORWARDS,
+  PROXY_HEADERS,
+  type ProxyHeader,
+  SSH_PORT,
+} from './forward.ts';
 import type { ServiceInput } from './forward-config.ts';
 import { filePath, guestPlace, hostPlace, serviceTarget, socketPath } from './forward-values.ts';
 import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec, publishedPorts } from './port-spec.ts';
 import { type ShapeChoice, textOr, value } from './schema-value.ts';
 import { hostName, integer, ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from './values.ts';
 
-const MAX_FORWARDS = 4_096;
 const MAX_SERVICES = 4_096;
 const MAX_WAIT_SECONDS = 3_600;
-const SSH_PORT = 22;
 
 const someText: ValueParser<string> = (raw) =>
   typeof raw === 'string' && raw.length > 0 && raw.length <= 1_024 ? raw : new Mismatch('a text');

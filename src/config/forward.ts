@@ -1,5 +1,11 @@
 /** What a person, the API or Docker asks for when it publishes a port; plain data, JSON-able. */
 
+/** Forwards of one network. A range is one, and a machine of containers publishes some hundred. */
+export const MAX_FORWARDS = 4_096;
+
+/** Where a guest's sshd listens unless told. */
+export const SSH_PORT = 22;
+
 export const FORWARD_PROTOCOLS = ['tcp', 'udp', 'unix'] as const;
 export type ForwardProtocol = (typeof FORWARD_PROTOCOLS)[number];
 

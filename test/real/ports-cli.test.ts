@@ -5,9 +5,10 @@ import { fileURLToPath } from 'node:url';
 import { type Daemon, serve } from '../support/dns-host.ts';
 import { createNamespace, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { nginx, temporaryFolder } from '../support/published.ts';
+import { nginx } from '../support/published.ts';
 import { dialled, execute, type Finished } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest, type StreamGuest } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const GUEST = '192.168.65.3';
@@ -21,7 +22,7 @@ class Host {
   constructor(t: TestContext) {
     this.home = createNamespace(t, 'home');
     this.#t = t;
-    this.#folder = temporaryFolder(t);
+    this.#folder = temporaryFolder('ports');
   }
 
   get control(): string {

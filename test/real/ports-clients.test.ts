@@ -5,10 +5,11 @@ import { test } from 'node:test';
 import { serve } from '../support/dns-host.ts';
 import { nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { expose, fetched, isListening, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
+import { expose, fetched, isListening, nginx, publishing, socketSpec } from '../support/published.ts';
 import { needsQemu, QemuGuest } from '../support/qemu-guest.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dialled, execute, listen } from '../support/sockets.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { download, MIB, upload } from './transfers.ts';
 
 /** One more address of the host. */
@@ -29,13 +30,13 @@ test('nginx of a guest is published at every address of the host', { timeout: 60
   }
 
   await t.test('a file of 4 MiB comes whole', async (t) => {
-    const file = join(temporaryFolder(t), 'big');
+    const file = join(temporaryFolder('ports'), 'big');
     await fetched(t, home, '-o', file, 'http://127.0.0.1:8080/big');
     assert.equal(statSync(file).size, 4 * MIB);
   });
 
   await t.test('by a unix socket of the host', async (t) => {
-    const path = join(temporaryFolder(t), 'web.sock');
+    const path = join(temporaryFolder('ports'), 'web.sock');
     assert.equal((await expose(slipway, socketSpec(path, 80))).state, 'listening');
     assert.equal(await fetched(t, home, '--unix-socket', path, 'http://web/'), 'hello');
   });
@@ -126,7 +127,7 @@ test('a port of a QEMU VM is published before the VM boots, and works once its s
   timeout: 120_000,
 }, async (t) => {
   if (!needsQemu(t) || !needs(t, 'curl')) return;
-  const path = join(temporaryFolder(t), 'net.sock');
+  const path = join(temporaryFolder('ports'), 'net.sock');
   const { home, slipway } = await publishing(t, { mtu: 1_500, guest: false, listen: [`qemu+unix://${path}`] });
   const [tcp, udp] = [await expose(slipway, '8080:80'), await expose(slipway, '5353:5353/udp')];
   assert.equal(tcp.state, 'waiting');

@@ -5,10 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { nsExec, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { expose, forwardIs, isListening, isWaiting, publishing, temporaryFolder } from '../support/published.ts';
+import { expose, forwardIs, isListening, isWaiting, publishing } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dial, dialled, drained, endingOf, execute, listen, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { download, MIB, upload } from './transfers.ts';
 
 /** A guest that answers nothing at port 80 and refuses nothing. */
@@ -100,7 +101,7 @@ test('a guest that swallows everything: new clients are refused once that is kno
 
 test('a guest that leaves is waited for, with the same address or another', { timeout: 60_000 }, async (t) => {
   if (!canRunStreamGuests(t)) return;
-  const socket = join(temporaryFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('ports'), 'net.sock');
   const { home, slipway } = await publishing(t, { mtu: 1_500, guest: false, listen: [`qemu+unix://${socket}`] });
   const any = await expose(slipway, '8080:80');
   const one = await expose(slipway, '8081:80', {
@@ -162,7 +163,7 @@ test('endings pass through a forward as they are', { timeout: 60_000 }, async (t
   if (!canRunGuests(t)) return;
   const { home, slipway } = await publishing(t);
   const { accept } = await listen(t, slipway.guest, { port: 80, allowHalfOpen: true });
-  const path = join(temporaryFolder(t), 'web.sock');
+  const path = join(temporaryFolder('ports'), 'web.sock');
   await expose(slipway, '8080:80');
   await slipway.ask({
     ask: 'add',

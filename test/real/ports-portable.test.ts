@@ -2,31 +2,23 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import {
-  expose,
-  forwardsOf,
-  isListening,
-  isWaiting,
-  publishing,
-  socketSpec,
-  temporaryFolder,
-  unexpose,
-} from '../support/published.ts';
+import { expose, forwardsOf, isListening, isWaiting, publishing, socketSpec, unexpose } from '../support/published.ts';
 import { GATEWAY, GUEST, HOST } from '../support/slipway.ts';
 import { dial, dialled, drained, endingOf, execute, listen, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { download, MIB, upload } from './transfers.ts';
 
 test('the portable engine publishes ports, too', { timeout: 60_000 }, async (t) => {
   if (!canRunStreamGuests(t)) return;
-  const socket = join(temporaryFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('ports'), 'net.sock');
   const listening = { guest: false, listen: [`qemu+unix://${socket}`] };
   const { home, slipway } = await publishing(t, { engine: 'node', mtu: 1_500, ...listening });
   const { namespace: guest } = await plugGuest(t, { socket, address: GUEST });
   // Nobody can know of a static address that has not said a word.
   await execute(t, guest, 'ping', '-n', '-c', '1', '-W', '1', GATEWAY);
   const { accept, server } = await listen(t, guest, { port: 80 });
-  const path = join(temporaryFolder(t), 'web.sock');
+  const path = join(temporaryFolder('ports'), 'web.sock');
   const forward = await expose(slipway, '8080:80');
   assert.equal(forward.state, 'listening');
   await expose(slipway, socketSpec(path, 80));

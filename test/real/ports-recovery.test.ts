@@ -15,18 +15,18 @@ import {
   isListening,
   publishing,
   socketSpec,
-  temporaryFolder,
   unexpose,
 } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dialled, drained, listen, udp } from '../support/sockets.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('the network thread dies: published ports stay bound, and clients that come meanwhile are served', {
   timeout: 60_000,
 }, async (t) => {
   if (!canRunGuests(t)) return;
   const { home, slipway } = await publishing(t);
-  const path = join(temporaryFolder(t), 'web.sock');
+  const path = join(temporaryFolder('ports'), 'web.sock');
   const { accept } = await listen(t, slipway.guest, { port: 80 });
   const echo = await udp(t, slipway.guest, '0.0.0.0', 53);
   echo.on('message', (bytes, from) => echo.send(bytes, from.port, from.address));
@@ -71,7 +71,7 @@ test('after a restart persistent forwards are there again, the others are not, a
 }, async (t) => {
   if (!canRunGuests(t)) return;
   const home = createNamespace(t, 'home');
-  const config = JSON.stringify({ state: temporaryFolder(t), forwards: ['8888:80'] });
+  const config = JSON.stringify({ state: temporaryFolder('ports'), forwards: ['8888:80'] });
   const first = await publishing(t, { namespace: home, config });
   await expose(first.slipway, '8080:80', { persistent: true });
   await expose(first.slipway, '9000-9099:9000-9099/udp', { persistent: true });

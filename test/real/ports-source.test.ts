@@ -5,9 +5,10 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { connectNamespaces, createNamespace, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
-import { expose, fetched, httpServer, nginx, publishing, socketSpec, temporaryFolder } from '../support/published.ts';
+import { expose, fetched, httpServer, nginx, publishing, socketSpec } from '../support/published.ts';
 import { canRunGuests, GATEWAY, HOST } from '../support/slipway.ts';
 import { dialled, drained, execute, listen, udp } from '../support/sockets.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const HOME = '10.1.0.2';
 const OUTSIDE = '10.1.0.9';
@@ -32,7 +33,7 @@ test('a guest sees the real address of its clients', { timeout: 60_000 }, async 
   await t.test('of the host itself: the host address, with the client’s port', async () => {
     assert.equal(await who(home, '127.0.0.1', 8080, '--local-port', '45679'), `${HOST} 45679`);
     assert.equal(await who(home, '[::1]', 8080, '--local-port', '45680'), `${HOST} 45680`);
-    const path = join(temporaryFolder(t), 'web.sock');
+    const path = join(temporaryFolder('ports'), 'web.sock');
     await expose(slipway, socketSpec(path, 80));
     assert.match(await fetched(t, home, '--unix-socket', path, 'http://web/who'), new RegExp(`^${HOST} \\d+$`));
   });
@@ -95,7 +96,7 @@ test('a guest sees the real address of its clients', { timeout: 60_000 }, async 
 
 test('services of the host have ports of the gateway and addresses of their own', { timeout: 60_000 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'curl', 'dig')) return;
-  const path = join(temporaryFolder(t), 'db.sock');
+  const path = join(temporaryFolder('ports'), 'db.sock');
   const config = JSON.stringify({
     services: [
       { port: 5432, target: '127.0.0.1:5433' },

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type ForwardSpec, type ForwardStatus, forwardId } from '../../src/config/forward.ts';
@@ -11,6 +10,7 @@ import { type Daemon, serve } from './dns-host.ts';
 import { createNamespace, type TestNamespace } from './namespace.ts';
 import { Slipway, type SlipwayOptions } from './slipway.ts';
 import { execute, within } from './sockets.ts';
+import { temporaryFolder } from './temporary-folder.ts';
 
 /*
  * Published ports between two networks of the test: `home`, which has nothing but loopback and is where Slipway and the
@@ -85,19 +85,12 @@ export function isWaiting(slipway: Slipway, forward: Pick<ForwardStatus, 'spec'>
   return forwardIs(slipway, forward, (status) => status.state === 'waiting' && why.test(status.why));
 }
 
-/** Gone after the test. */
-export function temporaryFolder(t: Disposer): string {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-ports-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
-}
-
 /**
  * nginx in the namespace: at 80 "hello" at /, the client's address and port at /who and 4 MiB at /big; at 81
  * what a PROXY header says of them at /who.
  */
 export async function nginx(t: Disposer, namespace: TestNamespace): Promise<Daemon> {
-  const folder = temporaryFolder(t);
+  const folder = temporaryFolder('ports');
   const conf = join(folder, 'nginx.conf');
   writeFileSync(join(folder, 'big'), Buffer.alloc(4 << 20, 'slipway '));
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map(

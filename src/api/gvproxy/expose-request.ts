@@ -1,5 +1,5 @@
 import path from 'node:path';
-import type { ForwardOwner, ForwardSpec, GuestEnd, HostEnd } from '../../config/forward.ts';
+import { type ForwardOwner, type ForwardSpec, type GuestEnd, type HostEnd, SSH_PORT } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
@@ -15,7 +15,6 @@ export interface ExposeRequest {
 }
 
 const FIELDS = { local: 'string', remote: 'string', protocol: 'types.TransportProtocol' };
-const SSH_PORT = '22';
 
 /** The request, with tcp where no protocol is said; or 400 with Go's words. */
 export function readExposeRequest(body: Uint8Array): ExposeRequest | GoAnswer {

@@ -4,6 +4,7 @@ import {
   type ForwardSpec,
   type ForwardStatus,
   forwardId,
+  MAX_FORWARDS,
   type ServiceForward,
 } from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
@@ -16,9 +17,6 @@ import type { ForwardStore } from './forward-store.ts';
 import type { Forwards } from './forwards.ts';
 import { overlap } from './overlap.ts';
 import { ServiceTable } from './service-table.ts';
-
-/** 4,096: a range is one, and a machine of containers publishes some hundred. */
-const MAX_FORWARDS = 4_096;
 
 export interface ForwardTableOptions {
   readonly edges: ForwardEdges;

@@ -4,13 +4,13 @@ import {
   type ForwardSpec,
   type GuestEnd,
   type HostEnd,
+  MAX_FORWARDS,
   PROXY_HEADERS,
 } from '../../config/forward.ts';
 import type { Cidr } from '../../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatSubnetList, isObject, type JsonObject, parseSubnetList } from '../subnet-list.ts';
 
-const MAX_FORWARDS = 4_096;
 const MAX_TEXT = 4_096;
 
 /** Forwards as JSON for people and programs. */
