@@ -3,36 +3,28 @@ import {
   chmodSync,
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readFileSync,
   renameSync,
-  rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ControlExtension } from '../../src/api/control-app.ts';
 import type { ControlConfig } from '../../src/config/control-config.ts';
 import { SlipwayError } from '../../src/config/errors.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type Answer, askAt, ControlWorld, refusal } from './control-world.ts';
 
 const LOOPBACK = { address: '127.0.0.1', port: 0 };
-
-function folder(t: TestContext): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
-  return made;
-}
 
 async function onTcp(
   t: TestContext,
   config: Partial<ControlConfig> = {},
 ): Promise<{ world: ControlWorld; token: string; ask(headers: Readonly<Record<string, string>>): Promise<Answer> }> {
-  const tokenFile = path.join(folder(t), 'token');
+  const tokenFile = path.join(temporaryFolder('test'), 'token');
   const world = await ControlWorld.open(t, { config: { socket: '', tcp: LOOPBACK, tokenFile, ...config } });
   const token = readFileSync(world.api.tokenFile, 'utf8').trim();
   const port = Number(world.api.tcp.split(':').pop());
@@ -67,7 +59,7 @@ test('over TCP another name than a loopback one is refused even with the token: 
 });
 
 test('a token file that is there is used and stays; one that others could read, or without a token, is refused', async (t) => {
-  const tokenFile = path.join(folder(t), 'token');
+  const tokenFile = path.join(temporaryFolder('test'), 'token');
   writeFileSync(tokenFile, `${'a'.repeat(40)}\n`, { mode: 0o600 });
   const { world, token, ask } = await onTcp(t, { tokenFile });
   assert.equal(token, 'a'.repeat(40));
@@ -118,7 +110,7 @@ test('the socket is its owner’s alone, replaces one that a killed process left
   world.api.close();
   assert.equal(existsSync(world.socket), false);
   // A socket that nobody listens at: its file outlives the descriptor when it is moved away meanwhile.
-  const dead = path.join(folder(t), 'dead.sock');
+  const dead = path.join(temporaryFolder('test'), 'dead.sock');
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(`${dead}.bound`, resolve));
   renameSync(`${dead}.bound`, dead);
@@ -130,7 +122,7 @@ test('the socket is its owner’s alone, replaces one that a killed process left
 });
 
 test('somebody else’s listener and a file that is no socket are left alone', async (t) => {
-  const place = path.join(folder(t), 'x.sock');
+  const place = path.join(temporaryFolder('test'), 'x.sock');
   const other = createServer((socket) => socket.on('error', () => {}).end('hello\r\n\r\n'));
   await new Promise<void>((resolve) => other.listen(place, resolve));
   t.after(() => other.close());
@@ -140,14 +132,14 @@ test('somebody else’s listener and a file that is no socket are left alone', a
     code: 'ERR_LISTEN_IN_USE',
     message: `another process has its control socket at ${place}`,
   });
-  const file = path.join(folder(t), 'notes');
+  const file = path.join(temporaryFolder('test'), 'notes');
   writeFileSync(file, 'mine');
   await assert.rejects(open(file), { code: 'ERR_LISTEN_FAILED' });
   assert.equal(readFileSync(file, 'utf8'), 'mine');
 });
 
 test('the folder of the usual place is made for its owner alone, closed if it was open, and must not lead elsewhere', async (t) => {
-  const parent = folder(t);
+  const parent = temporaryFolder('test');
   const open = (socket: string): Promise<ControlWorld> =>
     ControlWorld.open(t, { privateFolder: true, config: { socket, tcp: undefined, tokenFile: '' } });
   await open(path.join(parent, 'slipway/control.sock'));

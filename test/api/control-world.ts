@@ -1,7 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { type ControlApi, type ControlApiOptions, openControlApi } from '../../src/api/control-api.ts';
@@ -14,6 +12,7 @@ import type { FlowName, FlowStatus, NetworkStatus } from '../../src/control/mess
 import { Counters } from '../../src/env/counters.ts';
 import { ZoneStore } from '../../src/services/dns/zones/zone-store.ts';
 import type { Forwards } from '../../src/services/forward/forwards.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** A table of forwards that binds nothing. */
 class MemoryForwards implements Forwards {
@@ -137,7 +136,7 @@ export class ControlWorld {
   api!: ControlApi;
 
   static async open(t: TestContext, options: Partial<ControlApiOptions> = {}): Promise<ControlWorld> {
-    const world = new ControlWorld(t);
+    const world = new ControlWorld();
     const { config, ...rest } = options;
     world.api = await openControlApi({
       privateFolder: false,
@@ -149,9 +148,8 @@ export class ControlWorld {
     return world;
   }
 
-  private constructor(t: TestContext) {
-    this.folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-    t.after(() => rmSync(this.folder, { recursive: true, force: true }));
+  private constructor() {
+    this.folder = temporaryFolder('test');
     this.socket = path.join(this.folder, 'control.sock');
   }
 

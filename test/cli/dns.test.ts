@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { readU16, writeU16 } from '../../src/wire/bytes.ts';
 import { DNS_NXDOMAIN } from '../../src/wire/dns-message.ts';
 import { answerBytes, dnsQuery } from '../support/dns-messages.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { slipway } from './slipway.ts';
 
 /** A nameserver on loopback that knows one name; the file of a configuration that uses it. */
@@ -32,7 +32,6 @@ async function configured(t: TestContext): Promise<string> {
   const dead = (closed.address() as AddressInfo).port;
   closed.close();
   return file(
-    t,
     `dns:
   rules:
     corp.example: ["127.0.0.1:${port}"]
@@ -44,9 +43,8 @@ async function configured(t: TestContext): Promise<string> {
   );
 }
 
-function file(t: TestContext, text: string): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+function file(text: string): string {
+  const folder = temporaryFolder('test');
   const name = path.join(folder, 'slipway.yaml');
   writeFileSync(name, text);
   return name;

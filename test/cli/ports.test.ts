@@ -1,21 +1,20 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { needs } from '../support/needs.ts';
 import { canRunGuests } from '../support/slipway.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess, slipway } from './slipway.ts';
 
 const LISTEN = ['--listen', 'qemu+tcp://127.0.0.1:0'];
 
 /** A daemon with its control socket in a folder of the test. */
 async function daemon(t: TestContext, ...flags: readonly string[]): Promise<{ up: SlipwayProcess; socket: string }> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const socket = path.join(folder, 'control.sock');
   const up = new SlipwayProcess(t, 'up', ...LISTEN, '--control', socket, ...flags);
   await up.prints(/Ctrl-C ends it\n|^\{.*\}\n/);
@@ -103,8 +102,7 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
 });
 
 test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s four flags', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const [first, second, key] = ['first.sock', 'second.sock', 'key'].map((name) => path.join(folder, name));
   writeFileSync(key!, 'no key yet');
   const flagsOf = (socket: string, dest: string): string[] => {
@@ -176,8 +174,7 @@ test('curl speaks to a real daemon: status, a zone, a lookup of it, refusals', a
 
 test('slipway run opens a socket only when asked, and its own guest, who can reach it, has no token', async (t) => {
   if (!canRunGuests(t) || !needs(t, 'curl')) return;
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const socket = path.join(folder, 'run.sock');
   const asked = `curl -s --unix-socket ${socket} http://x/v1/status; echo; echo "token: $SLIPWAY_CONTROL_TOKEN."; read line`;
   const run = new SlipwayProcess(t, 'run', '--control', socket, '--', 'sh', '-c', asked);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { needs, needsRoot } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
@@ -22,8 +22,7 @@ exec "$@"`;
 
 test('the process ends while the operating system still looks a dead name up, with its own status', async (t) => {
   if (!needsRoot(t) || !needs(t, 'unshare', 'mount', 'ip')) return;
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-exit-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('exit');
   const resolvConf = path.join(folder, 'resolv.conf');
   // getaddrinfo would come back after two and a half minutes.
   writeFileSync(resolvConf, 'nameserver 192.0.2.53\noptions timeout:30 attempts:5\n');

@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** As first argument: what is published, not the source (whose type stripping takes memory of its own). */
@@ -25,8 +23,7 @@ export class SlipwayProcess {
 
   constructor(t: TestContext, ...args: readonly string[]) {
     // Without a home a daemon keeps no state, unless told by --state. With a folder of its own it meets no other daemon of this user.
-    const XDG_RUNTIME_DIR = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-    t.after(() => rmSync(XDG_RUNTIME_DIR, { recursive: true, force: true }));
+    const XDG_RUNTIME_DIR = temporaryFolder('test');
     const env = { ...process.env, XDG_RUNTIME_DIR, ...(args.includes('up') && { HOME: '', XDG_STATE_HOME: '' }) };
     this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args], { env });
     t.after(() => this.child.kill('SIGKILL'));

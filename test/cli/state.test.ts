@@ -1,17 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { stateFolder } from '../../src/config/state-folder.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess } from './slipway.ts';
 
 const LISTEN = ['--listen', 'qemu+tcp://127.0.0.1:0'] as const;
 const FILE = 'leases-192.168.65.0-24.json';
 
 test('a daemon holds the leases of its state folder, a second one says whose they are and serves on', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-state-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('state');
   const first = new SlipwayProcess(t, 'up', '--state', folder, ...LISTEN);
   const [, pid] = await first.prints(/process (\d+); Ctrl-C ends it/);
   assert.ok(readdirSync(folder).includes(`${FILE}.lock`));

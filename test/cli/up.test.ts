@@ -1,17 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { BUILT, SlipwayProcess, slipway } from './slipway.ts';
-
-function folder(t: TestContext): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(made, { recursive: true, force: true }));
-  return made;
-}
 
 test('the version and the help, with examples, go to standard output', async (t) => {
   const version = await slipway(t, '--version');
@@ -35,7 +29,7 @@ test('a slip in a flag is named, with what was expected and a code', async (t) =
 });
 
 test('six lines say where things are, the QEMU arguments among them, and SIGINT ends it', async (t) => {
-  const socket = path.join(folder(t), 'vm.sock');
+  const socket = path.join(temporaryFolder('test'), 'vm.sock');
   const up = new SlipwayProcess(
     t,
     'up',
@@ -101,7 +95,7 @@ test('the log goes to standard error: text for people, JSON lines for programs',
 });
 
 test('a configuration file is read, a flag wins over it, and its mistakes are told by line', async (t) => {
-  const file = path.join(folder(t), 'slipway.yaml');
+  const file = path.join(temporaryFolder('test'), 'slipway.yaml');
   writeFileSync(
     file,
     'network:\n  mtu: 9000\n  subnet: 10.1.0.0/16\nlisten: ["qemu+tcp://127.0.0.1:0"]\nhostLoopback: false\n',
@@ -119,7 +113,7 @@ test('a configuration file is read, a flag wins over it, and its mistakes are to
 });
 
 test('what is in use is refused and nothing is left running', async (t) => {
-  const socket = path.join(folder(t), 'vm.sock');
+  const socket = path.join(temporaryFolder('test'), 'vm.sock');
   const first = new SlipwayProcess(t, 'up', '--listen', `qemu+unix://${socket}`);
   await first.prints(/Ctrl-C/);
   const second = await slipway(t, 'up', '--listen', `qemu+unix://${socket}`);

@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, statSync } from 'node:fs';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SmallSlipway } from './small-slipway.ts';
 
 /** The promise is one second; a busy test machine gets more, a process that hangs is found all the same. */
 const SOON_MS = 5000;
 
-function socketPath(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+function socketPath(): string {
+  const folder = temporaryFolder('test');
   return path.join(folder, 'vm.sock');
 }
 
@@ -25,7 +24,7 @@ for (const engine of ['epoll', 'node']) {
   ];
   for (const [name, provoke, expected] of exits) {
     test(`${name} ends the process soon and removes its socket (${engine})`, async (t) => {
-      const socket = socketPath(t);
+      const socket = socketPath();
       const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socket}`);
       assert.ok(statSync(socket).isSocket());
       provoke(slipway);
@@ -37,7 +36,7 @@ for (const engine of ['epoll', 'node']) {
   }
 
   test(`a loop that never comes back does not keep the process from ending (${engine})`, async (t) => {
-    const socket = socketPath(t);
+    const socket = socketPath();
     const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socket}`);
     slipway.tell('spin, then exit');
     const { signal, tookMs } = await slipway.end();

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
 import { test } from 'node:test';
 import { listenPrivately } from '../../src/control/service-socket.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('a service socket is reached by its path and leaves no file behind, even while it listens', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const before = process.env.XDG_RUNTIME_DIR;
   process.env.XDG_RUNTIME_DIR = folder;
   t.after(() => {

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SmallSlipway } from './small-slipway.ts';
 
-function socketPath(t: TestContext): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+function socketPath(): string {
+  const folder = temporaryFolder('test');
   return path.join(folder, 'vm.sock');
 }
 
@@ -18,7 +17,7 @@ const died = (said: { event: string; message?: unknown }): boolean =>
 
 for (const engine of ['epoll', 'node']) {
   test(`a network thread that throws is replaced and its listener stays (${engine})`, async (t) => {
-    const socket = socketPath(t);
+    const socket = socketPath();
     const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socket}`);
     slipway.tell('throw');
     const line = await slipway.hear(died);
@@ -32,7 +31,7 @@ for (const engine of ['epoll', 'node']) {
   });
 
   test(`a network thread that is stuck is replaced (${engine})`, async (t) => {
-    const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socketPath(t)}`);
+    const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socketPath()}`);
     slipway.tell('spin');
     assert.match(String((await slipway.hear(died)).message), /^network thread died: stuck for 2 s;/);
     slipway.tell('status');
@@ -42,7 +41,7 @@ for (const engine of ['epoll', 'node']) {
 
 for (const engine of ['epoll', 'node']) {
   test(`after a death the guest at a ?connect address is dialled again (${engine})`, async (t) => {
-    const socket = socketPath(t);
+    const socket = socketPath();
     const qemu = createServer();
     const guests: Socket[] = [];
     qemu.on('connection', (guest) => guests.push(guest.resume().on('error', () => {})));
@@ -64,7 +63,7 @@ for (const engine of ['epoll', 'node']) {
 }
 
 test('a native fault ends the process, and the next one takes its place', async (t) => {
-  const socket = socketPath(t);
+  const socket = socketPath();
   const first = await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
   first.child.kill('SIGSEGV');
   assert.equal((await first.end()).signal, 'SIGSEGV');
@@ -90,7 +89,7 @@ test('the sixth death within a minute is the end', async (t) => {
 });
 
 test('a socket that a killed process left is replaced', async (t) => {
-  const socket = socketPath(t);
+  const socket = socketPath();
   const first = await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
   first.child.kill('SIGKILL');
   await first.end();
@@ -100,7 +99,7 @@ test('a socket that a killed process left is replaced', async (t) => {
 });
 
 test('a socket that another process listens at is refused by code and stays', async (t) => {
-  const socket = socketPath(t);
+  const socket = socketPath();
   const first = await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
   const second = await SmallSlipway.start(t, 'epoll', `qemu+unix://${socket}`);
   assert.equal((await second.hear((said) => said.event === 'refused')).code, 'ERR_LISTEN_IN_USE');
@@ -111,7 +110,7 @@ test('a socket that another process listens at is refused by code and stays', as
 });
 
 test('a file that is no socket is refused and stays', async (t) => {
-  const file = socketPath(t);
+  const file = socketPath();
   writeFileSync(file, 'precious');
   const slipway = await SmallSlipway.start(t, 'epoll', `qemu+unix://${file}`);
   assert.equal((await slipway.hear((said) => said.event === 'refused')).code, 'ERR_LISTEN_FAILED');

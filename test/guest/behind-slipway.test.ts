@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { bundleGuest } from '../../scripts/guest-bundle.ts';
 import { slipway } from '../cli/slipway.ts';
 import { needs, needsTun } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Arguments: a fifo, then the command. Waits for its last line of the start, then asks it, then ends it. */
 const GUEST = `
@@ -25,8 +24,7 @@ test('behind a real Slipway the bundle finds the gateway by itself, and both its
   timeout: 60_000,
 }, async (t) => {
   if (!needs(t, 'dig', 'unshare') || !needsTun(t)) return;
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-guest-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('guest');
   const bundle = path.join(folder, 'guest.mjs');
   await bundleGuest(bundle);
   const command = [process.execPath, bundle, 'dns', '--listen', '127.0.0.1:53'];

@@ -1,30 +1,29 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { bundleGuest } from '../../scripts/guest-bundle.ts';
 import { needs } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Not in the repository, so that nothing of it is found by accident. */
-async function bundled(t: TestContext): Promise<string> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-guest-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+async function bundled(): Promise<string> {
+  const folder = temporaryFolder('guest');
   const file = path.join(folder, 'guest.mjs');
   await bundleGuest(file);
   return file;
 }
 
-test('two builds are the same bytes, and name no place of the machine that made them', async (t) => {
-  const [first, second] = [readFileSync(await bundled(t)), readFileSync(await bundled(t))];
+test('two builds are the same bytes, and name no place of the machine that made them', async () => {
+  const [first, second] = [readFileSync(await bundled()), readFileSync(await bundled())];
   assert.ok(first.equals(second));
   assert.equal(first.includes(path.resolve(import.meta.dirname, '../..')), false);
 });
 
-test('the bundle imports nothing but what Node has built in', async (t) => {
-  const text = readFileSync(await bundled(t), 'utf8');
+test('the bundle imports nothing but what Node has built in', async () => {
+  const text = readFileSync(await bundled(), 'utf8');
   const imported = [...text.matchAll(/\bfrom\s*["']([^"']+)["']|\bimport\s*\(?\s*["']([^"']+)["']|\brequire\(/g)].map(
     ([, from, bare]) => from ?? bare ?? 'require',
   );
@@ -38,7 +37,7 @@ test('the bundle imports nothing but what Node has built in', async (t) => {
 });
 
 test('it runs alone, by the Node of the system and by ours, and says what it does and what a slip was', async (t) => {
-  const file = await bundled(t);
+  const file = await bundled();
   const programs = [process.execPath, ...(needs(t, '/usr/bin/node') ? ['/usr/bin/node'] : [])];
   for (const program of programs) {
     const env = { PATH: '' };

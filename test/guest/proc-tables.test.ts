@@ -2,21 +2,21 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
-import { endianness, tmpdir } from 'node:os';
+import { endianness } from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { localAddresses } from '../../src/guest/interface-address.ts';
 import { defaultGateway, type Ipv4Route, ipv4Routes } from '../../src/guest/ipv4-routes.ts';
 import { portHolder } from '../../src/guest/port-holder.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';
 import { needs, needsRoot } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
-function file(t: TestContext, text: string): string {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+function file(text: string): string {
+  const folder = temporaryFolder('test');
   const name = path.join(folder, 'table');
   writeFileSync(name, text);
   return name;
@@ -32,7 +32,7 @@ docker0	000011AC	00000000	0001	0	0	0	0000FFFF	0	0	0
 
 test('the default gateway is that of the usable default route with the smallest metric', (t) => {
   if (endianness() === 'BE') return t.skip('the table is of a little-endian machine');
-  const routes = ipv4Routes(file(t, ROUTES));
+  const routes = ipv4Routes(file(ROUTES));
   assert.deepEqual(
     routes.map(({ device }) => device),
     ['wlan0', 'eth0', 'ppp0', 'docker0'],
@@ -43,15 +43,15 @@ test('the default gateway is that of the usable default route with the smallest 
   assert.equal(defaultGateway(routes.slice(2)), undefined);
 });
 
-test('a table that is missing, empty or nonsense has nothing in it', (t) => {
+test('a table that is missing, empty or nonsense has nothing in it', () => {
   assert.deepEqual(ipv4Routes('/nonexistent'), []);
-  assert.deepEqual(ipv4Routes(file(t, '')), []);
-  assert.deepEqual(ipv4Routes(file(t, 'Iface\n\nx\neth0 zz zz zz\n')), []);
+  assert.deepEqual(ipv4Routes(file('')), []);
+  assert.deepEqual(ipv4Routes(file('Iface\n\nx\neth0 zz zz zz\n')), []);
   assert.deepEqual(localAddresses('/nonexistent'), []);
-  assert.deepEqual(localAddresses(file(t, '|-- x\n /32 host LOCAL\n|-- 10.0.0.1\n')), []);
+  assert.deepEqual(localAddresses(file('|-- x\n /32 host LOCAL\n|-- 10.0.0.1\n')), []);
 });
 
-test('the addresses of the machine are those of its local table, each once', (t) => {
+test('the addresses of the machine are those of its local table, each once', () => {
   const leaf = (address: string, kind: string): string => `           |-- ${address}\n              ${kind}\n`;
   const table = [
     leaf('127.0.0.0', '/8 host LOCAL'),
@@ -60,7 +60,7 @@ test('the addresses of the machine are those of its local table, each once', (t)
     leaf('172.17.0.1', '/32 host LOCAL'),
     leaf('172.17.255.255', '/32 link BROADCAST'),
   ].join('');
-  const found = localAddresses(file(t, `Main:\n${table}Local:\n${table}`));
+  const found = localAddresses(file(`Main:\n${table}Local:\n${table}`));
   assert.deepEqual(found, ['127.0.0.1', '172.17.0.1'].map(parseIpv4Address));
 });
 

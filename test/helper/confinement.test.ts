@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -10,6 +10,7 @@ import { installHelper, programFaults, uninstallHelper } from '../../src/helper/
 import { launchdPlist, serviceUnit, socketUnit, type UnitOptions } from '../../src/helper/units.ts';
 import { slipway } from '../cli/slipway.ts';
 import { needs } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { CONFINED, canConfine, RunningHelper } from './harness.ts';
 
 const STATUS = `Name:\tnode
@@ -79,8 +80,7 @@ const OPTIONS: UnitOptions = {
 
 test('the units are what systemd understands, and give nothing but the one capability', (t) => {
   if (!needs(t, 'systemd-analyze')) return;
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-units-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('units');
   const program = [process.execPath, ...OPTIONS.program.slice(1)];
   const files = [path.join(folder, 'slipway-helper.socket'), path.join(folder, 'slipway-helper.service')];
   writeFileSync(files[0]!, socketUnit({ ...OPTIONS, program }));
@@ -106,9 +106,8 @@ test('the plist is well-formed whatever the program is called', () => {
   assert.match(launchdPlist({ ...OPTIONS, program: ['/a&<b>'] }), /<string>\/a&amp;&lt;b&gt;<\/string>/);
 });
 
-test('what is installed is told, and removed again', (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-units-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+test('what is installed is told, and removed again', () => {
+  const folder = temporaryFolder('units');
   const told: string[] = [];
   installHelper(OPTIONS, folder, (line) => told.push(line));
   assert.ok(told.includes(`wrote ${folder}/slipway-helper.service`));
@@ -119,9 +118,8 @@ test('what is installed is told, and removed again', (t) => {
   assert.equal(told.at(-1), `the helper is not installed in ${folder}`);
 });
 
-test('a program that others may change is warned of', (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-units-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+test('a program that others may change is warned of', () => {
+  const folder = temporaryFolder('units');
   const program = path.join(folder, 'main.js');
   writeFileSync(program, '', { mode: 0o666 });
   assert.ok(

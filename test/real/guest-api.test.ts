@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { canRunGuests } from '../support/slipway.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const API = 'http://gateway.containers.internal/services/forwarder';
@@ -47,8 +47,7 @@ test('Podman’s contract: a program in the guest publishes its port at the gate
 
 test('api.guest none: nothing listens at the gateway’s port 80', { timeout: 60_000 }, async (t) => {
   if (!canRunGuests(t)) return;
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const file = path.join(folder, 'slipway.yaml');
   writeFileSync(file, 'api: { guest: none }\n');
   const ask = `fetch('${API}/all').catch(({ cause }) => console.log(cause.code))`;

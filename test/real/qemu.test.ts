@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash, randomFillSync } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needsQemu, QemuGuest } from '../support/qemu-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { Daemon } from './qemu-daemon.ts';
 
 const GATEWAY = '192.168.65.1';
@@ -17,7 +16,7 @@ const RETURN_ATTEMPTS = 30;
 
 test('a QEMU VM that dials slipway up has a working network', { timeout: 300_000 }, async (t) => {
   if (!needsQemu(t)) return;
-  const socket = join(temporaryFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('test'), 'net.sock');
   const daemon = await Daemon.up(`qemu+unix://${socket}`);
   t.after(() => daemon.stop());
   const guest = await QemuGuest.start({ plug: { dial: socket } });
@@ -54,7 +53,7 @@ test('a QEMU VM that dials slipway up has a working network', { timeout: 300_000
 
 test('a QEMU VM keeps its network across a restart of slipway up', { timeout: 300_000 }, async (t) => {
   if (!needsQemu(t)) return;
-  const socket = join(temporaryFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('test'), 'net.sock');
   const guest = await QemuGuest.start({ plug: { listen: socket } });
   t.after(() => guest.stop());
   const url = `qemu+unix://${socket}?connect`;
@@ -75,7 +74,7 @@ test('a QEMU VM keeps its network across a restart of slipway up', { timeout: 30
 
 test('two QEMU VMs on one network ping each other', { timeout: 300_000 }, async (t) => {
   if (!needsQemu(t)) return;
-  const socket = join(temporaryFolder(t), 'net.sock');
+  const socket = join(temporaryFolder('test'), 'net.sock');
   const daemon = await Daemon.up(`qemu+unix://${socket}`);
   t.after(() => daemon.stop());
   const guests: QemuGuest[] = [];
@@ -110,10 +109,4 @@ async function unusedPort(): Promise<number> {
   const { port } = server.address() as AddressInfo;
   await new Promise((resolve) => server.close(resolve));
   return port;
-}
-
-function temporaryFolder(t: TestContext): string {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
-  return folder;
 }

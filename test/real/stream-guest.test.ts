@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { nsExec, type TestNamespace } from '../support/namespace.ts';
@@ -11,6 +9,7 @@ import { needs } from '../support/needs.ts';
 import { GATEWAY, HOST, Slipway, type SlipwayOptions } from '../support/slipway.ts';
 import { connected, drained, endingOf, execute, refusedPort, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest, TAP } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { MIB, transfer } from './transfers.ts';
 
 interface Listening {
@@ -19,8 +18,7 @@ interface Listening {
 }
 
 async function listening(t: TestContext, options: SlipwayOptions = {}): Promise<Listening> {
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const socket = join(folder, 'net.sock');
   const listen = [`qemu+unix://${socket}`, ...(options.listen ?? [])];
   return { slipway: await Slipway.start(t, { mtu: 1_500, ...options, guest: false, listen }), socket };

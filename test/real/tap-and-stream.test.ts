@@ -1,21 +1,19 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { GUEST, Slipway } from '../support/slipway.ts';
 import { dialled, listen, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { download, MIB, upload } from './transfers.ts';
 
 const NEIGHBOR = '192.168.65.10';
 
 test('a guest on a tap and one on a stream reach each other', { timeout: 60_000 }, async (t) => {
   if (!canRunStreamGuests(t)) return;
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('test');
   const socket = join(folder, 'net.sock');
   const { guest } = await Slipway.start(t, { mtu: 1_500, listen: [`qemu+unix://${socket}`] });
   const { namespace } = await plugGuest(t, { socket, address: NEIGHBOR });

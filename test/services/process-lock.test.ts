@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MODULE = new URL('../../src/services/process-lock.ts', import.meta.url);
 
@@ -39,8 +39,7 @@ class Taker {
 }
 
 test('of two processes that find the lock of a dead one at the same moment, one takes it', async (t) => {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-lock-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('lock');
   const file = path.join(folder, 'state.lock');
   const takers = [new Taker(t, file), new Taker(t, file)];
   await Promise.all(takers.map((taker) => taker.says()));

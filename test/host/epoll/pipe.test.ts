@@ -4,11 +4,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, w
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { FAILED, type HostPipeHandler, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
 import { boundPort, openListeningSocket } from '../../../src/host/epoll/listener.ts';
 import type { EpollPipe } from '../../../src/host/epoll/pipe.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { createEpollHarness } from './harness.ts';
 import { ascii, pattern } from './peer.ts';
 
@@ -25,16 +26,10 @@ class PipeRecorder implements HostPipeHandler {
   }
 }
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(path, { recursive: true, force: true }));
-  return path;
-}
-
 describe('a guest listener', () => {
   it('takes guests at a unix socket that is for this user only, and carries bytes both ways', async (t) => {
     const harness = createEpollHarness();
-    const path = join(folder(t), 'guest.sock');
+    const path = join(temporaryFolder('test'), 'guest.sock');
     const recorder = new PipeRecorder();
     const pipes: EpollPipe[] = [];
     const fd = openListeningSocket(harness.memory, { kind: 'unix', path });
@@ -88,7 +83,7 @@ describe('a guest listener', () => {
   it('replaces the socket file that a dead listener left and respects a living one', async (t) => {
     const harness = createEpollHarness();
     t.after(() => harness.close());
-    const path = join(folder(t), 'guest.sock');
+    const path = join(temporaryFolder('test'), 'guest.sock');
     const first = openListeningSocket(harness.memory, { kind: 'unix', path });
     assert.ok(typeof first === 'number');
     assert.equal(openListeningSocket(harness.memory, { kind: 'unix', path }), 'EADDRINUSE');
@@ -142,7 +137,7 @@ describe('a guest listener', () => {
 describe('a guest dialer', () => {
   it('dials until the guest listens, and again after the pipe was closed', async (t) => {
     const harness = createEpollHarness();
-    const path = join(folder(t), 'qemu.sock');
+    const path = join(temporaryFolder('test'), 'qemu.sock');
     const pipes: EpollPipe[] = [];
     const dialer = harness.host.redial({ kind: 'unix', path }, (pipe) => {
       pipes.push(pipe);

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { findCommand } from '../../../src/host/namespace/command.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(path, { recursive: true }));
+function folder(): string {
+  const path = temporaryFolder('test');
   mkdirSync(join(path, 'first'));
   mkdirSync(join(path, 'second'));
   mkdirSync(join(path, 'first', 'tool-folder'));
@@ -16,20 +15,20 @@ function folder(t: TestContext): string {
   return path;
 }
 
-test('the first executable file in PATH wins, over one that is not executable', (t) => {
-  const at = folder(t);
+test('the first executable file in PATH wins, over one that is not executable', () => {
+  const at = folder();
   assert.equal(findCommand('tool', `${at}/nowhere:${at}/first:${at}/second`, '/'), `${at}/second/tool`);
 });
 
-test('an empty or relative part of PATH, and a name with a slash, start from the working folder', (t) => {
-  const at = folder(t);
+test('an empty or relative part of PATH, and a name with a slash, start from the working folder', () => {
+  const at = folder();
   assert.equal(findCommand('tool', ':/nowhere', `${at}/second`), `${at}/second/tool`);
   assert.equal(findCommand('tool', 'second', at), `${at}/second/tool`);
   assert.equal(findCommand('./second/tool', undefined, at), `${at}/second/tool`);
 });
 
-test('absent and refused are told apart', (t) => {
-  const at = folder(t);
+test('absent and refused are told apart', () => {
+  const at = folder();
   assert.throws(() => findCommand('other', `${at}/first`, '/'), { code: 'ERR_COMMAND_NOT_FOUND' });
   assert.throws(() => findCommand('./other', `${at}/first`, at), { code: 'ERR_COMMAND_NOT_FOUND' });
   assert.throws(() => findCommand('', undefined, '/'), { code: 'ERR_COMMAND_NOT_FOUND' });

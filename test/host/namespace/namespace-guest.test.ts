@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
-import {
-  closeSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  readSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, readdirSync, readFileSync, readlinkSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { VNET_HEADER_BYTES } from '../../../src/host/namespace/ioctl.ts';
 import { watch } from '../../../src/host/namespace/libc.ts';
 import { type NamespaceGuestOptions, startNamespaceGuest } from '../../../src/host/namespace/namespace-guest.ts';
 import { needs } from '../../support/needs.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import {
   canRunGuests,
   childrenOf,
@@ -70,8 +61,7 @@ test(
 
 test('what only the kernel can refuse is reported too, and a script without #! runs in a shell', TIMEOUT, async (t) => {
   if (!canRunGuests(t)) return;
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('test');
   writeFileSync(join(folder, 'lost'), '#!/no/such/interpreter\n', { mode: 0o755 });
   writeFileSync(join(folder, 'plain'), 'echo "$0 $1"\n', { mode: 0o755 });
   const env = { PATH: `${folder}:${process.env.PATH}` };

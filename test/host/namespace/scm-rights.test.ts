@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, readSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import {
@@ -9,6 +8,7 @@ import {
   receiveDescriptor,
   sendDescriptor,
 } from '../../../src/host/namespace/scm-rights.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 function pair(t: TestContext): [number, number] {
   const both = messagePair();
@@ -22,8 +22,7 @@ const text = (message: { payload: Uint8Array } | undefined): string => Buffer.fr
 
 test('a descriptor arrives as a new one of the same open file, close-on-exec', (t) => {
   const [left, right] = pair(t);
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('test');
   writeFileSync(join(folder, 'file'), 'content');
   const file = openSync(join(folder, 'file'), 'r');
   assert.equal(sendDescriptor(left, Buffer.from('take it'), file), true);

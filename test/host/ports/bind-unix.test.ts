@@ -1,20 +1,14 @@
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { closePorts } from '../../../src/host/ports/bind.ts';
 import { bindUnix } from '../../../src/host/ports/bind-unix.ts';
-
-function folder(t: TestContext): string {
-  const made = mkdtempSync(path.join(tmpdir(), 'slipway-unix-'));
-  t.after(() => rmSync(made, { recursive: true }));
-  return made;
-}
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 test('file and folder are for this user alone', (t) => {
-  const file = path.join(folder(t), 'new', 'deep', 'a.sock');
+  const file = path.join(temporaryFolder('unix'), 'new', 'deep', 'a.sock');
   const bound = bindUnix(file);
   t.after(() => closePorts(bound));
   assert.equal(statSync(file).mode & 0o777, 0o600);
@@ -24,15 +18,15 @@ test('file and folder are for this user alone', (t) => {
   assert.equal(existsSync(file), false);
 });
 
-test('a socket that a killed process left behind is replaced', (t) => {
-  const file = path.join(folder(t), 'a.sock');
+test('a socket that a killed process left behind is replaced', () => {
+  const file = path.join(temporaryFolder('unix'), 'a.sock');
   closePorts(bindUnix(file));
   assert.ok(existsSync(file));
   closePorts(bindUnix(file));
 });
 
 test('a socket that is bound but does not listen is not taken for a dead one', (t) => {
-  const file = path.join(folder(t), 'a.sock');
+  const file = path.join(temporaryFolder('unix'), 'a.sock');
   const bound = bindUnix(file);
   t.after(() => closePorts(bound));
   assert.throws(() => bindUnix(file), {
@@ -44,7 +38,7 @@ test('a socket that is bound but does not listen is not taken for a dead one', (
 });
 
 test('a server is left alone', async (t) => {
-  const file = path.join(folder(t), 'a.sock');
+  const file = path.join(temporaryFolder('unix'), 'a.sock');
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(file, resolve));
   t.after(() => server.close());
@@ -52,15 +46,15 @@ test('a server is left alone', async (t) => {
   assert.ok(existsSync(file));
 });
 
-test('another kind of file stays', (t) => {
-  const file = path.join(folder(t), 'a.txt');
+test('another kind of file stays', () => {
+  const file = path.join(temporaryFolder('unix'), 'a.txt');
   writeFileSync(file, 'mine');
   assert.throws(() => bindUnix(file), { code: 'ERR_PORT_IN_USE', message: /it exists and is not a socket$/ });
   assert.ok(existsSync(file));
 });
 
 test('only the file that was made is removed', (t) => {
-  const file = path.join(folder(t), 'a.sock');
+  const file = path.join(temporaryFolder('unix'), 'a.sock');
   const bound = bindUnix(file);
   t.after(() => closePorts(bound));
   renameSync(file, `${file}.moved`);
@@ -69,11 +63,11 @@ test('only the file that was made is removed', (t) => {
   assert.ok(statSync(file).isFile());
 });
 
-test('a path that no socket can have', (t) => {
-  for (const file of ['relative.sock', path.join(folder(t), 'x'.repeat(108))]) {
+test('a path that no socket can have', () => {
+  for (const file of ['relative.sock', path.join(temporaryFolder('unix'), 'x'.repeat(108))]) {
     assert.throws(() => bindUnix(file), { code: 'ERR_PORT_ADDRESS' });
   }
-  const file = path.join(folder(t), 'file');
+  const file = path.join(temporaryFolder('unix'), 'file');
   writeFileSync(file, '');
   assert.throws(() => bindUnix(path.join(file, 'a.sock')), { code: 'ERR_PORT_ADDRESS' });
 });

@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +10,7 @@ import { SlipwayError } from '../../../src/config/errors.ts';
 import type { SshEnd } from '../../../src/services/forward/ssh-client.ts';
 import { SshForward } from '../../../src/services/forward/ssh-forward.ts';
 import { type Deferred, deferred } from '../../support/deferred.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { refusal } from './table-world.ts';
 
 const SOCKET = '/run/podman/podman.sock';
@@ -101,8 +101,7 @@ interface World {
 }
 
 async function world(t: TestContext, change: Partial<SshEnd> & { readonly keyText?: string } = {}): Promise<World> {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-ssh-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const folder = temporaryFolder('ssh');
   const sshd = await Sshd.start(t);
   const { keyText = sshd.key.private, ...rest } = change;
   const keyFile = path.join(folder, 'key');

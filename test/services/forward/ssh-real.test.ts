@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
@@ -11,6 +10,7 @@ import type { ForwardStatus } from '../../../src/config/forward.ts';
 import { needs } from '../../support/needs.ts';
 import { canRunGuests, Slipway } from '../../support/slipway.ts';
 import { start } from '../../support/sockets.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { socketSpec } from './table-world.ts';
 
 /** Where sshd wants to be able to lock itself in, however it is configured. */
@@ -21,9 +21,8 @@ interface Keys {
   readonly key: string;
 }
 
-function keys(t: TestContext): Keys {
-  const folder = mkdtempSync(path.join(tmpdir(), 'slipway-sshd-'));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+function keys(): Keys {
+  const folder = temporaryFolder('sshd');
   const made = (name: string, ...more: readonly string[]): string => {
     const file = path.join(folder, name);
     execFileSync('ssh-keygen', ['-q', '-N', '', '-f', file, ...more]);
@@ -63,7 +62,7 @@ async function sshd(t: TestContext, { guest }: Slipway, { folder, key }: Keys): 
 test('a unix socket of a guest is one of the host, through a real sshd, also after the death of a network thread', async (t) => {
   if (!canRunGuests(t) || !needs(t, 'sshd', 'ssh-keygen')) return;
   const slipway = await Slipway.start(t);
-  const made = keys(t);
+  const made = keys();
   await sshd(t, slipway, made);
   // A path is the same one in the guest's namespace of networks: the sshd connects to it there.
   const inGuest = path.join(made.folder, 'guest.sock');

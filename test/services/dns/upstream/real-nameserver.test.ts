@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
@@ -12,6 +11,7 @@ import { Forwarder } from '../../../../src/services/dns/upstream/forwarder.ts';
 import { readU16 } from '../../../../src/wire/bytes.ts';
 import { DNS_TYPE_TXT } from '../../../../src/wire/dns-message.ts';
 import { needs } from '../../../support/needs.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { FakeNameserver } from './fake-nameserver.ts';
 import { query, random } from './upstream-world.ts';
 
@@ -63,8 +63,7 @@ async function fetchBig(t: TestContext, port: number): Promise<void> {
 test('dnsmasq: 50 kB of TXT come whole, over TCP', async (t) => {
   if (!needs(t, 'dnsmasq')) return;
   const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-dnsmasq-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('dnsmasq');
   const conf = join(folder, 'dnsmasq.conf');
   writeFileSync(conf, TEXTS.map((text) => `txt-record=big.test,${text}\n`).join(''));
   const args = [
@@ -83,8 +82,7 @@ test('dnsmasq: 50 kB of TXT come whole, over TCP', async (t) => {
 test('unbound: 50 kB of TXT come whole, over one TCP connection', async (t) => {
   if (!needs(t, 'unbound')) return;
   const port = await freePort();
-  const folder = mkdtempSync(join(tmpdir(), 'slipway-unbound-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+  const folder = temporaryFolder('unbound');
   const conf = join(folder, 'unbound.conf');
   const lines = ['server:', ' interface: 127.0.0.1', ` port: ${port}`, ' do-daemonize: no', ' use-syslog: no'];
   lines.push(' chroot: ""', ' username: ""', ` directory: "${folder}"`, ' pidfile: ""', ' num-threads: 1');

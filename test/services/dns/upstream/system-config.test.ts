@@ -1,23 +1,14 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import {
-  mkdirSync,
-  mkdtempSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  truncateSync,
-  utimesSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
 import type { NetworkInterfaceInfo } from 'node:os';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { type HostInterfaces, isDefaultRoute } from '../../../../src/services/dns/upstream/host-addresses.ts';
 import { parseResolvConf } from '../../../../src/services/dns/upstream/resolv-conf.ts';
 import { SystemConfigWatch } from '../../../../src/services/dns/upstream/system-config.ts';
 import { needs } from '../../../support/needs.ts';
+import { temporaryFolder } from '../../../support/temporary-folder.ts';
 import { addressesIn, answerTo, FakeNameserver } from './fake-nameserver.ts';
 import { ManualTimers } from './manual-timers.ts';
 import { query, UpstreamWorld } from './upstream-world.ts';
@@ -35,9 +26,8 @@ class ConfigWorld {
   route = false;
   wallMs = LONG_AFTER;
 
-  constructor(t: TestContext) {
-    this.folder = mkdtempSync(join(tmpdir(), 'slipway-config-'));
-    t.after(() => rmSync(this.folder, { recursive: true }));
+  constructor() {
+    this.folder = temporaryFolder('config');
     this.resolvConf = join(this.folder, 'resolv.conf');
     this.hosts = join(this.folder, 'hosts');
     this.nsswitch = join(this.folder, 'nsswitch.conf');
@@ -70,7 +60,7 @@ function addressesOf(watch: SystemConfigWatch): string[] {
 
 test('a resolv.conf that is a folder, a pipe, or endless names what its beginning names, at once', (t) => {
   if (!needs(t, 'mkfifo')) return;
-  const world = new ConfigWorld(t);
+  const world = new ConfigWorld();
   const found = (make: () => void): string[] => {
     rmSync(world.resolvConf, { recursive: true });
     make();
@@ -124,8 +114,8 @@ test('the first three nameservers of resolv.conf, IPv6 with its zone too, and th
   assert.deepEqual(parseResolvConf(''), { nameservers: [], search: [] });
 });
 
-test('a change of any of the three files is seen at the next question, 20 ms after the last look', (t) => {
-  const world = new ConfigWorld(t);
+test('a change of any of the three files is seen at the next question, 20 ms after the last look', () => {
+  const world = new ConfigWorld();
   const watch = world.watch();
   assert.equal(watch.generation, 0);
   writeFileSync(world.resolvConf, 'nameserver 10.0.0.22\n');
@@ -146,8 +136,8 @@ test('a change of any of the three files is seen at the next question, 20 ms aft
   assert.equal(watch.generation, 3);
 });
 
-test('a file that is replaced by rename, a link that is turned, a file that goes and comes', (t) => {
-  const world = new ConfigWorld(t);
+test('a file that is replaced by rename, a link that is turned, a file that goes and comes', () => {
+  const world = new ConfigWorld();
   const other = join(world.folder, 'other');
   writeFileSync(other, 'nameserver 10.0.0.2\n');
   const watch = world.watch();
@@ -171,8 +161,8 @@ test('a file that is replaced by rename, a link that is turned, a file that goes
   assert.equal(watch.generation, 4);
 });
 
-test('a file that was written just now is read again when it has settled: its time stamp may hide a second change', (t) => {
-  const world = new ConfigWorld(t);
+test('a file that was written just now is read again when it has settled: its time stamp may hide a second change', () => {
+  const world = new ConfigWorld();
   const stamp = new Date('2026-01-01T00:00:00Z');
   utimesSync(world.resolvConf, stamp, stamp);
   world.wallMs = stamp.getTime() + 10;
@@ -186,8 +176,8 @@ test('a file that was written just now is read again when it has settled: its ti
   assert.equal(watch.generation, 1);
 });
 
-test('a new address of the computer is a change, one of a container bridge link is none; the netlink listener is believed', (t) => {
-  const world = new ConfigWorld(t);
+test('a new address of the computer is a change, one of a container bridge link is none; the netlink listener is believed', () => {
+  const world = new ConfigWorld();
   world.interfaces = { lo: [address('127.0.0.1', true)], eth0: [address('192.168.1.5')] };
   const watch = world.watch();
   world.interfaces = { ...world.interfaces, veth1: [address('fe80::42')] };
@@ -202,8 +192,8 @@ test('a new address of the computer is a change, one of a container bridge link 
   assert.equal(watch.generation, 2);
 });
 
-test('IPv6 is there with a global address, or with a unique local one and a default route', (t) => {
-  const world = new ConfigWorld(t);
+test('IPv6 is there with a global address, or with a unique local one and a default route', () => {
+  const world = new ConfigWorld();
   const watch = world.watch();
   const can = (...addresses: string[]): boolean => {
     world.interfaces = { eth0: addresses.map((text) => address(text)), lo: [address('::1', true)] };
@@ -228,10 +218,10 @@ test('the default route in the kernel’s table', () => {
   assert.equal(isDefaultRoute(''), false);
 });
 
-test('a resolv.conf that is switched under questions loses none of them, and the next one goes to the new server', async (t) => {
+test('a resolv.conf that is switched under questions loses none of them, and the next one goes to the new server', async () => {
   await using before = await FakeNameserver.open();
   await using after = await FakeNameserver.open();
-  const files = new ConfigWorld(t);
+  const files = new ConfigWorld();
   const watch = files.watch();
   using world = new UpstreamWorld();
   // resolv.conf knows no ports.
