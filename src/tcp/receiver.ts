@@ -3,6 +3,7 @@ import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import type { TcpContext } from './context.ts';
 import { Ranges } from './ranges.ts';
 import { SequenceBuffer } from './sequence-buffer.ts';
+import { WindowTarget } from './window-target.ts';
 
 /** Gaps that one flow may hold open at once; more is a loss pattern that retransmission mends anyway. */
 const MAX_GAPS = 64;
@@ -36,7 +37,7 @@ export class Receiver {
   readonly #mss: number;
   #hostNxt: number;
   #edge: number;
-  #target: number;
+  readonly #target: WindowTarget;
   #finSequence = -1;
   #unacknowledged = 0;
   #blocked = false;
@@ -55,7 +56,7 @@ export class Receiver {
     this.rcvNxt = next;
     this.#hostNxt = next;
     this.#edge = next;
-    this.#target = context.budget.first;
+    this.#target = new WindowTarget(context.budget, context.turn.nowMs);
     this.#advanceEdge();
   }
 
@@ -142,7 +143,7 @@ export class Receiver {
   /** Whether the window has opened far enough to be worth telling (RFC 9293 §3.8.6.2.2, silly window avoidance). */
   get windowUpdateDue(): boolean {
     if (this.finReached) return false;
-    const whole = this.#wantedWindow;
+    const whole = this.#target.bytes;
     return seqDiff(this.#wantedEdge, this.#edge) >= Math.min(whole >> 1, Math.max(2 * this.#mss, whole >> 2));
   }
 
@@ -231,7 +232,7 @@ export class Receiver {
     this.ackDue = true;
     this.#unacknowledged += length;
     // RFC 9293 §3.8.6.3: an ACK for at least every second full-sized segment; sooner where that is much of the window.
-    if (this.#unacknowledged >= Math.min(2 * this.#mss, this.#target >> 2)) this.ackNow = true;
+    if (this.#unacknowledged >= Math.min(2 * this.#mss, this.#target.bytes >> 2)) this.ackNow = true;
   }
 
   #reachFin(): void {
@@ -348,23 +349,16 @@ export class Receiver {
     this.#gatherSkip = 0;
   }
 
-  get #wantedWindow(): number {
-    return Math.min(this.#target, this.#context.budget.share);
-  }
-
   get #wantedEdge(): number {
-    return seqAdd(this.#hostNxt, this.#wantedWindow);
+    return seqAdd(this.#hostNxt, this.#target.bytes);
   }
 
   #advanceEdge(): void {
     if (this.finReached) return;
-    // A flow that used up half of its window within one acknowledgement may have twice as much.
-    if (this.window * 2 < this.#target && this.delivered && this.bytes > 0) {
-      this.#target = Math.min(this.#target * 2, Math.max(this.#target, this.#context.budget.share));
-    }
+    if (this.delivered) this.#target.progressed(this.bytes, this.#context.turn.nowMs);
     const wanted = this.#wantedEdge;
     const step = seqDiff(wanted, this.#edge);
-    if (!seqGt(wanted, this.#edge) || step < Math.min(this.#mss, this.#wantedWindow >> 1)) return;
+    if (!seqGt(wanted, this.#edge) || step < Math.min(this.#mss, this.#target.bytes >> 1)) return;
     this.#context.budget.reserve(step);
     this.#edge = wanted;
   }
