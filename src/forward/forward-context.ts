@@ -21,8 +21,6 @@ export interface ForwardContext {
   readonly listeners: HostListeners;
   readonly guests: GuestFinder;
   readonly sources: SourceAddresses;
-  /** Room for a byte that nobody reads. */
-  readonly scratchAt: number;
   /** Clients whose guest has not accepted yet. */
   readonly waiting: Allowance;
   /** Clients of UDP forwards. */

@@ -1,4 +1,4 @@
-import { FAILED, type HostStream, type HostStreamHandler } from '../env/host.ts';
+import type { HostStream, HostStreamHandler } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { FlowOpener, OpenedFlow, OpenFailure } from '../tcp/flow-opener.ts';
 import type { ForwardContext } from './forward-context.ts';
@@ -131,7 +131,8 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
 
   readable(): void {
     if (this.state === 'open') this.#flow?.readable();
-    else if (this.#clientLeft()) {
+    else if (this.#accepted?.error !== undefined) {
+      // The client reset its connection, so nobody waits for the guest any more. (One that only ended its sending still waits.)
       this.#context.counters.add('forward-client-left');
       this.#letGo();
     }
@@ -139,13 +140,6 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
 
   writable(): void {
     if (this.state === 'open') this.#flow?.writable();
-  }
-
-  /** The client reset its connection, so nobody waits for the guest any more. (A client that only ended its sending still waits.) */
-  #clientLeft(): boolean {
-    const client = this.#accepted;
-    if (client === undefined) return false;
-    return client.peekInto(0, this.#context.scratchAt, 1, 1, 1) === FAILED || client.error !== undefined;
   }
 
   #fall(failure: DialFailure): void {

@@ -65,16 +65,12 @@ export class OpenForwards {
   readonly #changed: (change: ForwardChange) => void;
   readonly #streams: GuestStreams;
 
-  /** Throws a RangeError when the arena is full. */
   constructor(options: ForwardOptions) {
-    const { arena, turn, link } = options;
-    const scratchAt = arena.allocate(64);
-    if (scratchAt < 0) throw new RangeError('the arena has no room for forwards');
+    const { turn, link } = options;
     this.#changed = options.changed;
     this.#context = {
       ...options,
       changed: (change) => this.#tell(change),
-      scratchAt,
       guests: new GuestFinder(link, turn),
       sources: new SourceAddresses(options),
       waiting: new Allowance(MAX_WAITING),

@@ -212,8 +212,11 @@ export class EpollStream implements HostStream, PollHandler {
       const number = this.#intake.drain();
       if (number !== 0) this.#latch(number);
     }
-    this.#context.memory.setResetOnClose(this.fd, false);
-    if (this.#context.memory.unacknowledged(this.fd) === 0) {
+    const { memory } = this.#context;
+    const acknowledged = memory.unacknowledged(this.fd) === 0;
+    // Where both ends have come and ours is acknowledged the kernel is through with it: nothing is left to reset.
+    if (!acknowledged || !this.#finSent || this.#leftBeforeEnd !== 0) memory.setResetOnClose(this.fd, false);
+    if (acknowledged) {
       this.#release();
       return;
     }
