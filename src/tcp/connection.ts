@@ -7,11 +7,11 @@ import { Timer } from '../turn/timers.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
-import { CHUNK_BYTES } from './chunk-pool.ts';
 import type { TcpContext } from './context.ts';
 import type { FlowOpener, OpenFailure } from './flow-opener.ts';
 import { FORWARDED_IDLE_MS, GuestTimer } from './guest-timer.ts';
 import { Handshake } from './handshake.ts';
+import { HostDrain } from './host-drain.ts';
 import type { Receiver } from './receiver.ts';
 import type { SegmentAddress } from './segment-output.ts';
 import type { Sender } from './sender.ts';
@@ -79,6 +79,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** Our SYN or SYN-ACK is to be sent. */
   #synDue = false;
   #hostShut = false;
+  /** While DRAINING: whom the stream belongs to. */
+  #drain: HostDrain | undefined;
   readonly #timer: GuestTimer;
   readonly #ackTimer: Timer;
   readonly #commitWork: Work;
@@ -158,15 +160,20 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   readable(): void {
-    if (this.sender === undefined) return;
-    this.sender.readable = true;
-    this.#context.turn.egress.add(this.#pumpWork);
+    if (this.#drain !== undefined) this.#drain.readable();
+    else if (this.sender !== undefined) {
+      this.sender.readable = true;
+      this.#context.turn.egress.add(this.#pumpWork);
+    }
   }
 
   writable(): void {
-    if (this.receiver === undefined) return;
-    this.receiver.hostWritable();
-    if (!this.receiver.delivered || this.receiver.finReached) this.#context.turn.commits.add(this.#commitWork);
+    const { receiver } = this;
+    if (this.#drain !== undefined) this.#drain.writable();
+    else if (receiver !== undefined) {
+      receiver.hostWritable();
+      if (!receiver.delivered || receiver.finReached) this.#context.turn.commits.add(this.#commitWork);
+    }
   }
 
   outletWritable(): void {
@@ -260,6 +267,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#failOpening('aborted');
       return;
     }
+    if (this.#drain !== undefined) {
+      this.#drain.abort();
+      return;
+    }
     this.#resetGuest();
     this.#abortHost();
     this.#end();
@@ -277,7 +288,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
    */
   guestReturned(): void {
     const { sender, receiver } = this;
-    if (this.state === 'SYN-HELD' || this.#isClosed) return;
+    if (this.state === 'SYN-HELD' || this.#isOver) return;
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') this.#synDue = true;
     else if (sender !== undefined && sender.inFlight > 0) {
       sender.rtt.progressed();
@@ -409,8 +420,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const receiver = this.receiver as Receiver;
     const stream = this.#stream as HostStream;
     if (receiver.finReached) {
-      // All that the guest sent is acknowledged: it still goes to the host, however slow that is.
-      this.#drain();
+      // All that the guest sent is acknowledged: it still goes to the host.
+      this.#drainHost();
       return;
     }
     receiver.commit(stream);
@@ -430,12 +441,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       // Where both directions are over, closing the stream says it.
       if (this.sender?.finAcknowledged !== true) stream.shutdownWrite();
     }
-    if (this.state === 'DRAINING') {
-      this.#drainHost();
-      return;
-    }
     this.#follow();
-    if (this.#isClosed) return;
+    if (this.#isOver) return;
     if (receiver.ackNow || receiver.windowUpdateDue) this.#owe();
     else if (receiver.ackDue && !this.#ackTimer.armed) {
       this.#context.turn.timers.arm(this.#ackTimer, DELAYED_ACK_MS);
@@ -450,10 +457,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const { sender, receiver } = this;
     const stream = this.#stream;
     if (sender === undefined || receiver === undefined || stream === undefined) return;
-    if (this.state === 'DRAINING') {
-      this.#drainHost();
-      return;
-    }
     const port = this.neighbor.port;
     if (port.attached) {
       const result = sender.pump(stream, port.outlet, receiver);
@@ -466,7 +469,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       }
     }
     this.#follow();
-    if (!this.#isClosed) this.#rearm();
+    if (!this.#isOver) this.#rearm();
   }
 
   #owe(): void {
@@ -476,8 +479,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   #acknowledge(): void {
     const { sender, receiver } = this;
-    if (sender === undefined || receiver === undefined || this.state === 'DRAINING' || this.#isClosed) return;
-    if (!receiver.ackNow) return;
+    if (sender === undefined || receiver === undefined || this.#isOver || !receiver.ackNow) return;
     const held = this.#handshake.sackPermitted && receiver.held.count > 0 ? receiver.held : undefined;
     const window = receiver.acknowledge(true);
     if (this.#context.output.control(this, ACK, sender.sndNxt, receiver.rcvNxt, window, held)) {
@@ -495,8 +497,9 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── endings ──
 
-  get #isClosed(): boolean {
-    return this.state === 'CLOSED';
+  /** The guest is through with it. */
+  get #isOver(): boolean {
+    return this.state === 'CLOSED' || this.state === 'DRAINING';
   }
 
   /** The state that follows from which FINs came, went and were acknowledged (RFC 9293 §3.6). */
@@ -523,56 +526,28 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#owe();
       this.#acknowledge();
     }
-    (this.sender as Sender).finish(this.#stream as HostStream);
-    if (receiver.delivered && this.#hostShut) {
-      this.#closeHost(timeWait);
+    if (!receiver.delivered || !this.#hostShut) {
+      this.#drainHost(timeWait);
       return;
     }
-    this.#drain(timeWait);
-  }
-
-  /** The guest is through; what it sent still goes out. */
-  #drain(timeWait = false): void {
-    this.state = 'DRAINING';
-    this.#cancelTimers();
-    this.#owner.detached(this, timeWait);
-    this.#context.turn.commits.add(this.#commitWork);
-  }
-
-  /** While draining: what the host still sends is dropped, and the stream closes when both of its directions ended. */
-  #drainHost(): void {
-    const stream = this.#stream;
-    const { pool } = this.#context;
-    if (stream === undefined) return;
-    const scratch = pool.take();
-    if (scratch >= 0) {
-      const end = this.sender?.discard(stream, scratch, CHUNK_BYTES);
-      pool.give(scratch);
-      if (end === 'failed') {
-        this.#abortHost();
-        this.#end();
-        return;
-      }
-      if (end === 'fin' && this.#hostShut) {
-        this.#closeHost();
-        return;
-      }
-    }
-    if (this.#hostShut) this.#timer.armDrain();
-  }
-
-  #closeHost(timeWait = false): void {
-    this.#stream?.close();
+    const stream = this.#stream as HostStream;
+    (this.sender as Sender).finish(stream);
+    stream.close();
     this.#stream = undefined;
     this.#end(timeWait);
   }
 
+  /** The guest is through; what it sent still goes out. */
+  #drainHost(timeWait = false): void {
+    const stream = this.#stream as HostStream;
+    this.#stream = undefined;
+    this.state = 'DRAINING';
+    this.#cancelTimers();
+    this.#owner.detached(this, timeWait);
+    this.#drain = new HostDrain(this.#context, stream, this.receiver as Receiver, this.#hostShut, () => this.#end());
+  }
+
   #hostWriteFailed(): void {
-    if (this.state === 'DRAINING') {
-      this.#abortHost();
-      this.#end();
-      return;
-    }
     this.sender?.hostFailed();
     this.#context.turn.egress.add(this.#pumpWork);
   }
@@ -584,17 +559,17 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   #resetGuest(): void {
     const { sender, receiver } = this;
-    if (sender === undefined || receiver === undefined || this.state === 'DRAINING') return;
+    if (sender === undefined || receiver === undefined) return;
     this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
   }
 
   #end(timeWait = false): void {
-    if (this.#isClosed) return;
-    const draining = this.state === 'DRAINING';
+    if (this.state === 'CLOSED') return;
+    const detached = this.state === 'DRAINING';
     this.state = 'CLOSED';
     this.#cancelTimers();
     this.receiver?.destroy();
-    if (!draining) this.#owner.detached(this, timeWait);
+    if (!detached) this.#owner.detached(this, timeWait);
     this.#owner.closed(this);
     this.#opener?.ended();
     this.#opener = undefined;
@@ -626,10 +601,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #timeout(): void {
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
       this.#synTimeout();
-      return;
-    }
-    if (this.state === 'DRAINING') {
-      this.#closeHost();
       return;
     }
     const sender = this.sender;

@@ -19,14 +19,12 @@ const KEEPALIVE_IDLE_MS = 7_200_000;
 export const FORWARDED_IDLE_MS = 120_000;
 const KEEPALIVE_INTERVAL_MS = 75_000;
 const KEEPALIVE_PROBES = 9;
-/** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
-const DRAIN_MS = 60_000;
 
 /** What is to be done when the timer has expired on an open connection. 'gone': the guest answers no more. */
 export type Expiry = 'retransmit' | 'probe' | 'gone';
 
 /**
- * How long a connection waits for its guest. One timer serves handshake, retransmission, persist, keepalive and draining:
+ * How long a connection waits for its guest. One timer serves handshake, retransmission, persist and keepalive:
  * they exclude each other. It also counts the tries that stayed without answer.
  */
 export class GuestTimer {
@@ -59,11 +57,6 @@ export class GuestTimer {
   /** The handshake is over. */
   established(): void {
     this.#attempts = 0;
-  }
-
-  /** The guest is through, the host is not: not for ever. */
-  armDrain(): void {
-    if (!this.#timer.armed) this.#timers.arm(this.#timer, DRAIN_MS);
   }
 
   cancel(): void {

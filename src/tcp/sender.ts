@@ -168,21 +168,6 @@ export class Sender {
     this.#consumed = until;
   }
 
-  /**
-   * Drops what the host still sends once the guest is gone: closing over unread bytes would reset the host's peer and
-   * destroy what it has yet to take. `at`: room for `length` bytes. Returns how the host's side stands.
-   */
-  discard(stream: HostStream, at: number, length: number): HostEnd {
-    this.#consume(stream);
-    while (this.#hostEnd === 'open') {
-      const peeked = stream.peekInto(0, at, length, length, 1);
-      if (peeked > 0) stream.consume(peeked);
-      else if (peeked === WOULD_BLOCK) break;
-      else this.#noteEnd(peeked);
-    }
-    return this.#hostEnd;
-  }
-
   /** Consumes what is left before a graceful close. */
   finish(stream: HostStream): void {
     this.#consume(stream);

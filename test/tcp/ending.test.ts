@@ -281,6 +281,17 @@ test('a server that never ends is let go a minute after the guest was through', 
   world.assertBaseLine();
 });
 
+test('what a server sends on and on to a guest that is through is dropped, a bounded part of it in one turn', () => {
+  const world = established({ host: { limits: { hostReceiveBytes: 4 * 2 ** 20 } } });
+  world.send({ flags: 'FA' }, { seq: 2, flags: 'R' });
+  assert.equal(world.state, 'DRAINING');
+  world.server.peer.send(text(4 * 2 ** 20));
+  world.server.peer.end();
+  world.settle();
+  assert.equal(world.server.reset, undefined);
+  world.assertBaseLine();
+});
+
 test('the server resets while the last bytes drain: the flow is gone', () => {
   const world = slowServer();
   world.send({ text: text(1460) }, { seq: 1461, text: text(1460) }, { seq: 2921, text: text(1460) });
