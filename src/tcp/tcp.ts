@@ -1,40 +1,32 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import {
-  type Host,
-  type HostErrorCode,
-  type HostStream,
-  type HostStreamHandler,
-  LOOPBACK4,
-  LOOPBACK6,
-} from '../env/host.ts';
+import type { Host, HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
 import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
-import { unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
-import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU32 } from '../wire/bytes.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
 import { ICMP_COMMUNICATION_PROHIBITED, ICMP_DESTINATION_UNREACHABLE } from '../wire/icmpv4.ts';
 import { Ipv4Header, PROTOCOL_TCP, parseIpv4 } from '../wire/ipv4.ts';
-import { seqAdd, seqGt } from '../wire/seqnum.ts';
+import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
 import { AbsentGuests } from './absent-guests.ts';
 import { ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
-import { DialLimits } from './dial-limits.ts';
 import type { FlowOpener, OpenedFlow, OpenRefusal } from './flow-opener.ts';
 import { FlowShares } from './flow-shares.ts';
 import { GatherTable } from './gather.ts';
+import { GuestDials } from './guest-dials.ts';
 import { initialSequence } from './initial-sequence.ts';
 import { SegmentOutput } from './segment-output.ts';
+import { StraySegments } from './stray-segments.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { WindowBudget } from './window-budget.ts';
 
@@ -42,12 +34,6 @@ import { WindowBudget } from './window-budget.ts';
 const GATHER_PIECES = 8_192;
 /** Pieces of one gather write (UIO_MAXIOV). */
 const WRITE_PIECES = 1_024;
-/** RSTs and challenge ACKs for what belongs to no flow: enough for a whole guest's sockets after a restart, no reflector. */
-const RESETS_PER_SECOND = 5_000;
-const CHALLENGES_PER_SECOND = 1_000;
-/** Hops that a traceroute may try; systems start ordinary packets with 64 or more. */
-const MAX_TRACED_HOPS = 48;
-
 export interface TcpLimits {
   /** Flows at once. */
   readonly flows: number;
@@ -94,13 +80,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #draining = new Set<TcpConnection>();
   readonly #absent: AbsentGuests;
   readonly #timeWait: TimeWaitTable;
-  readonly #dials: DialLimits;
+  readonly #strays: StraySegments;
+  readonly #dials: GuestDials;
   readonly #shares: FlowShares;
   readonly #isnSecret: number;
-  /** Dials to the host's 127.0.0.1, each with its port and the time to live it goes out with: when refused, [::1] is asked. */
-  readonly #loopbackDials = new Map<TcpConnection, { readonly port: number; readonly ttl: number }>();
-  readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
-  readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
   readonly #header = new TcpHeader();
   readonly #quoted = new Ipv4Header();
   readonly #tcpOptions = new TcpOptions();
@@ -112,7 +95,6 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#absent = new AbsentGuests(turn);
     this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
     this.#isnSecret = random.u32();
-    this.#dials = new DialLimits(limits.dialsInFlight);
     this.#shares = new FlowShares(limits.flows);
     const pool = new ChunkPool(arena, limits.windowBytes);
     this.#context = {
@@ -126,6 +108,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       pieces: { at: new Int32Array(WRITE_PIECES), length: new Int32Array(WRITE_PIECES), count: 0 },
       output: new SegmentOutput(arena, counters, options.gatewayMac),
     };
+    this.#strays = new StraySegments(this.#context, this.#timeWait);
+    this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight);
   }
 
   /** Flows that hold a host stream. */
@@ -259,17 +243,15 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   // ── ConnectionOwner ──
 
   redialed(flow: TcpConnection, error: HostErrorCode): HostStream | undefined {
-    const dial = this.#loopbackDials.get(flow);
-    if (dial === undefined || error !== 'ECONNREFUSED') return undefined;
-    this.#loopbackDials.delete(flow);
-    const stream = this.#options.host.dial(LOOPBACK6, dial.port, dial.ttl, flow);
-    return typeof stream === 'string' ? undefined : stream;
+    return this.#dials.again(flow, error);
   }
 
   dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
-    this.#loopbackDials.delete(flow);
-    this.#dials.end(flow);
-    if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
+    this.#dials.ended(flow, error);
+  }
+
+  challengeAllowed(): boolean {
+    return this.#strays.challengeAllowed();
   }
 
   detached(flow: TcpConnection, timeWait: boolean): void {
@@ -286,12 +268,6 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   closed(flow: TcpConnection): void {
     this.#draining.delete(flow);
     this.#shares.end(flow.openedBehind);
-  }
-
-  challengeAllowed(): boolean {
-    if (this.#challenges.take(this.#context.turn.nowMs)) return true;
-    this.#context.counters.add('tcp-challenge-rate-limited');
-    return false;
   }
 
   /** Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of `count` it took. */
@@ -334,7 +310,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textBytes: number): void {
     const timeWait = this.#timeWait.find(packet.source, header.sourcePort, packet.destination, header.destinationPort);
     const flags = header.flags & (SYN | ACK | RST | FIN);
-    if (timeWait >= 0 && !this.#inTimeWait(timeWait, packet, header, flags)) return;
+    if (timeWait >= 0 && !this.#strays.inTimeWait(timeWait, packet, header)) return;
     if (flags === SYN) {
       if (options === undefined) {
         this.#tcpOptions.clear();
@@ -343,22 +319,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       this.#open(packet, header, options, timeWait);
       return;
     }
-    if ((flags & RST) === 0) this.#reset(packet, header, textBytes);
-  }
-
-  /** RFC 9293 §3.10.7.4, TIME-WAIT. Returns true when the segment may open a new connection (§3.6.1). */
-  #inTimeWait(place: number, packet: Packet, header: TcpHeader, flags: number): boolean {
-    if (flags === SYN && seqGt(header.sequence, this.#timeWait.rcvNxt(place))) {
-      this.#timeWait.remove(place);
-      return true;
-    }
-    // RFC 1337: a RST does not end it. Anything else is told once more where we stand.
-    if ((flags & RST) === 0 && this.challengeAllowed()) {
-      const to = addressOf(packet, header);
-      const sndNxt = this.#timeWait.sndNxt(place);
-      this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);
-    }
-    return false;
+    if ((flags & RST) === 0) this.#strays.reset(packet, header, textBytes);
   }
 
   /** `after`: the place in TIME-WAIT of the connection that had the same ports just now, −1 for none. */
@@ -367,7 +328,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const target = this.#options.decide(packet.destination, header.destinationPort);
     if (target.kind === 'refuse' || target.kind === 'prohibit' || target.kind === 'drop') {
       counters.add(target.reason);
-      if (target.kind === 'refuse') this.#reset(packet, header, 0);
+      if (target.kind === 'refuse') this.#strays.reset(packet, header, 0);
       if (target.kind === 'prohibit') {
         this.#options.icmpErrors.about(packet, ICMP_DESTINATION_UNREACHABLE, ICMP_COMMUNICATION_PROHIBITED);
       }
@@ -392,84 +353,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       iss,
     );
     this.#shares.begin(flow.openedBehind);
-    this.#dials.begin(flow, port);
     flow.heldSyn(header, options);
     this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
-    const stream = this.#dial(target, packet, header, flow);
-    if (typeof stream === 'string') flow.failed(stream);
-    else flow.dialing(stream);
-  }
-
-  #dial(
-    target: Target & { kind: 'host' | 'service' | 'socket' },
-    packet: Packet,
-    header: TcpHeader,
-    flow: TcpConnection,
-  ): HostStream | HostErrorCode {
-    const { host } = this.#options;
-    this.#context.counters.add('tcp-dials');
-    if (target.kind === 'host') {
-      const ttl = dialTtl(packet.ttl);
-      if (target.address === LOOPBACK4) this.#loopbackDials.set(flow, { port: target.port, ttl });
-      return host.dial(target.address, target.port, ttl, flow);
-    }
-    if (target.kind === 'socket') return host.dialService(target.service, undefined, flow);
-    return host.dialService(
-      target.service,
-      {
-        guestAddress: packet.source,
-        guestPort: header.sourcePort,
-        originalAddress: packet.destination,
-        originalPort: header.destinationPort,
-      },
-      flow,
-    );
-  }
-
-  /** The guest sees what the real peer did. Local shortage and black holes are silence: the guest tries again. */
-  #tellFailure(flow: TcpConnection, error: HostErrorCode): void {
-    const { counters, output } = this.#context;
-    if (error === 'ECONNREFUSED' || error === 'ECONNRESET') {
-      counters.add('tcp-refused');
-      output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
-      return;
-    }
-    const kind = unreachableFor(error);
-    if (kind === undefined) {
-      counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
-      return;
-    }
-    counters.add('tcp-unreachable');
-    this.#options.icmpErrors.aboutQuoted(
-      flow.neighbor,
-      {
-        protocol: PROTOCOL_TCP,
-        source: flow.neighbor.address,
-        destination: flow.remoteAddress,
-        firstWord: ((flow.guestPort << 16) | flow.remotePort) >>> 0,
-        secondWord: flow.irs,
-        length: TCP_HEADER_BYTES,
-      },
-      kind.type,
-      kind.code,
-      flow.remoteAddress,
-    );
-  }
-
-  /** RFC 9293 §3.5.2, group 1: an ACK gets RST with SEQ = SEG.ACK, anything else one that acknowledges it. */
-  #reset(packet: Packet, header: TcpHeader, textBytes: number): void {
-    const { counters, output, turn } = this.#context;
-    if (!this.#resets.take(turn.nowMs)) {
-      counters.add('tcp-reset-rate-limited');
-      return;
-    }
-    const to = addressOf(packet, header);
-    if ((header.flags & ACK) !== 0) {
-      output.control(to, RST, header.acknowledgment, 0, 0, undefined);
-      return;
-    }
-    const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
-    output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
+    this.#dials.begin(flow, target, packet.ttl);
   }
 
   #checksumFault(packet: Packet, at: number, end: number): 'tcp-bad-checksum' | undefined {
@@ -478,28 +364,6 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const pseudo = pseudoHeaderSum(packet.source, packet.destination, PROTOCOL_TCP, end - at);
     return this.#context.arena.sum(at, end - at, pseudo) === 0xffff ? undefined : 'tcp-bad-checksum';
   }
-}
-
-/** The TTL for the dial, 0 for the host's own: only a traceroute's small one is worth telling. */
-function dialTtl(ttl: number): number {
-  return ttl > 1 && ttl <= MAX_TRACED_HOPS ? ttl - 1 : 0;
-}
-
-function addressOf(
-  packet: Packet,
-  header: TcpHeader,
-): {
-  neighbor: Neighbor;
-  guestPort: number;
-  remoteAddress: number;
-  remotePort: number;
-} {
-  return {
-    neighbor: packet.neighbor,
-    guestPort: header.sourcePort,
-    remoteAddress: packet.destination,
-    remotePort: header.destinationPort,
-  };
 }
 
 function statusOf(flow: TcpConnection): TcpFlowStatus {

@@ -1,0 +1,127 @@
+import { type Host, type HostErrorCode, type HostStream, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import type { Target } from '../flow/route.ts';
+import { unreachableFor } from '../icmp/unreachable.ts';
+import type { IcmpErrors } from '../ip/icmp-errors.ts';
+import type { Port } from '../link/port.ts';
+import { PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { seqAdd } from '../wire/seqnum.ts';
+import { ACK, RST, TCP_HEADER_BYTES } from '../wire/tcp.ts';
+import type { TcpConnection } from './connection.ts';
+import type { TcpContext } from './context.ts';
+import { DialLimits } from './dial-limits.ts';
+
+/** Hops that a traceroute may try; systems start ordinary packets with 64 or more. */
+const MAX_TRACED_HOPS = 48;
+
+/** Where a dial can go. */
+type DialTarget = Target & { kind: 'host' | 'service' | 'socket' };
+
+/**
+ * The dials to the host for SYNs that are held. What the guest sees of a failed one is what the real peer did: RST for
+ * refused, ICMP for unreachable, nothing for a black hole. A dial to the host's 127.0.0.1 that is refused goes to [::1]
+ * once.
+ */
+export class GuestDials {
+  readonly #context: TcpContext;
+  readonly #host: Host;
+  readonly #icmpErrors: IcmpErrors;
+  readonly #limits: DialLimits;
+  /** Dials to the host's 127.0.0.1, each with its port and the time to live it goes out with. */
+  readonly #loopback = new Map<TcpConnection, { readonly port: number; readonly ttl: number }>();
+
+  constructor(context: TcpContext, host: Host, icmpErrors: IcmpErrors, limit: number) {
+    this.#context = context;
+    this.#host = host;
+    this.#icmpErrors = icmpErrors;
+    this.#limits = new DialLimits(limit);
+  }
+
+  get inFlight(): number {
+    return this.#limits.inFlight;
+  }
+
+  /** Why the guest behind `port` may not dial now, a counter's word; undefined when it may. */
+  refusal(port: Port): 'tcp-dial-limit' | 'tcp-dial-limit-of-guest' | undefined {
+    return this.#limits.refusal(port);
+  }
+
+  /** Dials for `flow`, whose SYN came with the time to live `ttl`: it hears `dialing`, or at once `failed`. */
+  begin(flow: TcpConnection, target: DialTarget, ttl: number): void {
+    this.#limits.begin(flow, flow.openedBehind);
+    this.#context.counters.add('tcp-dials');
+    const stream = this.#dial(flow, target, dialTtl(ttl));
+    if (typeof stream === 'string') flow.failed(stream);
+    else flow.dialing(stream);
+  }
+
+  /** The dial failed: another one that takes its place, or undefined when that was all. */
+  again(flow: TcpConnection, error: HostErrorCode): HostStream | undefined {
+    const dial = this.#loopback.get(flow);
+    if (dial === undefined || error !== 'ECONNREFUSED') return undefined;
+    this.#loopback.delete(flow);
+    const stream = this.#host.dial(LOOPBACK6, dial.port, dial.ttl, flow);
+    return typeof stream === 'string' ? undefined : stream;
+  }
+
+  /** The dial is over; with an error other than ECONNABORTED (the guest's own wish) the guest is told. */
+  ended(flow: TcpConnection, error: HostErrorCode | undefined): void {
+    this.#loopback.delete(flow);
+    this.#limits.end(flow);
+    if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
+  }
+
+  #dial(flow: TcpConnection, target: DialTarget, ttl: number): HostStream | HostErrorCode {
+    const host = this.#host;
+    switch (target.kind) {
+      case 'host':
+        if (target.address === LOOPBACK4) this.#loopback.set(flow, { port: target.port, ttl });
+        return host.dial(target.address, target.port, ttl, flow);
+      case 'socket':
+        return host.dialService(target.service, undefined, flow);
+      case 'service': {
+        const origin = {
+          guestAddress: flow.neighbor.address,
+          guestPort: flow.guestPort,
+          originalAddress: flow.remoteAddress,
+          originalPort: flow.remotePort,
+        };
+        return host.dialService(target.service, origin, flow);
+      }
+    }
+  }
+
+  /** Local shortage and black holes are silence: the guest tries again. */
+  #tellFailure(flow: TcpConnection, error: HostErrorCode): void {
+    const { counters, output } = this.#context;
+    if (error === 'ECONNREFUSED' || error === 'ECONNRESET') {
+      counters.add('tcp-refused');
+      output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
+      return;
+    }
+    const kind = unreachableFor(error);
+    if (kind === undefined) {
+      counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
+      return;
+    }
+    counters.add('tcp-unreachable');
+    this.#icmpErrors.aboutQuoted(
+      flow.neighbor,
+      {
+        protocol: PROTOCOL_TCP,
+        source: flow.neighbor.address,
+        destination: flow.remoteAddress,
+        firstWord: ((flow.guestPort << 16) | flow.remotePort) >>> 0,
+        secondWord: flow.irs,
+        length: TCP_HEADER_BYTES,
+      },
+      kind.type,
+      kind.code,
+      flow.remoteAddress,
+    );
+  }
+}
+
+/** The TTL for the dial, 0 for the host's own: only a traceroute's small one is worth telling. */
+function dialTtl(ttl: number): number {
+  return ttl > 1 && ttl <= MAX_TRACED_HOPS ? ttl - 1 : 0;
+}

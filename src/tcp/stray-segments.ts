@@ -1,0 +1,72 @@
+import type { Packet } from '../ip/packet.ts';
+import { TokenBucket } from '../turn/token-bucket.ts';
+import { seqAdd, seqGt } from '../wire/seqnum.ts';
+import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
+import type { TcpContext } from './context.ts';
+import type { SegmentAddress } from './segment-output.ts';
+import type { TimeWaitTable } from './time-wait.ts';
+
+/** For what belongs to no flow: enough for a whole guest's sockets after a restart, no reflector. */
+const RESETS_PER_SECOND = 5_000;
+const CHALLENGES_PER_SECOND = 1_000;
+
+/** Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited, and counted beyond. */
+export class StraySegments {
+  readonly #context: TcpContext;
+  readonly #timeWait: TimeWaitTable;
+  readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
+  readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
+
+  constructor(context: TcpContext, timeWait: TimeWaitTable) {
+    this.#context = context;
+    this.#timeWait = timeWait;
+  }
+
+  /** Whether a challenge ACK may be sent now (RFC 5961 §7), here or by a connection. */
+  challengeAllowed(): boolean {
+    if (this.#challenges.take(this.#context.turn.nowMs)) return true;
+    this.#context.counters.add('tcp-challenge-rate-limited');
+    return false;
+  }
+
+  /** RFC 9293 §3.10.7.4, TIME-WAIT. Returns true when the segment may open a new connection (§3.6.1). */
+  inTimeWait(place: number, packet: Packet, header: TcpHeader): boolean {
+    const flags = header.flags & (SYN | ACK | RST | FIN);
+    if (flags === SYN && seqGt(header.sequence, this.#timeWait.rcvNxt(place))) {
+      this.#timeWait.remove(place);
+      return true;
+    }
+    // RFC 1337: a RST does not end it. Anything else is told once more where we stand.
+    if ((flags & RST) === 0 && this.challengeAllowed()) {
+      const to = addressOf(packet, header);
+      const sndNxt = this.#timeWait.sndNxt(place);
+      this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);
+    }
+    return false;
+  }
+
+  /** RFC 9293 §3.5.2, group 1: an ACK gets RST with SEQ = SEG.ACK, anything else one that acknowledges it. */
+  reset(packet: Packet, header: TcpHeader, textBytes: number): void {
+    const { counters, output, turn } = this.#context;
+    if (!this.#resets.take(turn.nowMs)) {
+      counters.add('tcp-reset-rate-limited');
+      return;
+    }
+    const to = addressOf(packet, header);
+    if ((header.flags & ACK) !== 0) {
+      output.control(to, RST, header.acknowledgment, 0, 0, undefined);
+      return;
+    }
+    const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
+    output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
+  }
+}
+
+function addressOf(packet: Packet, header: TcpHeader): SegmentAddress {
+  return {
+    neighbor: packet.neighbor,
+    guestPort: header.sourcePort,
+    remoteAddress: packet.destination,
+    remotePort: header.destinationPort,
+  };
+}
