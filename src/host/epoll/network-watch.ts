@@ -165,5 +165,8 @@ function open({ memory, descriptors }: EpollContext, groups: number): number {
   memory.setU32(memory.name, libc.AF_NETLINK);
   memory.setU32(memory.name + 4, 0);
   memory.setU32(memory.name + 8, groups);
-  return libc.bind(fd, memory.base + memory.name, SOCKADDR_NL_BYTES) < 0 ? -1 : fd;
+  if (libc.bind(fd, memory.base + memory.name, SOCKADDR_NL_BYTES) >= 0) return fd;
+  descriptors.forget(fd);
+  libc.close(fd);
+  return -1;
 }

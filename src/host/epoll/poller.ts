@@ -105,6 +105,8 @@ export class Poller {
     this.timers.run(this.#clock.nowMs());
     const sleepMs = this.#owed.length > 0 ? 0 : Math.ceil(this.timers.waitMs(timeoutMs));
     const count = libc.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS_PER_WAIT, sleepMs);
+    // What handlers arm counts from now, not from before the sleep.
+    this.timers.begin(this.#clock.nowMs());
     this.#callOwed();
     for (let i = 0, at = this.#events; i < count; i++, at += libc.EPOLL_EVENT_BYTES) {
       const slot = this.#memory.u32(at + libc.EPOLL_EVENT_BYTES - 8);

@@ -5,6 +5,8 @@ import { describe, it } from 'node:test';
 import { Worker } from 'node:worker_threads';
 import { DescriptorTable } from '../../../src/host/epoll/descriptors.ts';
 import { LoopControl, runLoop } from '../../../src/host/epoll/loop.ts';
+import { Poller } from '../../../src/host/epoll/poller.ts';
+import { Timer } from '../../../src/turn/timers.ts';
 import { Turn } from '../../../src/turn/turn.ts';
 import { createEpollHarness } from './harness.ts';
 
@@ -64,6 +66,34 @@ describe('the poller', () => {
     harness.poller.wake();
     harness.poller.wait(1000);
     assert.equal(woken, 1);
+  });
+
+  it('counts a timer that a handler arms from the end of the sleep', async (t) => {
+    const harness = createEpollHarness();
+    t.after(() => harness.close());
+    let nowMs = 0;
+    const clock = { nowMs: () => nowMs };
+    const poller = new Poller(harness.memory, harness.descriptors, clock);
+    t.after(() => poller.close());
+    let fired = false;
+    const timer = new Timer(() => {
+      fired = true;
+    });
+    poller.onWake = () => poller.timers.arm(timer, 500);
+    poller.wake();
+    // Looked at before the sleep and after it, which takes 700 ms.
+    clock.nowMs = () => {
+      const now = nowMs;
+      nowMs += 700;
+      return now;
+    };
+    poller.wait(0);
+    clock.nowMs = () => 1190;
+    poller.wait(0);
+    assert.equal(fired, false);
+    clock.nowMs = () => 1210;
+    poller.wait(0);
+    assert.equal(fired, true);
   });
 });
 
