@@ -1,7 +1,7 @@
 import type { Limits } from './config.ts';
 
-/** Descriptors for Slipway itself: Node, epoll, guests' pipes, DNS lookups, the forwarder's sockets. */
-const OWN_DESCRIPTORS = 512;
+/** Descriptors for Slipway itself: Node, epoll, DNS lookups, the forwarder's sockets, and closed connections with bytes on their way. */
+const OWN_DESCRIPTORS = 768;
 
 /**
  * The limits that `descriptors` (RLIMIT_NOFILE) leave room for: a flow and a UDP mapping each hold one. UDP gets at most a

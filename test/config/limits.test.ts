@@ -10,7 +10,7 @@ test('with many descriptors nothing is taken away', () => {
 });
 
 test('with 20,000 descriptors the flows get what is left', () => {
-  assert.deepEqual(fittingLimits(WANTED, 20_000), { ...WANTED, flows: 20_000 - 512 - 64 - 4096 });
+  assert.deepEqual(fittingLimits(WANTED, 20_000), { ...WANTED, flows: 20_000 - 768 - 64 - 4096 });
 });
 
 test('never more than wanted, and together never more than there are', () => {

@@ -9,6 +9,8 @@
  *   answer), and a slow reader must never be cut. So every connection is looked at once in a quarter of that time, and
  *   it ends with ETIMEDOUT when nothing was heard for `keepAliveSeconds` and so many tries in a row stayed without answer.
  *
+ * Closed streams that still have bytes to deliver hold a descriptor and no flow, so they are bounded here.
+ *
  * The looking is spread over the time in slices: with 65,536 connections about 2,200 system calls a second.
  */
 import { Timer } from '../../turn/timers.ts';
@@ -27,13 +29,18 @@ const RETRANSMITS = 2;
 const PROBES = 3;
 const LAST_ACK_RECEIVED = 56;
 
+/** Closed streams that keep their descriptors for their last bytes: a third of what is set aside for Slipway itself (config/limits). */
+const MAX_LINGERING = 256;
+
 /** What a stream shows of itself here. */
-type Watched = Pick<EpollStream, 'fd' | 'cut' | 'probed' | 'place'>;
+type Watched = Pick<EpollStream, 'fd' | 'cut' | 'letGo' | 'probed' | 'place'>;
 
 export class OpenStreams {
   readonly #context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>;
   /** Each at its `place`, without gaps; bounded by the flows, and those by configuration. */
   readonly #streams: Watched[] = [];
+  /** Oldest first; each is among `#streams` too. */
+  readonly #lingering = new Set<Watched>();
   readonly #roundMs: number;
   readonly #slice: Timer;
   /** The place behind the next one to be looked at: a round goes from the last to the first, past whom new ones come. */
@@ -51,7 +58,19 @@ export class OpenStreams {
     if (!this.#slice.armed && this.#roundMs > 0) this.#armSlice();
   }
 
+  /** A closed stream waits for its last bytes. Of too many, the one that has waited longest leaves that to the kernel. */
+  lingers(stream: Watched): void {
+    this.#lingering.add(stream);
+    if (this.#lingering.size <= MAX_LINGERING) return;
+    this.#context.counters.add('host-linger-cut');
+    for (const oldest of this.#lingering) {
+      oldest.letGo();
+      return;
+    }
+  }
+
   delete(stream: Watched): void {
+    this.#lingering.delete(stream);
     const last = this.#streams[this.#streams.length - 1];
     if (stream.place < 0 || last === undefined) return;
     // The last one takes the place; if it was looked at already in this round, it may be once more.

@@ -230,6 +230,12 @@ export class EpollStream implements HostStream, PollHandler {
     this.#state = 'lingering';
     this.#lingerTimer = new Timer(() => this.#release());
     this.#context.poller.timers.arm(this.#lingerTimer, LINGER_MS);
+    this.#context.streams.lingers(this);
+  }
+
+  /** Ends the lingering: what is left to deliver is the kernel's. */
+  letGo(): void {
+    if (this.#state === 'lingering') this.#release();
   }
 
   abort(): void {

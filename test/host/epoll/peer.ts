@@ -37,9 +37,11 @@ export class RawServer {
   readonly #fd: number;
   readonly #scratch: number;
 
-  constructor(harness: EpollHarness, address = LOOPBACK4) {
+  /** @param receiveBytes what a connection keeps unread at the least, if not the kernel's choice. */
+  constructor(harness: EpollHarness, address = LOOPBACK4, receiveBytes?: number) {
     const fd = openListeningSocket(harness.memory, { kind: 'tcp', address, port: 0 });
     assert.ok(typeof fd === 'number', `no listening socket: ${fd}`);
+    if (receiveBytes !== undefined) harness.memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, receiveBytes);
     this.#harness = harness;
     this.#fd = fd;
     this.#scratch = harness.arena.allocate(2 ** 20);

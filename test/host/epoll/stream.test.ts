@@ -286,6 +286,39 @@ describe('a stream', () => {
     await harness.until(() => harness.descriptors.list('flow').length === 0, 'the descriptor to be closed');
   });
 
+  it('keeps no more than 256 descriptors of closed connections with bytes on their way', async (t) => {
+    const harness = createEpollHarness({ services: new Map() });
+    // What is accepted inherits the small buffer, so that little is enough to stay unacknowledged.
+    const server = new RawServer(harness, LOOPBACK4, 4096);
+    t.after(() => {
+      server.close();
+      return harness.close();
+    });
+    const list = pieces([harness.arena.allocate(64 * 1024), 64 * 1024]);
+    const before = harness.descriptors.list('flow').length;
+    const peers: number[] = [];
+    for (let i = 0; i < 260; i++) {
+      const recorder = new StreamRecorder();
+      const stream = harness.host.dial(LOOPBACK4, server.port, 0, recorder) as HostStream;
+      peers.push(server.accept());
+      await harness.until(() => recorder.isConnected, 'the dial to succeed');
+      stream.write(list);
+      stream.shutdownWrite();
+      stream.close();
+    }
+    await harness.poll();
+    assert.equal(harness.descriptors.list('flow').length - before, 256);
+    assert.equal(harness.counters.get('host-linger-cut'), 4);
+    // The kernel delivers what those four had left.
+    let received = 0;
+    await harness.until(() => {
+      const bytes = server.receive(peers[0] as number);
+      if (typeof bytes !== 'string') received += bytes.length;
+      return received === 64 * 1024;
+    }, 'the first peer to have everything');
+    for (const peer of peers) libc.close(peer);
+  });
+
   it('resets its peer on abort, also after close', async (t) => {
     for (const closeFirst of [false, true]) {
       const { harness, server, stream, peer } = await open(t, true);
