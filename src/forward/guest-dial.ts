@@ -80,6 +80,8 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   found(neighbor: Neighbor): void {
     const { sources, tcp, counters } = this.#context;
     const { port, sourceAddress, sourcePort } = this.target;
+    // Of several that waited for one answer, an earlier one may have ended this one.
+    if (this.state === 'over') return;
     this.state = 'opening';
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
       const local = sources.portFor(attempt, sourceAddress, sourcePort);
@@ -94,6 +96,7 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   }
 
   notFound(): void {
+    if (this.state === 'over') return;
     this.#fall('no-guest');
   }
 
