@@ -5,10 +5,22 @@ export const CHUNK_BYTES: number = 16 * 1024;
 /** sequence >>> CHUNK_SHIFT numbers the chunks of a flow; 2^32 is a whole number of chunks, so it wraps with the sequence. */
 export const CHUNK_SHIFT = 14;
 
-/** Fixed-size pieces of the arena for bytes that a host socket did not take yet or that came out of order. */
+/** One guest leaves a quarter of the pool to the others. */
+const SHARE_OF_GUEST = 0.75;
+/** Text that came out of order leaves as much to text in order: it can be sent again at no loss (RFC 2018 §8). */
+const SHARE_OF_EARLY = 0.75;
+
+/**
+ * Fixed-size pieces of the arena for bytes that a host socket did not take yet or that came out of order.
+ *
+ * A single byte holds a whole chunk, so windows do not bound what is used: a guest that leaves one byte behind in each of
+ * 16,384 flows would have it all. Hence the shares. Who finds no chunk forgets text that was not acknowledged.
+ */
 export class ChunkPool {
   readonly #free: Int32Array;
   #freeCount: number;
+  /** Chunks of each owner that has any. */
+  readonly #used = new Map<object, number>();
 
   /** Sets `bytes` of the arena aside (less where the arena has less); pages are touched only as chunks are first used. */
   constructor(arena: Arena, bytes: number) {
@@ -33,12 +45,22 @@ export class ChunkPool {
     return (this.#free.length - this.#freeCount) * CHUNK_BYTES;
   }
 
-  /** Offset of a chunk, or −1 when all are in use. */
-  take(): number {
-    return this.#freeCount === 0 ? -1 : this.#free[--this.#freeCount]!;
+  /** Offset of a chunk for `owner`, or −1 when none is left for it (`early`: for text out of order). */
+  take(owner: object, early: boolean): number {
+    const total = this.#free.length;
+    const own = this.#used.get(owner) ?? 0;
+    // A pool of few chunks is not divided.
+    if (this.#freeCount === 0 || (own > 0 && own >= total * SHARE_OF_GUEST)) return -1;
+    if (early && total - this.#freeCount >= total * SHARE_OF_EARLY) return -1;
+    this.#used.set(owner, own + 1);
+    return this.#free[--this.#freeCount]!;
   }
 
-  give(at: number): void {
+  /** Gives back a chunk that `owner` took. */
+  give(at: number, owner: object): void {
     this.#free[this.#freeCount++] = at;
+    const own = (this.#used.get(owner) ?? 1) - 1;
+    if (own === 0) this.#used.delete(owner);
+    else this.#used.set(owner, own);
   }
 }

@@ -79,6 +79,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** Our SYN or SYN-ACK is to be sent. */
   #synDue = false;
   #hostShut = false;
+  /** The RST that ended it found the outlet full. */
+  #resetDue = false;
   /** While DRAINING: whom the stream belongs to. */
   #drain: HostDrain | undefined;
   readonly #timer: GuestTimer;
@@ -238,7 +240,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     if ((flags & ACK) === 0) return;
-    if (!this.#takeAcknowledgment(receiver, sender, header, options, length)) return;
+    if (!this.#takeAcknowledgment(sender, header, options, length)) return;
     if (length > 0 || (flags & FIN) !== 0) {
       this.#takeText(receiver, header, at, length, count, stride);
       this.#context.turn.commits.add(this.#commitWork);
@@ -357,7 +359,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       return;
     }
     this.#takeSyn(header, options ?? NO_OPTIONS);
-    this.#establish(this.receiver as Receiver);
+    this.#establish();
     this.#owe();
     this.#opener?.established();
   }
@@ -372,9 +374,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     opener?.notOpened(reason);
   }
 
-  #establish(receiver: Receiver): void {
+  #establish(): void {
     this.state = 'ESTABLISHED';
-    this.#handshake.scaleWindows(receiver);
     this.#timer.established();
     this.sender?.rtt.progressed();
     this.#context.turn.egress.add(this.#pumpWork);
@@ -383,13 +384,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── segment arrives ──
 
-  #takeAcknowledgment(
-    receiver: Receiver,
-    sender: Sender,
-    header: TcpHeader,
-    options: TcpOptions | undefined,
-    length: number,
-  ): boolean {
+  #takeAcknowledgment(sender: Sender, header: TcpHeader, options: TcpOptions | undefined, length: number): boolean {
     const acknowledgment = header.acknowledgment;
     const scaled = this.#handshake.windowOf(header);
     if (this.state === 'SYN-RECEIVED') {
@@ -398,7 +393,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
         output.control(this, RST, acknowledgment, 0, 0, undefined);
         return false;
       }
-      this.#establish(receiver);
+      this.#establish();
       sender.acknowledge(acknowledgment, scaled, header.sequence, false, undefined);
       return true;
     }
@@ -450,6 +445,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #pump(): void {
+    if (this.#resetDue) {
+      this.#resetGuest();
+      return;
+    }
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
       if (this.#synDue) this.#sendSyn();
       return;
@@ -521,6 +520,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #bothEnded(): void {
     const timeWait = this.state === 'CLOSING';
     const receiver = this.receiver as Receiver;
+    if (receiver.refused) {
+      // Its FIN is not acknowledged as if all before it had arrived.
+      this.#context.counters.add('tcp-reset-by-host');
+      this.abort();
+      return;
+    }
     // The last word to the guest: its FIN is acknowledged.
     if (receiver.ackNow || receiver.ackDue) {
       this.#owe();
@@ -560,7 +565,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #resetGuest(): void {
     const { sender, receiver } = this;
     if (sender === undefined || receiver === undefined) return;
-    this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
+    const sent = this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
+    // A guest that only waits for text would never hear of it otherwise. One that has not taken part in the handshake need
+    // not: those that wait here are bounded by what guests have established.
+    this.#resetDue = !sent && this.state !== 'SYN-RECEIVED';
+    if (this.#resetDue) this.#awaitOutlet();
   }
 
   #end(timeWait = false): void {

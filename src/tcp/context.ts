@@ -20,6 +20,8 @@ export interface TcpContext {
   /** Scratch for one `HostStream.write`. */
   readonly pieces: PieceList;
   readonly output: SegmentOutput;
+  /** Room for CHUNK_BYTES that nobody keeps: what is dropped goes here. */
+  readonly scratchAt: number;
 }
 
 /** The window scale we offer (RFC 7323 §2.3): 128-byte units reach 8 MiB, twice the largest window. */

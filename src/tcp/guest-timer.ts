@@ -38,6 +38,8 @@ export class GuestTimer {
   #heard = false;
   /** sndUna when it was armed for retransmission, −1 when it stands for something else. */
   #timedUna = -1;
+  /** It is armed for a probe of what is stalled. */
+  #persisting = false;
 
   constructor(timers: Timers, expired: () => void) {
     this.#timers = timers;
@@ -74,6 +76,7 @@ export class GuestTimer {
   /** Times what is in flight anew, as if it had just been sent. */
   restart(): void {
     this.#timedUna = -1;
+    this.#persisting = false;
   }
 
   /** Arms it for what the connection waits for now. `stalled`: something waits for the guest and cannot go. */
@@ -82,10 +85,14 @@ export class GuestTimer {
       // RFC 6298 §5.1 and §5.3: running since the oldest segment went out, restarted by progress.
       if (this.#timedUna === sender.sndUna && this.#timer.armed) return;
       this.#timedUna = sender.sndUna;
+      this.#persisting = false;
       this.#timers.arm(this.#timer, sender.rtt.rtoMs);
       return;
     }
     this.#timedUna = -1;
+    // What else the host sends meanwhile does not put the probe off.
+    if (stalled && this.#persisting && this.#timer.armed) return;
+    this.#persisting = stalled;
     if (stalled) this.#timers.arm(this.#timer, sender.rtt.rtoMs);
     else this.#timers.arm(this.#timer, this.#attempts === 0 ? this.idleMs : KEEPALIVE_INTERVAL_MS);
   }

@@ -51,19 +51,17 @@ export class Handshake {
     return output.syn(this.#to, SYN | ACK, this.iss, receiver.rcvNxt, window, mss, scale, this.sackPermitted);
   }
 
-  /** The half that receives from the guest. */
+  /** The half that receives from the guest. Windows that it tells are scaled if both offered it; a SYN's never is. */
   receiver(): Receiver {
-    return new Receiver(this.#context, seqAdd(this.irs, 1), this.#ourMss);
+    const { port } = this.#to.neighbor;
+    const receiver = new Receiver(this.#context, port, seqAdd(this.irs, 1), this.#ourMss);
+    if (this.#guestScale >= 0) receiver.windowScale = WINDOW_SCALE;
+    return receiver;
   }
 
   /** The half that sends to it; `window` as its SYN told, which is never scaled (RFC 7323 §2.2). */
   sender(window: number): Sender {
     return new Sender(this.#context, this.#to, seqAdd(this.iss, 1), this.#mss, window, this.irs);
-  }
-
-  /** Windows are scaled from now on, if both offered it. */
-  scaleWindows(receiver: Receiver): void {
-    if (this.#guestScale >= 0) receiver.windowScale = WINDOW_SCALE;
   }
 
   /** The window that a segment after the handshake tells, in bytes. */

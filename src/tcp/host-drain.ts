@@ -7,6 +7,8 @@ import type { Receiver } from './receiver.ts';
 
 /** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
 const DRAIN_MS = 60_000;
+/** A host that takes nothing for so long is given up; a paused VM or a laptop's sleep is shorter on this side's clock. */
+const STALLED_MS = 600_000;
 /** Chunks dropped in one turn: a host that sends on and on does not hold up the others. */
 const MAX_DROPS = 64;
 
@@ -15,8 +17,8 @@ const MAX_DROPS = 64;
  * is, then its FIN. What the host still sends is dropped: closing over unread bytes would reset the host's peer and
  * destroy what it has yet to take.
  *
- * It ends, the stream released, when both directions have: gracefully, or by a reset when the host's side failed. A host
- * that has taken everything and does not end is closed after a minute.
+ * It ends, the stream released, when both directions have: gracefully, or by a reset when the host's side failed or took
+ * nothing for ten minutes. A host that has taken everything and does not end is closed after a minute.
  */
 export class HostDrain implements Work {
   queued = false;
@@ -25,7 +27,11 @@ export class HostDrain implements Work {
   readonly #receiver: Receiver;
   readonly #onOver: () => void;
   readonly #timer: Timer;
-  #shut: boolean;
+  /** What the host had still to take when the timer was armed. */
+  #waitingBytes: number;
+  readonly #shut: boolean;
+  /** The host has everything, and was told that no more comes. */
+  #allTaken = false;
   #over = false;
 
   /** @param receiver has reached the guest's FIN. @param shut the host was told of it. @param onOver called once, last. */
@@ -35,7 +41,9 @@ export class HostDrain implements Work {
     this.#receiver = receiver;
     this.#shut = shut;
     this.#onOver = onOver;
-    this.#timer = new Timer(() => this.#close());
+    this.#waitingBytes = receiver.waitingBytes;
+    this.#timer = new Timer(() => this.#expired());
+    context.turn.timers.arm(this.#timer, STALLED_MS);
     context.turn.commits.add(this);
   }
 
@@ -61,6 +69,21 @@ export class HostDrain implements Work {
     const dropped = failed ? FAILED : this.#drop();
     if (dropped === FAILED) this.abort();
     else if (this.#receiver.delivered) this.#follow(dropped === 0);
+    else if (this.#receiver.waitingBytes < this.#waitingBytes) this.#arm(STALLED_MS);
+  }
+
+  #arm(delayMs: number): void {
+    this.#waitingBytes = this.#receiver.waitingBytes;
+    this.#context.turn.timers.arm(this.#timer, delayMs);
+  }
+
+  #expired(): void {
+    if (this.#receiver.delivered) {
+      this.#close();
+      return;
+    }
+    this.#context.counters.add('tcp-drain-given-up');
+    this.abort();
   }
 
   #follow(hostEnded: boolean): void {
@@ -69,24 +92,20 @@ export class HostDrain implements Work {
       this.#close();
       return;
     }
-    if (!this.#shut) {
-      this.#shut = true;
-      this.#stream.shutdownWrite();
-    }
-    if (!this.#timer.armed) this.#context.turn.timers.arm(this.#timer, DRAIN_MS);
+    if (this.#allTaken) return;
+    this.#allTaken = true;
+    if (!this.#shut) this.#stream.shutdownWrite();
+    this.#arm(DRAIN_MS);
   }
 
   /** Drops what the host has sent by now. Returns 0 at its end, FAILED, or WOULD_BLOCK while more may come. */
   #drop(): number {
-    const { pool, turn } = this.#context;
-    const scratch = pool.take();
-    if (scratch < 0) return WOULD_BLOCK;
+    const { scratchAt, turn } = this.#context;
     let peeked = 1;
     for (let drops = 0; peeked > 0 && drops < MAX_DROPS; drops++) {
-      peeked = this.#stream.peekInto(0, scratch, CHUNK_BYTES, CHUNK_BYTES, 1);
+      peeked = this.#stream.peekInto(0, scratchAt, CHUNK_BYTES, CHUNK_BYTES, 1);
       if (peeked > 0) this.#stream.consume(peeked);
     }
-    pool.give(scratch);
     if (peeked <= 0) return peeked;
     turn.commits.add(this);
     return WOULD_BLOCK;

@@ -1,4 +1,5 @@
 import { FAILED, type HostStream } from '../env/host.ts';
+import type { Port } from '../link/port.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import type { TcpContext } from './context.ts';
 import { Ranges } from './ranges.ts';
@@ -34,6 +35,7 @@ export class Receiver {
   bytes = 0;
   readonly held: Ranges = new Ranges(MAX_GAPS);
   readonly #context: TcpContext;
+  readonly #port: Port;
   readonly #mss: number;
   #hostNxt: number;
   #edge: number;
@@ -49,9 +51,10 @@ export class Receiver {
   /** Bytes of the first gathered frame that the host already took. */
   #gatherSkip = 0;
 
-  /** @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
-  constructor(context: TcpContext, next: number, mss: number) {
+  /** @param port the guest's, whose share of the chunks it takes. @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
+  constructor(context: TcpContext, port: Port, next: number, mss: number) {
     this.#context = context;
+    this.#port = port;
     this.#mss = mss;
     this.rcvNxt = next;
     this.#hostNxt = next;
@@ -60,9 +63,19 @@ export class Receiver {
     this.#advanceEdge();
   }
 
+  /** The host refused text that the guest sent. */
+  get refused(): boolean {
+    return this.#hostFailed;
+  }
+
   /** True when the kernel has everything that the guest sent so far. */
   get delivered(): boolean {
     return this.#hostNxt === this.#dataEnd;
+  }
+
+  /** Bytes in order that the kernel has not taken. */
+  get waitingBytes(): number {
+    return seqDiff(this.#dataEnd, this.#hostNxt);
   }
 
   /** Bytes that the guest may still send. */
@@ -243,8 +256,8 @@ export class Receiver {
   }
 
   #store(sequence: number, at: number, length: number): number {
-    this.#buffer ??= new SequenceBuffer(this.#context.arena.bytes, this.#context.pool);
-    const stored = this.#buffer.store(sequence, at, length);
+    this.#buffer ??= new SequenceBuffer(this.#context.arena.bytes, this.#context.pool, this.#port);
+    const stored = this.#buffer.store(sequence, at, length, sequence !== this.rcvNxt);
     if (stored < length) this.#context.counters.add('tcp-chunk-pool-exhausted');
     return stored;
   }

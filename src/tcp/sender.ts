@@ -114,7 +114,8 @@ export class Sender {
       this.#advance(acknowledgment, advanced);
       return true;
     }
-    if (bare && this.inFlight > 0 && (newSack || !windowChanged)) {
+    // RFC 6675 §2: with SACK, text does not keep an acknowledgement from being a duplicate.
+    if (this.inFlight > 0 && (newSack || (bare && !windowChanged))) {
       if (this.#recovery.duplicate(this.sndUna, this.sndNxt)) {
         this.#context.counters.add('tcp-fast-retransmit');
         this.#congestion.lost(this.inFlight);

@@ -13,16 +13,22 @@ const NUMBER_MASK = 0xffffffff >>> CHUNK_SHIFT;
 export class SequenceBuffer {
   readonly #bytes: Uint8Array;
   readonly #pool: ChunkPool;
+  /** Whose share of the pool it takes. */
+  readonly #owner: object;
   /** Chunk number → offset in the arena. At most a window's worth. */
   readonly #chunks = new Map<number, number>();
 
-  constructor(bytes: Uint8Array, pool: ChunkPool) {
+  constructor(bytes: Uint8Array, pool: ChunkPool, owner: object) {
     this.#bytes = bytes;
     this.#pool = pool;
+    this.#owner = owner;
   }
 
-  /** Copies `length` bytes from `at` to their place. Returns how many were stored: fewer when the pool is exhausted. */
-  store(sequence: number, at: number, length: number): number {
+  /**
+   * Copies `length` bytes from `at` to their place; `early`: they came out of order. Returns how many were stored: fewer when
+   * the pool has no chunk for them.
+   */
+  store(sequence: number, at: number, length: number, early: boolean): number {
     let stored = 0;
     while (stored < length) {
       const position = seqAdd(sequence, stored);
@@ -30,7 +36,7 @@ export class SequenceBuffer {
       const step = Math.min(CHUNK_BYTES - inside, length - stored);
       let chunk = this.#chunks.get(position >>> CHUNK_SHIFT);
       if (chunk === undefined) {
-        chunk = this.#pool.take();
+        chunk = this.#pool.take(this.#owner, early);
         if (chunk < 0) return stored;
         this.#chunks.set(position >>> CHUNK_SHIFT, chunk);
       }
@@ -65,14 +71,14 @@ export class SequenceBuffer {
       const chunk = this.#chunks.get(number);
       if (chunk !== undefined) {
         this.#chunks.delete(number);
-        this.#pool.give(chunk);
+        this.#pool.give(chunk, this.#owner);
       }
       if (number === last) return;
     }
   }
 
   clear(): void {
-    for (const chunk of this.#chunks.values()) this.#pool.give(chunk);
+    for (const chunk of this.#chunks.values()) this.#pool.give(chunk, this.#owner);
     this.#chunks.clear();
   }
 }

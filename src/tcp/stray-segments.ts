@@ -36,8 +36,14 @@ export class StraySegments {
       this.#timeWait.remove(place);
       return true;
     }
-    // RFC 1337: a RST does not end it. Anything else is told once more where we stand.
-    if ((flags & RST) === 0 && this.challengeAllowed()) {
+    if ((flags & RST) !== 0) {
+      // As Linux does it: a guest that was reset or restored from a snapshot, and met our ACK, frees its ports thus. What RFC 1337
+      // fears, old duplicates, does not live on the one hop between us.
+      if (header.sequence === this.#timeWait.rcvNxt(place)) this.#timeWait.remove(place);
+      return false;
+    }
+    // Anything else is told once more where we stand.
+    if (this.challengeAllowed()) {
       const to = addressOf(packet, header);
       const sndNxt = this.#timeWait.sndNxt(place);
       this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);

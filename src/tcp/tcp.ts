@@ -17,7 +17,7 @@ import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
 import { AbsentGuests } from './absent-guests.ts';
-import { ChunkPool } from './chunk-pool.ts';
+import { CHUNK_BYTES, ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
 import type { FlowOpener, OpenedFlow, OpenRefusal } from './flow-opener.ts';
@@ -96,6 +96,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
     this.#isnSecret = random.u32();
     this.#shares = new FlowShares(limits.flows);
+    const scratchAt = arena.allocate(CHUNK_BYTES);
+    if (scratchAt < 0) throw new RangeError('the arena has no room for TCP');
     const pool = new ChunkPool(arena, limits.windowBytes);
     this.#context = {
       arena,
@@ -107,6 +109,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       gather: new GatherTable(GATHER_PIECES),
       pieces: { at: new Int32Array(WRITE_PIECES), length: new Int32Array(WRITE_PIECES), count: 0 },
       output: new SegmentOutput(arena, counters, options.gatewayMac),
+      scratchAt,
     };
     this.#strays = new StraySegments(this.#context, this.#timeWait);
     this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight);
@@ -221,13 +224,22 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     flow?.unreachable(readU32(bytes, tcpAt + 4));
   }
 
-  /** Ends a flow with a reset on both sides; false when there is none. */
+  /** Ends a flow with a reset on both sides, and what still drains of earlier ones between the same ports; false when there is none. */
   kill(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
-    const flow = this.#flows.get(guestAddress, guestPort, remoteAddress, remotePort);
-    if (flow === undefined) return false;
-    this.#context.counters.add('tcp-killed');
-    flow.abort();
-    return true;
+    const doomed = [...this.#draining].filter(
+      (flow) =>
+        flow.neighbor.address === guestAddress &&
+        flow.guestPort === guestPort &&
+        flow.remoteAddress === remoteAddress &&
+        flow.remotePort === remotePort,
+    );
+    const open = this.#flows.get(guestAddress, guestPort, remoteAddress, remotePort);
+    if (open !== undefined) doomed.push(open);
+    for (const flow of doomed) {
+      this.#context.counters.add('tcp-killed');
+      flow.abort();
+    }
+    return doomed.length > 0;
   }
 
   /** The guest behind `port` left the link. Its flows wait ten minutes for its return, then they end. */

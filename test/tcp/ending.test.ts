@@ -303,15 +303,105 @@ test('the server resets while the last bytes drain: the flow is gone', () => {
   world.assertBaseLine();
 });
 
-test('TIME-WAIT acknowledges a repeated FIN and ignores a RST (RFC 9293 §3.10.7.4, RFC 1337)', () => {
+test('TIME-WAIT acknowledges a repeated FIN and ignores a RST with any number but the next (RFC 9293 §3.10.7.4, RFC 1337)', () => {
   const world = finWait2();
   world.send({ flags: 'FA', ack: 2 });
   world.take();
   world.send({ flags: 'FA', ack: 2 });
   assert.deepEqual(world.said(), ['A 2 2']);
-  world.send({ flags: 'R', seq: 2 });
+  world.send({ flags: 'R', seq: 1 }, { flags: 'R', seq: 3 });
   assert.deepEqual(world.said(), []);
   assert.equal(world.tcp.timeWaitCount, 1);
+});
+
+test('a guest that was restored from a snapshot frees its ports in TIME-WAIT by the RST that answers our ACK', () => {
+  const world = finWait2();
+  world.send({ flags: 'FA', ack: 2 });
+  world.take();
+  world.send({ ...SYN, seq: -500 });
+  assert.deepEqual(world.said(), ['A 2 2']);
+  world.send({ flags: 'R', seq: 2 });
+  assert.equal(world.tcp.timeWaitCount, 0);
+  world.send({ ...SYN, seq: -500 });
+  assert.equal(world.takeOne().flags, 'SA');
+});
+
+test('the RST behind the last text of a server that reset goes out when the outlet has room', () => {
+  const world = established();
+  world.server.peer.send(text(100));
+  world.settle();
+  world.server.peer.reset();
+  world.settle();
+  assert.deepEqual(world.said(), ['PA 1 1 +100']);
+  world.outlet.capacity = 0;
+  world.send({ ack: 101 });
+  assert.deepEqual(world.said(), []);
+  world.outlet.reopen();
+  world.settle();
+  assert.deepEqual(world.said(), ['RA 101 1']);
+  world.assertBaseLine();
+});
+
+test('a flow that is killed while the outlet is full tells its guest when there is room', () => {
+  const world = established();
+  world.outlet.capacity = 0;
+  const [flow] = world.tcp.list(1);
+  assert.ok(flow !== undefined);
+  assert.ok(world.tcp.kill(flow.guestAddress, flow.guestPort, flow.remoteAddress, flow.remotePort));
+  world.outlet.reopen();
+  world.settle();
+  assert.deepEqual(world.said(), ['RA 1 1']);
+});
+
+test('text that the server did not take is not acknowledged because a FIN follows it', () => {
+  const world = finWait2();
+  world.server.peer.reset();
+  world.host.deliver();
+  world.sendQuietly({ ack: 2, text: text(1000) }, { seq: 1001, ack: 2, flags: 'FA' });
+  world.settle();
+  assert.equal(world.server.received.length, 0);
+  assert.deepEqual(world.said(), ['RA 2 1002']);
+  world.assertBaseLine();
+});
+
+test('a server that takes nothing of what drains is given up after ten minutes, and may be killed before', () => {
+  for (const kill of [false, true]) {
+    const world = slowServer();
+    for (let i = 0; i < 30; i++) world.sendQuietly({ seq: 1 + i * 1000, text: text(1000) });
+    world.send({ seq: 30_001, flags: 'FA' }, { seq: 30_002, flags: 'R' });
+    assert.equal(world.state, 'DRAINING');
+    world.advance(590_000);
+    assert.equal(world.state, 'DRAINING');
+    const [flow] = world.tcp.list(1);
+    assert.ok(flow !== undefined);
+    if (kill) assert.ok(world.tcp.kill(flow.guestAddress, flow.guestPort, flow.remoteAddress, flow.remotePort));
+    else world.advance(20_000);
+    assert.equal(world.counters.get('tcp-drain-given-up'), kill ? 0 : 1);
+    world.assertBaseLine();
+  }
+});
+
+test('what a server sends while the rest drains is dropped though no chunk is free', () => {
+  const limits = { hostSendBytes: 4096, peerReceiveBytes: 4096, hostReceiveBytes: 65_536 };
+  const world = established({
+    window: 0,
+    limits: { windowBytes: 16_384 },
+    host: { limits },
+    script: (server) => {
+      server.peer.pause();
+      server.peer.send(text(200_000));
+    },
+  });
+  for (let i = 0; i < 7; i++) world.send({ seq: 1 + i * 1460, text: text(1460, i * 1460), window: 0 });
+  world.send({ seq: 1 + 7 * 1460, flags: 'FA', window: 0 }, { seq: 2 + 7 * 1460, flags: 'R' });
+  assert.equal(world.state, 'DRAINING');
+  world.server.peer.end();
+  world.settle();
+  world.server.peer.resume();
+  world.settle();
+  assertSameBytes(world.server.received, text(7 * 1460));
+  assert.equal(world.server.ended, true);
+  world.assertBaseLine();
 });
 
 test('TIME-WAIT yields to a SYN beyond its numbers, and not to an older one (RFC 9293 §3.6.1)', () => {

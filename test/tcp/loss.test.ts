@@ -191,6 +191,17 @@ test('SACK blocks beyond what was sent, behind what was acknowledged or inside o
   assert.equal(world.take()[0]?.seq, begin(1));
 });
 
+test('SACK that comes with text of the guest starts loss recovery as bare SACK does (RFC 6675 §2)', () => {
+  const world = established();
+  world.server.peer.send(text(20 * 1460));
+  world.settle();
+  world.take();
+  for (let i = 0; i < 10; i++) {
+    world.send({ seq: 1 + i * 10, text: text(10, i * 10), sack: [[1461, 1461 + (i + 1) * 1460]] });
+  }
+  assert.equal(world.take().filter((segment) => segment.text.length > 0 && segment.seq === 1).length, 1);
+});
+
 test('text sent again keeps the numbers and the bytes of the first time', () => {
   const world = inFlight(3, { guestIss: 0xffff_ffff, stackIss: 0xffff_ffff - MSS });
   world.advance(1100);

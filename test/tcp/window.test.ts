@@ -78,6 +78,16 @@ for (const [name, guestIss, stackIss] of ISNS) {
   });
 }
 
+test('a shut window is probed though the server goes on sending a little', () => {
+  const world = established({ window: 0 });
+  for (let ms = 0; ms < 10_000; ms += 100) {
+    world.server.peer.send(text(1));
+    world.settle();
+    world.advance(100);
+  }
+  assert.equal(world.said()[0], 'A 0 1');
+});
+
 test('a guest that answers no window probe is given up', () => {
   const world = established({ window: 0 });
   world.server.peer.send(text(500));
@@ -135,6 +145,19 @@ test('when no chunk is left the text is not acknowledged, and a retransmission c
   assertSameBytes(world.server.received, text(60_000));
   world.send({ seq: 60_001, flags: 'R' });
   world.assertBaseLine();
+});
+
+test('one byte out of order in each of many flows leaves chunks to text in order, and one guest some to the others', () => {
+  const world = established();
+  const pool = 4 * 2 ** 20;
+  world.server.peer.pause();
+  for (let i = 0; i < 256; i++) {
+    const port = 41_000 + i;
+    world.send({ port, flags: 'S', syn: { mss: 1460 } });
+    world.send({ port });
+    world.send({ port, seq: 3, text: text(1) });
+  }
+  assert.equal(world.tcp.chunkBytesUsed, (pool * 3) / 4);
 });
 
 test('with little budget and large segments the window is small but never shut for good', () => {
