@@ -51,7 +51,7 @@ export interface ConnectionOwner {
   /** Nothing is left of it. */
   closed(connection: TcpConnection): void;
   /** A challenge ACK may be sent now (RFC 5961 §7: they are limited). */
-  challengeAllowed(): boolean;
+  challengeAllowed(connection: TcpConnection): boolean;
 }
 
 /** An ACK waits this long for data or another segment to go with (RFC 9293 §3.8.6.3 allows 500 ms). */
@@ -585,7 +585,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #challenge(): void {
-    if (!this.#owner.challengeAllowed()) return;
+    if (!this.#owner.challengeAllowed(this)) return;
     this.#context.counters.add('tcp-challenge-ack');
     this.#owe();
   }

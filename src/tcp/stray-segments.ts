@@ -1,4 +1,5 @@
 import type { Packet } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
@@ -6,25 +7,31 @@ import type { TcpContext } from './context.ts';
 import type { SegmentAddress } from './segment-output.ts';
 import type { TimeWaitTable } from './time-wait.ts';
 
-/** For what belongs to no flow: enough for a whole guest's sockets after a restart, no reflector. */
+/** For what belongs to no flow, of each guest: enough for all of its sockets after a restart, no reflector. */
 const RESETS_PER_SECOND = 5_000;
 const CHALLENGES_PER_SECOND = 1_000;
 
-/** Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited, and counted beyond. */
+/** What one guest may still be answered. */
+interface Allowed {
+  readonly resets: TokenBucket;
+  readonly challenges: TokenBucket;
+}
+
+/** Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited for each guest, and counted beyond. */
 export class StraySegments {
   readonly #context: TcpContext;
   readonly #timeWait: TimeWaitTable;
-  readonly #resets = new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND);
-  readonly #challenges = new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
+  /** By the port that a guest is behind, for as long as that exists. */
+  readonly #allowed = new WeakMap<Port, Allowed>();
 
   constructor(context: TcpContext, timeWait: TimeWaitTable) {
     this.#context = context;
     this.#timeWait = timeWait;
   }
 
-  /** Whether a challenge ACK may be sent now (RFC 5961 §7), here or by a connection. */
-  challengeAllowed(): boolean {
-    if (this.#challenges.take(this.#context.turn.nowMs)) return true;
+  /** Whether a challenge ACK may be sent now to the guest behind `port` (RFC 5961 §7), here or by a connection. */
+  challengeAllowed(port: Port): boolean {
+    if (this.#allowedTo(port).challenges.take(this.#context.turn.nowMs)) return true;
     this.#context.counters.add('tcp-challenge-rate-limited');
     return false;
   }
@@ -43,7 +50,7 @@ export class StraySegments {
       return false;
     }
     // Anything else is told once more where we stand.
-    if (this.challengeAllowed()) {
+    if (this.challengeAllowed(packet.neighbor.port)) {
       const to = addressOf(packet, header);
       const sndNxt = this.#timeWait.sndNxt(place);
       this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);
@@ -54,7 +61,7 @@ export class StraySegments {
   /** RFC 9293 §3.5.2, group 1: an ACK gets RST with SEQ = SEG.ACK, anything else one that acknowledges it. */
   reset(packet: Packet, header: TcpHeader, textBytes: number): void {
     const { counters, output, turn } = this.#context;
-    if (!this.#resets.take(turn.nowMs)) {
+    if (!this.#allowedTo(packet.neighbor.port).resets.take(turn.nowMs)) {
       counters.add('tcp-reset-rate-limited');
       return;
     }
@@ -65,6 +72,18 @@ export class StraySegments {
     }
     const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
     output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
+  }
+
+  #allowedTo(port: Port): Allowed {
+    let allowed = this.#allowed.get(port);
+    if (allowed === undefined) {
+      allowed = {
+        resets: new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND),
+        challenges: new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND),
+      };
+      this.#allowed.set(port, allowed);
+    }
+    return allowed;
   }
 }
 

@@ -262,8 +262,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#dials.ended(flow, error);
   }
 
-  challengeAllowed(): boolean {
-    return this.#strays.challengeAllowed();
+  challengeAllowed(flow: TcpConnection): boolean {
+    return this.#strays.challengeAllowed(flow.neighbor.port);
   }
 
   detached(flow: TcpConnection, timeWait: boolean): void {
