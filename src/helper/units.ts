@@ -47,6 +47,8 @@ ExecStart=${helperCommand(options)
     .concat('--idle-exit', String(IDLE_SECONDS))
     .map((part) => `"${escapeUnit(part)}"`)
     .join(' ')}
+# The helper looks no name up. Slipway's own 128 threads for that are more than TasksMax, and Node aborts where it gets none.
+Environment=UV_THREADPOOL_SIZE=4
 DynamicUser=yes
 AmbientCapabilities=CAP_NET_BIND_SERVICE
 CapabilityBoundingSet=CAP_NET_BIND_SERVICE
