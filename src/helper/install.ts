@@ -54,6 +54,9 @@ export function uninstallHelper(folder: string, tell: (line: string) => void): v
   if (systemdTakes(folder)) systemctl(tell, 'daemon-reload');
 }
 
+/** The unit's PrivateTmp gives the helper others. */
+const HIDDEN: readonly string[] = ['/tmp', '/var/tmp'];
+
 /** What makes a program a poor one to run with a privilege: others may change it, or the helper's user cannot run it. */
 export function programFaults(program: string): string[] {
   const faults: string[] = [];
@@ -65,6 +68,7 @@ export function programFaults(program: string): string[] {
     else if ((found.mode & 0o022) !== 0 && !sticky) faults.push(`${at} can be changed by others than root`);
     const needed = at === program ? 0o004 : 0o001;
     if ((found.mode & needed) === 0) faults.push(`${at} is closed to the helper's user, which could not start`);
+    if (HIDDEN.includes(at)) faults.push(`${at} is hidden from the helper, which has one of its own`);
     if (at === path.dirname(at)) return faults;
   }
 }

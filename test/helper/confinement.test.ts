@@ -126,6 +126,7 @@ test('a program that others may change is warned of', () => {
     programFaults(program).some((fault) => fault.startsWith(folder)),
     'a folder that is 0700',
   );
+  assert.match(programFaults('/tmp').join(), /\/tmp is hidden from the helper/);
   assert.deepEqual(programFaults(path.join(folder, 'none')), [`${folder}/none does not exist`]);
 });
 
