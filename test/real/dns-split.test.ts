@@ -101,6 +101,29 @@ test(
   },
 );
 
+test('a name with one family never meets the host’s search list, whatever that answers', LIMITS, async (t) => {
+  if (!canRunDnsHosts(t, 'dnsmasq')) return;
+  const host = await DnsHost.start(t, {
+    resolvConf: 'search corp.example\nnameserver 127.0.0.2\n',
+    hosts: '10.0.0.7 only4.lan',
+  });
+  // A wildcard for IPv6 in the search domain: glibc, asked for IPv6 alone, goes on to github.example.corp.example.
+  const wildcard = ['log-queries', 'address=/corp.example/2001:db8::bad', 'host-record=github.example,10.1.1.1'];
+  const server = await host.dnsmasq('127.0.0.2', ...wildcard, 'local=/lan/');
+  const guest = guestOf(await host.slipway({ ipv6: 'always' }));
+  assert.deepEqual(await data(guest, 'github.example'), ['10.1.1.1']);
+  assert.deepEqual(await data(guest, 'only4.lan'), ['10.0.0.7']);
+  for (const name of ['github.example', 'only4.lan']) {
+    const six = await dig(guest, name, 'AAAA');
+    assert.deepEqual([six.status, six.answer], ['NOERROR', []], name);
+  }
+  assert.ok(heard(server, 'github.example').length > 0, 'dnsmasq tells of questions');
+  assert.deepEqual(
+    server.said.filter((line) => line.includes('example.corp.example') || line.includes('lan.corp.example')),
+    [],
+  );
+});
+
 for (const program of ['dnsmasq', 'unbound'] as const) {
   test(
     `a host that splits its names itself, by ${program}: the guest sees each as the host does`,

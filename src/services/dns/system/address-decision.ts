@@ -1,4 +1,4 @@
-import { DNS_NOERROR, DNS_SERVFAIL } from '../../../wire/dns-message.ts';
+import { DNS_NOERROR } from '../../../wire/dns-message.ts';
 import { type RawAnswer, sameAddresses } from './agreement.ts';
 import type { HostAnswer } from './host-resolver.ts';
 
@@ -6,7 +6,7 @@ const OTHER_FAMILY = 'the operating system knows the name, without this family';
 
 /** What became of the raw question; 'late' when the operating system's answer could not wait for it any longer. */
 export type RawOutcome = RawAnswer | 'no-answer' | 'no-nameservers' | 'late';
-/** What became of the operating system's lookup. */
+/** What became of the operating system's lookup, as far as it concerns the family asked for. */
 export type HostOutcome = HostAnswer | 'not-in-time';
 
 /** Whose answer goes to the guest, and why: a sentence for a person. */
@@ -41,10 +41,6 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
   }
   const found = raw.rcode === DNS_NOERROR && raw.addresses.size > 0;
   switch (host) {
-    case 'other-family':
-      // SERVFAIL may be the truth about this family in the DNS; any other failure only says that the DNS does not know the name.
-      if (raw.rcode === DNS_NOERROR || raw.rcode === DNS_SERVFAIL) break;
-      return { from: 'operating-system', addresses: [], why: OTHER_FAMILY };
     case 'no-such-name':
       if (!found) break;
       return { from: 'operating-system', addresses: [], why: 'the operating system says that there is no such name' };
@@ -60,7 +56,6 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
 }
 
 function decideAlone(host: HostOutcome, raw: 'no-answer' | 'no-nameservers' | 'late'): AddressDecision {
-  if (host === 'other-family') return { from: 'operating-system', addresses: [], why: OTHER_FAMILY };
   if (typeof host !== 'string') {
     const why = {
       'no-answer': 'only the operating system answered; no nameserver did',

@@ -1,7 +1,7 @@
 import type { LookupTrace, TraceStep } from '../lookup-trace.ts';
 import type { Timer, Timers } from '../upstream/timers.ts';
 import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
-import type { AddressFamily, HostLookup } from './host-resolver.ts';
+import type { AddressFamily, HostAnswer, HostLookup } from './host-resolver.ts';
 
 /** So long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer. */
 const HOST_AFTER_RAW_MS = 1000;
@@ -12,18 +12,10 @@ const HOST_AFTER_RAW_MS = 1000;
 const RAW_AFTER_HOST_MS = 250;
 /** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */
 const WANTED_RAW_AFTER_HOST_MS = 2000;
-/**
- * When neither has said anything for so long, the operating system is asked for both families, as most programs ask it:
- * a name that the hosts file has in one family is then told at once, where the lookup for the other one alone hangs with the
- * nameservers, and a guest whose AAAA fails gives the name up (musl) or waits.
- */
-const BOTH_FAMILIES_AFTER_MS = 1000;
-
 export interface AddressRaceOptions {
   readonly family: AddressFamily;
+  /** Of both families. */
   readonly lookup: HostLookup;
-  /** Begins a lookup of both families. */
-  readonly lookupBoth: () => HostLookup;
   /** Rejects only by a defect, which is passed on. */
   readonly raw: Promise<RawOutcome>;
   /** The asker set DO or CD. */
@@ -47,8 +39,6 @@ class AddressRace {
   #raw: RawOutcome | undefined;
   /** Runs while one has answered and the other has not. */
   #grace: Timer | undefined;
-  #silence: Timer | undefined;
-  #both: HostLookup | undefined;
   #deadline: Timer | undefined;
   #decided = false;
 
@@ -60,7 +50,6 @@ class AddressRace {
 
   async run(): Promise<void> {
     const { timers, giveUpMs, lookup, raw } = this.#options;
-    this.#silence = timers.after(BOTH_FAMILIES_AFTER_MS, () => this.#askForBoth());
     this.#deadline = timers.after(giveUpMs, () => this.#decideLate(this.#raw ?? 'late'));
     await Promise.all([
       lookup.answer.then((answer) => this.#hostSays(answer)),
@@ -68,23 +57,13 @@ class AddressRace {
     ]);
   }
 
-  #askForBoth(): void {
-    if (this.#host !== undefined || this.#raw !== undefined) return;
-    const { family, lookupBoth } = this.#options;
-    this.#both = lookupBoth();
-    void this.#both.answer.then((answer) => {
-      if (typeof answer === 'string' || this.#host !== undefined || typeof this.#raw === 'object') return;
-      const own = answer.filter((address) => address.includes(':') === (family === 6));
-      this.#hostSays(own.length > 0 ? own : 'other-family');
-    });
-  }
-
-  #hostSays(host: HostOutcome): void {
-    if (this.#decided || this.#host !== undefined) return;
+  #hostSays(answer: HostAnswer): void {
+    if (this.#decided) return;
+    const host = ofFamily(answer, this.#options.family);
     this.#host = host;
     this.#traceHost(host);
     if (this.#raw !== undefined) this.#decide(host, this.#raw);
-    else if (typeof host !== 'string' || host === 'other-family') {
+    else if (typeof host !== 'string') {
       const graceMs = this.#options.wantsRaw ? WANTED_RAW_AFTER_HOST_MS : RAW_AFTER_HOST_MS;
       this.#grace = this.#options.timers.after(graceMs, () => this.#decide(host, 'late'));
     }
@@ -112,8 +91,6 @@ class AddressRace {
     this.#decided = true;
     this.#grace?.cancel();
     this.#deadline?.cancel();
-    this.#silence?.cancel();
-    this.#both?.abandon();
     this.#options.lookup.abandon();
     this.#resolve(decideAddresses(host, raw, this.#options.wantsRaw));
   }
@@ -124,12 +101,15 @@ class AddressRace {
   }
 }
 
+/** Of both families the addresses of one: none where the name has only the other. */
+export function ofFamily(answer: HostAnswer, family: AddressFamily): HostAnswer {
+  return typeof answer === 'string' ? answer : answer.filter((address) => address.includes(':') === (family === 6));
+}
+
 /** The step of a trace that tells what the operating system said. */
 export function hostStep(family: AddressFamily, host: HostOutcome, ms: number): TraceStep {
   const step = { kind: 'operating-system', family, ms } as const;
   if (typeof host !== 'string') return { ...step, outcome: 'addresses', addresses: host };
-  // That the lookup itself failed would be misleading: the system knows the name, and that decides.
-  if (host === 'other-family') return { ...step, outcome: 'addresses', addresses: [] };
   const outcome = host === 'busy' ? 'not-in-time' : host;
   return { ...step, outcome, addresses: [] };
 }

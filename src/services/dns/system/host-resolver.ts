@@ -2,17 +2,15 @@ import { type LookupAddress, lookup } from 'node:dns';
 import type { Counters } from '../../../env/counters.ts';
 
 /**
- * What the host says about a name: addresses as text, perhaps none (the name exists without this family); 'other-family' when
- * the lookup failed, but the name has addresses of the other family; 'busy' when too many lookups wait already.
+ * What the host says about a name: addresses of both families as text, perhaps none (the name exists without any); 'busy' when
+ * too many lookups wait already.
  */
-export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'other-family' | 'busy';
+export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'busy';
 
 export type AddressFamily = 4 | 6;
-/** 0: both, as most programs ask. */
-export type LookupFamily = AddressFamily | 0;
 
 /** One call of getaddrinfo. Never rejects. */
-export type LookupFunction = (name: string, family: LookupFamily) => Promise<HostAnswer>;
+export type LookupFunction = (name: string) => Promise<HostAnswer>;
 
 /** libuv runs at most half of its pool's threads as getaddrinfo; the command line makes the pool 128. */
 const LOOKUPS = 64;
@@ -22,10 +20,10 @@ const LOOKUPS = 64;
  */
 const DOUBTFUL_LOOKUPS = 48;
 /**
- * Waiting ones, at some hundred bytes each: twice the lookups that the service has at once by default, as each may ask for both
- * families as well. Fewer, and one guest's dead names would keep the system's word from the names of others.
+ * Waiting ones, at some hundred bytes each: as many lookups as the service may have at once (`dns.lookups`). Fewer, and one guest's
+ * dead names would keep the system's word from the names of others.
  */
-const WAITING = 8192;
+const WAITING = 4096;
 
 /** libuv's numbers; the code is ENOTFOUND for all of them. */
 const EAI_ADDRFAMILY = -3000;
@@ -46,13 +44,11 @@ export interface HostLookup {
 interface Job {
   readonly key: string;
   readonly name: string;
-  readonly family: LookupFamily;
   readonly answer: Promise<HostAnswer>;
   readonly settle: (answer: HostAnswer) => void;
   askers: number;
   alive: boolean;
-  /** What getaddrinfo says of this family alone; undefined until it is called. */
-  first: Promise<HostAnswer> | undefined;
+  begun: boolean;
 }
 
 /**
@@ -77,19 +73,20 @@ export class HostResolver {
   }
 
   /**
-   * The addresses of one family (or of both), each once, in the system's order. getaddrinfo says "no such name", or fails, also for a
-   * name that has only the other family in the hosts file; a guest would then believe that the name does not exist at
-   * all (musl gives a name up when one family fails), so the other family is asked too.
+   * The addresses of a name, each once, in the system's order. Both families are asked for at once (AF_UNSPEC), as most programs do,
+   * and so the questions for A and for AAAA share one asking. Asked for one family that a name does not have, the C library
+   * goes on to NAME.SEARCHDOMAIN: a wildcard there would give the guest addresses that no program of the host sees, a dead one
+   * would delay each answer, and every IPv4-only name would be told to the company's nameservers.
    */
-  lookup(name: string, family: LookupFamily): HostLookup {
-    const key = `${family} ${name}`;
+  lookup(name: string): HostLookup {
+    const key = name;
     let job = this.#jobs.get(key);
     if (job === undefined) {
       if (this.#waitingAlive.size + this.#waitingDoubtful.size >= WAITING) {
         this.#counters.add('dns-lookup-queue-full');
         return { answer: Promise.resolve('busy'), nameIsAlive: () => {}, abandon: () => {} };
       }
-      job = newJob(key, name, family);
+      job = newJob(key, name);
       this.#jobs.set(key, job);
       this.#waitingDoubtful.add(job);
       this.#begin();
@@ -113,14 +110,14 @@ export class HostResolver {
   #nameIsAlive(job: Job): void {
     if (job.alive || this.#jobs.get(job.key) !== job) return;
     job.alive = true;
-    if (job.first !== undefined) this.#runningDoubtful--;
+    if (job.begun) this.#runningDoubtful--;
     else if (this.#waitingDoubtful.delete(job)) this.#waitingAlive.add(job);
     this.#begin();
   }
 
   #leave(job: Job): void {
     job.askers--;
-    if (job.askers > 0 || job.first !== undefined) return;
+    if (job.askers > 0 || job.begun) return;
     this.#waitingDoubtful.delete(job);
     this.#waitingAlive.delete(job);
     this.#jobs.delete(job.key);
@@ -132,8 +129,8 @@ export class HostResolver {
       if (job === undefined) return;
       this.#running++;
       if (!job.alive) this.#runningDoubtful++;
-      job.first = this.#called(job.name, job.family);
-      void this.#bothFamilies(job, job.first).then((answer) => this.#end(job, answer));
+      job.begun = true;
+      void this.#called(job.name).then((answer) => this.#end(job, answer));
     }
   }
 
@@ -155,44 +152,32 @@ export class HostResolver {
     this.#running--;
     if (!job.alive) this.#runningDoubtful--;
     this.#jobs.delete(job.key);
-    if (answer === 'failed' || answer === 'other-family') this.#counters.add('dns-host-lookup-failed');
+    if (answer === 'failed') this.#counters.add('dns-host-lookup-failed');
     job.settle(answer);
     this.#begin();
   }
 
-  async #bothFamilies(job: Job, first: Promise<HostAnswer>): Promise<HostAnswer> {
-    const answer = await first;
-    // Who waited for a dead name has gone by the time it fails.
-    if ((answer !== 'no-such-name' && answer !== 'failed') || job.askers === 0 || job.family === 0) return answer;
-    const family = job.family === 4 ? 6 : 4;
-    // Guests ask for both families at once: what the other lookup hears serves here too. One that has not begun is not waited
-    // for: it may stand behind this one's thread.
-    const other = await (this.#jobs.get(`${family} ${job.name}`)?.first ?? this.#called(job.name, family));
-    if (typeof other === 'string') return answer;
-    return answer === 'failed' ? 'other-family' : [];
-  }
-
   /** A defect of the lookup costs this one answer. */
-  async #called(name: string, family: LookupFamily): Promise<HostAnswer> {
+  async #called(name: string): Promise<HostAnswer> {
     try {
-      return await this.#lookup(name, family);
+      return await this.#lookup(name);
     } catch {
       return 'failed';
     }
   }
 }
 
-function newJob(key: string, name: string, family: LookupFamily): Job {
+function newJob(key: string, name: string): Job {
   let settle: (answer: HostAnswer) => void = () => {};
   const answer = new Promise<HostAnswer>((resolve) => {
     settle = resolve;
   });
-  return { key, name, family, answer, settle, askers: 0, alive: false, first: undefined };
+  return { key, name, answer, settle, askers: 0, alive: false, begun: false };
 }
 
-function getaddrinfo(name: string, family: LookupFamily): Promise<HostAnswer> {
+function getaddrinfo(name: string): Promise<HostAnswer> {
   return new Promise((resolve) => {
-    lookup(name, { family, all: true, order: 'verbatim' }, (error, addresses) => {
+    lookup(name, { family: 0, all: true, order: 'verbatim' }, (error, addresses) => {
       resolve(error === null ? unique(addresses) : classify(error));
     });
   });

@@ -12,12 +12,12 @@ import type { AnswerSource, LookupTrace } from '../lookup-trace.ts';
 import type { ForwardResult } from '../upstream/forwarder.ts';
 import type { Nameserver } from '../upstream/nameserver.ts';
 import type { Timers } from '../upstream/timers.ts';
-import { hostStep, raceForAddresses } from './address-race.ts';
+import { hostStep, ofFamily, raceForAddresses } from './address-race.ts';
 import { type RawAnswer, readRawAnswer } from './agreement.ts';
 import { answerLife } from './answer-life.ts';
 import { type AuthoredAnswer, addressRecords, authorAnswer } from './authored-answer.ts';
 import { type DomainRule, DomainRules } from './domain-rules.ts';
-import type { AddressFamily, HostLookup, LookupFamily } from './host-resolver.ts';
+import type { AddressFamily, HostLookup } from './host-resolver.ts';
 import { lookupNameKind } from './lookup-name.ts';
 
 /** Clients wait for five seconds (glibc, musl, dig): the answer that nobody answers must come before. */
@@ -39,7 +39,7 @@ export interface QuestionForwarder {
 
 /** Who asks the operating system: `HostResolver`. */
 export interface NameLookup {
-  lookup(name: string, family: LookupFamily): HostLookup;
+  lookup(name: string): HostLookup;
 }
 
 export interface LiveAnswersOptions {
@@ -134,8 +134,7 @@ export class LiveAnswers {
     const family = familyOf(query);
     const decision = await raceForAddresses({
       family,
-      lookup: resolver.lookup(query.name, family),
-      lookupBoth: () => resolver.lookup(query.name, 0),
+      lookup: resolver.lookup(query.name),
       raw: this.#raw(query, 'system', trace),
       wantsRaw: query.dnssecOk || query.checkingDisabled,
       giveUpMs: GIVE_UP_MS,
@@ -159,14 +158,13 @@ export class LiveAnswers {
     const { timers, resolver } = this.#options;
     const startMs = timers.nowMs();
     const family = familyOf(query);
-    const lookup = resolver.lookup(query.name, family);
+    const lookup = resolver.lookup(query.name);
     // No nameserver will ever vouch for it, and it needs none.
     lookup.nameIsAlive();
-    const answer = await lookup.answer;
+    const answer = ofFamily(await lookup.answer, family);
     trace?.step(hostStep(family, answer, timers.nowMs() - startMs));
     const why = 'the operating system alone knows localhost';
     if (typeof answer !== 'string') return this.#authorAddresses(query, answer, why);
-    if (answer === 'other-family') return this.#authorAddresses(query, [], why);
     const rcode = answer === 'no-such-name' ? DNS_NXDOMAIN : DNS_SERVFAIL;
     return this.#author(query, { rcode }, 'operating-system', why);
   }

@@ -144,8 +144,8 @@ export class ScriptedForwarder {
   }
 }
 
-/** The operating system's end: what getaddrinfo says at once, or 'silent' for a name that it never ends with. */
-export type HostScript = (name: string, family: 0 | 4 | 6) => HostAnswer | 'silent';
+/** The operating system's end: what getaddrinfo says at once of both families, or 'silent' for a name that it never ends with. */
+export type HostScript = (name: string) => HostAnswer | 'silent';
 
 export class ScriptedLookup {
   script: HostScript;
@@ -158,11 +158,11 @@ export class ScriptedLookup {
     this.script = script;
   }
 
-  readonly lookup = async (name: string, family: 0 | 4 | 6): Promise<HostAnswer> => {
-    this.asked.push(`${family} ${name}`);
+  readonly lookup = async (name: string): Promise<HostAnswer> => {
+    this.asked.push(name);
     this.running++;
     this.mostRunning = Math.max(this.mostRunning, this.running);
-    const answer = this.script(name, family);
+    const answer = this.script(name);
     if (answer === 'silent') return new Promise(() => {});
     this.running--;
     return answer;
