@@ -45,7 +45,7 @@ export function dnsStack(options: DnsStackOptions): DnsStack {
   const zones = new ZoneStore({ defaultTtlSeconds: dns.ttlSeconds, builtIn, counters });
   for (const zone of dns.zones) zones.setZone(zone);
   const forwarder = new Forwarder({ system: host, counters, random });
-  const resolver = new HostResolver(counters);
+  const resolver = new HostResolver(counters, () => host.generation);
   const system = new SystemServer({ ...dns, forwarder, resolver, system: host, counters });
   const { lookups, queriesPerSecond } = dns;
   const limit = new QueryLimit({ queriesPerSecond, lookups, clock: systemTimers, counters, log });

@@ -54,21 +54,24 @@ interface Job {
 /**
  * Looks names up as every program of the host does (getaddrinfo: hosts file, VPN split DNS, mDNS).
  *
- * The same question asked twice at once is looked up once. Each lookup holds a thread for as long as it takes and cannot
+ * The same question asked twice at once, on the same network, is looked up once. Each lookup holds a thread for as long as it takes and cannot
  * be called back, so they are counted: 64 at once, of which 48 may be doubtful (no nameserver has answered for the name);
  * the others wait in order, those of living names first.
  */
 export class HostResolver {
   readonly #counters: Counters;
   readonly #lookup: LookupFunction;
+  readonly #generation: () => number;
   readonly #jobs = new Map<string, Job>();
   readonly #waitingAlive = new Set<Job>();
   readonly #waitingDoubtful = new Set<Job>();
   #running = 0;
   #runningDoubtful = 0;
 
-  constructor(counters: Counters, lookup: LookupFunction = getaddrinfo) {
+  /** `generation` rises when the host's network changes: a lookup that asks the former one serves nobody who asks later. */
+  constructor(counters: Counters, generation: () => number, lookup: LookupFunction = getaddrinfo) {
     this.#counters = counters;
+    this.#generation = generation;
     this.#lookup = lookup;
   }
 
@@ -79,7 +82,7 @@ export class HostResolver {
    * would delay each answer, and every IPv4-only name would be told to the company's nameservers.
    */
   lookup(name: string): HostLookup {
-    const key = name;
+    const key = `${this.#generation()} ${name}`;
     let job = this.#jobs.get(key);
     if (job === undefined) {
       if (this.#waitingAlive.size + this.#waitingDoubtful.size >= WAITING) {

@@ -10,10 +10,10 @@ interface Call {
 }
 
 /** A resolver whose lookups the test ends by hand. */
-function resolver(): { resolver: HostResolver; calls: Call[]; counters: Counters } {
+function resolver(generation = () => 1): { resolver: HostResolver; calls: Call[]; counters: Counters } {
   const calls: Call[] = [];
   const counters = new Counters();
-  const made = new HostResolver(counters, (name) => {
+  const made = new HostResolver(counters, generation, (name) => {
     return new Promise((resolve) => {
       calls.push({
         name,
@@ -35,6 +35,19 @@ test('equal lookups at once are one', async () => {
   for (const { answer } of both) assert.deepEqual(await answer, ['10.0.0.1']);
   r.lookup('host.example');
   assert.equal(calls.length, 2);
+});
+
+test('who asks after the network changed is not told what the former one says', async () => {
+  let generation = 1;
+  const { resolver: r, calls } = resolver(() => generation);
+  const before = r.lookup('intern.example');
+  generation++;
+  const [after, joined] = [r.lookup('intern.example'), r.lookup('intern.example')];
+  assert.equal(calls.length, 2);
+  await calls[0]!.answer('no-such-name');
+  await calls[1]!.answer(['10.0.0.1']);
+  assert.equal(await before.answer, 'no-such-name');
+  for (const { answer } of [after, joined]) assert.deepEqual(await answer, ['10.0.0.1']);
 });
 
 test('48 doubtful names at once, 64 in all; living ones go first', async () => {
@@ -89,7 +102,7 @@ test('beyond 4,096 waiting names the answer is busy', async () => {
 });
 
 test('the real getaddrinfo knows localhost, each address once', async () => {
-  const r = new HostResolver(new Counters());
+  const r = new HostResolver(new Counters(), () => 1);
   const answer = await r.lookup('localhost').answer;
   assert.ok(typeof answer !== 'string' && answer.includes('127.0.0.1'), String(answer));
   assert.equal(new Set(answer).size, answer.length);

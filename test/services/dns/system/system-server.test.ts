@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
+import { Counters } from '../../../../src/env/counters.ts';
 import { explainedStep } from '../../../../src/services/dns/explained-step.ts';
+import { type HostAnswer, HostResolver } from '../../../../src/services/dns/system/host-resolver.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';
 import { DNS_NXDOMAIN, DNS_SERVFAIL } from '../../../../src/wire/dns-message.ts';
 import { a, aaaa, pass, query, said, settled, world } from './world.ts';
@@ -203,6 +205,26 @@ test('who asks after the network changed does not share the asking from before, 
   const third = w.ask('host.example', 'A');
   await pass(w.timers, 100);
   assert.deepEqual((await third).answers, ['host.example A 10.0.0.1']);
+});
+
+test('an NXDOMAIN that the operating system brings from the former network is nobody’s answer on the new one', async () => {
+  const open: ((answer: HostAnswer) => void)[] = [];
+  let generation = 1;
+  const lookup = (): Promise<HostAnswer> => new Promise((resolve) => open.push(resolve));
+  const resolver = new HostResolver(new Counters(), () => generation, lookup);
+  const w = world({ resolver, raw: () => (generation === 1 ? 'silent' : { answers: a(ONE) }) });
+  void w.ask('intern.example', 'A');
+  await settled();
+  // The VPN is up.
+  generation++;
+  w.system.generation++;
+  const after = w.ask('intern.example', 'A');
+  await pass(w.timers, 10);
+  open[0]!('no-such-name');
+  await pass(w.timers, 10);
+  open[1]!(['10.0.0.1']);
+  assert.deepEqual((await after).answers, ['intern.example A 10.0.0.1']);
+  assert.deepEqual((await w.ask('intern.example', 'A')).answers, ['intern.example A 10.0.0.1']);
 });
 
 test('a failure that came while the network changed is asked again on the new one', async () => {

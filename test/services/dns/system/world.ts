@@ -197,7 +197,7 @@ export function world(options: Partial<SystemServerOptions> & { raw?: Script; os
     hosts: [],
     cache: { entries: 1000, megabytes: 1, staleSeconds: 3600 },
     forwarder,
-    resolver: new HostResolver(counters, host.lookup),
+    resolver: new HostResolver(counters, () => system.generation, host.lookup),
     system,
     counters,
     timers,
