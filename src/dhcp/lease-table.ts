@@ -64,7 +64,7 @@ export class LeaseTable {
   readonly #byAddress = new Map<number, Entry>();
   readonly #byClient = new Map<string, Entry>();
   readonly #places = new Map<number, Place>();
-  /** No address of the pool below it is without an entry, as far as was noticed. */
+  /** No address of the pool below it is to be had without taking it from someone, but for what `addressesFreed` would have told. */
   #unused: number;
   #nextEndMs = Number.POSITIVE_INFINITY;
 
@@ -177,6 +177,11 @@ export class LeaseTable {
   vacate(address: number, nowMs: number): void {
     const entry = this.#byAddress.get(address);
     if (entry !== undefined && this.reservations.addressOf(entry.client) !== address) this.#forget(entry, nowMs);
+  }
+
+  /** Addresses that were the gateway's own, or reserved, may be given out now. */
+  addressesFreed(): void {
+    this.#unused = this.pool.first;
   }
 
   /** Ends what is over. */

@@ -85,6 +85,13 @@ export class DhcpAdapter {
   reserve(mac: number, address: number): void {
     this.#leases.reservations.add({ mac, address });
     this.#leases.vacate(address, this.#wiring.turn.nowMs);
+    // `mac` may have had another address reserved before.
+    this.#leases.addressesFreed();
+  }
+
+  /** The gateway's own addresses are others now. */
+  ownAddressesChanged(): void {
+    this.#leases.addressesFreed();
   }
 
   restore(records: readonly LeaseRecord[], nowMs: number): void {

@@ -202,6 +202,7 @@ export class VirtualNetwork {
     const virtual = [...services.addresses].filter((address) => address !== gateway && address !== hostAddress);
     for (const address of virtual) this.#warnOfOwner(address);
     this.#interface.own.replace(virtual);
+    this.#dhcp.ownAddressesChanged();
     this.#policy = { ...this.#policy, routes: services };
   }
 

@@ -32,6 +32,19 @@ describe('LeaseTable', () => {
     assert.equal(t.join({ mac: 9 }), NETWORK + 3);
   });
 
+  it('gives out an address that was ours, or reserved, once that is over', () => {
+    const t = new DhcpBench({ reservations: [{ mac: 9, address: NETWORK + 5 }] }, 28);
+    t.own.add(NETWORK + 4);
+    assert.deepEqual([t.join({ mac: 1 }), t.join({ mac: 2 })], [NETWORK + 3, NETWORK + 6]);
+    t.own.delete(NETWORK + 4);
+    t.leases.reservations.add({ mac: 9, address: NETWORK + 7 });
+    t.leases.addressesFreed();
+    assert.deepEqual(
+      [3, 4, 5].map((mac) => t.join({ mac })),
+      [NETWORK + 4, NETWORK + 5, NETWORK + 8],
+    );
+  });
+
   it('forgets an offer that nobody took', () => {
     const t = new DhcpBench();
     t.ask({ type: 1 });

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { PROBE_MS } from '../../src/dhcp/conflict-probes.ts';
 import { DEFAULT_DHCP, type DhcpOptions } from '../../src/dhcp/dhcp-options.ts';
 import type { LeaseChange } from '../../src/dhcp/lease-record.ts';
+import { LOOPBACK4 } from '../../src/env/host.ts';
 import { readMac, readU16, readU32, writeMac } from '../../src/wire/bytes.ts';
 import {
   BOOT_REQUEST,
@@ -225,6 +226,16 @@ describe('DHCP on a link', () => {
     );
     assert.equal(world.join(end, BOB), FIRST);
     assert.equal(world.join(end, ALICE), FIRST + 1);
+  });
+
+  it('gives out the address of a service that is gone', () => {
+    const world = new World();
+    const end = world.qemu();
+    const target = { kind: 'host', address: LOOPBACK4, port: 5432 } as const;
+    world.network.setServices([{ protocol: 'tcp', address: FIRST, port: 5432, target }]);
+    assert.equal(world.join(end, ALICE), FIRST + 1);
+    world.network.setServices([]);
+    assert.equal(world.join(end, BOB), FIRST);
   });
 
   it('keeps known guests served while another port floods it with made-up ones', () => {
