@@ -56,6 +56,29 @@ export class AddressChoice {
     this.#claimLimit = Math.min(options.leasesPerGuest, share);
   }
 
+  /**
+   * Makes what the client's card holds under another key the client's own (`ofSameCard`), so that a machine keeps address and name
+   * from its boot ROM to its system, and back. Not what is reserved, for that is by key. A MAC is easily said: from behind
+   * another port nothing is taken over from who was heard of late, nor beyond what a port may hold.
+   */
+  recogniseCard(client: DhcpClient, nowMs: number): void {
+    const { table, link, counters, leasesPerGuest } = this.#options;
+    const lease = table.ofSameCard(client);
+    if (lease === undefined) return;
+    const { reservations } = table;
+    if (reservations.addressOf(client) !== undefined || reservations.addressOf(lease.client) !== undefined) return;
+    if (lease.client.place !== client.place) {
+      const heard = link.heardAt(lease.address);
+      const alive = heard !== undefined && heard.port.id !== client.place && nowMs - heard.seenMs <= FRESH_MS;
+      if (alive || table.leasesOf(client.place).size >= leasesPerGuest) {
+        counters.add('dhcp-card-elsewhere');
+        return;
+      }
+    }
+    counters.add('dhcp-card-recognised');
+    table.rekey(lease.address, client, nowMs);
+  }
+
   /** The address for `client`, `wanted` if it can be; undefined when there is none to give. */
   choose(client: DhcpClient, wanted: number | undefined, nowMs: number): number | undefined {
     const { table, isBusy, leasesPerGuest } = this.#options;

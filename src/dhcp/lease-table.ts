@@ -1,5 +1,5 @@
 import type { AddressPool } from './address-pool.ts';
-import { type DhcpClient, UNKNOWN_PLACE } from './dhcp-client.ts';
+import { clientKey, type DhcpClient, UNKNOWN_PLACE } from './dhcp-client.ts';
 import type { LeaseChange, LeaseRecord } from './lease-record.ts';
 import type { Reservations } from './reservations.ts';
 
@@ -63,6 +63,8 @@ export class LeaseTable {
   readonly #onChange: (change: LeaseChange) => void;
   readonly #byAddress = new Map<number, Entry>();
   readonly #byClient = new Map<string, Entry>();
+  /** Of the clients with a MAC the last one heard; each is also in `#byAddress`, which bounds it. */
+  readonly #byMac = new Map<number, Entry>();
   readonly #places = new Map<number, Place>();
   /** No address of the pool below it is to be had without taking it from someone, but for what `addressesFreed` would have told. */
   #unused: number;
@@ -92,6 +94,16 @@ export class LeaseTable {
   /** What `client` holds or held. */
   find(client: DhcpClient): Lease | undefined {
     return this.#byClient.get(client.key);
+  }
+
+  /**
+   * What is held by the same card under another key, when one of the two keys is the MAC itself: a boot ROM or an initramfs sends no
+   * identifier, the system that it starts does. Undefined when `client` has something under its own key.
+   */
+  ofSameCard(client: DhcpClient): Lease | undefined {
+    if (this.#byClient.has(client.key)) return undefined;
+    const plain = clientKey(undefined, client.mac);
+    return client.key === plain ? this.#byMac.get(client.mac) : this.#byClient.get(plain);
   }
 
   at(address: number): Lease | undefined {
@@ -139,6 +151,20 @@ export class LeaseTable {
     entry.known = true;
     this.#onChange({ kind: 'bound', lease: recordOf(entry, nowMs) });
     return entry;
+  }
+
+  /** What is held at `address` is `client`'s from now on, who holds nothing yet. */
+  rekey(address: number, client: DhcpClient, nowMs: number): void {
+    const entry = this.#byAddress.get(address);
+    if (entry === undefined || entry.state === 'declined' || this.#byClient.has(client.key)) return;
+    this.#byClient.delete(entry.client.key);
+    this.#byClient.set(client.key, entry);
+    this.#discharge(entry);
+    entry.client = client;
+    this.#charge(entry);
+    this.#touch(entry, client, nowMs);
+    // No end and beginning: nobody who follows the lease (a name, a forward) shall let go of it.
+    if (entry.state === 'bound') this.#onChange({ kind: 'bound', lease: recordOf(entry, nowMs) });
   }
 
   /** `client` gives `address` back; it stays remembered for it. False when it does not have it. */
@@ -241,7 +267,10 @@ export class LeaseTable {
 
   #insert(entry: Entry): void {
     this.#byAddress.set(entry.address, entry);
-    if (entry.state !== 'declined') this.#byClient.set(entry.client.key, entry);
+    if (entry.state !== 'declined') {
+      this.#byClient.set(entry.client.key, entry);
+      this.#byMac.set(entry.client.mac, entry);
+    }
     this.#charge(entry);
     this.#nextEndMs = Math.min(this.#nextEndMs, entry.untilMs);
     const { last } = this.pool;
@@ -256,9 +285,11 @@ export class LeaseTable {
   #touch(entry: Entry, client: DhcpClient, nowMs: number): Entry {
     if (entry.client.place !== client.place || entry.client.mac !== client.mac) {
       this.#discharge(entry);
+      if (this.#byMac.get(entry.client.mac) === entry) this.#byMac.delete(entry.client.mac);
       entry.client = client;
       this.#charge(entry);
     }
+    if (entry.state !== 'declined') this.#byMac.set(client.mac, entry);
     entry.seenMs = nowMs;
     this.#byAddress.delete(entry.address);
     this.#byAddress.set(entry.address, entry);
@@ -281,6 +312,7 @@ export class LeaseTable {
   #forget(entry: Entry, nowMs: number): void {
     this.#byAddress.delete(entry.address);
     if (this.#byClient.get(entry.client.key) === entry) this.#byClient.delete(entry.client.key);
+    if (this.#byMac.get(entry.client.mac) === entry) this.#byMac.delete(entry.client.mac);
     this.#discharge(entry);
     if (entry.address < this.#unused && entry.address >= this.pool.first) this.#unused = entry.address;
     if (entry.state === 'bound') this.#onChange({ kind: 'ended', lease: endedRecord(entry, nowMs) });

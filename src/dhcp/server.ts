@@ -126,10 +126,14 @@ export class DhcpServer<Origin extends DhcpOrigin> {
   }
 
   #handle(request: DhcpRequest<Origin>): void {
-    const { counters, leases } = this.#wiring;
+    const { counters, leases, turn } = this.#wiring;
+    const { messageType } = request;
+    if (messageType === DHCP_DISCOVER || messageType === DHCP_REQUEST) {
+      this.#choice.recogniseCard(request.client, turn.nowMs);
+    }
     const own = leases.find(request.client);
     if (own !== undefined) this.#probes.giveWay(request.client, own.address);
-    switch (request.messageType) {
+    switch (messageType) {
       case DHCP_DISCOVER:
         this.#discover(request);
         return;

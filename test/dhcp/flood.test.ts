@@ -100,6 +100,28 @@ describe('a flood of made-up clients behind one port', () => {
     assert.equal(t.join({ mac: 99, place: 1 }), undefined);
   });
 
+  it('cannot take over the lease of a guest that is alive behind another port by sending its MAC', () => {
+    const t = new DhcpBench();
+    const id = Uint8Array.of(255, 0, 0, 0, 1, 0, 2, 7);
+    const theirs = t.join({ mac: 1, place: 11, id }) ?? 0;
+    t.heard.set(theirs, { mac: 1, port: { id: 11 }, seenMs: t.nowMs });
+    for (const asked of [{}, { wanted: theirs }, { ciaddr: theirs }]) {
+      for (const type of [DHCP_DISCOVER, DHCP_REQUEST]) t.ask({ type, mac: 1, place: 1, ...asked });
+    }
+    assert.notEqual(t.join({ mac: 1, place: 1 }), theirs);
+    const lease = t.leases.at(theirs);
+    assert.deepEqual([lease?.client.place, lease?.client.key, lease?.state], [11, 'id-ff00000001000207', 'bound']);
+    assert.ok(t.counters.get('dhcp-card-elsewhere') > 0);
+  });
+
+  it('takes over no more than its port may hold from guests that are silent', () => {
+    const t = new DhcpBench({ leasesPerGuest: 4 });
+    for (let mac = 1; mac <= 20; mac++) t.join({ mac, place: 100 + mac, id: Uint8Array.of(255, mac) });
+    for (let mac = 1; mac <= 20; mac++) t.join({ mac, place: 1 });
+    assert.equal(t.leases.leasesOf(1).size, 4);
+    assert.equal(t.leases.list().filter(({ client }) => client.key.startsWith('id-')).length, 16);
+  });
+
   it('of REQUESTs for any address is refused beyond its share', () => {
     const t = new DhcpBench({ leasesPerGuest: 8 });
     for (let i = 3; i < 250; i++) t.ask({ type: DHCP_REQUEST, mac: FAKE + i, wanted: NETWORK + i, place: 1 });
@@ -140,19 +162,22 @@ describe('whatever clients do', () => {
       place: fc.integer({ min: 1, max: 3 }),
       address: fc.integer({ min: NETWORK - 1, max: NETWORK + 16 }),
       renew: fc.boolean(),
+      identified: fc.boolean(),
       station: fc.boolean(),
       waitMs: fc.constantFrom(0, 0, 10, PROBE_MS + 8, 61_000, 700_000, 3_600_000),
     });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), fc.boolean(), (steps, probe) => {
         const t = new DhcpBench({ probe, leasesPerGuest: 5, reservations: [{ mac: 14, address: NETWORK + 6 }] }, 28);
-        for (const { type, mac, place, address, renew, station, waitMs } of steps) {
+        for (const { type, place, address, renew, identified, station, waitMs, ...step } of steps) {
+          const { mac } = step;
+          const from = { mac, place, ...(identified && { id: Uint8Array.of(255, 0, 0, 0, mac, 0, 3) }) };
           if (station) t.stations.set(address, { mac, port: { id: place } });
           else t.stations.delete(address);
           if (type === 0) t.own.add(NETWORK + 10);
-          else if (type === DHCP_REQUEST && renew) t.ask({ type, mac, place, ciaddr: address });
-          else if (type === DHCP_RELEASE) t.ask({ type, mac, place, ciaddr: address, server: GATEWAY });
-          else t.ask({ type, mac, place, wanted: address, ...(type === DHCP_DECLINE && { server: GATEWAY }) });
+          else if (type === DHCP_REQUEST && renew) t.ask({ type, ...from, ciaddr: address });
+          else if (type === DHCP_RELEASE) t.ask({ type, ...from, ciaddr: address, server: GATEWAY });
+          else t.ask({ type, ...from, wanted: address, ...(type === DHCP_DECLINE && { server: GATEWAY }) });
           t.advance(waitMs);
           for (const { reply } of t.take()) {
             const { yiaddr, request } = reply;

@@ -85,6 +85,45 @@ describe('DhcpServer: RFC 2131 §4.3.1, DISCOVER', () => {
     assert.deepEqual(t.ask({ type: DHCP_REQUEST, id, ciaddr: 1 })?.message.clientIdentifier, id);
   });
 
+  it('knows a machine by its card from its boot ROM, without identifier, to its system, with one, and back', () => {
+    const t = new DhcpBench();
+    const id = Uint8Array.of(255, 1, 2, 3, 4, 0, 2, 0, 0, 0xab, 0x11, 9);
+    assert.equal(t.join({ hostName: 'web' }), NETWORK + 3);
+    assert.equal(t.join({ id, hostName: 'web' }), NETWORK + 3);
+    assert.equal(t.join({ id, hostName: 'web' }), NETWORK + 3);
+    // It starts anew, behind another port.
+    assert.equal(t.join({ place: 2 }), NETWORK + 3);
+    assert.equal(t.join({ id, place: 2 }), NETWORK + 3);
+    assert.equal(t.leases.size, 1);
+    assert.deepEqual(
+      t.changes.filter(({ kind }) => kind === 'ended'),
+      [],
+    );
+    assert.match(t.changes.at(-1)?.lease.clientKey ?? '', /^id-ff01020304/);
+    assert.deepEqual([t.leases.leasesOf(1).size, t.leases.leasesOf(2).size], [0, 1]);
+    // Two identifiers are two clients, whatever card they have.
+    assert.equal(t.join({ id: Uint8Array.of(255, 7, 7), place: 2 }), NETWORK + 4);
+    assert.equal(t.counters.get('dhcp-card-recognised'), 3);
+  });
+
+  it('renews under the identifier what the card got without one, in place of a NAK', () => {
+    const t = new DhcpBench();
+    assert.equal(t.join({}), NETWORK + 3);
+    const id = Uint8Array.of(255, 7, 7);
+    assert.deepEqual(facts(t.ask({ type: DHCP_REQUEST, id, wanted: NETWORK + 3 })), [DHCP_ACK, NETWORK + 3]);
+    t.ask({ type: DHCP_RELEASE, ciaddr: NETWORK + 3, server: GATEWAY });
+    assert.equal(t.leases.at(NETWORK + 3)?.state, 'bound', 'a RELEASE takes over nothing');
+  });
+
+  it('leaves an address that is reserved for an identifier to that', () => {
+    const id = Uint8Array.of(255, 7, 7);
+    const t = new DhcpBench({ reservations: [{ clientKey: 'id-ff0707', address: NETWORK + 50 }] });
+    assert.equal(t.join({}), NETWORK + 3);
+    assert.equal(t.join({ id }), NETWORK + 50);
+    assert.equal(t.join({ mac: MAC + 1, id }), NETWORK + 50);
+    assert.equal(t.join({ mac: MAC + 1 }), NETWORK + 4);
+  });
+
   it('never offers an address of the gateway, network or broadcast, or a virtual one', () => {
     const t = new DhcpBench({}, 29);
     t.own.add(NETWORK + 4);

@@ -26,6 +26,23 @@ test('every lease is told with its name, and its end', () => {
   assert.deepEqual(told, ['3 is "laptop"', '4 is ""', '3 is over']);
 });
 
+test('a lease whose client is known by another key now keeps its name, and is one lease', () => {
+  const told: string[] = [];
+  const book = new LeaseBook(() => 0);
+  nameGuests(book, [], {
+    setLeaseName: ({ name, address }) => told.push(`${address} is "${name}"`),
+    endLease: (address) => told.push(`${address} is over`),
+  });
+  book.apply({ kind: 'bound', lease: lease({ clientKey: '000000000002' }) });
+  book.apply({ kind: 'bound', lease: lease({ clientKey: 'id-ff07' }) });
+  book.apply({ kind: 'ended', lease: lease({ clientKey: '000000000002' }) });
+  assert.deepEqual(told, ['3 is "laptop"', '3 is "laptop"']);
+  assert.deepEqual(
+    book.records().map(({ clientKey }) => clientKey),
+    ['id-ff07'],
+  );
+});
+
 test('a reserved name is only for the client or the MAC that it is reserved for', () => {
   const names = new ReservedNames([
     { clientKey: 'id-01', name: 'Printer' },
