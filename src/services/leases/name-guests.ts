@@ -1,5 +1,7 @@
+import { UNKNOWN_PLACE } from '../../dhcp/dhcp-client.ts';
 import type { Reservation } from '../../dhcp/dhcp-options.ts';
 import type { LeaseRecord } from '../../dhcp/lease-record.ts';
+import { Reservations } from '../../dhcp/reservations.ts';
 import type { LeaseBook } from './lease-book.ts';
 
 /** Who makes DNS names of leases; it checks and shortens them itself. */
@@ -22,23 +24,23 @@ export function nameGuests(book: LeaseBook, reservations: readonly Reservation[]
  * receive what is meant for the other.
  */
 export class ReservedNames {
-  readonly #reservations: readonly Reservation[];
+  /** Those of the DHCP server, so that both recognise the same guests. */
+  readonly #reservations: Reservations;
   readonly #names: ReadonlySet<string>;
 
   constructor(reservations: readonly Reservation[]) {
-    this.#reservations = reservations;
+    this.#reservations = new Reservations(reservations);
     this.#names = new Set(reservations.flatMap(({ name }) => (name === undefined ? [] : [name.toLowerCase()])));
   }
 
-  /** The name of a lease as its guest said it; '' for none, or for one that is another's. */
-  nameOf(lease: Pick<LeaseRecord, 'hostName' | 'clientKey' | 'mac'>): string {
-    const name = lease.hostName.toLowerCase().split('.', 1)[0] ?? '';
-    if (!this.#names.has(name)) return lease.hostName;
-    const own = this.#reservations.some(
-      (reserved) =>
-        reserved.name?.toLowerCase() === name &&
-        (reserved.clientKey === undefined ? reserved.mac === lease.mac : reserved.clientKey === lease.clientKey),
-    );
-    return own ? lease.hostName : '';
+  /**
+   * The name of a lease: what its guest's reservation says (a lease of an earlier run may have another name still), else what the guest
+   * said; '' for none, or for one that is another's.
+   */
+  nameOf({ hostName, clientKey, mac }: Pick<LeaseRecord, 'hostName' | 'clientKey' | 'mac'>): string {
+    const reserved = this.#reservations.of({ key: clientKey, mac, place: UNKNOWN_PLACE })?.name;
+    if (reserved !== undefined) return reserved;
+    const name = hostName.toLowerCase().split('.', 1)[0] ?? '';
+    return this.#names.has(name) ? '' : hostName;
   }
 }

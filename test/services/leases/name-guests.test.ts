@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LeaseRecord } from '../../../src/dhcp/lease-record.ts';
+import { Reservations } from '../../../src/dhcp/reservations.ts';
 import { LeaseBook } from '../../../src/services/leases/lease-book.ts';
 import { nameGuests, ReservedNames } from '../../../src/services/leases/name-guests.ts';
 
@@ -50,11 +51,30 @@ test('a reserved name is only for the client or the MAC that it is reserved for'
     { mac: 7, name: 'web' },
     { mac: 8, address: 9 },
   ]);
-  assert.equal(names.nameOf(lease({ clientKey: 'id-01', hostName: 'printer' })), 'printer');
+  assert.equal(names.nameOf(lease({ clientKey: 'id-01', hostName: 'printer' })), 'Printer');
   assert.equal(names.nameOf(lease({ clientKey: 'id-0001', hostName: 'printer' })), 'printer');
   assert.equal(names.nameOf(lease({ mac: 7, hostName: 'web' })), 'web');
   for (const hostName of ['printer', 'PRINTER', 'printer.corp.example', 'web']) {
     assert.equal(names.nameOf(lease({ hostName })), '', hostName);
   }
   assert.equal(names.nameOf(lease({ hostName: 'printers' })), 'printers');
+});
+
+test('a guest that is recognised by the MAC of a reservation with MAC and identifier has its name', () => {
+  const reservations = [{ mac: 7, clientKey: 'id-ff01', address: 20, name: 'web' }];
+  const plain = { clientKey: '000000000007', mac: 7 };
+  // What the DHCP server makes of a client that sends no identifier.
+  assert.equal(new Reservations(reservations).of({ ...plain, key: plain.clientKey, place: 1 })?.name, 'web');
+  assert.equal(new ReservedNames(reservations).nameOf(lease({ ...plain, hostName: 'web' })), 'web');
+});
+
+test('a name that was reserved between two runs is there at once', () => {
+  const told: string[] = [];
+  const book = new LeaseBook(() => 0);
+  nameGuests(book, [{ mac: 2, name: 'web' }], {
+    setLeaseName: ({ name, address }) => told.push(`${address} is "${name}"`),
+    endLease: () => {},
+  });
+  book.restore([lease({ hostName: 'debian' })]);
+  assert.deepEqual(told, ['3 is "web"']);
 });
