@@ -16,10 +16,19 @@ const LIST_MS = 2000;
  */
 const SETTLED_MS = 100;
 
+/**
+ * A resolv.conf that names no servers means the one of this computer, but one that was changed so lately may be in the middle of being
+ * written. Less than the time after which a lookup looks again (lookup.ts).
+ */
+const WRITING_MS = 80;
+
 /** Far more than any resolv.conf has. What is longer is somebody's mistake, and its end does not count. */
 const MAX_CONF_BYTES = 65_536;
 
+/** What is not there, or not for us to read, says nothing. */
 const NO_CONF: ResolvConf = { nameservers: [], search: [] };
+/** resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local machine". */
+const LOCAL_NAMESERVERS: readonly Nameserver[] = [{ address: '127.0.0.1', port: 53 }];
 
 export interface SystemConfigOptions {
   readonly resolvConf?: string;
@@ -50,6 +59,7 @@ export class SystemConfigWatch {
   #seen = '';
   #seenResolvConf = '';
   #conf: ResolvConf = NO_CONF;
+  #confChangedMs = 0;
   #addresses = '';
   #ipv6 = false;
 
@@ -67,10 +77,12 @@ export class SystemConfigWatch {
     return this.#generation;
   }
 
-  /** The nameservers of resolv.conf now, at most three; none when there is no such file. */
+  /** The nameservers of resolv.conf now, at most three; none when there is no such file, or when it may be half written. */
   nameservers(): readonly Nameserver[] {
     this.#refresh();
-    return this.#conf.nameservers;
+    const conf = this.#conf;
+    if (conf.nameservers.length > 0 || conf === NO_CONF) return conf.nameservers;
+    return Math.abs(this.#wallMs() - this.#confChangedMs) < WRITING_MS ? [] : LOCAL_NAMESERVERS;
   }
 
   /** The search list of resolv.conf now. */
@@ -108,14 +120,19 @@ export class SystemConfigWatch {
     this.#generation++;
     if (state === this.#seenResolvConf) return;
     this.#seenResolvConf = state;
+    this.#confChangedMs = Number(look(resolvConf)?.mtimeMs ?? 0);
     this.#conf = read(resolvConf);
+  }
+
+  #wallMs(): number {
+    return (this.#options.wallMs ?? Date.now)();
   }
 
   /** What a change of the file changes, through symbolic links. */
   #state(file: string): string {
     const stat = look(file);
     if (stat === undefined) return 'none';
-    const ageMs = (this.#options.wallMs ?? Date.now)() - Number(stat.mtimeMs);
+    const ageMs = this.#wallMs() - Number(stat.mtimeMs);
     const settled = Math.abs(ageMs) >= SETTLED_MS;
     return `${stat.dev}/${stat.ino}/${stat.size}/${stat.mtimeNs}/${stat.ctimeNs}${settled ? '' : '/young'}`;
   }

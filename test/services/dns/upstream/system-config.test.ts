@@ -72,11 +72,11 @@ test('a resolv.conf that is a folder, a pipe, or endless names what its beginnin
   );
   assert.deepEqual(
     found(() => execFileSync('mkfifo', [world.resolvConf])),
-    [],
+    ['127.0.0.1'],
   );
   assert.deepEqual(
     found(() => symlinkSync('/dev/zero', world.resolvConf)),
-    [],
+    ['127.0.0.1'],
   );
   const long = `${'nameserver 10.0.0.7\n'.padEnd(65_525, '#')}\nnameserver 10.0.0.8\n`;
   assert.deepEqual(
@@ -112,6 +112,24 @@ test('the first three nameservers of resolv.conf, IPv6 with its zone too, and th
   );
   assert.deepEqual(search, ['corp.example', 'lan']);
   assert.deepEqual(parseResolvConf(''), { nameservers: [], search: [] });
+});
+
+test('a resolv.conf that names no server means the one of this computer, unless it may be half written', () => {
+  const world = new ConfigWorld();
+  const stamp = new Date('2026-01-01T00:00:00Z');
+  writeFileSync(world.resolvConf, 'search corp.example\n');
+  utimesSync(world.resolvConf, stamp, stamp);
+  world.wallMs = stamp.getTime() + 10;
+  const watch = world.watch();
+  assert.deepEqual(watch.nameservers(), []);
+  // By the time at which a lookup looks again it is believed.
+  world.wallMs += 100;
+  world.timers.advance(100);
+  assert.deepEqual(watch.nameservers(), [{ address: '127.0.0.1', port: 53 }]);
+  assert.deepEqual(watch.search(), ['corp.example']);
+  rmSync(world.resolvConf);
+  world.timers.advance(20);
+  assert.deepEqual(watch.nameservers(), []);
 });
 
 test('a change of any of the three files is seen at the next question, 20 ms after the last look', () => {
