@@ -41,7 +41,7 @@ export interface DnsStack {
 export function dnsStack(options: DnsStackOptions): DnsStack {
   const { dns, network, counters, log, random } = options;
   const host = options.host ?? new SystemConfigWatch();
-  const builtIn = builtinZones({ ...network, hostNames: dns.hostNames, gatewayNames: dns.gatewayNames });
+  const builtIn = builtinZones({ ...network, ...dns });
   const zones = new ZoneStore({ defaultTtlSeconds: dns.ttlSeconds, builtIn, counters });
   for (const zone of dns.zones) zones.setZone(zone);
   const forwarder = new Forwarder({ system: host, counters, random });

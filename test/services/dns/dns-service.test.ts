@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { type DnsInput, resolveDns } from '../../../src/config/dns-config.ts';
 import { BatchedRandom } from '../../../src/control/batched-random.ts';
 import { Counters } from '../../../src/env/counters.ts';
+import { describeMessage } from '../../../src/services/dns/described-message.ts';
 import type { DnsTransport } from '../../../src/services/dns/dns-query.ts';
 import { DnsService } from '../../../src/services/dns/dns-service.ts';
 import { type DnsStack, dnsStack } from '../../../src/services/dns/dns-stack.ts';
@@ -114,6 +115,25 @@ async function ask(stack: DnsStack, bytes: Uint8Array, asking: Asking = {}): Pro
 const a = (owner: string, text: string): OwnedData => ({
   owner,
   data: { type: 'A', address: parseIpv4Address(text)! },
+});
+
+test('an address of dns.hosts tells its name wherever it lies, in the subnet too', async (t) => {
+  const hosts = [
+    { name: 'nas.home', addresses: ['192.168.65.77', '10.9.9.9'] },
+    { name: 'alias.home', addresses: ['192.168.65.77', '192.168.65.78', '192.168.65.254'] },
+    { name: 'none.docker.internal', addresses: ['192.168.65.79'] },
+  ];
+  const { service } = world(t, { hosts });
+  const pointer = async (address: string): Promise<string> => {
+    const name = `${address.split('.').toReversed().join('.')}.in-addr.arpa`;
+    const { rcode, answer } = describeMessage(await service.lookup({ name, type: DNS_TYPE_PTR }));
+    return answer[0]?.data ?? rcode;
+  };
+  assert.equal(await pointer('10.9.9.9'), 'nas.home.');
+  assert.equal(await pointer('192.168.65.77'), 'nas.home.');
+  assert.equal(await pointer('192.168.65.78'), 'alias.home.');
+  assert.equal(await pointer('192.168.65.254'), 'host.docker.internal.');
+  assert.equal(await pointer('192.168.65.79'), 'NXDOMAIN', 'a zone of ours says that there is no such name');
 });
 
 test('our own names are answered at once, in the case of the question, with their addresses alone', async (t) => {

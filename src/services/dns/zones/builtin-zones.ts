@@ -1,6 +1,7 @@
 import { SlipwayError } from '../../../config/errors.ts';
 import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
-import { type Cidr, firstHost, lastHost } from '../../../wire/cidr.ts';
+import { type Cidr, cidrContains, firstHost, lastHost } from '../../../wire/cidr.ts';
+import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { canonicalKey, isAtOrBelow } from './zone-names.ts';
 import { NAME_HINT, relativeName } from './zone-record.ts';
 
@@ -17,6 +18,8 @@ export interface BuiltinOptions {
   /** More names of the host and of the gateway (`dns.hostNames`, `dns.gatewayNames`). */
   readonly hostNames: readonly string[];
   readonly gatewayNames: readonly string[];
+  /** `dns.hosts`: answered elsewhere, but for the reverse names of addresses in the subnet. */
+  readonly hosts?: readonly { readonly name: string; readonly addresses: readonly string[] }[];
 }
 
 /** What Slipway answers for without being told. */
@@ -26,6 +29,8 @@ export interface BuiltinZones {
   readonly subnet: Cidr;
   /** The guest, as long as no lease is known. */
   readonly guestAddress: number;
+  /** Names from elsewhere (keys) for addresses of the subnet that no zone names. */
+  readonly addressNames: ReadonlyMap<number, string>;
 }
 
 /**
@@ -77,7 +82,22 @@ export function builtinZones(options: BuiltinOptions): BuiltinZones {
     zones: [...records].map(([name, all]) => ({ name, records: all })),
     subnet,
     guestAddress: firstGuest(subnet, gateway, hostAddress),
+    addressNames: namesOfAddresses(subnet, options.hosts ?? []),
   };
+}
+
+/** Of several names of one address the first. */
+function namesOfAddresses(subnet: Cidr, hosts: NonNullable<BuiltinOptions['hosts']>): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const { name, addresses } of hosts) {
+    const key = canonicalKey(name);
+    if (key === undefined) continue;
+    for (const address of addresses.map(parseIpv4Address)) {
+      if (address === undefined || !cidrContains(subnet, address) || names.has(address)) continue;
+      names.set(address, key);
+    }
+  }
+  return names;
 }
 
 /** .3 of the subnet, as Docker Desktop has it; beside it where gateway or host address is there. */

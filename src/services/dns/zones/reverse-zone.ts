@@ -1,5 +1,6 @@
 import { type Cidr, cidrContains } from '../../../wire/cidr.ts';
 import { DNS_TYPE_PTR } from '../../../wire/dns-message.ts';
+import type { BuiltinZones } from './builtin-zones.ts';
 import type { GuestNames } from './guest-names.ts';
 import { ReverseNames, type ReversePlace } from './reverse-names.ts';
 import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, type Zone } from './zone.ts';
@@ -8,11 +9,12 @@ import type { ZoneTree } from './zone-tree.ts';
 
 /**
  * PTR for the addresses of the subnet, made from the A records of all zones: of several names the first one, which for the host
- * address and the gateway is the built-in one, and zones before leases. Wildcards and default addresses name nothing. What a zone
+ * address and the gateway is the built-in one, zones before `dns.hosts`, and those before leases. Wildcards and default addresses name nothing. What a zone
  * of the reverse tree has itself is stronger, name by name.
  */
 export class ReverseZone {
   readonly #subnet: Cidr;
+  readonly #others: ReadonlyMap<number, string>;
   readonly #tree: ZoneTree;
   readonly #guests: GuestNames;
   readonly #ttlSeconds: number;
@@ -20,8 +22,10 @@ export class ReverseZone {
   /** By address; undefined after a change, until someone asks. */
   #pointers: Map<number, string> | undefined;
 
-  constructor(subnet: Cidr, tree: ZoneTree, guests: GuestNames, ttlSeconds: number) {
+  constructor(builtIn: BuiltinZones, tree: ZoneTree, guests: GuestNames, ttlSeconds: number) {
+    const { subnet, addressNames } = builtIn;
     this.#subnet = subnet;
+    this.#others = addressNames;
     this.#tree = tree;
     this.#guests = guests;
     this.#ttlSeconds = ttlSeconds;
@@ -74,6 +78,10 @@ export class ReverseZone {
           pointers.set(data.address, key);
         }
       }
+    }
+    for (const [address, name] of this.#others) {
+      // In a zone of ours the zone decides what the name means.
+      if (!pointers.has(address) && this.#tree.of(name) === undefined) pointers.set(address, name);
     }
     return pointers;
   }

@@ -98,7 +98,7 @@ export class ZoneStore {
     for (const { name } of zones) this.#create(name, this.#settings({}));
     if (builtIn === undefined) return;
     this.#guests = new GuestNames(this.#tree, builtIn.guestAddress, (zone) => this.#raise(zone), counters);
-    this.#reverse = new ReverseZone(builtIn.subnet, this.#tree, this.#guests, defaultTtlSeconds);
+    this.#reverse = new ReverseZone(builtIn, this.#tree, this.#guests, defaultTtlSeconds);
   }
 
   /** Adds a zone, or puts it in the place of the one that was set under its name. Throws SlipwayError ERR_DNS_ZONE. */
