@@ -45,6 +45,7 @@ export const zoneRecordSchema: z.ZodType<ZoneRecord> = oneShapeOf('type', {
   A: record({ address: value(ipv4Address) }, ({ address }) => ({ type: 'A', address })),
   AAAA: record({ address: value(ipv6Address) }, ({ address }) => ({ type: 'AAAA', address })),
   CNAME: record({ target }, (own) => ({ type: 'CNAME', target: own.target })),
+  NS: record({ target }, (own) => ({ type: 'NS', target: own.target })),
   PTR: record({ target }, (own) => ({ type: 'PTR', target: own.target })),
   TXT: record({ text: value(recordTexts) }, ({ text }) => ({ type: 'TXT', texts: text })),
   SRV: record({ priority: field, weight: field, port: field, target }, (own) => ({ type: 'SRV', ...own })),
@@ -61,7 +62,7 @@ export const zoneSchema: z.ZodType<ZoneDescription> = z
     records: z.array(zoneRecordSchema).max(MAX_RECORDS, `at most ${MAX_RECORDS} records`).default([]),
   })
   .superRefine(({ records }, context) => {
-    for (const [index, problem] of aliasProblems(records)) {
+    for (const [index, problem] of [...aliasProblems(records), ...delegations(records)]) {
       context.addIssue({ code: 'custom', message: problem, path: ['records', index] });
     }
   });
@@ -75,6 +76,13 @@ function aliasProblems(records: readonly ZoneRecord[]): [number, string][] {
     if (name === '@') return [[index, 'a CNAME below the zone: the zone itself cannot be one (RFC 1034)']];
     return (counts.get(name) ?? 0) > 1 ? [[index, `no other record of ${name} beside its CNAME (RFC 1034)`]] : [];
   });
+}
+
+/** A referral would follow, which no guest's resolver goes after. */
+function delegations(records: readonly ZoneRecord[]): [number, string][] {
+  return records.flatMap(({ name, data }, index): [number, string][] =>
+    data.type === 'NS' && name !== '@' ? [[index, 'an NS record at "@" only: no part of a zone is delegated']] : [],
+  );
 }
 
 const nameservers = list(nameserver, MAX_NAMESERVERS);

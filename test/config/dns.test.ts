@@ -71,6 +71,7 @@ test('records of every type are read', () => {
         - { name: "@", type: MX, preference: 10, exchange: mail.example }
         - { name: txt, type: TXT, text: [one, two] }
         - { name: "1", type: PTR, target: api.dev.example }
+        - { name: "@", type: NS, target: ns.example }
     - { name: empty.example }
 `)?.zones;
   assert.deepEqual(zones, [
@@ -90,6 +91,7 @@ test('records of every type are read', () => {
         { name: '@', data: { type: 'MX', preference: 10, exchange: 'mail.example' } },
         { name: 'txt', data: { type: 'TXT', texts: [Buffer.from('one'), Buffer.from('two')].map(plainBytes) } },
         { name: '1', data: { type: 'PTR', target: 'api.dev.example' } },
+        { name: '@', data: { type: 'NS', target: 'ns.example' } },
       ],
     },
     { name: 'empty.example', records: [] },
@@ -105,7 +107,7 @@ test('a record that lacks what its type has is refused with the key', () => {
   );
   assert.equal(
     problem('dns:\n  zones:\n    - name: a.example\n      records:\n        - { name: b, type: SPF, text: x }\n'),
-    'slipway.yaml:5: dns.zones.0.records.0.type: expected one of A, AAAA, CNAME, PTR, TXT, SRV, MX, found "SPF"',
+    'slipway.yaml:5: dns.zones.0.records.0.type: expected one of A, AAAA, CNAME, NS, PTR, TXT, SRV, MX, found "SPF"',
   );
   assert.equal(
     problem(
@@ -118,7 +120,7 @@ test('a record that lacks what its type has is refused with the key', () => {
   );
 });
 
-test('a CNAME beside another record, at the zone itself, and a zone said twice are refused', () => {
+test('a CNAME beside another record or at the zone itself, an NS below it, and a zone said twice are refused', () => {
   const text = (records: string): string => `dns:\n  zones:\n    - name: a.example\n      records:\n${records}`;
   assert.match(
     problem(
@@ -127,6 +129,10 @@ test('a CNAME beside another record, at the zone itself, and a zone said twice a
     /^slipway.yaml:6: dns\.zones\.0\.records\.1: expected no other record of b beside its CNAME/,
   );
   assert.match(problem(text('        - { name: "@", type: CNAME, target: c.d }\n')), /expected a CNAME below the zone/);
+  assert.match(
+    problem(text('        - { name: b, type: NS, target: c.d }\n')),
+    /records\.0: expected an NS record at "@" only/,
+  );
   assert.match(
     problem('dns:\n  zones:\n    - name: a.example\n    - name: A.example.\n'),
     /^slipway.yaml:4: dns\.zones\.1\.name: expected one zone of the name a\.example, found "A\.example\."$/,

@@ -37,7 +37,7 @@ test('the example of what lists take is valid and leaves out none that takes mor
   }
   assert.equal(dhcp.reservations.length, 3, 'text is two identifiers');
   const types = new Set(dns.zones.flatMap(({ records }) => records.map(({ data }) => data.type)));
-  assert.deepEqual([...types].sort(), ['A', 'AAAA', 'CNAME', 'MX', 'PTR', 'SRV', 'TXT']);
+  assert.deepEqual([...types].sort(), ['A', 'AAAA', 'CNAME', 'MX', 'NS', 'PTR', 'SRV', 'TXT']);
 });
 
 test('the example shows every key', () => {
