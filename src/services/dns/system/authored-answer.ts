@@ -1,10 +1,11 @@
-import type { DnsData } from '../../../wire/dns-data.ts';
+import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES, type DnsExtendedError } from '../../../wire/dns-edns.ts';
-import { DNS_HEADER_BYTES, DNS_RA } from '../../../wire/dns-message.ts';
+import { DNS_HEADER_BYTES, DNS_RA, DNS_SERVFAIL } from '../../../wire/dns-message.ts';
 import { DnsWriter } from '../../../wire/dns-writer.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../../../wire/ipv6-address.ts';
 import type { DnsQuery } from '../dns-query.ts';
+import { authorityOf } from '../zones/zone.ts';
 
 /** A record of the question's name: owner as a pointer, and as much data as a name has. */
 const MAX_RECORD_BYTES = 2 + 10 + 255;
@@ -22,12 +23,25 @@ export interface AuthoredAnswer {
   /** Records of the name that was asked for. */
   readonly records?: readonly DnsData[];
   readonly extendedError?: DnsExtendedError;
+  /**
+   * The zone of ours that the name lies in: a negative answer carries its SOA, without which nobody may keep it (RFC 2308 §5).
+   * Undefined where the zone is somebody else's and not known.
+   */
+  readonly zone?: string;
+}
+
+/** Such zones are made of the configuration alone. */
+const SERIAL = 1;
+
+/** The SOA of a zone that is ours by nature: a configured host's own name, localhost. */
+export function soaOf(zone: string, ttlSeconds: number): DnsSoa {
+  return authorityOf(zone, ttlSeconds, SERIAL).soa;
 }
 
 /** Writes the whole message. Records beyond 64 KiB are left out, with TC. */
 export function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Array {
   const { question } = query;
-  const { records = [], extendedError, rcode, flags = 0, ttlSeconds = 0 } = answer;
+  const { records = [], extendedError, rcode, flags = 0, ttlSeconds = 0, zone } = answer;
   const fixed = DNS_HEADER_BYTES + (question.questionEnd - question.questionAt);
   const wanted = Math.max(512, fixed + records.length * MAX_RECORD_BYTES);
   const optBytes = DNS_OPT_BYTES + MAX_ERROR_BYTES;
@@ -36,6 +50,8 @@ export function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Arra
   const writer = new DnsWriter(bytes);
   writer.start(0, maxBytes, query.bytes, question, rcode, flags | DNS_RA);
   for (const data of records) writer.answer(question.name, ttlSeconds, data);
+  const negative = records.length === 0 && rcode !== DNS_SERVFAIL;
+  if (zone !== undefined && negative) writer.authority(zone, ttlSeconds, { type: 'SOA', soa: soaOf(zone, ttlSeconds) });
   const length = writer.finish();
   if (extendedError === undefined) return bytes.slice(0, length);
   const opt = { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: 0, dnssecOk: query.dnssecOk, extendedError };

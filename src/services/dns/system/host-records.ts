@@ -3,7 +3,7 @@ import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts'
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { reverseIpv4Name, reverseIpv6Name } from '../../../wire/dns-reverse-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { addressData, authorAnswer } from './authored-answer.ts';
+import { addressData, authorAnswer, soaOf } from './authored-answer.ts';
 
 /** What the hosts file would say, for guests only. */
 export interface HostRecord {
@@ -14,7 +14,8 @@ export interface HostRecord {
 
 /**
  * The configured hosts: their addresses, and the name of each address (the first that has it). A name that is here has nothing
- * else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not contradict.
+ * else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not contradict. Each name is a zone of its
+ * own: nothing is said of the names around it.
  */
 export class HostRecords {
   readonly #ttlSeconds: number;
@@ -37,12 +38,15 @@ export class HostRecords {
   answer(query: DnsQuery): Uint8Array | undefined {
     const records = this.#records.get(query.name);
     if (records === undefined) return undefined;
-    const { type } = query.question;
+    const { type, name } = query.question;
+    const ttlSeconds = this.#ttlSeconds;
+    const all: DnsData[] = [...records, { type: 'SOA', soa: soaOf(name, ttlSeconds) }];
     return authorAnswer(query, {
       rcode: DNS_NOERROR,
       flags: DNS_AA,
-      ttlSeconds: this.#ttlSeconds,
-      records: records.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type),
+      ttlSeconds,
+      records: all.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type),
+      zone: name,
     });
   }
 

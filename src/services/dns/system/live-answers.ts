@@ -23,6 +23,9 @@ import { lookupNameKind } from './lookup-name.ts';
 /** Clients wait for five seconds (glibc, musl, dig): the answer that nobody answers must come before. */
 export const GIVE_UP_MS = 4500;
 
+/** The zone that all such names lie in. */
+const LOCALHOST = 'localhost';
+
 /** Extended errors (RFC 8914 §4.18, §4.23, §4.24). */
 const EDE_FILTERED = 17;
 const EDE_NO_REACHABLE_AUTHORITY = 22;
@@ -153,9 +156,9 @@ export class LiveAnswers {
 
   /** Such names have addresses only, and no nameserver hears of them (RFC 6761 §6.3). */
   async #localhost(query: DnsQuery, addresses: boolean, trace: LookupTrace | undefined): Promise<LiveAnswer> {
-    const none = { rcode: DNS_NOERROR };
+    const { timers, resolver, ttlSeconds } = this.#options;
+    const none = { rcode: DNS_NOERROR, ttlSeconds, zone: LOCALHOST };
     if (!addresses) return this.#author(query, none, 'slipway', 'localhost has addresses only');
-    const { timers, resolver } = this.#options;
     const startMs = timers.nowMs();
     const family = familyOf(query);
     const lookup = resolver.lookup(query.name);
@@ -164,9 +167,11 @@ export class LiveAnswers {
     const answer = ofFamily(await lookup.answer, family);
     trace?.step(hostStep(family, answer, timers.nowMs() - startMs));
     const why = 'the operating system alone knows localhost';
-    if (typeof answer !== 'string') return this.#authorAddresses(query, answer, why);
-    const rcode = answer === 'no-such-name' ? DNS_NXDOMAIN : DNS_SERVFAIL;
-    return this.#author(query, { rcode }, 'operating-system', why);
+    const told =
+      typeof answer === 'string'
+        ? { ...none, rcode: answer === 'no-such-name' ? DNS_NXDOMAIN : DNS_SERVFAIL }
+        : { ...none, records: addressRecords(answer) };
+    return this.#author(query, told, 'operating-system', why);
   }
 
   #authorAddresses(query: DnsQuery, addresses: readonly string[], why: string): LiveAnswer {

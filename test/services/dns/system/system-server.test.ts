@@ -30,6 +30,24 @@ test('a configured host is answered at once, with its family only, and its addre
   assert.deepEqual([w.forwarder.asked, w.host.asked], [[], []]);
 });
 
+test('what a configured host and localhost do not have may be kept by who asks: an SOA says for how long (RFC 2308)', async () => {
+  const w = world({ hosts: [{ name: 'printer.home', addresses: ['192.168.1.9'] }], os: () => ['127.0.0.1'] });
+  const soa = (zone: string): RegExp => new RegExp(`^${zone} SOA gateway\\.docker\\.internal\\. .* 10$`);
+  for (const type of ['AAAA', 'HTTPS', 'NS']) {
+    const { rcode, answers, authorities, ttls } = await w.ask('Printer.home', type);
+    assert.deepEqual([rcode, answers, ttls], ['NOERROR', [], [10]], type);
+    assert.match(authorities[0] ?? '', soa('Printer.home'));
+  }
+  assert.match((await w.ask('printer.home', 'SOA')).answers[0] ?? '', soa('printer.home'));
+  assert.deepEqual((await w.ask('printer.home', 'A')).authorities, []);
+  for (const type of ['AAAA', 'MX'])
+    assert.match((await w.ask('db.localhost', type)).authorities[0] ?? '', soa('localhost'));
+  const none = world();
+  const gone = await none.ask('db.localhost', 'A');
+  assert.equal(gone.rcode, 'NXDOMAIN');
+  assert.match(gone.authorities[0] ?? '', soa('localhost'));
+});
+
 test('the rule of the longest domain decides, then the configured upstreams; neither asks the operating system', async () => {
   const rules = [
     { domain: 'example', nameservers: [{ address: '10.0.0.1', port: 53 }] },

@@ -90,6 +90,8 @@ export interface Said {
   readonly rcode: string;
   /** "host.example A 10.0.0.1" of the answer section. */
   readonly answers: readonly string[];
+  /** "example SOA …" of the authority section. */
+  readonly authorities: readonly string[];
   /** TTLs of all records but OPT. */
   readonly ttls: readonly number[];
   /** Code of the extended error. */
@@ -107,6 +109,7 @@ export function said(message: Uint8Array): Said {
   return {
     rcode: dnsRcodeName(head.rcode),
     answers: records.filter((text) => text.startsWith('answer ')).map((text) => text.slice('answer '.length)),
+    authorities: records.filter((text) => text.startsWith('authority ')).map((text) => text.slice('authority '.length)),
     ttls,
     error: edns === undefined ? undefined : findExtendedError(message, edns)?.code,
   };
