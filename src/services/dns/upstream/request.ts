@@ -8,6 +8,8 @@ import {
   DNS_NOTIMP,
   DNS_QR,
   DNS_RD,
+  DNS_REFUSED,
+  DNS_SERVFAIL,
   repeatsQuestion,
   writeDnsQuery,
 } from '../../../wire/dns-message.ts';
@@ -95,9 +97,12 @@ export function readAnswer(request: Request, message: Uint8Array): Uint8Array | 
   return answer;
 }
 
-/** Servers from before EDNS repeat no question when they do not understand one. */
+/**
+ * Servers from before EDNS repeat no question when they do not understand one, and small ones none in any refusal. Id, port
+ * and server are right, and it names no data that somebody else's could be taken for.
+ */
 function isBareRefusal(rcode: number): boolean {
-  return rcode === DNS_FORMERR || rcode === DNS_NOTIMP;
+  return rcode === DNS_FORMERR || rcode === DNS_NOTIMP || rcode === DNS_SERVFAIL || rcode === DNS_REFUSED;
 }
 
 function withQuestion(request: Request, flags: number): Uint8Array {

@@ -235,6 +235,25 @@ test('SERVFAIL and REFUSED lead to the next server at once; the first of them is
   assert.equal(first.untaken, 0);
 });
 
+test('a bare SERVFAIL or REFUSED, which repeats no question, is that server’s answer at once', async () => {
+  await using first = await FakeNameserver.open();
+  await using second = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  for (const rcode of [DNS_SERVFAIL, DNS_REFUSED]) {
+    const name = `rcode${rcode}.test`;
+    const asked = world.ask(query(name), [first.nameserver, second.nameserver]);
+    const one = await first.next();
+    const bare = answerTo(one, { rcode, addresses: [] }).slice(0, 12);
+    bare[5] = 0;
+    one.reply(bare);
+    // No timer has run: the next server is asked because this one refused.
+    const two = await second.next();
+    two.reply(answerTo(two, { addresses: [5] }));
+    assert.deepEqual(addressesIn(bytesOf(await asked)), [5]);
+  }
+  assert.equal(world.counters.get('dns-upstream-garbage'), 0);
+});
+
 test('a server without EDNS is asked without it, and that is remembered for ten minutes', async () => {
   await using server = await FakeNameserver.open();
   using world = new UpstreamWorld();
