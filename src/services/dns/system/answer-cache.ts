@@ -7,6 +7,8 @@ import { type AnswerLife, answerLife } from './answer-life.ts';
 
 /** RFC 8767 §4 recommends 30 s for data that is past its life. */
 const STALE_TTL_SECONDS = 30;
+/** RFC 8767 §5, the failure recheck timer: so long nobody waits again for those who did not answer in time. */
+const SLOW_MS = 30_000;
 /** So long what was learned on the former network may stand in when nobody answers on the new one. */
 const FORMER_GENERATION_MS = 60_000;
 /** Generations that are remembered: many small changes make one big one (a VPN comes up); answers of older ones are gone. */
@@ -40,6 +42,8 @@ class Entry {
   readonly expiresMs: number;
   readonly generation: number;
   readonly bytes: number;
+  /** Until then the world is thought too slow to be waited for. */
+  slowUntilMs = 0;
   older: Entry = this;
   newer: Entry = this;
 
@@ -128,6 +132,20 @@ export class AnswerCache {
     }
     this.#touch(entry);
     return staleCopy(entry);
+  }
+
+  /** The world did not answer in time, and what was once the answer stood in: for 30 s it does so at once. */
+  worldIsSlow(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry !== undefined) entry.slowUntilMs = this.#options.clock.nowMs() + SLOW_MS;
+  }
+
+  /** Like `stale`, but only in the time after `worldIsSlow`, and only what was learned in `generation`: another network may answer. */
+  staleAtOnce(key: string, generation: number): Uint8Array | undefined {
+    this.#enter(generation);
+    const entry = this.#entries.get(key);
+    if (entry === undefined || entry.generation !== generation) return undefined;
+    return this.#options.clock.nowMs() < entry.slowUntilMs ? this.stale(key, generation) : undefined;
   }
 
   /**

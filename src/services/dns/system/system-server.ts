@@ -11,6 +11,8 @@ import { GIVE_UP_MS, type LiveAnswer, LiveAnswers, type LiveAnswersOptions } fro
 const STALE_AFTER_MS = 1800;
 /** Askings again because the host's network changed while nobody answered; a network that changes faster is none. */
 const ASK_AGAIN = 2;
+/** At once, as no guest's limit counts them: enough that each name in use is asked for within seconds. */
+const MAX_RECHECKS = 256;
 const BYTES_PER_MEGABYTE = 1_048_576;
 
 /** "Other Error" and "No Reachable Authority" (RFC 8914 §4.1, §4.23). */
@@ -30,7 +32,7 @@ export interface SystemServerOptions extends Omit<LiveAnswersOptions, 'timers' |
  * Answers questions as the host would: configured hosts, then the cache, then the world (`LiveAnswers`).
  *
  * Many askers of one question at once are served by one asking. An answer that has not come after 1.8 s, or is a failure, is
- * replaced by an old one if there is one (RFC 8767); after 4.5 s without either the answer is SERVFAIL. An answer that comes
+ * replaced by an old one if there is one (RFC 8767), which for the next 30 s goes out at once; after 4.5 s without either the answer is SERVFAIL. An answer that comes
  * later still goes to the cache. When the host's network changes (`generation`), what was learned before only stands in when
  * nobody answers, and a question that is on its way is not shared with who asks after the change.
  */
@@ -42,6 +44,7 @@ export class SystemServer implements DnsBackend {
   readonly #cache: AnswerCache;
   readonly #asking = new Map<string, Promise<LiveAnswer>>();
   #flushes = 0;
+  #rechecks = 0;
 
   constructor(options: SystemServerOptions) {
     this.#options = options;
@@ -111,6 +114,12 @@ export class SystemServer implements DnsBackend {
     // A question without RD has another answer, perhaps a referral.
     const key = `${generation} ${query.question.recursionDesired ? '' : 'rd0 '}${answerKey(query)}`;
     let asking = this.#asking.get(key);
+    // Who wants to know why waits.
+    const atOnce = trace === undefined ? this.#staleAtOnce(query, generation) : undefined;
+    if (atOnce !== undefined) {
+      if (asking === undefined) this.#recheck(query, key, generation);
+      return atOnce;
+    }
     if (asking === undefined) {
       asking = this.#ask(query, key, generation, trace);
     } else {
@@ -138,7 +147,9 @@ export class SystemServer implements DnsBackend {
       };
       const staleDue = this.#timers.after(STALE_AFTER_MS, () => {
         const answer = stale();
-        if (answer !== undefined) resolve(answer);
+        if (answer === undefined) return;
+        this.#cache.worldIsSlow(answerKey(query));
+        resolve(answer);
       });
       const deadline = this.#timers.after(GIVE_UP_MS, () => {
         end();
@@ -176,6 +187,26 @@ export class SystemServer implements DnsBackend {
     trace?.step({ kind: 'cache', outcome: 'stale' });
     const why = 'nobody answers now; this is an older answer (RFC 8767)';
     return { message, rcode: rcodeOf(message), source: 'stale-cache', why, lifeSeconds: 0 };
+  }
+
+  #staleAtOnce(query: DnsQuery, generation: number): Uint8Array | undefined {
+    if (!query.question.recursionDesired) return undefined;
+    const message = this.#cache.staleAtOnce(answerKey(query), generation);
+    if (message !== undefined) this.#options.counters.add('dns-stale');
+    return message;
+  }
+
+  /** Asks although the asker has its answer, so that the end of the silence shows with the next question. */
+  #recheck(query: DnsQuery, key: string, generation: number): void {
+    const { counters } = this.#options;
+    if (this.#rechecks >= MAX_RECHECKS) {
+      counters.add('dns-recheck-limit');
+      return;
+    }
+    this.#rechecks++;
+    this.#ask(query, key, generation, undefined)
+      .catch(() => counters.add('dns-defect'))
+      .finally(() => this.#rechecks--);
   }
 
   #late(query: DnsQuery): LiveAnswer {

@@ -296,6 +296,62 @@ test('nobody answers: the old answer after 1.8 s with TTL 30; the answer that co
   assert.equal(w.timers.waiting, 0);
 });
 
+test('after a silence the old answer goes out at once for 30 s, while the world is asked again (RFC 8767 §5)', async () => {
+  const w = world({ raw: () => ({ answers: a(ONE), ttlSeconds: 60 }), upstreams: [{ address: '10.0.0.9', port: 53 }] });
+  await w.ask('host.example', 'A');
+  w.timers.advance(60_000);
+  w.forwarder.script = () => 'silent';
+  const first = w.ask('host.example', 'A');
+  await pass(w.timers, 4500);
+  assert.equal((await first).error, 3);
+  // No time passes for who asks next.
+  assert.deepEqual((await w.ask('host.example', 'A')).answers, ['host.example A 10.0.0.1']);
+  assert.equal(w.forwarder.asked.length, 3);
+  await pass(w.timers, 5000);
+  // The nameserver is back: one more old answer, then its own.
+  w.forwarder.script = () => ({ answers: a(TWO), ttlSeconds: 60 });
+  assert.equal((await w.ask('host.example', 'A')).error, 3);
+  await settled();
+  assert.deepEqual((await w.ask('host.example', 'A')).answers, ['host.example A 10.0.0.2']);
+  assert.equal(w.forwarder.asked.length, 4);
+  assert.equal(w.timers.waiting, 0);
+});
+
+test('of names that are answered at once only 256 are asked for again at a time', async () => {
+  const w = world({ raw: () => ({ answers: a(ONE), ttlSeconds: 60 }), upstreams: [{ address: '10.0.0.9', port: 53 }] });
+  const names = Array.from({ length: 300 }, (_, i) => `host${i}.example`);
+  const askAll = (): Promise<unknown>[] => names.map((name) => w.ask(name, 'A'));
+  await Promise.all(askAll());
+  w.timers.advance(60_000);
+  w.forwarder.script = () => 'silent';
+  const waiting = askAll();
+  await pass(w.timers, 4500);
+  await Promise.all(waiting);
+  assert.equal(w.forwarder.asked.length, 600);
+  await Promise.all(askAll());
+  assert.deepEqual([w.forwarder.asked.length, w.counters.get('dns-recheck-limit')], [856, 44]);
+});
+
+test('an old answer does not go out at once on another network, nor after the 30 s', async () => {
+  const w = world({ raw: () => ({ answers: a(ONE), ttlSeconds: 60 }), upstreams: [{ address: '10.0.0.9', port: 53 }] });
+  const slow = async (): Promise<void> => {
+    w.forwarder.script = () => 'silent';
+    const asking = w.ask('host.example', 'A');
+    await pass(w.timers, 4500);
+    assert.equal((await asking).error, 3);
+    w.forwarder.script = () => ({ answers: a(TWO), ttlSeconds: 60 });
+  };
+  await w.ask('host.example', 'A');
+  w.timers.advance(60_000);
+  await slow();
+  w.timers.advance(30_000);
+  assert.deepEqual((await w.ask('host.example', 'A')).answers, ['host.example A 10.0.0.2']);
+  w.timers.advance(60_000);
+  await slow();
+  w.system.generation++;
+  assert.equal((await w.ask('host.example', 'A')).error, undefined);
+});
+
 test('a failure is replaced by the old answer at once, for an hour after its end', async () => {
   const upstreams = [{ address: '10.0.0.9', port: 53 }];
   const w = world({ raw: () => ({ rcode: DNS_NXDOMAIN, soa: SOA }), upstreams });
