@@ -1,6 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, statSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { readFileSync, renameSync, statSync } from 'node:fs';
+import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
+import { makeFolder } from '../config/make-folder.ts';
 import { ProcessLock } from './process-lock.ts';
 
 /** The first change is written at once; of a burst, five times a second. */
@@ -79,7 +80,7 @@ export class StateFile {
   #open(): void {
     let obstacle: unknown;
     try {
-      mkdirSync(this.#options.folder, { recursive: true, mode: 0o700 });
+      makeFolder(this.#options.folder);
       if (!this.#takeLock()) return;
     } catch (error) {
       obstacle = error;
@@ -135,7 +136,7 @@ export class StateFile {
   async #write(): Promise<void> {
     const { folder, what, write, log } = this.#options;
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      makeFolder(folder);
       if (!this.#takeLock()) return;
       this.#writtenMs = performance.now();
       this.#changed = false;

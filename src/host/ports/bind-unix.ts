@@ -1,7 +1,8 @@
 /** A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left behind. */
-import { lstatSync, mkdirSync, type Stats, unlinkSync } from 'node:fs';
+import { lstatSync, type Stats, unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { SlipwayError } from '../../config/errors.ts';
+import { makeFolder } from '../../config/make-folder.ts';
 import { close } from '../namespace/libc.ts';
 import type { BoundPorts } from './bind.ts';
 import { describeOwner, inodeOwner } from './owner.ts';
@@ -26,7 +27,11 @@ export function bindUnix(file: string): BoundUnix {
       `Give an absolute path of at most ${UNIX_PATH_BYTES - 1} bytes.`,
     );
   }
-  makeFolder(file);
+  try {
+    makeFolder(path.dirname(file));
+  } catch (error) {
+    throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
+  }
   makeFree(file);
   const fd = bindUnixSocket(file);
   if (fd < 0) throw refused(file, errorName(fd));
@@ -40,14 +45,6 @@ export function bindUnix(file: string): BoundUnix {
     }
   };
   return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, remove };
-}
-
-function makeFolder(file: string): void {
-  try {
-    mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
-  } catch (error) {
-    throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
-  }
 }
 
 /** Removes a socket that nobody holds; throws for everything else that is there. */
@@ -95,6 +92,13 @@ function refused(file: string, errno: string): SlipwayError {
     case 'EMFILE':
     case 'ENFILE':
       return unixError('ERR_PORT_LIMIT', file, 'too many open files', 'Raise the limit: ulimit -n.');
+    case 'ENOENT':
+      return unixError(
+        'ERR_PORT_FAILED',
+        file,
+        `its folder ${path.dirname(file)} does not exist and cannot be made`,
+        'Choose a path in a folder that exists.',
+      );
     case 'ENOTDIR':
     case 'EEXIST':
       return unixError('ERR_PORT_ADDRESS', file, 'not a directory', 'A part of the path is a file.');

@@ -71,3 +71,10 @@ test('a path that no socket can have', () => {
   writeFileSync(file, '');
   assert.throws(() => bindUnix(path.join(file, 'a.sock')), { code: 'ERR_PORT_ADDRESS' });
 });
+
+test('a folder that the kernel lets nobody make is an error at once', () => {
+  assert.throws(() => bindUnix('/proc/foo/bar/a.sock'), {
+    code: 'ERR_PORT_FAILED',
+    message: 'listen unix /proc/foo/bar/a.sock: bind: its folder /proc/foo/bar does not exist and cannot be made',
+  });
+});

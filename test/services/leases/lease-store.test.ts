@@ -188,6 +188,14 @@ test('a folder that cannot be made costs one line; when it can be, the next chan
   assert.deepEqual(new Daemon(t, folder).addresses, [3, 4]);
 });
 
+test('a state folder below /proc costs one line, at the start and at every write', async (t) => {
+  const daemon = new Daemon(t, '/proc/foo/bar');
+  daemon.bind(3);
+  await daemon.store.stop();
+  assert.equal(daemon.lines.length, 1);
+  assert.match(daemon.lines[0]!, /^leases cannot be kept: ENOENT: .* mkdir '\/proc\/foo'/);
+});
+
 test('a full disk costs one line, the old file stays whole, and it is tried again', async (t) => {
   if (!needsRoot(t) || !needs(t, 'mount', 'umount')) return;
   const folder = mountedFolder(t, 'size=16k');
