@@ -23,6 +23,8 @@ export class Forward {
   readonly #edges: ForwardEdges;
   readonly #tell: (forward: Forward) => void;
   #spec: ForwardSpec;
+  /** Bound, and not handed over yet: whoever exits now must remove their file. */
+  #binding: OpenPorts | undefined;
   #ports: OpenPorts | undefined;
   #relay: SocketRelay | undefined;
   #failure: SlipwayError | undefined;
@@ -91,8 +93,17 @@ export class Forward {
   abandon(): void {
     this.#closed = true;
     this.#cancelRetry?.();
+    this.#binding?.removeFile();
+    this.#end();
+    // What is under way may still bring ports or a relay, if the process lives on a little.
+    void this.#next(async () => this.#end());
+  }
+
+  #end(): void {
     this.#ports?.removeFile();
     this.#relay?.close(true);
+    this.#ports = undefined;
+    this.#relay = undefined;
   }
 
   /** What the network says of the guest. */
@@ -142,6 +153,7 @@ export class Forward {
     this.#cancelRetry?.();
     try {
       const ports = await this.#bind();
+      this.#binding = ports;
       await this.#handOver(ports);
       this.#ports = ports;
       this.#failure = undefined;
@@ -149,9 +161,12 @@ export class Forward {
       this.#tell(this);
       return undefined;
     } catch (error) {
+      this.#binding?.removeFile();
       const failure = asSlipwayError(error, this.#spec);
       this.#fail(failure);
       return failure;
+    } finally {
+      this.#binding = undefined;
     }
   }
 

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, ClientChannel, ClientErrorExtensions, ConnectConfig } from 'ssh2';
@@ -19,6 +20,8 @@ const READY_MS = 20_000;
 /** A guest that sleeps or is gone is noticed after a minute. */
 const KEEPALIVE_MS = 15_000;
 const KEEPALIVES_MISSED = 4;
+/** An RSA key of 16,384 bits has 12.5 KiB as PEM; what is larger is no key. */
+const MAX_KEY_BYTES = 64 * 1024;
 
 /** What another try does not change. */
 const FINAL: ReadonlySet<string> = new Set(['ERR_SSH_KEY', 'ERR_SSH_LOGIN', 'ERR_SSH_HOST_KEY', 'ERR_SSH_SOCKET']);
@@ -138,9 +141,29 @@ export class SshClient {
 /** The private key's text. Rejects with ERR_SSH_KEY. */
 export async function readKey(end: SshEnd): Promise<Buffer> {
   try {
-    return await readFile(end.keyFile);
+    return await readBounded(end.keyFile);
   } catch (error) {
     throw keyError(end, (error as Error).message);
+  }
+}
+
+/** A client of the API names the file: a pipe must not hold one of the few threads that names are looked up by, a device not fill the memory. */
+async function readBounded(file: string): Promise<Buffer> {
+  // Without O_NONBLOCK the open of a pipe waits for its writer.
+  const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    if (!(await handle.stat()).isFile()) throw new Error('it is no regular file');
+    // One byte more than a key may have, and not the size that the file system names: the file may be growing.
+    const room = Buffer.alloc(MAX_KEY_BYTES + 1);
+    let bytes = 0;
+    for (;;) {
+      const { bytesRead } = await handle.read(room, bytes, room.length - bytes, bytes);
+      bytes += bytesRead;
+      if (bytes > MAX_KEY_BYTES) throw new Error(`it has more than ${MAX_KEY_BYTES} bytes`);
+      if (bytesRead === 0) return room.subarray(0, bytes);
+    }
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { deferred } from '../../support/deferred.ts';
 import { at, refusal, settled, socketSpec, spec, TableWorld } from './table-world.ts';
 
 test('a forward is bound, handed to the network and listed', async () => {
@@ -226,6 +227,22 @@ test('a socket behind an sshd needs no network thread', async () => {
   await world.table.remove(id, { connections: true });
   assert.deepEqual(world.ended, [{ id: -1, connections: true }]);
   assert.deepEqual([...world.files], []);
+});
+
+test('a socket whose forward is still starting is removed when the process ends, and its relay when it comes', async () => {
+  const world = new TableWorld();
+  const ready = deferred<void>();
+  world.sshReady = ready.promise;
+  const guest = { kind: 'ssh', address: undefined, port: 22, user: 'core', path: '/run/x', keyFile: '/key' } as const;
+  const adding = world.table.add(socketSpec('/run/ssh.sock', { guest }));
+  await settled();
+  assert.deepEqual([...world.files], ['/run/ssh.sock']);
+  world.table.stopNow();
+  assert.deepEqual([...world.files], []);
+  ready.resolve();
+  await adding;
+  await settled();
+  assert.deepEqual(world.ended, [{ id: -1, connections: true }]);
 });
 
 test('connections are counted by the network', async () => {

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
@@ -7,9 +8,10 @@ import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import ssh2 from 'ssh2';
 import { SlipwayError } from '../../../src/config/errors.ts';
-import type { SshEnd } from '../../../src/services/forward/ssh-client.ts';
+import { readKey, type SshEnd } from '../../../src/services/forward/ssh-client.ts';
 import { SshForward } from '../../../src/services/forward/ssh-forward.ts';
 import { type Deferred, deferred } from '../../support/deferred.ts';
+import { needs } from '../../support/needs.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { refusal } from './table-world.ts';
 
@@ -224,6 +226,20 @@ test('a key that is not there is an error at once', async () => {
     SshForward.listen(end, sockets, dial, () => {}),
   );
   assert.match(error.message, /ENOENT/);
+});
+
+test('a key file that is no key is not read to its end, and a pipe is not waited for', async (t) => {
+  if (!needs(t, 'mkfifo')) return;
+  const folder = temporaryFolder('ssh');
+  const [pipe, large] = [path.join(folder, 'pipe'), path.join(folder, 'large')];
+  execFileSync('mkfifo', [pipe]);
+  writeFileSync(large, 'k'.repeat(65_537));
+  const said = async (keyFile: string): Promise<string> => {
+    const end: SshEnd = { kind: 'ssh', address: undefined, port: 22, user: 'u', path: '/x', keyFile };
+    return (await refusal('ERR_SSH_KEY', readKey(end))).message;
+  };
+  for (const keyFile of [pipe, '/dev/zero', folder]) assert.match(await said(keyFile), /it is no regular file$/);
+  assert.match(await said(large), /it has more than 65536 bytes$/);
 });
 
 test('an sshd that shows another host key than before gets nothing', async (t) => {

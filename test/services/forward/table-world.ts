@@ -40,6 +40,8 @@ export class TableWorld {
   /** What the network answers to the next forwards. */
   outcome: HostErrorCode | undefined;
   reach: Pick<ForwardReport, 'state' | 'why'> = { state: 'up', why: '' };
+  /** What sockets behind an sshd wait for. */
+  sshReady: Promise<void> = Promise.resolve();
   #nextPort = 40_000;
 
   constructor(store?: ForwardStore) {
@@ -109,7 +111,10 @@ export class TableWorld {
         },
         remove: (name) => void this.names.delete(name),
       },
-      openSsh: async () => ({ connections: 7, close: (connections) => this.ended.push({ id: -1, connections }) }),
+      openSsh: async () => {
+        await this.sshReady;
+        return { connections: 7, close: (connections) => void this.ended.push({ id: -1, connections }) };
+      },
       log: { info: note, warn: note },
       schedule: (ms, act) => {
         const alarm = { ms, act };
