@@ -100,15 +100,28 @@ function isAlive({ pid, started }: Holder): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
   }
-  return startOf(pid) === started;
+  const [state = '', ...fields] = statOf(pid);
+  // A process that was killed answers to signals until its parent asks for its status, which some never do.
+  return state !== 'Z' && state !== 'X' && (fields[START - STATE - 1] ?? '') === started;
 }
 
 function startOf(pid: number): string {
+  return statOf(pid)[START - STATE] ?? '';
+}
+
+/** Fields of proc(5)'s stat, by their numbers there. */
+const STATE = 3;
+const START = 22;
+
+/** From the third field on. None where the process is gone, or the system does not tell. */
+function statOf(pid: number): readonly string[] {
   try {
     // The second field is the name in parentheses, which may hold anything.
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').replace(/^.*\)/s, '').split(' ')[20] ?? '';
+    return readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
   } catch {
-    return '';
+    return [];
   }
 }
 

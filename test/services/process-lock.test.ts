@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
+import { ProcessLock } from '../../src/services/process-lock.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MODULE = new URL('../../src/services/process-lock.ts', import.meta.url);
@@ -52,4 +53,25 @@ test('of two processes that find the lock of a dead one at the same moment, one 
     await Promise.all(takers.map((taker) => taker.says('')));
     assert.deepEqual(readdirSync(folder), []);
   }
+});
+
+test('a killed process whose parent has not asked for its status holds no lock', async (t) => {
+  if (process.platform !== 'linux') return t.skip('reads /proc');
+  const file = path.join(temporaryFolder('lock'), 'state.lock');
+  // The shell becomes a program that never waits for the child it was given.
+  const parent = spawn('sh', ['-c', 'sleep 600 & echo $!; exec sleep 600'], { stdio: ['ignore', 'pipe', 'ignore'] });
+  t.after(() => parent.kill('SIGKILL'));
+  const lines = createInterface({ input: parent.stdout })[Symbol.asyncIterator]();
+  const pid = Number((await lines.next()).value);
+  const stat = (): string[] =>
+    readFileSync(`/proc/${pid}/stat`, 'utf8')
+      .replace(/^.*\) /s, '')
+      .split(' ');
+  writeFileSync(file, JSON.stringify({ pid, started: stat()[19] }));
+  assert.equal(ProcessLock.take(file), pid);
+  process.kill(pid, 'SIGKILL');
+  while (stat()[0] !== 'Z') await new Promise((resolve) => setImmediate(resolve));
+  const lock = ProcessLock.take(file);
+  assert.ok(typeof lock === 'object');
+  lock.release();
 });
