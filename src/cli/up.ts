@@ -4,6 +4,7 @@ import { EventFeed } from '../api/event-feed.ts';
 import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import { SlipwayError } from '../config/errors.ts';
+import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import { qemuArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/messages.ts';
@@ -48,7 +49,7 @@ export async function up(flags: UpFlags): Promise<void> {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_DEFECT);
   };
-  const network = await startNetwork(config, log, onFatal, guestApiServices(config.api));
+  const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
   const stop = async (): Promise<void> => {
     stands.api?.close();
@@ -64,12 +65,26 @@ export async function up(flags: UpFlags): Promise<void> {
       stands.listening.push(listening);
       attachments.push(place(url.text, listening));
     }
-    for (const spec of published) stands.forwards.push(forwardJson(await network.forwards.add(spec)));
+    for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
   } catch (error) {
     await stop();
     throw error;
   }
   say(STANDARD_OUTPUT, flags.json === true ? asJson(stands) : asText(stands));
+}
+
+async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<ForwardStatus> {
+  try {
+    return await network.forwards.add(spec);
+  } catch (error) {
+    if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;
+    // Its own hint asks the daemon, which ends with this error.
+    throw new SlipwayError(
+      error.code,
+      error.message,
+      'Leave one of the two out: of the flags, or of the file of --config.',
+    );
+  }
 }
 
 /** What stands when the daemon does. */

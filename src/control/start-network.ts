@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
+import type { ForwardSpec } from '../config/forward.ts';
 import { fittingLimits } from '../config/limits.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
 import { Counters } from '../env/counters.ts';
@@ -75,14 +76,15 @@ export interface RunningDns {
 }
 
 /**
- * Starts the network thread and the gateway's services, those of `makers` among them. Rejects with a SlipwayError and leaves nothing
- * behind then.
+ * Starts the network thread and the gateway's services, those of `makers` among them. Forwards that an earlier process kept make
+ * room for `published`, which the caller adds. Rejects with a SlipwayError and leaves nothing behind then.
  */
 export async function startNetwork(
   wanted: Config,
   log: ControlLog,
   onFatal: (error: SlipwayError) => void,
   makers: readonly GatewayServiceMaker[] = [],
+  published: readonly ForwardSpec[] = [],
 ): Promise<RunningNetwork> {
   const descriptors = descriptorLimit();
   const config: Config = { ...wanted, limits: fittingLimits(wanted.limits, descriptors) };
@@ -123,7 +125,7 @@ export async function startNetwork(
   };
   try {
     await control.start();
-    await forwards.start(config.forwards, config.services);
+    await forwards.start(config.forwards, config.services, published);
   } catch (cause) {
     await stop();
     throw cause instanceof SlipwayError

@@ -101,6 +101,26 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
   assert.match(wrong.stderr, /--publish: expected a port of the guest .*\n[\s\S]*ERR_USAGE/);
 });
 
+test('up -p takes a port that was kept for another target, and two flags that collide say what to do', async (t) => {
+  const free = await freePort();
+  const state = ['--state', temporaryFolder('state')];
+  const first = await daemon(t, ...state);
+  const exposed = await slipway(
+    t,
+    ...['ports', 'expose', '--control', first.socket, '--persistent', `127.0.0.1:${free}:80`],
+  );
+  assert.equal(exposed.status, 0, exposed.stderr);
+  first.up.child.kill('SIGTERM');
+  await first.up.end();
+  const second = await daemon(t, ...state, '-p', `127.0.0.1:${free}:90`);
+  assert.match(second.up.stdout, new RegExp(`^publishing tcp 127\\.0\\.0\\.1:${free} → 90`, 'm'));
+  second.up.child.kill('SIGTERM');
+  const { stderr } = await second.up.end();
+  assert.match(stderr, new RegExp(`tcp:127\\.0\\.0\\.1:${free} → the first guest:80, kept by .* is left out beside`));
+  const twice = await slipway(t, 'up', ...LISTEN, '-p', `127.0.0.1:${free}:80`, '-p', `127.0.0.1:${free}:81`);
+  assert.match(twice.stderr, /not possible beside[^\n]*\n {2}Leave one of the two out[\s\S]*ERR_FORWARD_EXISTS/);
+});
+
 test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s four flags', async (t) => {
   const folder = temporaryFolder('test');
   const [first, second, key] = ['first.sock', 'second.sock', 'key'].map((name) => path.join(folder, name));

@@ -45,6 +45,8 @@ export class ForwardTable implements Forwards {
   readonly #accepted = new Map<string, Forward>();
   readonly #byNumber = new Map<number, Forward>();
   readonly #listeners = new Set<ChangeListener>();
+  /** Of an earlier process, and in the way of what is wanted now. Still kept: the next start may not want that any more. */
+  #yielding: readonly ForwardSpec[] = [];
   #lastNumber = 0;
   /** `start` is opening what the configuration and an earlier process want; nothing is saved until it is done. */
   #starting = false;
@@ -65,15 +67,23 @@ export class ForwardTable implements Forwards {
     return this.#want(spec, () => true);
   }
 
-  /** Opens what the configuration wants, then what an earlier process kept. Errors are logged. */
-  async start(forwards: readonly ForwardSpec[], services: readonly ServiceForward[]): Promise<void> {
+  /**
+   * Opens what the configuration wants, then what an earlier process kept, where it leaves room for that and for `claimed`: what the
+   * caller is going to add. Errors are logged.
+   */
+  async start(
+    forwards: readonly ForwardSpec[],
+    services: readonly ServiceForward[],
+    claimed: readonly ForwardSpec[] = [],
+  ): Promise<void> {
     const { log } = this.#edges;
     for (const service of services) {
       await this.addService(service).catch((error: Error) => log.warn(error.message));
     }
     this.#starting = true;
     // All at the same time, since each waits for a look at its guest. Ports are still taken in the order of the list.
-    const begun = [...forwards, ...(this.#store?.specs ?? [])].map((spec) => ({ spec, standing: this.keep(spec) }));
+    const kept = this.#keptBeside([...forwards, ...claimed]);
+    const begun = [...forwards, ...kept].map((spec) => ({ spec, standing: this.keep(spec) }));
     await Promise.allSettled(begun.map(({ standing }) => standing));
     for (const { spec, standing } of begun) {
       try {
@@ -93,7 +103,9 @@ export class ForwardTable implements Forwards {
     const last = forward.status;
     this.#accepted.delete(id);
     this.#forget(forward);
-    if (forward.spec.persistent) this.#save();
+    const yielding = this.#yielding.length;
+    this.#yielding = this.#yielding.filter((one) => forwardId(one) !== id);
+    if (forward.spec.persistent || this.#yielding.length < yielding) this.#save();
     this.#announce(last, true);
     await forward.close(options.connections === true);
     return true;
@@ -179,6 +191,35 @@ export class ForwardTable implements Forwards {
     return forward.status;
   }
 
+  /** Those of an earlier process that what is wanted now leaves room for. Who starts a daemon cannot ask one to remove the others first. */
+  #keptBeside(wanted: readonly ForwardSpec[]): readonly ForwardSpec[] {
+    const kept: ForwardSpec[] = [];
+    const yielding: ForwardSpec[] = [];
+    const claims = wanted.filter((one) => !isToChoose(one)).flatMap((one) => this.#checked(one) ?? []);
+    for (const spec of this.#store?.specs ?? []) {
+      const before = claims.find((one) => overlap(one, spec));
+      if (before === undefined || (forwardId(before) === forwardId(spec) && isSame(before, spec))) {
+        kept.push(spec);
+        continue;
+      }
+      yielding.push(spec);
+      this.#edges.log.warn(
+        `the forward ${describeForward(spec)}, kept by an earlier process, is left out beside ${describeForward(before)}`,
+      );
+    }
+    this.#yielding = yielding;
+    return kept;
+  }
+
+  /** What cannot be claims nothing; whoever adds it is told. */
+  #checked(spec: ForwardSpec): ForwardSpec | undefined {
+    try {
+      return checkedSpec(spec, this.#guests);
+    } catch {
+      return undefined;
+    }
+  }
+
   /** The forward that is the same, perhaps still being opened. Throws ERR_FORWARD_EXISTS for one that is in the way. */
   #standing(spec: ForwardSpec): Forward | undefined {
     if (isToChoose(spec)) return undefined;
@@ -235,7 +276,8 @@ export class ForwardTable implements Forwards {
     // Half of a list that is being taken up must not replace the whole.
     if (this.#starting) return;
     const specs = [...this.#accepted.values()].map(({ spec }) => spec).filter(({ persistent }) => persistent);
-    this.#store?.keep(specs);
+    const yielding = this.#yielding.filter((one) => !specs.some((spec) => overlap(one, spec)));
+    this.#store?.keep([...specs, ...yielding]);
   }
 }
 

@@ -97,11 +97,33 @@ test('the configuration goes before what was kept, and what stands in the way is
   assert.deepEqual(second.world.standing, ['tcp:*:8080 listening', 'tcp:*:8081 listening']);
   assert.equal(second.world.table.ownedBy('config').length, 2);
   assert.match(second.world.lines[0]!, /no service can be at tcp 10.0.0.1:1/);
-  assert.match(
-    second.world.lines[1]!,
-    /tcp:\*:8080 → the first guest:80 is left out: .*not possible beside.*by config/,
+  assert.equal(
+    second.world.lines[1],
+    'the forward tcp:*:8080 → the first guest:80, kept by an earlier process, is left out beside tcp:*:8080 → the first guest:90',
   );
   assert.equal(second.world.lines.length, 2);
+});
+
+test('what is about to be published goes before what was kept, which is still kept for a start without it', async (t) => {
+  const folder = temporaryFolder('forwards');
+  const first = daemon(t, folder);
+  await first.world.add('8080:80', { persistent: true });
+  await first.world.add('8081:81', { persistent: true });
+  await first.stop();
+  const second = daemon(t, folder);
+  await second.world.table.start([], [], [spec('[::ffff:127.0.0.1]:8080:90'), spec('8081:81'), spec('8000-9000:7')]);
+  assert.deepEqual(second.world.standing, ['tcp:*:8081 listening']);
+  assert.match(second.world.lines[0]!, /^the forward tcp:\*:8080 → the first guest:80, kept by an earlier process/);
+  assert.equal((await second.world.add('127.0.0.1:8080:90')).state, 'listening');
+  await second.stop();
+  const third = daemon(t, folder);
+  await third.world.table.start([], [], [spec('8080:90')]);
+  await third.world.add('8080:90');
+  await third.world.table.remove('tcp:*:8080');
+  await third.stop();
+  const fourth = daemon(t, folder);
+  await fourth.world.table.start([], []);
+  assert.deepEqual(fourth.world.standing, ['tcp:*:8081 listening'], 'who removes the port means the kept one, too');
 });
 
 test('a file that is none of ours is set aside', async (t) => {
