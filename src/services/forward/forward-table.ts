@@ -187,7 +187,15 @@ export class ForwardTable implements Forwards {
         throw failure;
       }
     }
-    if (this.#forwards.has(forward) && !this.#accepted.has(forward.id)) this.#accept(forward);
+    if (!this.#forwards.has(forward)) return forward.status;
+    // One that stands, of the configuration for instance, is kept from when that is asked for.
+    const news = spec.persistent && !forward.spec.persistent;
+    if (news) forward.keep(true);
+    if (!this.#accepted.has(forward.id)) this.#accept(forward);
+    else if (news) {
+      this.#save();
+      this.#announce(forward.status, false);
+    }
     return forward.status;
   }
 

@@ -54,6 +54,11 @@ export class Forward {
     return this.#spec;
   }
 
+  /** Whether it comes back after a restart. */
+  keep(persistent: boolean): void {
+    this.#spec = { ...this.#spec, persistent };
+  }
+
   get status(): ForwardStatus {
     return {
       id: this.id,

@@ -126,6 +126,23 @@ test('what is about to be published goes before what was kept, which is still ke
   assert.deepEqual(fourth.world.standing, ['tcp:*:8081 listening'], 'who removes the port means the kept one, too');
 });
 
+test('a forward that stands is kept from when that is asked for, and one of the configuration stays kept', async (t) => {
+  const folder = temporaryFolder('forwards');
+  const first = daemon(t, folder);
+  await first.world.add('8080:80');
+  assert.equal((await first.world.add('8080:80', { persistent: true })).spec.persistent, true);
+  assert.equal((await first.world.add('8080:80')).spec.persistent, true, 'nobody asked to forget it');
+  assert.deepEqual(first.world.changes, ['tcp:*:8080 listening', 'tcp:*:8080 listening']);
+  await first.stop();
+  const second = daemon(t, folder);
+  await second.world.table.start([spec('8080:80', { owner: 'config' })], []);
+  assert.equal(second.world.table.get('tcp:*:8080')?.spec.persistent, true);
+  await second.stop();
+  const third = daemon(t, folder);
+  await third.world.table.start([], []);
+  assert.deepEqual(third.world.standing, ['tcp:*:8080 listening']);
+});
+
 test('a file that is none of ours is set aside', async (t) => {
   const folder = temporaryFolder('forwards');
   const file = path.join(folder, 'forwards-192.168.65.0-24.json');
