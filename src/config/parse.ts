@@ -1,9 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
 import type { ConfigInput } from './config.ts';
 import { SlipwayError } from './errors.ts';
 import { configSchema, knownKeys } from './schema.ts';
 import { schemaProblems } from './schema-problem.ts';
+
+/** More than a file that a person writes has use for. */
+const MAX_ALIASES = 100;
 
 /** Reads and checks a configuration file. Loaded on demand: it brings zod and yaml. Throws SlipwayError ERR_CONFIG_*. */
 export function readConfigFile(file: string): ConfigInput {
@@ -36,7 +39,8 @@ export function parseConfig(text: string, file: string): ConfigInput {
       'The file must be YAML: key: value, indented by spaces.',
     );
   }
-  const raw: unknown = document.toJS({ maxAliasCount: 100 }) ?? {};
+  checkAliases(document, lines, file);
+  const raw: unknown = plainValue(document, file);
   const result = configSchema.safeParse(raw);
   if (result.success) return result.data;
   const problems = schemaProblems(result.error.issues, raw, knownKeys).map(({ path, key, text: problem }) => ({
@@ -49,6 +53,36 @@ export function parseConfig(text: string, file: string): ConfigInput {
     problems.map((problem) => `${file}:${problem.line}: ${problem.text}`).join('\n'),
     'docs/configuration.md lists every key.',
   );
+}
+
+/** An alias inside of what it stands for would be a value without an end. */
+function checkAliases(document: Document, lines: LineCounter, file: string): void {
+  visit(document, {
+    Alias(_key, alias, path) {
+      const { source } = alias;
+      const target = alias.resolve(document);
+      if (target !== undefined && !path.includes(target)) return;
+      throw new SlipwayError(
+        'ERR_CONFIG_SYNTAX',
+        `${file}:${lines.linePos(alias.range?.[0] ?? 0).line}: the alias *${source} ${target === undefined ? `has no anchor &${source} before it` : 'stands inside of what it means'}`,
+        'Write out what is meant, or move the anchor; a text that begins with * needs quotes.',
+      );
+    },
+  });
+}
+
+function plainValue(document: Document, file: string): unknown {
+  try {
+    return document.toJS({ maxAliasCount: MAX_ALIASES }) ?? {};
+  } catch (cause) {
+    // Aliases of aliases, which a few lines blow up to any size.
+    throw new SlipwayError(
+      'ERR_CONFIG_SYNTAX',
+      `${file}: ${firstLine((cause as Error).message)}`,
+      `Write out what the aliases mean; at most ${MAX_ALIASES} values may come of them.`,
+      { cause },
+    );
+  }
 }
 
 /** Where in the text the value at `path` (or the key `key` in it) stands; the nearest parent when it has no place of its own. */

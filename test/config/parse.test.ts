@@ -100,3 +100,19 @@ test('a file that cannot be read is named with the reason', () => {
       error instanceof SlipwayError && error.code === 'ERR_CONFIG_READ' && /ENOENT/.test(error.message),
   );
 });
+
+test('an alias without an end or without a beginning is an error with its line', () => {
+  for (const [text, line, why] of [
+    ['x: &a [*a,*a]\nlisten: *a\n', 1, '*a stands inside of what it means'],
+    ['network:\n  x: &a\n    <<: *a\n', 3, '*a stands inside of what it means'],
+    ['log: {}\nlisten: [ *.example ]\n', 2, '*.example has no anchor &.example before it'],
+  ] as const) {
+    const error = problem(text);
+    assert.equal(error.code, 'ERR_CONFIG_SYNTAX');
+    assert.equal(error.message, `slipway.yaml:${line}: the alias ${why}`);
+  }
+  const tenfold = (to: string, from: string): string => `${to}: &${to} [${Array(11).fill(`*${from}`).join()}]\n`;
+  const bomb = problem(`a: &a [1,1,1]\n${tenfold('b', 'a')}${tenfold('c', 'b')}${tenfold('d', 'c')}`);
+  assert.equal(bomb.code, 'ERR_CONFIG_SYNTAX');
+  assert.match(bomb.hint, /at most 100/);
+});
