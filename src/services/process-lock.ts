@@ -75,12 +75,13 @@ function takeAway(file: string, expected: string | undefined): void {
   }
 }
 
-/** Undefined when it was removed just now. */
+/** Undefined when it was removed just now. One that cannot be read is not one of nobody: that throws. */
 function textOf(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
 
@@ -113,14 +114,15 @@ function startOf(pid: number): string {
 const STATE = 3;
 const START = 22;
 
-/** From the third field on. None where the process is gone, or the system does not tell. */
+/** From the third field on. None where the process is gone, or the system does not tell. Throws without a descriptor to ask by. */
 function statOf(pid: number): readonly string[] {
   try {
     // The second field is the name in parentheses, which may hold anything.
     return readFileSync(`/proc/${pid}/stat`, 'utf8')
       .replace(/^.*\) /s, '')
       .split(' ');
-  } catch {
+  } catch (error) {
+    if (['EMFILE', 'ENFILE'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
     return [];
   }
 }

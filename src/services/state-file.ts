@@ -32,8 +32,8 @@ export interface StoreLog {
 /**
  * A file in the state folder that one daemon keeps, replaced as a whole (written beside, synced, renamed, folder synced), so
  * a crash leaves the old or the new one. What goes wrong costs a line in the log and never the network: a file that is damaged or
- * of another Slipway is set aside, one that cannot be written is tried again at the next change, and the second daemon of the
- * same file keeps nothing.
+ * of another Slipway is set aside, one that cannot be read stays as it is, one that cannot be written is tried again at the next
+ * change, and the second daemon of the same file keeps nothing.
  *
  * States: idle → waiting (for the interval) → writing → idle.
  */
@@ -41,8 +41,8 @@ export class StateFile {
   readonly #options: StateFileOptions;
   readonly #file: string;
   #lock: ProcessLock | undefined;
-  /** Another daemon has the file. */
-  #given = false;
+  /** Another daemon has the file, or what is in it could not be read and would be lost by the next write. */
+  #closed = false;
   #changed = false;
   #failing = false;
   #timer: NodeJS.Timeout | undefined;
@@ -91,7 +91,17 @@ export class StateFile {
   }
 
   #read(): void {
-    const content = contentOf(this.#file);
+    let content: ReturnType<typeof contentOf>;
+    try {
+      content = contentOf(this.#file);
+    } catch (error) {
+      this.#closed = true;
+      const { what, log } = this.#options;
+      log.warn(
+        `the ${what} in ${this.#file} cannot be read (${(error as Error).message}); the file stays as it is, and the ${what} of this run are not kept. Put that right and start again`,
+      );
+      return;
+    }
     if (content === undefined) return;
     const why = 'text' in content ? this.#options.read(content.text) : content.problem;
     if (why === undefined) return;
@@ -103,13 +113,13 @@ export class StateFile {
 
   #takeLock(): boolean {
     if (this.#lock !== undefined) return true;
-    if (this.#given) return false;
+    if (this.#closed) return false;
     const lock = ProcessLock.take(`${this.#file}.lock`);
     if (typeof lock !== 'number') {
       this.#lock = lock;
       return true;
     }
-    this.#given = true;
+    this.#closed = true;
     this.#options.log.warn(
       `process ${lock} keeps its ${this.#options.what} in ${this.#file} already; those of this network are not kept. Give it another folder with --state`,
     );
@@ -117,7 +127,7 @@ export class StateFile {
   }
 
   #schedule(): void {
-    if (this.#given || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
+    if (this.#closed || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
     const waitMs = this.#writtenMs + WRITE_INTERVAL_MS - performance.now();
     this.#timer = setTimeout(
       () => {
@@ -157,18 +167,14 @@ export class StateFile {
   }
 }
 
-/** What is in the file, or why that cannot be read; undefined when there is no file. */
+/** What is in the file, or what is wrong with it; undefined when there is none. Throws when it cannot be read, which says nothing of what is in it. */
 function contentOf(file: string): { readonly text: string } | { readonly problem: string } | undefined {
-  try {
-    const stat = statSync(file, { throwIfNoEntry: false });
-    if (stat === undefined) return undefined;
-    // Whoever opens a pipe may wait for ever.
-    if (!stat.isFile()) return { problem: 'it is no regular file' };
-    if (stat.size > MAX_FILE_BYTES) return { problem: `it has ${stat.size} bytes` };
-    return { text: readFileSync(file, 'utf8') };
-  } catch (error) {
-    return { problem: (error as Error).message };
-  }
+  const stat = statSync(file, { throwIfNoEntry: false });
+  if (stat === undefined) return undefined;
+  // Whoever opens a pipe may wait for ever.
+  if (!stat.isFile()) return { problem: 'it is no regular file' };
+  if (stat.size > MAX_FILE_BYTES) return { problem: `it has ${stat.size} bytes` };
+  return { text: readFileSync(file, 'utf8') };
 }
 
 /** Atomic, and on disk when it settles. */

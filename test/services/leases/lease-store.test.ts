@@ -6,6 +6,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -269,6 +270,27 @@ test('what is no file, or too large to be ours, is set aside and not read', asyn
     assert.deepEqual(new Daemon(t, folder).addresses, [3]);
     for (const name of [file, `${file}.damaged`, `${file}.lock`]) rmSync(name, { recursive: true, force: true });
   }
+});
+
+test('a file that cannot be read is neither set aside nor written over, and that is said', async (t) => {
+  const folder = stateFolder();
+  const first = new Daemon(t, folder);
+  first.bind(3);
+  await first.store.stop();
+  const file = path.join(folder, NAME);
+  const [beside, text] = [`${file}.other`, readFileSync(file, 'utf8')];
+  // Its target cannot be looked at: a link in a circle is that to root, too.
+  renameSync(file, beside);
+  symlinkSync(file, file);
+  const second = new Daemon(t, folder);
+  second.bind(4);
+  await second.store.stop();
+  assert.equal(second.lines.length, 1);
+  assert.match(second.lines[0]!, /^the leases in \S+ cannot be read \(ELOOP.*stays as it is.*are not kept/);
+  assert.deepEqual(readdirSync(folder).sort(), [NAME, `${NAME}.other`]);
+  renameSync(beside, file);
+  assert.equal(readFileSync(file, 'utf8'), text);
+  assert.deepEqual(new Daemon(t, folder).addresses, [3]);
 });
 
 /** Waits for what is written in the background, without a clock of its own. */
