@@ -41,10 +41,11 @@ export class StateFile {
   readonly #options: StateFileOptions;
   readonly #file: string;
   #lock: ProcessLock | undefined;
-  /** Another daemon has the file, or what is in it could not be read and would be lost by the next write. */
-  #closed = false;
+  /** Why nothing is written: another daemon has the file, or what is in it could not be read and would be lost by the next write. */
+  #closed: string | undefined;
   #changed = false;
-  #failing = false;
+  /** Why the last write failed. */
+  #failure: string | undefined;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> | undefined;
   #writtenMs = Number.NEGATIVE_INFINITY;
@@ -65,6 +66,13 @@ export class StateFile {
   changed(): void {
     this.#changed = true;
     this.#schedule();
+  }
+
+  /** Writes what is not written yet, without the pause that a burst has. Resolves with why that is not possible; undefined: it is on disk. */
+  async written(): Promise<string | undefined> {
+    while (this.#writing !== undefined) await this.#writing;
+    if (this.#changed && this.#closed === undefined && !this.#stopped) await this.#begin();
+    return this.#closed ?? this.#failure;
   }
 
   /** Writes what is not written yet, and gives the file free. */
@@ -95,10 +103,10 @@ export class StateFile {
     try {
       content = contentOf(this.#file);
     } catch (error) {
-      this.#closed = true;
       const { what, log } = this.#options;
+      this.#closed = `the ${what} in ${this.#file} cannot be read (${(error as Error).message})`;
       log.warn(
-        `the ${what} in ${this.#file} cannot be read (${(error as Error).message}); the file stays as it is, and the ${what} of this run are not kept. Put that right and start again`,
+        `${this.#closed}; the file stays as it is, and the ${what} of this run are not kept. Put that right and start again`,
       );
       return;
     }
@@ -113,34 +121,34 @@ export class StateFile {
 
   #takeLock(): boolean {
     if (this.#lock !== undefined) return true;
-    if (this.#closed) return false;
+    if (this.#closed !== undefined) return false;
     const lock = ProcessLock.take(`${this.#file}.lock`);
     if (typeof lock !== 'number') {
       this.#lock = lock;
       return true;
     }
-    this.#closed = true;
-    this.#options.log.warn(
-      `process ${lock} keeps its ${this.#options.what} in ${this.#file} already; those of this network are not kept. Give it another folder with --state`,
-    );
+    this.#closed = `process ${lock} keeps its ${this.#options.what} in ${this.#file} already`;
+    this.#options.log.warn(`${this.#closed}; those of this network are not kept. Give it another folder with --state`);
     return false;
   }
 
   #schedule(): void {
-    if (this.#closed || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
+    if (this.#closed !== undefined || this.#stopped || this.#timer !== undefined || this.#writing !== undefined) return;
     const waitMs = this.#writtenMs + WRITE_INTERVAL_MS - performance.now();
-    this.#timer = setTimeout(
-      () => {
-        this.#timer = undefined;
-        this.#writing = this.#write().finally(() => {
-          this.#writing = undefined;
-          // What failed waits for the next change: trying again by itself would fill a disk's log, too.
-          if (this.#changed && !this.#failing) this.#schedule();
-        });
-      },
-      Math.max(0, waitMs),
-    );
+    this.#timer = setTimeout(() => void this.#begin(), Math.max(0, waitMs));
     this.#timer.unref();
+  }
+
+  #begin(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const writing = this.#write().finally(() => {
+      this.#writing = undefined;
+      // What failed waits for the next change: trying again by itself would fill a disk's log, too.
+      if (this.#changed && this.#failure === undefined) this.#schedule();
+    });
+    this.#writing = writing;
+    return writing;
   }
 
   async #write(): Promise<void> {
@@ -151,8 +159,8 @@ export class StateFile {
       this.#writtenMs = performance.now();
       this.#changed = false;
       await replaceFile(this.#file, write());
-      if (this.#failing) log.info(`${what} are kept in ${this.#file} again`);
-      this.#failing = false;
+      if (this.#failure !== undefined) log.info(`${what} are kept in ${this.#file} again`);
+      this.#failure = undefined;
     } catch (error) {
       this.#changed = true;
       this.#fail(error);
@@ -160,10 +168,10 @@ export class StateFile {
   }
 
   #fail(error: unknown): void {
-    if (this.#failing) return;
-    this.#failing = true;
+    const known = this.#failure !== undefined;
+    this.#failure = (error as Error).message;
     const { what, loss, log } = this.#options;
-    log.warn(`${what} cannot be kept: ${(error as Error).message}; ${loss}`);
+    if (!known) log.warn(`${what} cannot be kept: ${this.#failure}; ${loss}`);
   }
 }
 

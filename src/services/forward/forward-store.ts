@@ -44,6 +44,11 @@ export class ForwardStore {
     this.#file.changed();
   }
 
+  /** Resolves when all is on disk, or with why it is not. */
+  written(): Promise<string | undefined> {
+    return this.#file.written();
+  }
+
   /** Writes what is not written yet, and gives the file free. */
   stop(): Promise<void> {
     return this.#file.stop();

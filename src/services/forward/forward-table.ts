@@ -191,12 +191,31 @@ export class ForwardTable implements Forwards {
     // One that stands, of the configuration for instance, is kept from when that is asked for.
     const news = spec.persistent && !forward.spec.persistent;
     if (news) forward.keep(true);
-    if (!this.#accepted.has(forward.id)) this.#accept(forward);
+    const isNew = !this.#accepted.has(forward.id);
+    if (isNew) this.#accept(forward);
     else if (news) {
       this.#save();
       this.#announce(forward.status, false);
     }
+    if (spec.persistent && !this.#starting) await this.#kept(forward, { isNew, news });
     return forward.status;
+  }
+
+  /** Waits until the forward is on disk. Where it cannot be kept, it is as it was before, and that is an error: who asks relies on it. */
+  async #kept(forward: Forward, { isNew, news }: { readonly isNew: boolean; readonly news: boolean }): Promise<void> {
+    const why = this.#store === undefined ? 'this daemon has no state folder' : await this.#store.written();
+    if (why === undefined) return;
+    if (isNew) await this.remove(forward.id, { connections: true });
+    else if (news) {
+      forward.keep(false);
+      this.#save();
+      this.#announce(forward.status, false);
+    }
+    throw new SlipwayError(
+      'ERR_FORWARD_NOT_KEPT',
+      `${describeForward(forward.spec)} cannot be kept for the next start: ${why}`,
+      'Put that right, or publish it without persistence; slipway up --state FOLDER says where it is kept.',
+    );
   }
 
   /** Those of an earlier process that what is wanted now leaves room for. Who starts a daemon cannot ask one to remove the others first. */

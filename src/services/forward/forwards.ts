@@ -7,7 +7,8 @@ import type { ForwardOwner, ForwardSpec, ForwardStatus, ServiceForward } from '.
 export interface Forwards {
   /**
    * Adds a forward; an equal one that is there already (same owner or not) is returned as it is, persistent if `spec` is. Rejects with SlipwayError: ERR_PORT_IN_USE,
-   * ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_FORWARD_EXISTS (the same host end with another target), ERR_FORWARD_INVALID.
+   * ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_FORWARD_EXISTS (the same host end with another target), ERR_FORWARD_INVALID,
+   * ERR_FORWARD_NOT_KEPT (persistent, but the state folder does not take it).
    */
   add(spec: ForwardSpec): Promise<ForwardStatus>;
   /** False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
@@ -141,6 +141,26 @@ test('a forward that stands is kept from when that is asked for, and one of the 
   const third = daemon(t, folder);
   await third.world.table.start([], []);
   assert.deepEqual(third.world.standing, ['tcp:*:8080 listening']);
+});
+
+test('a forward that cannot be kept is refused as a persistent one, and one that stands stays as it was', async (t) => {
+  const folder = path.join(temporaryFolder('forwards'), 'state');
+  writeFileSync(folder, 'a file stands here');
+  const { world } = daemon(t, folder);
+  const error = await refusal('ERR_FORWARD_NOT_KEPT', world.add('8080:80', { persistent: true }));
+  assert.match(error.message, /^tcp:\*:8080 → the first guest:80 cannot be kept for the next start: E\w+: /);
+  assert.deepEqual([world.table.list(), [...world.open]], [[], []]);
+  await world.add('8080:80');
+  await refusal('ERR_FORWARD_NOT_KEPT', world.add('8080:80', { persistent: true }));
+  assert.equal(world.table.get('tcp:*:8080')?.spec.persistent, false);
+  rmSync(folder);
+  assert.equal((await world.add('8080:80', { persistent: true })).spec.persistent, true);
+  assert.match(readFileSync(path.join(folder, 'forwards-192.168.65.0-24.json'), 'utf8'), /8080/, 'it is on disk');
+  const second = daemon(t, folder);
+  await second.world.table.start([], []);
+  const other = await refusal('ERR_FORWARD_NOT_KEPT', second.world.add('8081:80', { persistent: true }));
+  assert.match(other.message, new RegExp(`process ${process.pid} keeps its forwards in`));
+  await refusal('ERR_FORWARD_NOT_KEPT', new TableWorld().add('80:80', { persistent: true }));
 });
 
 test('a file that is none of ours is set aside', async (t) => {
