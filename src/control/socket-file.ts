@@ -1,5 +1,6 @@
-import { lstatSync, type Stats, unlinkSync } from 'node:fs';
+import { lstatSync, type Stats, statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
+import path from 'node:path';
 import { SlipwayError } from '../config/errors.ts';
 
 /**
@@ -10,14 +11,14 @@ export class SocketFile {
   readonly path: string;
   #inode: number | undefined;
 
-  constructor(path: string) {
-    this.path = path;
+  constructor(file: string) {
+    this.path = file;
   }
 
   /** Makes the path free to bind: removes a socket without listener. Throws ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
   async makeFree(): Promise<void> {
     const found = this.#look();
-    if (found === undefined) return;
+    if (found === undefined) return refuseWithoutFolder(this.path);
     if (!found.isSocket()) {
       throw new SlipwayError(
         'ERR_LISTEN_FAILED',
@@ -60,10 +61,33 @@ export class SocketFile {
   }
 }
 
+/** bind(2) says no more than ENOENT, and libuv makes EACCES of that. */
+function refuseWithoutFolder(file: string): void {
+  const folder = path.dirname(file);
+  const missing = firstMissing(folder);
+  if (missing === undefined) return;
+  throw new SlipwayError(
+    'ERR_LISTEN_FAILED',
+    `nothing can listen at ${file}: the folder ${missing} does not exist`,
+    `Make it (mkdir -p ${folder}), or choose another path.`,
+  );
+}
+
+/** Undefined also where this user may not look; what comes next says that. */
+function firstMissing(folder: string): string | undefined {
+  let missing: string | undefined;
+  try {
+    for (let at = folder; statSync(at, { throwIfNoEntry: false }) === undefined; at = path.dirname(at)) missing = at;
+  } catch {
+    return undefined;
+  }
+  return missing;
+}
+
 /** Whether somebody accepts connections there; anything but a plain refusal counts as yes. */
-function isAnswered(path: string): Promise<boolean> {
+function isAnswered(file: string): Promise<boolean> {
   return new Promise((resolve) => {
-    const probe = connect(path);
+    const probe = connect(file);
     probe.once('connect', () => {
       probe.destroy();
       resolve(true);

@@ -124,6 +124,25 @@ test('what is in use is refused and nothing is left running', async (t) => {
   await first.end();
 });
 
+test('a socket whose folder is missing is refused with the name of that folder', async (t) => {
+  const folder = temporaryFolder('test');
+  const socket = path.join(folder, 'no', 'such', 'vm.sock');
+  for (const flags of [
+    ['--listen', `qemu+unix://${socket}`],
+    ['--listen', `qemu+unix://${socket}`, '--host-engine', 'node'],
+    ['--listen', 'qemu+tcp://127.0.0.1:0', '--control', socket],
+  ]) {
+    const refused = await slipway(t, 'up', ...flags);
+    assert.equal(refused.status, 1);
+    assert.match(
+      refused.stderr,
+      new RegExp(
+        `nothing can listen at ${socket}: the folder ${folder}/no does not exist\n  .*mkdir -p ${folder}/no/such[\\s\\S]*ERR_LISTEN_FAILED`,
+      ),
+    );
+  }
+});
+
 test('slow: up holds at most 110 MiB before the first flow', async (t) => {
   if (!existsSync(BUILT)) return t.skip('needs npm run build');
   const up = new SlipwayProcess(t, BUILT, 'up', '--listen', 'qemu+tcp://127.0.0.1:0');
