@@ -2,18 +2,16 @@ import type { Command } from 'commander';
 import { FORWARD_SOURCES, PROXY_HEADERS } from '../config/forward.ts';
 import type { ExposeFlags, PortsFlags, UnexposeFlags } from './ports.ts';
 import { EXPOSE_HELP, PORTS_HELP, STATUS_HELP, UNEXPOSE_HELP } from './ports-help.ts';
+import { statusOf } from './print-error.ts';
 import type { StatusFlags } from './status.ts';
 
 /** Ends the process with a message; `status` is for failures that have none of their own. */
 type Fail = (error: unknown, status: number) => never;
 
-const STATUS_FAILED = 1;
-const STATUS_USAGE = 2;
 const STATUS_NOT_FOUND = 3;
 const STATUS_NO_DAEMON = 4;
 
 const STATUS_OF: Readonly<Record<string, number>> = {
-  ERR_USAGE: STATUS_USAGE,
   ERR_FORWARD_NOT_FOUND: STATUS_NOT_FOUND,
   ERR_CONTROL_UNREACHABLE: STATUS_NO_DAEMON,
 };
@@ -24,7 +22,7 @@ export function addControlCommands(program: Command, fail: Fail): void {
     try {
       await work();
     } catch (error) {
-      fail(error, STATUS_OF[(error as { readonly code?: string }).code ?? ''] ?? STATUS_FAILED);
+      fail(error, STATUS_OF[(error as { readonly code?: string }).code ?? ''] ?? statusOf(error));
     }
   };
   const ports = program

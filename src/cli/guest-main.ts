@@ -1,11 +1,11 @@
 /** Where dist/guest.mjs begins: the file that runs inside the virtual machine, without the rest of Slipway. */
 import { guest } from './guest.ts';
-import { describeError } from './print-error.ts';
+import { describeError, statusOf } from './print-error.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 
 try {
   await guest(process.argv.slice(2));
 } catch (error) {
   say(STANDARD_ERROR, describeError(error));
-  process.exit(1);
+  process.exit(statusOf(error));
 }

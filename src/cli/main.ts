@@ -8,7 +8,7 @@ import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
 import type { InstallFlags, ServeFlags } from './helper.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
-import { describeError } from './print-error.ts';
+import { describeError, STATUS_USAGE, statusOf } from './print-error.ts';
 import { exitInSpiteOfLookups } from './prompt-exit.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
@@ -32,8 +32,6 @@ Examples:
   slipway up --listen qemu+unix:///tmp/vm.sock     the network for virtual machines
   slipway ports expose 8080:80                     a port of the machine as one of this computer
   slipway demo                                     a live checklist of what works here`;
-
-const STATUS_USAGE = 2;
 
 const program = new Command('slipway')
   .description('A network of its own for virtual machines and commands, out of ordinary sockets of this computer.')
@@ -196,5 +194,5 @@ try {
 } catch (error) {
   // commander has printed its own: help and version end well, the rest is a slip of the person's.
   if (error instanceof CommanderError) process.exit(error.exitCode === 0 ? 0 : STATUS_USAGE);
-  fail(error, 1);
+  fail(error, statusOf(error));
 }

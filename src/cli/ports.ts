@@ -1,11 +1,22 @@
+import path from 'node:path';
 import type { ForwardJson, ServiceJson } from '../api/contract.ts';
 import { SlipwayError } from '../config/errors.ts';
+import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
+import { socketPath } from '../config/forward-values.ts';
 import { parsePortSpec } from '../config/port-spec.ts';
-import { Mismatch, shown } from '../config/values.ts';
-import { type ControlClient, type ControlFlags, controlClient, controlPath } from './control-client.ts';
+import { ipv4Address, Mismatch, oneOf, shown, type ValueParser } from '../config/values.ts';
+import { type ControlClient, type ControlFlags, controlClient } from './control-client.ts';
 import { forwardTable, hostShown } from './forward-table.ts';
+import { parsedFlag } from './options.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { table } from './table.ts';
+
+const HELP = { command: 'slipway ports' } as const;
+
+const seconds: ValueParser<string> = (raw) =>
+  typeof raw === 'string' && /^\d{1,4}$/.test(raw) && Number(raw) <= MAX_WAIT_SECONDS
+    ? raw
+    : new Mismatch(`a number of seconds up to ${MAX_WAIT_SECONDS}`);
 
 export interface PortsFlags extends ControlFlags {
   readonly json?: boolean;
@@ -40,7 +51,10 @@ export async function portsLs(flags: PortsFlags): Promise<void> {
 export async function portsExpose(ports: readonly string[], flags: ExposeFlags): Promise<void> {
   const { guest, source, proxy, wait, persistent, unix, ipv4Only } = flags;
   for (const text of ports) checkPorts(text);
-  if (wait !== undefined && !/^\d+$/.test(wait)) throw usage('--wait', 'a number of seconds', wait);
+  checkFlag('--guest', guest, ipv4Address);
+  checkFlag('--source', source, oneOf(...FORWARD_SOURCES));
+  checkFlag('--proxy', proxy, oneOf(...PROXY_HEADERS));
+  checkFlag('--wait', wait, seconds);
   if (unix !== undefined && ports.length > 1) throw usage('--unix', 'one port of the guest', ports.join(' '));
   const options = {
     ...(guest !== undefined && { guestAddress: guest }),
@@ -48,7 +62,7 @@ export async function portsExpose(ports: readonly string[], flags: ExposeFlags):
     ...(proxy !== undefined && { proxy }),
     ...(wait !== undefined && { waitSeconds: Number(wait) }),
     ...(persistent === true && { persistent: true }),
-    ...(unix !== undefined && { unixSocket: controlPath(unix) }),
+    ...(unix !== undefined && { unixSocket: parsedFlag('--unix', absolute(unix), socketPath, HELP) }),
     ...(ipv4Only === true && { ipv4Only: true }),
     owner: 'cli',
   };
@@ -115,6 +129,16 @@ function serviceTable(services: readonly ServiceJson[]): string {
 function checkPorts(text: string): void {
   const ports = parsePortSpec(text);
   if (ports instanceof Mismatch) throw usage('PORTS', ports.expected, text);
+}
+
+/** The same for flags; the daemon would name the field of its API. */
+function checkFlag<T>(name: string, text: string | undefined, parse: ValueParser<T>): void {
+  if (text !== undefined) parsedFlag(name, text, parse, HELP);
+}
+
+/** A relative path is meant from the folder in which the command was typed. */
+function absolute(text: string): string {
+  return text === '' ? text : path.resolve(text);
 }
 
 function usage(what: string, expected: string, found: string): SlipwayError {

@@ -1,5 +1,14 @@
 import { SlipwayError } from '../config/errors.ts';
 
+const STATUS_FAILED = 1;
+export const STATUS_USAGE = 2;
+
+/** The exit status for a failure that has none of its own: a slip on the command line is told from what went wrong later. */
+export function statusOf(error: unknown): number {
+  const isSlip = error instanceof SlipwayError && (error.code === 'ERR_USAGE' || error.code === 'ERR_LISTEN_URL');
+  return isSlip ? STATUS_USAGE : STATUS_FAILED;
+}
+
 /** An error as a person reads it: what and why, what to do, the code. Anything unforeseen comes with its stack. */
 export function describeError(error: unknown): string {
   if (!(error instanceof SlipwayError)) {

@@ -4,6 +4,7 @@ import {
   type ForwardSource,
   type ForwardSpec,
   MAX_FORWARDS,
+  MAX_WAIT_SECONDS,
   PROXY_HEADERS,
   type ProxyHeader,
   SSH_PORT,
@@ -15,7 +16,6 @@ import { type ShapeChoice, textOr, value } from './schema-value.ts';
 import { hostName, integer, ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from './values.ts';
 
 const MAX_SERVICES = 4_096;
-const MAX_WAIT_SECONDS = 3_600;
 
 const someText: ValueParser<string> = (raw) =>
   typeof raw === 'string' && raw.length > 0 && raw.length <= 1_024 ? raw : new Mismatch('a text');

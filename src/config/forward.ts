@@ -16,6 +16,9 @@ export type ForwardSource = (typeof FORWARD_SOURCES)[number];
 export const PROXY_HEADERS = ['none', 'v1', 'v2'] as const;
 export type ProxyHeader = (typeof PROXY_HEADERS)[number];
 
+/** For how long a client may be held while its guest does not answer: nobody waits for an hour. */
+export const MAX_WAIT_SECONDS = 3_600;
+
 /** Where clients on the host's side come in. */
 export type HostEnd =
   | {

@@ -133,7 +133,7 @@ test('what is no name, no type or no address is a slip that is named', async (t)
     const { stderr, status } = await slipway(t, 'dns', ...args);
     assert.match(stderr, said);
     assert.match(stderr, /ERR_USAGE/);
-    assert.equal(status, 1);
+    assert.equal(status, 2);
   }
 });
 

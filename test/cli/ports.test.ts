@@ -97,7 +97,7 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
   assert.equal(json.pid, up.child.pid);
   assert.ok(Object.values(json.counters as object).every((count) => count !== 0));
   const wrong = await slipway(t, 'up', ...LISTEN, '-p', '80:x');
-  assert.equal(wrong.status, 1);
+  assert.equal(wrong.status, 2);
   assert.match(wrong.stderr, /--publish: expected a port of the guest .*\n[\s\S]*ERR_USAGE/);
 });
 
@@ -135,7 +135,7 @@ test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s 
   assert.ok(statSync(first!).isSocket());
   assert.equal(statSync(first!).mode & 0o777, 0o600);
   const missing = await slipway(t, 'up', ...LISTEN, ...sockets.slice(0, -2));
-  assert.equal(missing.status, 1);
+  assert.equal(missing.status, 2);
   assert.match(missing.stderr, /--forward-identity belong together, found 2, 2, 2, 1 of them[\s\S]*ERR_USAGE/);
   const relative = await slipway(t, 'up', ...LISTEN, ...flagsOf(first!, 'podman.sock'));
   assert.match(relative.stderr, /--forward-dest: expected an absolute path of at most 107 bytes[\s\S]*ERR_USAGE/);
@@ -154,6 +154,21 @@ test('without a daemon the commands name the socket and how to start one', async
   const slip = await slipway(t, 'ports', 'expose', '80:x');
   assert.equal(slip.status, 2);
   assert.match(slip.stderr, /PORTS: expected a port of the guest .* found "80:x"/);
+});
+
+test('a slip in a flag of expose is named by that flag, without a daemon', async (t) => {
+  for (const [flags, said] of [
+    [['--guest', 'foo'], '--guest: expected an IPv4 address'],
+    [['--source', 'x'], '--source: expected one of client, gateway'],
+    [['--proxy', 'v3'], '--proxy: expected one of none, v1, v2'],
+    [['--wait', '3601'], '--wait: expected a number of seconds up to 3600'],
+    [['--unix', ''], '--unix: expected an absolute path of at most 107 bytes'],
+  ] as const) {
+    const { status, stderr } = await slipway(t, 'ports', 'expose', '80', ...flags);
+    assert.equal(status, 2, stderr);
+    assert.ok(stderr.startsWith(`slipway: ${said}`), stderr);
+    assert.match(stderr, /ERR_USAGE/);
+  }
 });
 
 test('curl speaks to a real daemon: status, a zone, a lookup of it, refusals', async (t) => {

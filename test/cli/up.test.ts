@@ -18,11 +18,14 @@ test('the version and the help, with examples, go to standard output', async (t)
 
 test('a slip in a flag is named, with what was expected and a code', async (t) => {
   const mtu = await slipway(t, 'up', '--mtu', 'big');
-  assert.equal(mtu.status, 1);
+  assert.equal(mtu.status, 2);
   assert.match(mtu.stderr, /^slipway: --mtu: expected an integer from 576 to 65520, found "big"\n.*\n {2}\(ERR_USAGE/);
   const listen = await slipway(t, 'up', '--listen', 'qemu+tcp://0.0.0.0:1');
+  assert.equal(listen.status, 2);
   assert.match(listen.stderr, /--listen: expected a loopback address[\s\S]*ERR_LISTEN_URL/);
-  assert.match((await slipway(t, 'up')).stderr, /nowhere for guests to attach[\s\S]*--listen/);
+  const nowhere = await slipway(t, 'up');
+  assert.equal(nowhere.status, 2);
+  assert.match(nowhere.stderr, /nowhere for guests to attach[\s\S]*--listen/);
   const unknown = await slipway(t, 'up', '--listn', 'x');
   assert.equal(unknown.status, 2);
   assert.match(unknown.stderr, /Did you mean --listen\?/);

@@ -46,7 +46,7 @@ test('it runs alone, by the Node of the system and by ours, and says what it doe
       /^Usage: slipway guest dns/,
     );
     const { status, stderr } = spawnSync(program, [file, 'dns', '--listen', '1.2.3:x'], { encoding: 'utf8', env });
-    assert.equal(status, 1);
+    assert.equal(status, 2);
     assert.match(stderr, /^slipway: --listen: expected address:port, found "1\.2\.3:x"\n[\s\S]*ERR_USAGE/);
   }
 });

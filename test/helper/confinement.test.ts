@@ -133,7 +133,7 @@ test('a program that others may change is warned of', () => {
 test('nothing is installed or removed without --yes', async (t) => {
   for (const what of ['install', 'uninstall']) {
     const { status, stderr } = await slipway(t, 'helper', what, '--to', tmpdir());
-    assert.equal(status, 1);
+    assert.equal(status, 2);
     assert.match(stderr, /nothing was (installed|removed)\n.*--yes.*\n.*ERR_USAGE/);
   }
 });

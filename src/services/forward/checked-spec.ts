@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../config/errors.ts';
-import { FORWARD_SOURCES, type ForwardSpec, forwardId, PROXY_HEADERS } from '../../config/forward.ts';
+import { FORWARD_SOURCES, type ForwardSpec, forwardId, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import type { Cidr } from '../../wire/cidr.ts';
 import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
@@ -14,7 +14,6 @@ export interface GuestAddresses {
 
 /** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
 const UNIX_PATH_BYTES = 107;
-const MAX_WAIT_SECONDS = 3_600;
 
 /** The specification with its address in the one spelling that the table compares. Throws SlipwayError ERR_FORWARD_INVALID. */
 export function checkedSpec(spec: ForwardSpec, network: GuestAddresses): ForwardSpec {
