@@ -1,10 +1,9 @@
 import { type IncomingMessage, request } from 'node:http';
-import path from 'node:path';
 import type { ProblemJson } from '../api/contract.ts';
 import { controlSocket } from '../config/control-config.ts';
 import { ERRORS, SlipwayError } from '../config/errors.ts';
-import { Mismatch, shown } from '../config/values.ts';
 import { TOKEN_VARIABLE, usualControlSocket } from './control-place.ts';
+import { absolute, parsedFlag } from './options.ts';
 
 /** What the commands that ask a daemon have. */
 export interface ControlFlags {
@@ -92,8 +91,6 @@ export function controlClient(flags: ControlFlags): ControlClient {
 }
 
 /** A flag's path, from wherever it is said. */
-export function controlPath(text: string): string {
-  const socket = controlSocket(path.resolve(text));
-  if (!(socket instanceof Mismatch)) return socket;
-  throw new SlipwayError('ERR_USAGE', `--control: expected ${socket.expected}, found ${shown(text)}`);
+function controlPath(text: string): string {
+  return parsedFlag('--control', absolute(text), controlSocket);
 }

@@ -4,6 +4,7 @@ import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolv
 import { controlSocket } from '../config/control-config.ts';
 import { type ErrorCode, SlipwayError } from '../config/errors.ts';
 import {
+  folder,
   integer,
   ipv4Address,
   listenUrl,
@@ -75,7 +76,7 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
       dialsInFlight: flag('--max-dials', flags.maxDials, fromText(integer(1, 65_536))),
     },
     // A flag is said in some folder, a file is not.
-    state: flags.state === undefined ? undefined : path.resolve(flags.state),
+    state: flag('--state', flags.state === undefined ? undefined : absolute(flags.state), folder),
     control: { socket: flag('--control', controlPath(flags.control), controlSocket) },
     log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
   };
@@ -83,7 +84,12 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
 
 /** Absolute: a relative path is meant from the folder in which the command was typed. */
 function controlPath(text: string | undefined): string | undefined {
-  return text === undefined || text === 'none' ? text : path.resolve(text);
+  return text === undefined || text === 'none' ? text : absolute(text);
+}
+
+/** A relative path is meant from the folder in which the command was typed. Nothing stays nothing, which is refused: a variable was empty. */
+export function absolute(text: string): string {
+  return text === '' ? text : path.resolve(text);
 }
 
 function flag<T>(

@@ -1,4 +1,3 @@
-import path from 'node:path';
 import type { ForwardJson, ServiceJson } from '../api/contract.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
@@ -7,7 +6,7 @@ import { parsePortSpec } from '../config/port-spec.ts';
 import { ipv4Address, Mismatch, oneOf, shown, type ValueParser } from '../config/values.ts';
 import { type ControlClient, type ControlFlags, controlClient } from './control-client.ts';
 import { forwardTable, hostShown } from './forward-table.ts';
-import { parsedFlag } from './options.ts';
+import { absolute, parsedFlag } from './options.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { table } from './table.ts';
 
@@ -134,11 +133,6 @@ function checkPorts(text: string): void {
 /** The same for flags; the daemon would name the field of its API. */
 function checkFlag<T>(name: string, text: string | undefined, parse: ValueParser<T>): void {
   if (text !== undefined) parsedFlag(name, text, parse, HELP);
-}
-
-/** A relative path is meant from the folder in which the command was typed. */
-function absolute(text: string): string {
-  return text === '' ? text : path.resolve(text);
 }
 
 function usage(what: string, expected: string, found: string): SlipwayError {

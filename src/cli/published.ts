@@ -1,10 +1,9 @@
-import path from 'node:path';
 import { SlipwayError } from '../config/errors.ts';
 import { type ForwardSpec, SSH_PORT } from '../config/forward.ts';
 import { filePath, socketPath } from '../config/forward-values.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
 import { Mismatch, type ValueParser } from '../config/values.ts';
-import { parsedFlag } from './options.ts';
+import { absolute, parsedFlag } from './options.ts';
 
 /** What `slipway up` publishes from the start. The four of a socket are gvproxy's, one of each for every socket. */
 export interface PublishFlags {
@@ -52,11 +51,6 @@ function publishedSockets(flags: PublishFlags): ForwardSpec[] {
     count: 1,
     owner: 'cli',
   }));
-}
-
-/** A relative path is meant from the folder in which the command was typed. */
-function absolute(text: string): string {
-  return text === '' ? text : path.resolve(text);
 }
 
 function upFlag<T>(name: string, text: string, parse: ValueParser<T>): T {

@@ -31,6 +31,19 @@ test('a slip in a flag is named, with what was expected and a code', async (t) =
   assert.match(unknown.stderr, /Did you mean --listen\?/);
 });
 
+test('a path that is empty is a slip, not the folder of the moment', async (t) => {
+  const listen = ['--listen', 'qemu+tcp://127.0.0.1:0'];
+  for (const [args, said] of [
+    [['up', ...listen, '--state', ''], '--state: expected an absolute path of a folder, found ""'],
+    [['up', ...listen, '--control', ''], '--control: expected none, or an absolute path'],
+    [['status', '--control', ''], '--control: expected none, or an absolute path'],
+  ] as const) {
+    const { status, stderr } = await slipway(t, ...args);
+    assert.equal(status, 2, stderr);
+    assert.ok(stderr.startsWith(`slipway: ${said}`), stderr);
+  }
+});
+
 test('six lines say where things are, the QEMU arguments among them, and SIGINT ends it', async (t) => {
   const socket = path.join(temporaryFolder('test'), 'vm.sock');
   const up = new SlipwayProcess(
