@@ -43,6 +43,8 @@ export class ForwardTable implements Forwards {
   readonly #forwards = new Set<Forward>();
   readonly #opening = new Map<Forward, Promise<SlipwayError | undefined>>();
   readonly #accepted = new Map<string, Forward>();
+  /** Removed, but their ports may still be bound. */
+  readonly #closing = new Map<Forward, Promise<void>>();
   readonly #byNumber = new Map<number, Forward>();
   readonly #listeners = new Set<ChangeListener>();
   /** Of an earlier process, and in the way of what is wanted now. Still kept: the next start may not want that any more. */
@@ -107,7 +109,7 @@ export class ForwardTable implements Forwards {
     this.#yielding = this.#yielding.filter((one) => forwardId(one) !== id);
     if (forward.spec.persistent || this.#yielding.length < yielding) this.#save();
     this.#announce(last, true);
-    await forward.close(options.connections === true);
+    await this.#close(forward, options.connections === true);
     return true;
   }
 
@@ -176,6 +178,8 @@ export class ForwardTable implements Forwards {
 
   async #want(wanted: ForwardSpec, waits: (failure: SlipwayError) => boolean): Promise<ForwardStatus> {
     const spec = checkedSpec(wanted, this.#guests);
+    // The kernel would say that a port of ours which is just being closed is somebody else's.
+    for (let leaving = this.#leaving(spec); leaving !== undefined; leaving = this.#leaving(spec)) await leaving;
     const there = this.#standing(spec);
     const forward = there ?? this.#create(spec);
     const failure = await this.#opening.get(forward);
@@ -183,7 +187,7 @@ export class ForwardTable implements Forwards {
       // A port that is to be chosen has no name to wait under.
       if (isToChoose(forward.spec) || !waits(failure)) {
         this.#forget(forward);
-        await forward.close(true);
+        await this.#close(forward, true);
         throw failure;
       }
     }
@@ -288,6 +292,19 @@ export class ForwardTable implements Forwards {
   #forget(forward: Forward): void {
     this.#forwards.delete(forward);
     this.#byNumber.delete(forward.number);
+  }
+
+  /** Settles when its ports are free. */
+  #close(forward: Forward, connections: boolean): Promise<void> {
+    const closing = forward.close(connections).finally(() => this.#closing.delete(forward));
+    this.#closing.set(forward, closing);
+    return closing;
+  }
+
+  /** The end of one that was removed and is in the way of `spec`. Whoever removed it hears of a failure. */
+  #leaving(spec: ForwardSpec): Promise<unknown> | undefined {
+    for (const [forward, closing] of this.#closing) if (overlap(spec, forward.spec)) return closing.catch(() => {});
+    return undefined;
   }
 
   #hear(forward: Forward): void {

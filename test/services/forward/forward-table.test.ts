@@ -196,6 +196,23 @@ test('a removed forward is closed, its connections only if that is asked for', a
   await world.add('8080:99');
 });
 
+test('a port that is just being closed is waited for by who wants it next', async () => {
+  const world = new TableWorld();
+  await world.add('8080:80');
+  const ready = deferred();
+  world.closeReady = ready.promise;
+  // As long as it is bound, it is in use.
+  world.refused.set(8080, 'ERR_PORT_IN_USE');
+  const removing = world.table.remove('tcp:*:8080');
+  const adding = [world.add('127.0.0.1:8080:81'), world.add('127.0.0.1:8080:81')];
+  assert.equal((await world.add('8081:80')).state, 'listening', 'others are not held up');
+  world.refused.clear();
+  ready.resolve();
+  assert.equal(await removing, true);
+  const [one, two] = await Promise.all(adding);
+  assert.deepEqual([one, two?.state], [two, 'listening']);
+});
+
 test('one that is removed while it waits is tried no more', async () => {
   const world = new TableWorld();
   world.refused.set(8080, 'ERR_PORT_IN_USE');

@@ -40,6 +40,8 @@ export class TableWorld {
   /** What the network answers to the next forwards. */
   outcome: HostErrorCode | undefined;
   reach: Pick<ForwardReport, 'state' | 'why'> = { state: 'up', why: '' };
+  /** What the network waits for before it closes a forward. */
+  closeReady: Promise<void> = Promise.resolve();
   /** What sockets behind an sshd wait for. */
   sshReady: Promise<void> = Promise.resolve();
   #nextPort = 40_000;
@@ -93,6 +95,7 @@ export class TableWorld {
           return { id: forward.id, ...this.reach, connections: 0 };
         },
         forwardClose: async (id, connections) => {
+          await this.closeReady;
           this.open.delete(id);
           this.ended.push({ id, connections });
         },
