@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
 import { controlSocket } from '../config/control-config.ts';
 import { type ErrorCode, SlipwayError } from '../config/errors.ts';
+import { type AttachmentUrl, repeatedUrl } from '../config/listen-url.ts';
 import {
   folder,
   integer,
@@ -67,7 +68,7 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
       hostAddress: flag('--host-address', flags.hostAddress, ipv4Address),
       mtu: flag('--mtu', flags.mtu, fromText(mtuBytes)),
     },
-    listen: flags.listen?.map((text) => flag('--listen', text, listenUrl, 'ERR_LISTEN_URL')!),
+    listen: listenFlags(flags.listen),
     // commander gives true where the flag is absent, and the file may say false.
     hostLoopback: flags.hostLoopback ? undefined : false,
     engine: flag('--host-engine', flags.hostEngine, oneOf(...ENGINES)),
@@ -80,6 +81,17 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
     control: { socket: flag('--control', controlPath(flags.control), controlSocket) },
     log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
   };
+}
+
+function listenFlags(texts: readonly string[] | undefined): AttachmentUrl[] | undefined {
+  const urls = texts?.map((text) => flag('--listen', text, listenUrl, 'ERR_LISTEN_URL')!);
+  const repeated = repeatedUrl(urls ?? []);
+  if (repeated === undefined) return urls;
+  throw new SlipwayError(
+    'ERR_USAGE',
+    `--listen: ${repeated.text} stands there twice`,
+    'Many guests can attach at one address; give it once.',
+  );
 }
 
 /** Absolute: a relative path is meant from the folder in which the command was typed. */

@@ -12,9 +12,10 @@ import {
 } from './defaults.ts';
 import { type DhcpConfig, type DhcpInput, resolveDhcp } from './dhcp-config.ts';
 import { type DnsConfig, type DnsInput, resolveDns } from './dns-config.ts';
+import { SlipwayError } from './errors.ts';
 import type { ForwardSpec, ServiceForward } from './forward.ts';
 import { resolveForwards, resolveServices, type ServiceInput } from './forward-config.ts';
-import type { AttachmentUrl } from './listen-url.ts';
+import { type AttachmentUrl, repeatedUrl } from './listen-url.ts';
 
 export const ENGINES = ['auto', 'epoll', 'node'] as const;
 export type EngineChoice = (typeof ENGINES)[number];
@@ -118,7 +119,7 @@ export function resolveConfig(input: ConfigInput): Config {
   const dns = resolveDns(input.dns ?? {});
   return deepFrozen({
     network: { ...plan, mtu: input.network?.mtu ?? DEFAULT_MTU },
-    listen: [...(input.listen ?? [])],
+    listen: checkedListen(input.listen ?? []),
     hostLoopback: input.hostLoopback ?? true,
     engine: input.engine ?? 'auto',
     limits: {
@@ -137,6 +138,16 @@ export function resolveConfig(input: ConfigInput): Config {
     control: resolveControl(input.control ?? {}),
     api: resolveApi(input.api ?? {}),
   });
+}
+
+function checkedListen(urls: readonly AttachmentUrl[]): readonly AttachmentUrl[] {
+  const repeated = repeatedUrl(urls);
+  if (repeated === undefined) return [...urls];
+  throw new SlipwayError(
+    'ERR_CONFIG_INVALID',
+    `listen: ${repeated.text} stands there twice`,
+    'Many guests can attach at one address; give it once.',
+  );
 }
 
 function deepFrozen<T>(value: T): T {

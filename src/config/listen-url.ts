@@ -66,6 +66,19 @@ function tcpTarget(rest: string, connect: boolean): TcpTarget | string {
   return { kind: 'tcp', address, port };
 }
 
+/** The first that stands there twice. Port 0 is another one each time. */
+export function repeatedUrl(urls: readonly AttachmentUrl[]): AttachmentUrl | undefined {
+  return urls.find((url, index) => {
+    const place = placeOf(url);
+    return place !== undefined && urls.slice(0, index).some((before) => placeOf(before) === place);
+  });
+}
+
+function placeOf({ target, connect }: AttachmentUrl): string | undefined {
+  const place = target.kind === 'unix' ? target.path : target.port > 0 ? `${target.address}:${target.port}` : undefined;
+  return place === undefined ? undefined : `${place} ${connect}`;
+}
+
 /** The QEMU arguments that join a guest through `url`; `bound` is the port of a listener, where it was left to the host. For QEMU ≥ 7.2. */
 export function qemuArguments(url: AttachmentUrl, bound = 0): string {
   const server = url.connect ? ',server=on' : '';

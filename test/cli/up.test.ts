@@ -31,6 +31,13 @@ test('a slip in a flag is named, with what was expected and a code', async (t) =
   assert.match(unknown.stderr, /Did you mean --listen\?/);
 });
 
+test('an address that is said twice is not taken for another process', async (t) => {
+  const url = `qemu+unix://${path.join(temporaryFolder('test'), 'vm.sock')}`;
+  const { status, stderr } = await slipway(t, 'up', '--listen', url, '--listen', url);
+  assert.equal(status, 2);
+  assert.ok(stderr.startsWith(`slipway: --listen: ${url} stands there twice\n`), stderr);
+});
+
 test('a path that is empty is a slip, not the folder of the moment', async (t) => {
   const listen = ['--listen', 'qemu+tcp://127.0.0.1:0'];
   for (const [args, said] of [

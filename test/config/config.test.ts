@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import { SlipwayError } from '../../src/config/errors.ts';
+import { parseListenUrl } from '../../src/config/listen-url.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 
@@ -65,4 +66,25 @@ test('what a flag says wins over the file, and what no flag says stays', () => {
   assert.equal(config.network.gateway, at('192.168.65.2'));
   assert.equal(config.engine, 'node');
   assert.equal(config.log.level, 'debug');
+});
+
+test('an address to attach at stands there once; a port that is chosen is another each time', () => {
+  const listen = (...texts: readonly string[]): unknown =>
+    resolveConfig({
+      listen: texts.map((text) => {
+        const url = parseListenUrl(text);
+        assert.ok(typeof url === 'object');
+        return url;
+      }),
+    });
+  for (const [one, other] of [
+    ['qemu+unix:///tmp/a.sock', 'qemu+unix:///tmp/%61.sock'],
+    ['qemu+tcp://127.0.0.1:4444', 'qemu+tcp://localhost:4444'],
+  ] as const) {
+    assert.throws(() => listen(one, 'qemu+tcp://127.0.0.1:1', other), {
+      code: 'ERR_CONFIG_INVALID',
+      message: `listen: ${other} stands there twice`,
+    });
+  }
+  listen('qemu+tcp://127.0.0.1:0', 'qemu+tcp://127.0.0.1:0', 'qemu+unix:///tmp/a.sock', 'qemu+unix:///tmp/b.sock');
 });
