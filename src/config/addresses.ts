@@ -26,8 +26,8 @@ export function addressPlan(wanted: {
   const last = lastHost(subnet);
   // Who puts the gateway at the end, as some routers do, gets the host address before it.
   const hostAddress = wanted.hostAddress ?? (gateway === last ? last - 1 : last);
-  checkInside('gateway', gateway, subnet);
-  checkInside('host address', hostAddress, subnet);
+  checkInside('gateway', gateway, subnet, wanted.hostAddress);
+  checkInside('host address', hostAddress, subnet, gateway);
   if (gateway === hostAddress) {
     throw new SlipwayError(
       'ERR_ADDRESSES',
@@ -44,7 +44,23 @@ function defaultSubnet(): Cidr {
   return parsed;
 }
 
-function checkInside(what: string, address: number, subnet: Cidr): void {
+/** The addresses of the subnet that are left beside those that are taken, for a hint: "192.168.65.2 to 192.168.65.253". */
+export function freeAddresses(subnet: Cidr, ...taken: readonly (number | undefined)[]): string {
+  let [first, last] = [firstHost(subnet), lastHost(subnet)];
+  while (taken.includes(first)) first++;
+  while (taken.includes(last)) last--;
+  const between = taken.filter((address) => address !== undefined && address > first && address < last);
+  const except =
+    between.length > 0 ? `, except ${between.map((address) => formatIpv4Address(address!)).join(' and ')}` : '';
+  return `${formatIpv4Address(first)} to ${formatIpv4Address(last)}${except}`;
+}
+
+/** Those that guests can have. */
+export function guestAddresses({ subnet, gateway, hostAddress }: AddressPlan): string {
+  return freeAddresses(subnet, gateway, hostAddress);
+}
+
+function checkInside(what: string, address: number, subnet: Cidr, taken: number | undefined): void {
   if (address >= firstHost(subnet) && address <= lastHost(subnet)) return;
   const why =
     address === subnet.network
@@ -55,7 +71,7 @@ function checkInside(what: string, address: number, subnet: Cidr): void {
   throw new SlipwayError(
     'ERR_ADDRESSES',
     `the ${what} ${formatIpv4Address(address)} ${why} the subnet ${formatCidr(subnet)}`,
-    `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+    `Choose one from ${freeAddresses(subnet, taken)}.`,
   );
 }
 

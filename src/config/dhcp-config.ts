@@ -2,7 +2,7 @@ import type { AddressRange, CustomOption, DhcpOptions, Reservation, StaticRoute 
 import { type Cidr, cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { formatMac } from '../wire/mac.ts';
-import type { AddressPlan } from './addresses.ts';
+import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
 import { DEFAULT_LEASE_SECONDS, DEFAULT_LEASES_PER_GUEST } from './defaults.ts';
 import { SlipwayError } from './errors.ts';
 
@@ -104,19 +104,20 @@ function checkReservations(reservations: readonly ReservationInput[], plan: Addr
     if (address === undefined) continue;
     once(index, `the address ${formatIpv4Address(address)}`);
     const key = `dhcp.reservations.${index}.address`;
-    checkHostOf(key, address, plan.subnet);
+    checkHostOf(key, address, plan.subnet, plan.gateway, plan.hostAddress);
     if (address !== plan.gateway && address !== plan.hostAddress) continue;
     const owner = address === plan.gateway ? 'gateway' : 'host address';
-    refuse(key, `${formatIpv4Address(address)} is the ${owner}`, 'Choose another address of the subnet.');
+    refuse(key, `${formatIpv4Address(address)} is the ${owner}`, `Choose one from ${guestAddresses(plan)}.`);
   }
 }
 
-function checkHostOf(key: string, address: number, subnet: Cidr): void {
+/** `taken`: what inside of the subnet is refused elsewhere, so that the hint does not recommend it. */
+function checkHostOf(key: string, address: number, subnet: Cidr, ...taken: readonly number[]): void {
   if (cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet)) return;
   refuse(
     key,
     `${formatIpv4Address(address)} is no guest's address of the subnet ${formatCidr(subnet)}`,
-    `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+    `Choose one from ${freeAddresses(subnet, ...taken)}.`,
   );
 }
 

@@ -1,6 +1,6 @@
 import { cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import type { AddressPlan } from './addresses.ts';
+import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
 import type { DnsConfig } from './dns-config.ts';
 import { SlipwayError } from './errors.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
@@ -61,13 +61,14 @@ export function resolveServices(
   });
 }
 
-function checkGuest(what: string, address: number, { subnet, gateway, hostAddress }: AddressPlan): void {
+function checkGuest(what: string, address: number, plan: AddressPlan): void {
+  const { subnet, gateway, hostAddress } = plan;
   const inside = cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet);
   if (inside && address !== gateway && address !== hostAddress) return;
   throw new SlipwayError(
     'ERR_ADDRESSES',
     `${what} leads to ${formatIpv4Address(address)}, which is no guest's address of ${formatCidr(subnet)}`,
-    `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+    `Choose one from ${guestAddresses(plan)}.`,
   );
 }
 
@@ -101,6 +102,6 @@ function checkServiceAddress(key: string, address: number, { subnet, hostAddress
     address === hostAddress
       ? `${key}: ${formatIpv4Address(address)} is the host address, which reaches every port of this computer already`
       : `${key}: ${formatIpv4Address(address)} is outside of the subnet ${formatCidr(subnet)}`,
-    `Choose a free one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+    `Choose a free one from ${freeAddresses(subnet, hostAddress)}.`,
   );
 }

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
+import type { DhcpInput } from '../../src/config/dhcp-config.ts';
 import { SlipwayError } from '../../src/config/errors.ts';
+import type { ForwardSpec } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { FORWARD_DEFAULTS, parsePortSpec } from '../../src/config/port-spec.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 
@@ -53,6 +56,44 @@ test('addresses that do not fit together are refused with what would', () => {
         error.hint !== '',
     );
   }
+});
+
+test('a hint names no address that would be refused', () => {
+  const hint = (input: Parameters<typeof resolveConfig>[0]): string => {
+    try {
+      resolveConfig(input);
+    } catch (error) {
+      return (error as SlipwayError).hint;
+    }
+    return '';
+  };
+  const [outside, gateway, hostAddress] = [at('10.0.0.1'), at('192.168.65.1'), at('192.168.65.9')];
+  const ports = parsePortSpec('80:80');
+  assert.ok(Array.isArray(ports));
+  const forward: ForwardSpec = { ...FORWARD_DEFAULTS, ...ports[0], owner: 'config' };
+  const to = (address: number): ForwardSpec => ({ ...forward, guest: { kind: 'port', address, port: 80 } });
+  const service = { protocol: 'tcp', address: hostAddress, target: { kind: 'unix', path: '/x' } } as const;
+  const reserved = (address: number): DhcpInput => ({ reservations: [{ mac: 0x5a94ef000001, address }] });
+  assert.deepEqual(
+    [
+      hint({ forwards: [to(gateway)] }),
+      hint({ forwards: [to(hostAddress)], network: { hostAddress } }),
+      hint({ services: [service], network: { hostAddress } }),
+      hint({ dhcp: reserved(gateway) }),
+      hint({ dhcp: reserved(outside) }),
+      hint({ network: { gateway: outside, hostAddress } }),
+      hint({ network: { hostAddress: outside } }),
+    ],
+    [
+      'Choose one from 192.168.65.2 to 192.168.65.253.',
+      'Choose one from 192.168.65.2 to 192.168.65.254, except 192.168.65.9.',
+      'Choose a free one from 192.168.65.1 to 192.168.65.254, except 192.168.65.9.',
+      'Choose one from 192.168.65.2 to 192.168.65.253.',
+      'Choose one from 192.168.65.2 to 192.168.65.253.',
+      'Choose one from 192.168.65.1 to 192.168.65.254, except 192.168.65.9.',
+      'Choose one from 192.168.65.2 to 192.168.65.254.',
+    ],
+  );
 });
 
 test('what a flag says wins over the file, and what no flag says stays', () => {

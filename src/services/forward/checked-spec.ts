@@ -1,3 +1,4 @@
+import { guestAddresses } from '../../config/addresses.ts';
 import { SlipwayError } from '../../config/errors.ts';
 import { FORWARD_SOURCES, type ForwardSpec, forwardId, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
@@ -68,7 +69,8 @@ function checkedHost(spec: ForwardSpec): ForwardSpec['host'] {
   return { ...host, address: address! };
 }
 
-function checkGuest(spec: ForwardSpec, { subnet, gateway, hostAddress }: GuestAddresses): void {
+function checkGuest(spec: ForwardSpec, network: GuestAddresses): void {
+  const { subnet, gateway, hostAddress } = network;
   const { guest, count } = spec;
   if (!isWithin(guest.port, 1, 65_535) || guest.port + count > 65_536) {
     refuse(spec, 'these are no ports of a guest', 'Ports go from 1 to 65535.');
@@ -88,7 +90,7 @@ function checkGuest(spec: ForwardSpec, { subnet, gateway, hostAddress }: GuestAd
   refuse(
     spec,
     `${formatIpv4Address(address)} is no guest's address of ${formatCidr(subnet)}`,
-    `Choose one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`,
+    `Choose one from ${guestAddresses(network)}.`,
   );
 }
 
