@@ -4,7 +4,7 @@ import { EventFeed } from '../api/event-feed.ts';
 import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import { SlipwayError } from '../config/errors.ts';
-import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
+import { type ForwardSpec, type ForwardStatus, forwardId } from '../config/forward.ts';
 import { qemuArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/messages.ts';
@@ -65,12 +65,22 @@ export async function up(flags: UpFlags): Promise<void> {
       stands.listening.push(listening);
       attachments.push(place(url.text, listening));
     }
+    stands.forwards.push(...chosenByHost(network).map(forwardJson));
     for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
   } catch (error) {
     await stop();
     throw error;
   }
   say(STANDARD_OUTPUT, flags.json === true ? asJson(stands) : asText(stands));
+}
+
+/** Forwards of the configuration whose port it leaves to the host. From then on they are like others, so those are what the others leave. */
+function chosenByHost({ config, forwards }: RunningNetwork): readonly ForwardStatus[] {
+  const given = config.forwards.filter(
+    ({ host }) => host.kind === 'unix' || (host.lastPort ?? host.port) === host.port,
+  );
+  const ids = new Set(given.map(forwardId));
+  return forwards.ownedBy('config').filter(({ id }) => !ids.has(id));
 }
 
 async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<ForwardStatus> {
@@ -91,7 +101,7 @@ async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<Forw
 interface Standing {
   readonly network: RunningNetwork;
   readonly listening: Listening[];
-  /** Of the flags. */
+  /** Of the flags, and of the configuration where only the host knows the port. */
   readonly forwards: ForwardJson[];
   api?: ControlApi | undefined;
 }

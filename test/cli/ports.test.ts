@@ -101,6 +101,17 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
   assert.match(wrong.stderr, /--publish: expected a port of the guest .*\n[\s\S]*ERR_USAGE/);
 });
 
+test('a port that the host chose for the configuration is told at the start, one that was given is not', async (t) => {
+  const free = await freePort();
+  const config = path.join(temporaryFolder('test'), 'slipway.yaml');
+  writeFileSync(config, `forwards: ["127.0.0.1::53/udp", "127.0.0.1:${free}:80", { host: 0, guest: 8080 }]\n`);
+  const { up } = await daemon(t, '--config', config);
+  const lines = up.stdout.split('\n').filter((line) => line.startsWith('publishing '));
+  assert.equal(lines.length, 2, up.stdout);
+  assert.match(lines[0]!, /^publishing tcp \*:[1-9]\d* → 8080/);
+  assert.match(lines[1]!, /^publishing udp 127\.0\.0\.1:[1-9]\d* → 53/);
+});
+
 test('up -p takes a port that was kept for another target, and two flags that collide say what to do', async (t) => {
   const free = await freePort();
   const state = ['--state', temporaryFolder('state')];
