@@ -1,7 +1,6 @@
 /** Where the helper listens: the socket that systemd hands over, or one of its own. */
-import { chmodSync } from 'node:fs';
 import { SlipwayError } from '../config/errors.ts';
-import { bindUnix } from '../host/ports/bind-unix.ts';
+import { type BoundUnix, bindUnix } from '../host/ports/bind-unix.ts';
 import { adoptListener, startListening } from '../host/ports/socket-calls.ts';
 
 /** sd_listen_fds(3): the first descriptor handed over. */
@@ -16,10 +15,8 @@ export interface HelperListener {
 /** With `path` a new socket there, which everyone may connect to; else the one of systemd's socket activation. */
 export function helperListener(path: string | undefined): HelperListener {
   if (path !== undefined) {
-    const { sockets, remove } = bindUnix(path);
+    const { sockets, remove } = bindForEveryone(path);
     const fd = sockets.fds[0]!;
-    // Everyone may connect; the allow list decides who is served.
-    chmodSync(path, 0o666);
     if (startListening(fd, BACKLOG) === 0) return { fd, remove };
     throw new SlipwayError('ERR_HELPER_UNAVAILABLE', `the helper cannot listen at ${path}`, 'Choose another path.');
   }
@@ -32,4 +29,14 @@ export function helperListener(path: string | undefined): HelperListener {
     'the helper was given no socket to listen at',
     'systemd hands one over (slipway helper install --print shows how); else give --socket <path>.',
   );
+}
+
+/** Everyone may connect; the allow list decides who is served. A chmod of the path would follow a link that took its place meanwhile. */
+function bindForEveryone(path: string): BoundUnix {
+  const umask = process.umask(0);
+  try {
+    return bindUnix(path, 0o666);
+  } finally {
+    process.umask(umask);
+  }
 }

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync } from 'node:fs';
+import { closeSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
+import { helperListener } from '../../src/helper/listener.ts';
 import { vmnetdGreeting, writeRequest } from '../../src/helper/protocol.ts';
 import { receiveDescriptor, sendDescriptor } from '../../src/host/namespace/scm-rights.ts';
 import { askHelper } from '../../src/host/ports/helper-client.ts';
 import { boundAt, connectUnixSocket, type Place } from '../../src/host/ports/socket-calls.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { CONFINED, canConfine, FRIEND, publish, RunningHelper, STRANGER } from './harness.ts';
 
 const LOOPBACK: Place = { family: 4, address: Uint8Array.of(127, 0, 0, 1), scope: 0 };
@@ -22,6 +25,17 @@ test('a user without any privilege publishes port 80 through it, and clients of 
   }
   await helper.says(new RegExp(`uid ${FRIEND} gid ${FRIEND} pid \\d+: tcp 0\\.0\\.0\\.0:80 bound\n`));
   await helper.says(new RegExp(`uid ${FRIEND} gid ${FRIEND} pid \\d+: tcp \\[::\\]:80 bound\n`));
+});
+
+test('everyone may connect to its socket from the bind on, whatever the umask', (t) => {
+  const umask = process.umask(0o077);
+  t.after(() => process.umask(umask));
+  const socket = path.join(temporaryFolder('helper'), 'helper.sock');
+  const { fd, remove } = helperListener(socket);
+  assert.equal(statSync(socket).mode & 0o777, 0o666);
+  assert.equal(process.umask(), 0o077, 'other files of the process keep theirs');
+  remove();
+  closeSync(fd);
 });
 
 test('a user who is not on the list is refused and logged', async (t) => {

@@ -14,11 +14,14 @@ export interface BoundUnix extends BoundPorts {
   readonly remove: () => void;
 }
 
+/** Readable and writable for its user alone; who may write to a socket may connect to it. */
+const PRIVATE = 0o600;
+
 /**
- * Binds a stream socket at `file` (absolute), readable and writable for its user alone (0600); a missing folder is made,
+ * Binds a stream socket at `file` (absolute), with `mode` less the umask; a missing folder is made,
  * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
  */
-export function bindUnix(file: string): BoundUnix {
+export function bindUnix(file: string, mode: number = PRIVATE): BoundUnix {
   if (!path.isAbsolute(file) || Buffer.byteLength(file) >= UNIX_PATH_BYTES || file.includes('\0')) {
     throw unixError(
       'ERR_PORT_ADDRESS',
@@ -33,7 +36,7 @@ export function bindUnix(file: string): BoundUnix {
     throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
   }
   makeFree(file);
-  const fd = bindUnixSocket(file);
+  const fd = bindUnixSocket(file, mode);
   if (fd < 0) throw refused(file, errorName(fd));
   const inode = look(file)?.ino;
   const remove = (): void => {

@@ -113,13 +113,13 @@ export function boundAt(fd: number): { readonly protocol: PortProtocol; readonly
 /** sun_path, its closing zero included. */
 export const UNIX_PATH_BYTES = 108;
 
-/** A stream socket bound at a new file that only this user may connect to (0600), or the negative errno. */
-export function bindUnixSocket(path: string): number {
+/** A stream socket bound at a new file with `mode`, less the umask, or the negative errno. 0600: only this user may connect to it. */
+export function bindUnixSocket(path: string, mode: number): number {
   const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);
   if (fd < 0) return -koffi.errno();
   const at = unixName(path);
   // The file that bind makes has the mode of the socket: no moment in between belongs to others.
-  if (fchmod(fd, 0o600) === 0 && bind(fd, at, at.length) === 0) return fd;
+  if (fchmod(fd, mode) === 0 && bind(fd, at, at.length) === 0) return fd;
   const errno = koffi.errno();
   close(fd);
   return -errno;
