@@ -9,6 +9,8 @@ export interface StatusFlags extends ControlFlags {
 }
 
 interface Picture {
+  /** The socket that was asked: what recipes hand to curl. */
+  readonly control: string;
   readonly status: StatusJson;
   readonly guests: readonly GuestJson[];
   readonly leases: readonly LeaseJson[];
@@ -19,6 +21,7 @@ interface Picture {
 export async function status(flags: StatusFlags): Promise<void> {
   const client = controlClient(flags);
   const picture: Picture = {
+    control: client.socketPath,
     status: await client.ask('GET', '/v1/status'),
     guests: await client.ask('GET', '/v1/guests'),
     leases: await client.ask('GET', '/v1/leases'),
@@ -31,7 +34,7 @@ function asJson({ status: { counters, ...facts }, ...lists }: Picture): string {
   return `${JSON.stringify({ ...facts, counters: counted(counters), ...lists })}\n`;
 }
 
-function asText({ status: now, guests, leases, forwards }: Picture): string {
+function asText({ control, status: now, guests, leases, forwards }: Picture): string {
   const { network, gauges, limits } = now;
   const host = network.hostLoopback
     ? `${network.hostAddress} reaches this computer's 127.0.0.1`
@@ -40,6 +43,7 @@ function asText({ status: now, guests, leases, forwards }: Picture): string {
     `slipway ${now.version}, process ${now.pid}, engine ${now.engine}`,
     `network ${network.subnet}, gateway ${network.gateway}, ${host}, MTU ${network.mtu}`,
     `${gauges.flows ?? 0} of ${limits.flows ?? 0} flows, ${gauges.forwardedConnections ?? 0} forwarded connections`,
+    `control at ${control}`,
   ];
   const parts = [
     `${head.join('\n')}\n`,

@@ -88,13 +88,14 @@ test('up -p publishes from the start, as docker run -p does, and says where', as
   assert.match(up.stdout, new RegExp(`^control at ${socket}$`, 'm'));
   const status = await slipway(t, 'status', '--control', socket);
   assert.match(status.stdout, new RegExp(`^slipway [\\d.]+, process ${up.child.pid}, engine `));
+  assert.match(status.stdout, new RegExp(`^control at ${socket}$`, 'm'));
   assert.match(status.stdout, /no guest is attached/);
   assert.match(status.stdout, new RegExp(`^tcp +127\\.0\\.0\\.1:${free} `, 'm'));
   const json = JSON.parse((await slipway(t, 'status', '--json', '--control', socket)).stdout) as Record<
     string,
     unknown
   >;
-  assert.equal(json.pid, up.child.pid);
+  assert.deepEqual([json.pid, json.control], [up.child.pid, socket]);
   assert.ok(Object.values(json.counters as object).every((count) => count !== 0));
   const wrong = await slipway(t, 'up', ...LISTEN, '-p', '80:x');
   assert.equal(wrong.status, 2);

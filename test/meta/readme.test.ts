@@ -24,13 +24,13 @@ function commands(text: string): string[] {
     .filter((line) => line !== '');
 }
 
-/** `slipway up …` and the like, as words; what a guest's command has of its own is left out. */
+/** `slipway up …` and the like, as words; what a guest's command or the next program has of its own is left out. */
 const calls = commands(readme)
   .map((line) => /\bslipway (up|run|demo|status|ports \w+|helper \w+)\b(.*)/.exec(line))
   .filter((match) => match !== null)
   .map(([, name = '', rest = '']) => ({
     name,
-    words: (rest.split(' -- ', 1)[0] ?? '').split(/\s+/).map((word) => word.replaceAll("'", '')),
+    words: (rest.split(/ -- | \| /, 1)[0] ?? '').split(/\s+/).map((word) => word.replaceAll("'", '')),
   }));
 
 const help = new Map<string, string>();
