@@ -37,13 +37,16 @@ const FINAL: ReadonlySet<string> = new Set(['ERR_SSH_KEY', 'ERR_SSH_LOGIN', 'ERR
 export class SshClient {
   readonly #end: SshEnd;
   readonly #dial: DialGuest;
+  readonly #broke: () => void;
   #client: Promise<Client> | undefined;
   #hostKey: Buffer | undefined;
   #ended = false;
 
-  constructor(end: SshEnd, dial: DialGuest) {
+  /** `broke` hears when a connection that stood has ended, but not by `end`. */
+  constructor(end: SshEnd, dial: DialGuest, broke: () => void) {
     this.#end = end;
     this.#dial = dial;
+    this.#broke = broke;
   }
 
   /** A stream to the guest's socket. Rejects with ERR_SSH_… or ERR_GUEST_… after the last of three tries. */
@@ -105,7 +108,9 @@ export class SshClient {
       },
     };
     return new Promise((resolve, reject) => {
+      let stood = false;
       client.on('ready', () => {
+        stood = true;
         if (this.#ended) client.end();
         resolve(client);
       });
@@ -114,6 +119,7 @@ export class SshClient {
       client.on('close', () => {
         this.#client = undefined;
         sock.destroy();
+        if (stood && !this.#ended) this.#broke();
         reject(failed(this.#end, 'it closed the connection'));
       });
       client.connect(config);

@@ -29,8 +29,11 @@ export class SshForward implements SocketRelay {
   }
 
   private constructor(end: SshEnd, dial: DialGuest, reached: RelayReach) {
-    this.#ssh = new SshClient(end, dial);
+    this.#ssh = new SshClient(end, dial, () =>
+      this.#wait('the connection to its sshd ended; the next client opens another'),
+    );
     this.#reached = reached;
+    this.#wait('its sshd is dialled when the first client comes');
     this.#server = createServer({ allowHalfOpen: true, pauseOnConnect: true }, (client) => void this.#serve(client));
     this.#server.maxConnections = MAX_CLIENTS;
   }
@@ -60,6 +63,11 @@ export class SshForward implements SocketRelay {
         resolve();
       });
     });
+  }
+
+  /** Nobody is known to be there: that would have to be asked all the time. */
+  #wait(why: string): void {
+    if (!this.#closed) this.#reached('down', why);
   }
 
   async #serve(client: Socket): Promise<void> {

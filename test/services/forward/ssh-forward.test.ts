@@ -16,6 +16,7 @@ import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { refusal } from './table-world.ts';
 
 const SOCKET = '/run/podman/podman.sock';
+const NOT_ASKED = 'its sshd is dialled when the first client comes';
 
 /** ssh2 makes one in some hundred pairs that it cannot read itself. */
 function keyPair(
@@ -145,7 +146,9 @@ test('clients reach the guest’s socket through one connection, made with the f
   assert.equal(await ask('hello'), 'hello');
   assert.deepEqual(await Promise.all([ask('one'), ask('two'), ask('three')]), ['one', 'two', 'three']);
   assert.equal(sshd.logins, 1);
-  assert.ok(told.every((one) => one === 'up '));
+  const [before, ...after] = told;
+  assert.equal(before, `down ${NOT_ASKED}`, 'nobody knows yet whether a guest is there');
+  assert.ok(after.length === 4 && after.every((one) => one === 'up '));
 });
 
 test('half-close passes both ways', async (t) => {
@@ -181,12 +184,13 @@ test('megabytes pass unharmed', async (t) => {
 });
 
 test('a connection that breaks is made anew for the next client', async (t) => {
-  const { sshd, client, ask } = await world(t);
+  const { sshd, client, ask, told } = await world(t);
   const socket = client();
   socket.write('x');
   await once(socket, 'data');
   sshd.drop();
   await once(socket.resume(), 'end');
+  assert.equal(told.at(-1), 'down the connection to its sshd ended; the next client opens another');
   assert.equal(await ask('again'), 'again');
   assert.equal(sshd.logins, 2);
 });
@@ -194,7 +198,7 @@ test('a connection that breaks is made anew for the next client', async (t) => {
 test('a socket that nobody serves in the guest is told, and the connection stays', async (t) => {
   const { sshd, ask, told } = await world(t, { path: '/run/other.sock' });
   assert.equal(await ask('x'), '');
-  assert.match(told[0]!, /^down the sshd of the first guest:22 cannot connect to \/run\/other.sock/);
+  assert.match(told[1]!, /^down the sshd of the first guest:22 cannot connect to \/run\/other.sock/);
   assert.equal(await ask('x'), '');
   assert.equal(sshd.logins, 1);
 });
@@ -203,18 +207,20 @@ test('a key that the guest does not know is told without another try', async (t)
   const strange = keyPair().private;
   const { ask, told, end } = await world(t, { keyText: strange });
   assert.equal(await ask('x'), '');
-  assert.deepEqual(told, [`down the sshd of the first guest:22 does not let core in with the key ${end.keyFile}`]);
+  assert.deepEqual(told.slice(1), [
+    `down the sshd of the first guest:22 does not let core in with the key ${end.keyFile}`,
+  ]);
 });
 
 test('a key that is none, or whose passphrase is wrong, is told', async (t) => {
   const none = await world(t, { keyText: 'no key' });
   await none.ask('x');
-  assert.match(none.told[0]!, /^down the private key .*key cannot be used: /);
+  assert.match(none.told[1]!, /^down the private key .*key cannot be used: /);
   const lock = { passphrase: 'right', cipher: 'aes256-cbc', rounds: 2 };
   const { private: keyText } = keyPair(lock);
   const locked = await world(t, { keyText });
   await locked.ask('x');
-  assert.match(locked.told[0]!, /no passphrase given/);
+  assert.match(locked.told[1]!, /no passphrase given/);
 });
 
 test('a key that is not there is an error at once', async () => {
@@ -262,7 +268,7 @@ test('a guest that is away is tried three times', async (t) => {
   const { sshd, ask, told, dials } = await world(t);
   sshd.server.close();
   assert.equal(await ask('x'), '');
-  assert.deepEqual(told, ['down the guest refuses connections']);
+  assert.deepEqual(told.slice(1), ['down the guest refuses connections']);
   assert.equal(dials(), 3);
 });
 
