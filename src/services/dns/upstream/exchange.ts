@@ -39,7 +39,7 @@ interface ExchangeOptions {
 }
 
 /**
- * One question to one server, until it answered: over UDP with EDNS; without EDNS when it does not know that; over TCP when the
+ * One question to one server, until it answered: over UDP with EDNS; without EDNS when it does not know that, or never answers it; over TCP when the
  * answer does not fit into a datagram. Knows no time limit over UDP: who started it gives it up.
  */
 export class Exchange {
@@ -76,7 +76,7 @@ export class Exchange {
     if (this.#overdue || this.#heard || this.#pending === undefined) return;
     this.#overdue = true;
     this.#pending.suspect();
-    this.#options.server.stayedSilent();
+    this.#options.server.stayedSilent(this.#edns);
   }
 
   /** Nobody needs the answer any more. */
@@ -106,7 +106,7 @@ export class Exchange {
   #answered(message: Uint8Array): void {
     const { server } = this.#options;
     this.#heard = true;
-    server.spoke();
+    server.spoke(this.#edns);
     if (this.#pending === undefined) return;
     const answer = read(message);
     const flaw = answer.truncated ? ', truncated' : answer.broken ? ', broken' : '';

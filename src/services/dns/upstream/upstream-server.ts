@@ -11,6 +11,10 @@ const SILENCES = 3;
 /** How long answers are listened for that only show that a server is alive, and how many at once. */
 const LISTEN_ON_MS = 2000;
 const MAX_LISTENED = 64;
+/** After so many questions with EDNS, of which it never answered one, a server is asked without: some boxes drop them without a word. */
+const EDNS_SILENCES = 2;
+/** So often it must be silent with EDNS and answer without: it may have been dead, and back at that moment. */
+const EDNS_DROPS = 2;
 /** A server without EDNS is asked with it again after this time: it may have been replaced. */
 const NO_EDNS_MS = 600_000;
 
@@ -30,6 +34,10 @@ export class UpstreamServer {
   #silences = 0;
   #listened = 0;
   #noEdnsUntilMs = Number.NEGATIVE_INFINITY;
+  /** It answered a question with EDNS, so it does not drop them. */
+  #ednsHeard = false;
+  #ednsSilences = 0;
+  #ednsDrops = 0;
 
   constructor(options: UpstreamServerOptions) {
     this.#options = options;
@@ -43,8 +51,10 @@ export class UpstreamServer {
     return this.#silences >= SILENCES;
   }
 
+  /** Whether to ask it with EDNS now. While it never answered that, every other question is asked without (RFC 6891 §6.2.2). */
   get takesEdns(): boolean {
-    return this.#options.timers.nowMs() >= this.#noEdnsUntilMs;
+    if (this.#options.timers.nowMs() < this.#noEdnsUntilMs) return false;
+    return this.#ednsHeard || this.#silences < EDNS_SILENCES || this.#silences % 2 === 1;
   }
 
   knowsNoEdns(): void {
@@ -52,13 +62,21 @@ export class UpstreamServer {
     this.#noEdnsUntilMs = this.#options.timers.nowMs() + NO_EDNS_MS;
   }
 
-  stayedSilent(): void {
+  /** `edns`: to a question with EDNS. */
+  stayedSilent(edns: boolean): void {
     this.#options.counters.add('dns-upstream-timeout');
     this.#silences++;
+    if (edns) this.#ednsSilences++;
   }
 
-  spoke(): void {
+  /** `edns`: to a question with EDNS. */
+  spoke(edns: boolean): void {
     this.#silences = 0;
+    if (edns) this.#ednsHeard = true;
+    if (this.#ednsHeard || this.#ednsSilences < EDNS_SILENCES) return;
+    this.#ednsSilences = 0;
+    this.#ednsDrops++;
+    if (this.#ednsDrops >= EDNS_DROPS) this.knowsNoEdns();
   }
 
   /** Waits for an answer that nobody needs. */
@@ -77,6 +95,10 @@ export class UpstreamServer {
   /** The network changed: old sockets may have a source address that is gone, and a silent server may be reached now. */
   renew(): void {
     this.#silences = 0;
+    // Another way may have another box in it.
+    this.#ednsHeard = false;
+    this.#ednsSilences = 0;
+    this.#ednsDrops = 0;
     this.udp.renew();
     this.tcp.renew();
   }

@@ -286,6 +286,60 @@ test('a server without EDNS is asked without it, and that is remembered for ten 
   await third;
 });
 
+test('a server that drops questions with EDNS without a word is asked without, which is remembered from the second time on', async () => {
+  await using server = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  const hasOpt = (bytes: Uint8Array): boolean => readU16(bytes, 10) === 1;
+  for (const name of ['a.test', 'b.test']) {
+    const asked = world.ask(query(name), [server.nameserver]);
+    for (let i = 0; i < 2; i++) {
+      assert.equal(hasOpt((await server.next()).bytes), true);
+      world.timers.advance(800);
+    }
+    const plain = await server.next();
+    assert.equal(hasOpt(plain.bytes), false);
+    plain.reply(answerTo(plain));
+    assert.deepEqual(addressesIn(bytesOf(await asked)), [1]);
+  }
+  assert.equal(world.counters.get('dns-upstream-no-edns'), 1);
+  const known = world.ask(query('c.test'), [server.nameserver]);
+  const first = await server.next();
+  assert.equal(hasOpt(first.bytes), false);
+  first.reply(answerTo(first));
+  await known;
+});
+
+test('a server that was dead is asked with EDNS again as soon as it answers', async () => {
+  await using server = await FakeNameserver.open();
+  using world = new UpstreamWorld();
+  const hasOpt = (bytes: Uint8Array): boolean => readU16(bytes, 10) === 1;
+  const asked = world.ask(query('a.test'), [server.nameserver]);
+  const seen: boolean[] = [];
+  for (let i = 0; i < 4; i++) {
+    seen.push(hasOpt((await server.next()).bytes));
+    world.timers.advance(800);
+  }
+  const plain = await server.next();
+  assert.deepEqual([...seen, hasOpt(plain.bytes)], [true, true, false, true, false]);
+  plain.reply(answerTo(plain));
+  await asked;
+  const again = world.ask(query('b.test'), [server.nameserver]);
+  const heard = await server.next();
+  assert.equal(hasOpt(heard.bytes), true);
+  heard.reply(answerTo(heard));
+  await again;
+  // From now on silence says nothing about EDNS.
+  const last = world.ask(query('c.test'), [server.nameserver]);
+  for (let i = 0; i < 3; i++) {
+    assert.equal(hasOpt((await server.next()).bytes), true);
+    world.timers.advance(800);
+  }
+  const end = await server.next();
+  end.reply(answerTo(end));
+  await last;
+  assert.equal(world.counters.get('dns-upstream-no-edns'), 0);
+});
+
 test('BADVERS leads to a question without EDNS; FORMERR from a server that knows EDNS is its answer', async () => {
   await using server = await FakeNameserver.open();
   using world = new UpstreamWorld();
