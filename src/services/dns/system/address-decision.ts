@@ -1,8 +1,9 @@
-import { DNS_NOERROR } from '../../../wire/dns-message.ts';
+import { DNS_NOERROR, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
 import { type RawAnswer, sameAddresses } from './agreement.ts';
 import type { HostAnswer } from './host-resolver.ts';
 
 const OTHER_FAMILY = 'the operating system knows the name, without this family';
+const NO_ADDRESS = 'the operating system knows the name, without an address';
 
 /** What became of the raw question; 'late' when the operating system's answer could not wait for it any longer. */
 export type RawOutcome = RawAnswer | 'no-answer' | 'no-nameservers' | 'late';
@@ -44,6 +45,10 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
     case 'no-such-name':
       if (!found) break;
       return { from: 'operating-system', addresses: [], why: 'the operating system says that there is no such name' };
+    case 'no-address':
+      // A failure may be the truth about this family.
+      if (!found && raw.rcode !== DNS_NXDOMAIN) break;
+      return { from: 'operating-system', addresses: [], why: NO_ADDRESS };
     case 'failed':
       if (!found) break;
       return { from: 'upstream', raw, why: 'the operating system’s lookup failed; the nameserver answered' };
@@ -64,6 +69,7 @@ function decideAlone(host: HostOutcome, raw: 'no-answer' | 'no-nameservers' | 'l
     }[raw];
     return { from: 'operating-system', addresses: host, why };
   }
+  if (host === 'no-address') return { from: 'operating-system', addresses: [], why: NO_ADDRESS };
   const why = raw === 'no-nameservers' ? 'the host has no nameserver' : 'no nameserver answered';
   return { from: 'nobody', raw, why: `${why}, and the operating system has no address` };
 }

@@ -110,6 +110,7 @@ export function ofFamily(answer: HostAnswer, family: AddressFamily): HostAnswer 
 export function hostStep(family: AddressFamily, host: HostOutcome, ms: number): TraceStep {
   const step = { kind: 'operating-system', family, ms } as const;
   if (typeof host !== 'string') return { ...step, outcome: 'addresses', addresses: host };
+  if (host === 'no-address') return { ...step, outcome: 'addresses', addresses: [] };
   const outcome = host === 'busy' ? 'not-in-time' : host;
   return { ...step, outcome, addresses: [] };
 }

@@ -2,10 +2,10 @@ import { type LookupAddress, lookup } from 'node:dns';
 import type { Counters } from '../../../env/counters.ts';
 
 /**
- * What the host says about a name: addresses of both families as text, perhaps none (the name exists without any); 'busy' when
- * too many lookups wait already.
+ * What the host says about a name: addresses of both families as text; 'no-address' for one that exists without any, or of which one
+ * family is not there and the other one failed (glibc does not tell which); 'busy' when too many lookups wait already.
  */
-export type HostAnswer = readonly string[] | 'no-such-name' | 'failed' | 'busy';
+export type HostAnswer = readonly string[] | 'no-such-name' | 'no-address' | 'failed' | 'busy';
 
 export type AddressFamily = 4 | 6;
 
@@ -197,7 +197,7 @@ function classify(error: NodeJS.ErrnoException): HostAnswer {
       return 'no-such-name';
     case EAI_NODATA:
     case EAI_ADDRFAMILY:
-      return [];
+      return 'no-address';
     default:
       return 'failed';
   }

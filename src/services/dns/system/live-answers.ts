@@ -167,11 +167,13 @@ export class LiveAnswers {
     const answer = ofFamily(await lookup.answer, family);
     trace?.step(hostStep(family, answer, timers.nowMs() - startMs));
     const why = 'the operating system alone knows localhost';
-    const told =
-      typeof answer === 'string'
-        ? { ...none, rcode: answer === 'no-such-name' ? DNS_NXDOMAIN : DNS_SERVFAIL }
-        : { ...none, records: addressRecords(answer) };
-    return this.#author(query, told, 'operating-system', why);
+    if (typeof answer !== 'string') {
+      return this.#author(query, { ...none, records: addressRecords(answer) }, 'operating-system', why);
+    }
+    const rcode = { 'no-address': DNS_NOERROR, 'no-such-name': DNS_NXDOMAIN, failed: DNS_SERVFAIL, busy: DNS_SERVFAIL }[
+      answer
+    ];
+    return this.#author(query, { ...none, rcode }, 'operating-system', why);
   }
 
   #authorAddresses(query: DnsQuery, addresses: readonly string[], why: string): LiveAnswer {

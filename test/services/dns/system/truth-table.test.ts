@@ -39,7 +39,7 @@ const RAW: Record<Raw, Written | 'no-answer' | 'no-nameservers'> = {
 const OS: Record<string, HostAnswer> = {
   addresses: ['10.0.0.1'],
   'addresses of both families': ['2001:db8::1', '10.0.0.1'],
-  nodata: [],
+  'no-address': 'no-address',
   'only IPv6': ['2001:db8::1'],
   'no-such-name': 'no-such-name',
   failed: 'failed',
@@ -58,9 +58,9 @@ const TABLE: Record<string, Record<Raw, Expected>> = {
     ...{ same: 'raw', other: 'built', nodata: 'built', nxdomain: 'built', servfail: 'built', refused: 'built' },
     ...{ badvers: 'built', truncated: 'built', none: 'built', nobody: 'built' },
   },
-  nodata: {
-    ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'nodata', servfail: 'nodata', refused: 'nodata' },
-    ...{ badvers: 'nodata', truncated: 'nodata', none: 'nodata', nobody: 'nodata' },
+  'no-address': {
+    ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'nodata', servfail: 'raw', refused: 'raw' },
+    ...{ badvers: 'raw', truncated: 'nodata', none: 'nodata', nobody: 'nodata' },
   },
   'only IPv6': {
     ...{ same: 'nodata', other: 'nodata', nodata: 'raw', nxdomain: 'nodata', servfail: 'nodata', refused: 'nodata' },
