@@ -21,7 +21,9 @@ import type { Sender } from './sender.ts';
  *
  * States are those of RFC 9293 §3.3.2 with two of our own: SYN-HELD (the guest's SYN is kept while the host connects,
  * nothing is answered yet) and DRAINING (the guest is through with TCP, but what it sent still goes to a slow host).
- * LISTEN and TIME-WAIT live elsewhere (Tcp, TimeWaitTable): they hold no connection.
+ * LISTEN and TIME-WAIT live elsewhere (Tcp, TimeWaitTable): they hold no connection. So do the numbers of each direction
+ * (Receiver, Sender), the SYNs (Handshake), the waiting (GuestTimer) and what drains (HostDrain): what is left is who hears
+ * what, in the order of RFC 9293 §3.10.7.4, and how it ends.
  *
  * Within a turn: segments only change state (`segment`), `commit` hands text to the host, `pump` sends what the host
  * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still holds is
