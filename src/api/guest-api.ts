@@ -2,6 +2,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node
 import type { Server, Socket } from 'node:net';
 import type { Counters } from '../env/counters.ts';
 import { GuestListener, type GuestPlace } from '../services/guest-listener.ts';
+import { GuestRate } from '../services/guest-rate.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './gvproxy/go-answer.ts';
 import type { Caller, PortForwarder } from './gvproxy/port-forwarder.ts';
@@ -11,6 +12,14 @@ const SLOW_MS = 10_000;
 /** A request is some 100 bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
 const TOO_LARGE = goError(413, 'http: request body too large');
+/** Twice all forwards that a guest may have: whoever starts all of its containers anew is not held up. */
+const EXPOSES_AT_ONCE = 1_024;
+/** Each takes about a millisecond of the control thread, so this is at most a twentieth of it. */
+const EXPOSES_PER_SECOND = 50;
+const TOO_OFTEN = goError(
+  429,
+  `too many requests: a guest may expose ${EXPOSES_AT_ONCE} ports at once and ${EXPOSES_PER_SECOND} a second after that`,
+);
 
 /** A guest behind a connection. */
 interface Visitor extends GuestPlace {
@@ -23,7 +32,7 @@ interface Visitor extends GuestPlace {
  * containers. A guest sees and manages what it made itself; see PortForwarder for what it may not ask for.
  *
  * GuestListener knows which guest a connection is of, whatever its requests say, and limits connections; here bodies are limited in
- * size, and requests in time (10 s). The caller makes `server` listen.
+ * size, requests in time (10 s), and exposing in number (50 a second). The caller makes `server` listen.
  */
 export class GuestApi {
   readonly #listener: GuestListener;
@@ -32,6 +41,7 @@ export class GuestApi {
   /** Loaded by the first guest that comes. */
   #http: Promise<HttpServer> | undefined;
   readonly #visitors = new Map<Socket, Visitor>();
+  readonly #exposes = new GuestRate(EXPOSES_PER_SECOND, EXPOSES_AT_ONCE);
 
   /** `forwarder`: asked for with the first request. */
   constructor(forwarder: () => Promise<PortForwarder>, counters: Counters) {
@@ -108,12 +118,19 @@ export class GuestApi {
       case '/services/forwarder/all':
         return forwarder.all(caller);
       case '/services/forwarder/expose':
-        return method === 'POST' ? forwarder.expose(body, caller) : POST_ONLY;
+        if (method !== 'POST') return POST_ONLY;
+        return this.#mayExpose(address) ? forwarder.expose(body, caller) : TOO_OFTEN;
       case '/services/forwarder/unexpose':
         return method === 'POST' ? forwarder.unexpose(body, caller) : POST_ONLY;
       default:
         return PAGE_NOT_FOUND;
     }
+  }
+
+  #mayExpose(guest: number): boolean {
+    if (this.#exposes.take(guest)) return true;
+    this.#counters.add('guest-api-expose-limit');
+    return false;
   }
 }
 

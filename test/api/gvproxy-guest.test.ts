@@ -57,6 +57,51 @@ describe('the API of guests at the gateway', () => {
     assert.equal(world.forwards.list().length, 1);
   });
 
+  test('a conflict says nothing to a guest of who is on this computer, and nobody is looked for', async (t) => {
+    const world = await CompatWorld.open(t);
+    const { refused, bound } = world.world;
+    refused.set(8000, 'ERR_PORT_IN_USE').set(80, 'ERR_HELPER_DENIED').set(81, 'ERR_PORT_DENIED');
+    refused.set(82, 'ERR_HELPER_UNAVAILABLE').set('192.0.2.1', 'ERR_PORT_ADDRESS').set(83, 'ERR_PORT_LIMIT');
+    refused.set(84, 'ERR_PORT_FAILED');
+    await world.world.add('127.0.0.1:9000:22', { owner: 'config' });
+    for (const [local, why] of [
+      ['127.0.0.1:8000', 'address already in use'],
+      [':8000', 'address already in use'],
+      ['[::1]:80', 'permission denied'],
+      [':81', 'permission denied'],
+      [':82', 'permission denied'],
+      ['192.0.2.1:90', 'cannot assign requested address'],
+      [':83', 'too many open files'],
+      [':84', 'input/output error'],
+      ['0.0.0.0:9000', 'address already in use'],
+    ] as const) {
+      const answer = await world.asGuest(GUEST, 'POST', EXPOSE, { local, remote: ':80' });
+      assert.equal(answer, `500 listen tcp ${local}: bind: ${why}\n`);
+    }
+    await world.asGuest(GUEST, 'POST', EXPOSE, { local: ':85', remote: ':80' });
+    assert.deepEqual(
+      bound.map(({ terse = false }) => terse),
+      [false, true],
+    );
+  });
+
+  test('a guest may expose 1,024 ports at once, and others are not held up', async (t) => {
+    const world = await CompatWorld.open(t);
+    const expose = (guest: number): Promise<string> =>
+      world.asGuest(guest, 'POST', EXPOSE, { local: 'nonsense', remote: ':80' });
+    const answers = new Set<string>();
+    while (world.counters.get('guest-api-expose-limit') === 0) answers.add(await expose(GUEST));
+    assert.deepEqual(
+      [...answers],
+      [
+        '500 listen tcp: address nonsense: missing port in address\n',
+        '429 too many requests: a guest may expose 1024 ports at once and 50 a second after that\n',
+      ],
+    );
+    assert.match(await expose(OTHER_GUEST), /^500 /);
+    assert.equal(await world.asGuest(GUEST, 'GET', ALL), '200 []\n');
+  });
+
   test('no sockets, pipes or keys of this computer', async (t) => {
     const world = await CompatWorld.open(t);
     for (const [protocol, remote] of [

@@ -6,6 +6,7 @@ import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './ex
 import { type GoAnswer, goError, OK } from './go-answer.ts';
 import { goEncode } from './go-json.ts';
 import { joinHostPort } from './go-net.ts';
+import { guestRefusal } from './guest-refusal.ts';
 
 /** Each takes up to two descriptors, and every container of the guest may ask. */
 const MAX_FORWARDS_OF_GUEST = 512;
@@ -73,7 +74,7 @@ export class PortForwarder {
       this.#exposed.set(key, { local, remote, protocol, id, owner });
       return OK;
     } catch (error) {
-      return goError(500, (error as Error).message);
+      return goError(500, caller.guest === undefined ? (error as Error).message : guestRefusal(error, wanted));
     } finally {
       this.#opening.delete(key);
     }

@@ -83,6 +83,7 @@ function unprivilegedStart(): number {
 }
 
 function inUse(request: PortRequest, failure: Refusal, own: OwnForward): SlipwayError {
+  if (request.terse === true) return listenError('ERR_PORT_IN_USE', request, failure, 'address already in use', '');
   const owner = portOwner(request.protocol, failure.place, failure.port);
   const ours = own(request.protocol, failure.place, failure.port);
   const free = request.port === 0 ? undefined : nextFreePort(request, failure.port);

@@ -30,6 +30,8 @@ export interface PortRequest {
   readonly port: number;
   readonly count: number;
   readonly ipv4Only: boolean;
+  /** A guest asks: nobody looks for who holds a port that is in use, nor for the next free one. */
+  readonly terse?: true;
 }
 
 /** Bound sockets of this process that do not listen yet. */

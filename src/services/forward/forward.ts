@@ -1,9 +1,15 @@
 import { SlipwayError } from '../../config/errors.ts';
-import { type ForwardSpec, type ForwardState, type ForwardStatus, forwardId } from '../../config/forward.ts';
+import {
+  type ForwardOwner,
+  type ForwardSpec,
+  type ForwardState,
+  type ForwardStatus,
+  forwardId,
+} from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { ForwardReach } from '../../forward/forward-request.ts';
 import { describeForward } from './describe-forward.ts';
-import type { ForwardEdges, OpenPorts, SocketRelay } from './edges.ts';
+import type { ForwardEdges, OpenPorts, PortRequest, SocketRelay } from './edges.ts';
 
 /** A new IPv4 address is reported on Linux; any other is found only by trying to bind it again. */
 const ADDRESS_RETRY_MS = 1_000;
@@ -188,13 +194,20 @@ export class Forward {
   }
 
   async #bind(): Promise<OpenPorts> {
-    const { host, protocol, count, ipv4Only } = this.#spec;
+    const { host, protocol, count, ipv4Only, owner } = this.#spec;
     if (host.kind === 'unix') return this.#edges.ports.openUnix(host.path);
     if (protocol === 'unix') throw new Error('a socket has no port');
     const last = host.lastPort ?? host.port;
     for (let port = host.port; ; port++) {
       try {
-        return await this.#edges.ports.open({ protocol, address: host.address, port, count, ipv4Only });
+        return await this.#edges.ports.open({
+          protocol,
+          address: host.address,
+          port,
+          count,
+          ipv4Only,
+          ...terseFor(owner),
+        });
       } catch (error) {
         if (port >= last || !(error instanceof SlipwayError) || error.code !== 'ERR_PORT_IN_USE') throw error;
       }
@@ -240,12 +253,18 @@ export class Forward {
   }
 
   #refusal(errno: HostErrorCode): Promise<SlipwayError> {
-    const { host, protocol, count, ipv4Only } = this.#spec;
+    const { host, protocol, count, ipv4Only, owner } = this.#spec;
     if (host.kind === 'unix' || protocol === 'unix') {
       return this.#edges.ports.refusal(host.kind === 'unix' ? host.path : '', errno);
     }
-    return this.#edges.ports.refusal({ protocol, address: host.address, port: host.port, count, ipv4Only }, errno);
+    const request = { protocol, address: host.address, port: host.port, count, ipv4Only, ...terseFor(owner) };
+    return this.#edges.ports.refusal(request, errno);
   }
+}
+
+/** A guest must not make the control thread search, nor learn what is found. */
+function terseFor(owner: ForwardOwner): Pick<PortRequest, 'terse'> {
+  return owner.startsWith('guest ') ? { terse: true } : {};
 }
 
 function asSlipwayError(error: unknown, spec: ForwardSpec): SlipwayError {

@@ -87,6 +87,17 @@ test('our own forward is named as such, and another port is said', async (t) => 
   );
 });
 
+test('for who must not know, a conflict is gvproxy’s text alone', async (t) => {
+  const bound = bindPorts(REQUEST);
+  assert.ok(!('failure' in bound));
+  t.after(() => closePorts(bound));
+  const port = bound.boundPort;
+  await assert.rejects(openPorts({ ...REQUEST, port, terse: true }, { helper: 'none' }), {
+    code: 'ERR_PORT_IN_USE',
+    message: `listen tcp 127.0.0.1:${port}: bind: address already in use`,
+  });
+});
+
 test('which sockets stand in the way depends on the address', async (t) => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
