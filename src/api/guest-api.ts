@@ -111,15 +111,15 @@ export class GuestApi {
   }
 
   async #answer({ method, url = '' }: IncomingMessage, body: Uint8Array, visitor: Visitor): Promise<GoAnswer> {
-    const { address, port } = visitor;
-    const caller: Caller = { remoteAddress: `${formatIpv4Address(address)}:${port}`, guest: address };
+    const { address, port, attachment } = visitor;
+    const caller: Caller = { remoteAddress: `${formatIpv4Address(address)}:${port}`, guest: { address, attachment } };
     const forwarder = await this.#forwarder();
     switch (url.split('?', 1)[0]) {
       case '/services/forwarder/all':
         return forwarder.all(caller);
       case '/services/forwarder/expose':
         if (method !== 'POST') return POST_ONLY;
-        return this.#mayExpose(address) ? forwarder.expose(body, caller) : TOO_OFTEN;
+        return this.#mayExpose(attachment) ? forwarder.expose(body, caller) : TOO_OFTEN;
       case '/services/forwarder/unexpose':
         return method === 'POST' ? forwarder.unexpose(body, caller) : POST_ONLY;
       default:
@@ -127,8 +127,8 @@ export class GuestApi {
     }
   }
 
-  #mayExpose(guest: number): boolean {
-    if (this.#exposes.take(guest)) return true;
+  #mayExpose(attachment: string): boolean {
+    if (this.#exposes.take(attachment)) return true;
     this.#counters.add('guest-api-expose-limit');
     return false;
   }

@@ -198,6 +198,8 @@ export interface Origin {
   readonly guestPort: number;
   readonly originalAddress: number;
   readonly originalPort: number;
+  /** `Port.attachment`: what the guest cannot choose of itself. */
+  readonly attachment: string;
 }
 
 export interface Host extends HostListeners {

@@ -7,6 +7,11 @@ export interface Port {
   readonly id: number;
   /** For people: 'qemu 3 (/run/x.sock)', 'tap0'. */
   readonly name: string;
+  /**
+   * Who the guest is for whoever counts what it takes, whatever addresses it gives itself: the name, and which of several of that name it is.
+   * A guest that comes back, also to another network thread, is the same again.
+   */
+  readonly attachment: string;
   readonly outlet: Outlet;
   /** False once detached: whoever keeps a port (a flow, a neighbor) must look before sending. */
   readonly attached: boolean;

@@ -12,6 +12,8 @@ export interface PortOwner {
 export class SwitchPort implements Port {
   readonly id: number;
   readonly name: string;
+  /** Which of those of its name, from 1. */
+  readonly ordinal: number;
   readonly outlet: Outlet;
   attached = true;
   rxFrames = 0;
@@ -26,11 +28,16 @@ export class SwitchPort implements Port {
   claimLogged = false;
   readonly #owner: PortOwner;
 
-  constructor(owner: PortOwner, id: number, name: string, outlet: Outlet) {
+  constructor(owner: PortOwner, id: number, name: string, ordinal: number, outlet: Outlet) {
     this.#owner = owner;
     this.id = id;
     this.name = name;
+    this.ordinal = ordinal;
     this.outlet = outlet;
+  }
+
+  get attachment(): string {
+    return this.ordinal === 1 ? this.name : `${this.name} #${this.ordinal}`;
   }
 
   receive(frame: Frame): void {

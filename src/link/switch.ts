@@ -90,9 +90,17 @@ export class Switch {
 
   /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
   attach(outlet: Outlet, name: string): Port {
-    const port = new SwitchPort(this, this.#nextId++, name, outlet);
+    const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet);
     this.#ports.push(port);
     return port;
+  }
+
+  /** The lowest, so that a guest which comes back is who it was. */
+  #freeOrdinal(name: string): number {
+    const taken = this.#ports.filter((port) => port.name === name).map(({ ordinal }) => ordinal);
+    let ordinal = 1;
+    while (taken.includes(ordinal)) ordinal++;
+    return ordinal;
   }
 
   /** Takes the port out and forgets what was learned behind it. Idempotent. */

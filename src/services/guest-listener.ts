@@ -6,15 +6,18 @@ import { parseProxyV2 } from '../wire/proxy-v2.ts';
 const MAX_CONNECTIONS = 128;
 /** A quarter: one guest leaves room for three more like it. */
 const MAX_CONNECTIONS_OF_GUEST = MAX_CONNECTIONS / 4;
-/** Far more than the header that the network thread writes. */
+/** More than the header that the network thread writes, which is at most 431 bytes. */
 const MAX_HEADER_BYTES = 512;
 /** The network thread writes the header at once. */
 const HEADER_MS = 10_000;
 
 /** Who is at the other end of a connection. */
 export interface GuestPlace {
+  /** As the guest chose it. */
   readonly address: number;
   readonly port: number;
+  /** `Port.attachment`, which it did not choose. */
+  readonly attachment: string;
 }
 
 export interface GuestListenerOptions {
@@ -28,14 +31,14 @@ export interface GuestListenerOptions {
 /**
  * Where a service at the gateway meets its guests: an ordinary server on a unix socket, to which the network thread connects for
  * a guest and says by a PROXY v2 header which one it is. That header, not what the guest says, decides who is served. Connections
- * are limited, in all and for each guest. The caller makes `server` listen.
+ * are limited, in all and for each guest, which is its attachment: addresses it could have many of. The caller makes `server` listen.
  */
 export class GuestListener {
   readonly server: Server;
   readonly #options: GuestListenerOptions;
   readonly #sockets = new Set<Socket>();
   /** Open connections of each guest that has any. */
-  readonly #guests = new Map<number, number>();
+  readonly #guests = new Map<string, number>();
 
   constructor(options: GuestListenerOptions) {
     this.#options = options;
@@ -72,23 +75,25 @@ export class GuestListener {
         this.#refuse(socket, this.#options.refusals.fault);
         return;
       }
-      socket.unshift(held.subarray(header.headerBytes));
-      this.#admit(socket, { address: header.sourceAddress, port: header.sourcePort });
+      const { sourceAddress, sourcePort, attachmentAt, attachmentBytes, headerBytes } = header;
+      const attachment = held.toString('utf8', attachmentAt, attachmentAt + attachmentBytes);
+      socket.unshift(held.subarray(headerBytes));
+      this.#admit(socket, { address: sourceAddress, port: sourcePort, attachment });
     };
     socket.on('readable', read).once('end', leave);
   }
 
   #admit(socket: Socket, guest: GuestPlace): void {
-    const open = this.#guests.get(guest.address) ?? 0;
+    const open = this.#guests.get(guest.attachment) ?? 0;
     if (open >= MAX_CONNECTIONS_OF_GUEST) {
       this.#refuse(socket, this.#options.refusals.limitOfGuest);
       return;
     }
-    this.#guests.set(guest.address, open + 1);
+    this.#guests.set(guest.attachment, open + 1);
     socket.once('close', () => {
-      const left = (this.#guests.get(guest.address) ?? 1) - 1;
-      if (left > 0) this.#guests.set(guest.address, left);
-      else this.#guests.delete(guest.address);
+      const left = (this.#guests.get(guest.attachment) ?? 1) - 1;
+      if (left > 0) this.#guests.set(guest.attachment, left);
+      else this.#guests.delete(guest.attachment);
     });
     this.#options.serve(socket, guest);
   }

@@ -84,6 +84,7 @@ export class GuestDials {
           guestPort: flow.guestPort,
           originalAddress: flow.remoteAddress,
           originalPort: flow.remotePort,
+          attachment: flow.openedBehind.attachment,
         };
         return host.dialService(target.service, origin, flow);
       }

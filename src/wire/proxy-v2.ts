@@ -10,6 +10,10 @@ export const PROXY_V2_FIXED_BYTES = 16;
 const VERSION_COMMAND = 0x21;
 const TCP_OVER_IPV4 = 0x11;
 const IPV4_BLOCK_BYTES = 12;
+/** Type and length of an extension (§2.2.7). */
+const EXTENSION_BYTES = 3;
+/** The extension that names the guest's attachment, as UTF-8: the first of those that are left to applications (§2.2.7, PP2_TYPE_MIN_CUSTOM). */
+export const PROXY_V2_ATTACHMENT = 0xe0;
 
 export type ProxyV2Fault = 'proxy-bad-signature' | 'proxy-unknown-command' | 'proxy-unknown-family';
 
@@ -18,6 +22,9 @@ export interface ProxyV2Header {
   readonly sourcePort: number;
   readonly destinationAddress: number;
   readonly destinationPort: number;
+  /** Where the attachment's name stands in the bytes; both 0 where the header has none. */
+  readonly attachmentAt: number;
+  readonly attachmentBytes: number;
   /** Of the whole header, extensions included: the stream's own bytes begin there. */
   readonly headerBytes: number;
 }
@@ -31,11 +38,30 @@ export function parseProxyV2(bytes: Uint8Array, at: number, end: number): ProxyV
   const length = readU16(bytes, at + 14);
   if (bytes[at + 13] !== TCP_OVER_IPV4 || length < IPV4_BLOCK_BYTES) return 'proxy-unknown-family';
   if (end - at < PROXY_V2_FIXED_BYTES + length) return undefined;
+  const headerBytes = PROXY_V2_FIXED_BYTES + length;
+  const [attachmentAt, attachmentBytes] = findAttachment(
+    bytes,
+    at + PROXY_V2_FIXED_BYTES + IPV4_BLOCK_BYTES,
+    at + headerBytes,
+  );
   return {
+    attachmentAt,
+    attachmentBytes,
     sourceAddress: readU32(bytes, at + 16),
     destinationAddress: readU32(bytes, at + 20),
     sourcePort: readU16(bytes, at + 24),
     destinationPort: readU16(bytes, at + 26),
-    headerBytes: PROXY_V2_FIXED_BYTES + length,
+    headerBytes,
   };
+}
+
+/** Where it stands among the extensions in [at, end), and its length. */
+function findAttachment(bytes: Uint8Array, at: number, end: number): readonly [number, number] {
+  for (let here = at; end - here >= EXTENSION_BYTES; ) {
+    const length = readU16(bytes, here + 1);
+    if (end - here - EXTENSION_BYTES < length) break;
+    if (bytes[here] === PROXY_V2_ATTACHMENT) return [here + EXTENSION_BYTES, length];
+    here += EXTENSION_BYTES + length;
+  }
+  return [0, 0];
 }

@@ -102,16 +102,15 @@ export class CompatWorld {
     return JSON.parse(text);
   }
 
-  /** A guest's connection to the gateway's port 80. */
-  dialAsGuest(guest: number): Socket {
+  /** A guest's connection to the gateway's port 80; guests with different addresses are attached apart unless told. */
+  dialAsGuest(guest: number, attachment = `vm${guest & 0xff}`): Socket {
     const socket = connect(this.guestSocket);
-    socket.write(
-      writeProxyV2({ guestAddress: guest, guestPort: 40_000, originalAddress: at('192.168.65.1'), originalPort: 80 }),
-    );
+    const [originalAddress, originalPort] = [at('192.168.65.1'), 80];
+    socket.write(writeProxyV2({ guestAddress: guest, guestPort: 40_000, originalAddress, originalPort, attachment }));
     return socket;
   }
 
-  async asGuest(guest: number, method: string, target: string, body?: unknown): Promise<string> {
+  async asGuest(guest: number, method: string, target: string, body?: unknown, attachment?: string): Promise<string> {
     const { body: bytes = '' } = asBody(body);
     return new Promise((resolve, reject) => {
       const asked = request(
@@ -119,7 +118,7 @@ export class CompatWorld {
           method,
           path: target,
           headers: { 'content-length': Buffer.byteLength(bytes) },
-          createConnection: () => this.dialAsGuest(guest),
+          createConnection: () => this.dialAsGuest(guest, attachment),
         },
         (response) => {
           let text = '';

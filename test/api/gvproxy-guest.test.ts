@@ -16,7 +16,7 @@ describe('the API of guests at the gateway', () => {
     assert.equal(await world.asGuest(GUEST, 'POST', EXPOSE, body), '200 ');
     const [forward] = world.forwards.list();
     assert.deepEqual(forward?.spec.guest, { kind: 'port', address: GUEST, port: 8080 });
-    assert.equal(forward?.spec.owner, 'guest 192.168.65.3');
+    assert.equal(forward?.spec.owner, 'guest vm3');
     assert.equal(forward?.spec.persistent, false);
     assert.equal(
       await world.asGuest(GUEST, 'POST', EXPOSE, body),
@@ -145,6 +145,42 @@ describe('the API of guests at the gateway', () => {
     assert.equal(await expose(GUEST, 1513), '200 ');
   });
 
+  test('a guest with many addresses has one share of forwards and connections', async (t) => {
+    const world = await CompatWorld.open(t);
+    const expose = (guest: number, port: number): Promise<string> =>
+      world.asGuest(guest, 'POST', EXPOSE, { local: `:${port}`, remote: `:${port}` }, 'tap0');
+    for (let port = 1000; port < 1512; port++) assert.equal(await expose(GUEST + (port & 3), port), '200 ');
+    assert.equal(await expose(GUEST + 9, 1512), '500 too many forwards: a guest may have 512\n');
+    assert.equal(world.owned('guest tap0').length, 512);
+    assert.equal(JSON.parse((await world.asGuest(GUEST + 9, 'GET', ALL, '', 'tap0')).slice(4)).length, 512);
+    const sockets = Array.from({ length: 33 }, (_, i) => world.dialAsGuest(GUEST + i, 'tap0'));
+    t.after(() => {
+      for (const socket of sockets) socket.destroy();
+    });
+    await Promise.race(sockets.map((socket) => once(socket.resume(), 'close')));
+    assert.equal(world.counters.get('guest-api-connection-limit-of-guest'), 1);
+  });
+
+  test('a guest that takes another’s address is not that guest', async (t) => {
+    const world = await CompatWorld.open(t);
+    await world.asGuest(GUEST, 'POST', EXPOSE, { local: ':82', remote: ':82' }, 'qemu+unix:///a.sock');
+    assert.equal(await world.asGuest(GUEST, 'GET', ALL, '', 'qemu+unix:///b.sock'), '200 []\n');
+    assert.equal(
+      await world.asGuest(GUEST, 'POST', UNEXPOSE, { local: ':82' }, 'qemu+unix:///b.sock'),
+      '500 proxy not found\n',
+    );
+  });
+
+  test('guests of one listener that come back in another order still manage what leads to them', async (t) => {
+    const world = await CompatWorld.open(t);
+    const [first, second] = ['qemu+unix:///vm.sock', 'qemu+unix:///vm.sock #2'];
+    await world.asGuest(GUEST, 'POST', EXPOSE, { local: ':82', remote: ':82' }, first);
+    await world.asGuest(OTHER_GUEST, 'POST', EXPOSE, { local: ':83', remote: ':83' }, second);
+    assert.match(await world.asGuest(GUEST, 'GET', ALL, '', second), /":82"/);
+    assert.equal(await world.asGuest(GUEST, 'POST', UNEXPOSE, { local: ':82' }, second), '200 ');
+    assert.equal(await world.asGuest(OTHER_GUEST, 'POST', UNEXPOSE, { local: ':83' }, first), '200 ');
+  });
+
   test('a body of more than 64 KiB is refused and the connection closed', async (t) => {
     const world = await CompatWorld.open(t);
     const body = JSON.stringify({ local: ':1', remote: ':1', more: 'x'.repeat(64 * 1024) });
@@ -201,7 +237,7 @@ describe('the API of guests at the gateway', () => {
       }),
       { numRuns: 300 },
     );
-    const others = world.forwards.list().filter(({ spec }) => spec.owner !== 'guest 192.168.65.3');
+    const others = world.forwards.list().filter(({ spec }) => spec.owner !== 'guest vm3');
     assert.deepEqual(
       others.map(({ id }) => id),
       ['tcp:127.0.0.1:22'],

@@ -11,6 +11,7 @@ import { PlainArena } from '../support/plain-arena.ts';
 export class RecordingPort implements Port {
   readonly id = 1;
   readonly name = 'recording';
+  readonly attachment = 'recording';
   attached = true;
   rxFrames = 0;
   rxBytes = 0;

@@ -29,6 +29,18 @@ test('a broadcast reaches every other guest and the gateway', () => {
   assert.equal(world.counters.get('ethernet-unknown-type'), 1);
 });
 
+test('a guest that comes back is attached as who it was, whoever came meanwhile', () => {
+  const world = new CoreWorld();
+  const { outlet } = world.guest();
+  const attach = () => world.switch.attach(outlet, 'qemu+unix:///vm.sock');
+  const [first, second] = [attach(), attach()];
+  assert.deepEqual([first.attachment, second.attachment], ['qemu+unix:///vm.sock', 'qemu+unix:///vm.sock #2']);
+  world.switch.detach(first);
+  const [back, third] = [attach(), attach()];
+  assert.deepEqual([back.attachment, third.attachment], ['qemu+unix:///vm.sock', 'qemu+unix:///vm.sock #3']);
+  assert.notEqual(back.id, first.id);
+});
+
 test("a guest that uses the gateway's MAC is dropped, counted, and named in the log once", () => {
   const world = new CoreWorld();
   const [a, b] = [world.guest(), world.guest()];

@@ -119,7 +119,7 @@ export class TcpWorld {
     this.stackIss = options.stackIss ?? 5000;
     this.host = new MemoryHost(this.arena, options.host);
     this.outlet = new GuestOutlet(this.arena, options.outlet);
-    const port: Partial<Port> = { attached: true, outlet: this.outlet };
+    const port: Partial<Port> = { attached: true, attachment: 'tap0', outlet: this.outlet };
     this.neighbor = new Neighbor(GUEST, GUEST_MAC, port as Port, 0);
     this.#rx = this.arena.allocate(RX_BYTES);
     this.tcp = new Tcp({

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { LOOPBACK4, LOOPBACK6 } from '../../src/env/host.ts';
 import { echo } from '../../src/host/memory/memory-stream.ts';
+import { parseProxyV2 } from '../../src/wire/proxy-v2.ts';
 import { established, GUEST, ISNS, REMOTE, REMOTE_PORT, synReceived, TcpWorld } from '../support/tcp-peer.ts';
 
 const SYN = { flags: 'S', seq: 0, syn: { mss: 1460, scale: 7, sack: true } } as const;
@@ -226,7 +227,12 @@ test('a gateway service is dialled by name and told who asks', () => {
   }));
   world.send(SYN);
   assert.deepEqual(world.said(), ['SA 0 1']);
-  assert.ok(first.length >= 28, 'a PROXY v2 header came first');
+  const header = parseProxyV2(first, 0, first.length);
+  assert.ok(typeof header === 'object', 'a PROXY v2 header came first');
+  const { attachmentAt, attachmentBytes, headerBytes } = header;
+  assert.equal(String(Buffer.from(first).subarray(attachmentAt, attachmentAt + attachmentBytes)), 'tap0');
+  assert.equal(headerBytes, first.length);
+  for (let end = 0; end < first.length; end++) assert.equal(parseProxyV2(first, 0, end), undefined);
   assert.deepEqual([...first.subarray(16, 20)], [GUEST >>> 24, (GUEST >>> 16) & 255, (GUEST >>> 8) & 255, GUEST & 255]);
 });
 

@@ -107,7 +107,8 @@ export function udpBench(options: BenchOptions = {}) {
   const outlet = new SlotOutlet(arena.allocate(2048), (frame) =>
     keep(frame.at + 34, arena.view.getUint32(frame.at + 26), frame.length - 34, frame.needsChecksum),
   );
-  const port = { id: 1, name: 'test', outlet, attached: true, rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
+  const names = { name: 'test', attachment: 'test' };
+  const port = { id: 1, ...names, outlet, attached: true, rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
   const neighbor = new Neighbor(GUEST, 0x020000000003, { ...port, receive: () => {} } as Port, 0);
   let identification = 0;
   const udp = new Udp({

@@ -1,11 +1,11 @@
-import type { ForwardOwner, ForwardSpec } from '../../config/forward.ts';
+import { type ForwardOwner, type ForwardSpec, type ForwardStatus, forwardId } from '../../config/forward.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { openForward } from '../open-forward.ts';
 import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './expose-request.ts';
 import { type GoAnswer, goError, OK } from './go-answer.ts';
 import { goEncode } from './go-json.ts';
-import { joinHostPort } from './go-net.ts';
+import { joinHostPort, splitHostPort } from './go-net.ts';
 import { guestRefusal } from './guest-refusal.ts';
 
 /** Each takes up to two descriptors, and every container of the guest may ask. */
@@ -15,8 +15,15 @@ const MAX_FORWARDS_OF_GUEST = 512;
 export interface Caller {
   /** Go's RemoteAddr: "192.168.65.3:40312", "@" for a client of a unix socket. */
   readonly remoteAddress: string;
-  /** IPv4 of a guest, which may manage what it made itself and nothing else; undefined for whoever reaches the control API. */
-  readonly guest: number | undefined;
+  /** A guest, which may manage what it made itself and nothing else; undefined for whoever reaches the control API. */
+  readonly guest: AskingGuest | undefined;
+}
+
+export interface AskingGuest {
+  /** IPv4. The guest chose it, so it is nothing to know the guest by. */
+  readonly address: number;
+  /** What it is attached to: who made a forward, and whose share it is counted against. */
+  readonly attachment: string;
 }
 
 /** A forward with the strings that it was asked for with: protocol and local string are its key. */
@@ -24,30 +31,40 @@ interface Exposed extends ExposeRequest {
   /** In the table. */
   readonly id: string;
   readonly owner: ForwardOwner;
+  /** IPv4 of the guest that it leads to. */
+  readonly guest: number | undefined;
 }
 
 /**
  * gvproxy's port forwarder: /services/forwarder/{all,expose,unexpose} on top of the table of forwards. Forwards that others made
  * (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed too. One for all who ask.
+ *
+ * A request of a guest takes a time that does not grow with the table, which many guests may have filled.
  */
 export class PortForwarder {
   readonly #forwards: Forwards;
+  /** What was asked for here, by its key. */
   readonly #exposed = new Map<string, Exposed>();
+  /** Its keys by id. */
+  readonly #keys = new Map<string, string>();
   /** Keys of those that are being opened, with who asked. */
   readonly #opening = new Map<string, ForwardOwner>();
 
   constructor(forwards: Forwards) {
     this.#forwards = forwards;
     forwards.onChange(({ id }, removed) => {
-      if (!removed) return;
-      for (const [key, exposed] of this.#exposed) if (exposed.id === id) this.#exposed.delete(key);
+      const key = removed ? this.#keys.get(id) : undefined;
+      if (key === undefined) return;
+      this.#keys.delete(id);
+      this.#exposed.delete(key);
     });
   }
 
   all({ guest }: Pick<Caller, 'guest'>): GoAnswer {
-    const owner = guest === undefined ? undefined : ownerOf(guest);
-    const shown = this.#list()
-      .filter((one) => owner === undefined || one.owner === owner)
+    const exposed = [...this.#exposed.values()];
+    const listed =
+      guest === undefined ? [...exposed, ...this.#others()] : exposed.filter((one) => mayManage(guest, one));
+    const shown = listed
       .map(({ local, remote, protocol }) => ({ local, remote, protocol }))
       .sort((a, b) => compare(a.local, b.local) || compare(a.protocol, b.protocol));
     return { status: 200, body: goEncode(shown) };
@@ -61,7 +78,7 @@ export class PortForwarder {
     const owner = caller.guest === undefined ? 'gvproxy' : ownerOf(caller.guest);
     const { local, protocol } = request;
     const key = keyOf(request);
-    if (this.#opening.has(key) || this.#find(key) !== undefined) {
+    if (this.#opening.has(key) || this.#find(request) !== undefined) {
       return goError(500, `proxy already running for ${protocol} on ${local}`);
     }
     const forbidden = caller.guest === undefined ? undefined : this.#forbidden(request, remote, caller.guest);
@@ -71,7 +88,8 @@ export class PortForwarder {
     this.#opening.set(key, owner);
     try {
       const { id } = await openForward(this.#forwards, wanted);
-      this.#exposed.set(key, { local, remote, protocol, id, owner });
+      this.#exposed.set(key, { local, remote, protocol, id, owner, guest: wanted.guest.address });
+      this.#keys.set(id, key);
       return OK;
     } catch (error) {
       return goError(500, caller.guest === undefined ? (error as Error).message : guestRefusal(error, wanted));
@@ -83,8 +101,8 @@ export class PortForwarder {
   async unexpose(body: Uint8Array, caller: Caller): Promise<GoAnswer> {
     const request = readExposeRequest(body);
     if ('status' in request) return request;
-    const found = this.#find(keyOf(request));
-    const may = found !== undefined && (caller.guest === undefined || found.owner === ownerOf(caller.guest));
+    const found = this.#find(request);
+    const may = found !== undefined && (caller.guest === undefined || mayManage(caller.guest, found));
     if (!may) return goError(500, 'proxy not found');
     // gvproxy closes a TCP listener alone, a UDP proxy with its flows, and an SSH client with all that goes through it.
     const guest = this.#forwards.get(found.id)?.spec.guest.kind;
@@ -93,14 +111,14 @@ export class PortForwarder {
   }
 
   /** What a guest may not ask for: a file of this computer, another guest's port, more than its share. */
-  #forbidden({ protocol }: ExposeRequest, remote: string, guest: number): GoAnswer | undefined {
+  #forbidden({ protocol }: ExposeRequest, remote: string, guest: AskingGuest): GoAnswer | undefined {
     if (protocol === 'unix' || protocol === 'npipe') {
       return goError(500, `protocol ${protocol} is not available to guests`);
     }
-    if (parseIpv4Address(remote.split(':', 1)[0] ?? '') !== guest) {
+    if (parseIpv4Address(remote.split(':', 1)[0] ?? '') !== guest.address) {
       return goError(
         500,
-        `invalid remote addr: a guest exposes its own ports, and this one is ${formatIpv4Address(guest)}`,
+        `invalid remote addr: a guest exposes its own ports, and this one is ${formatIpv4Address(guest.address)}`,
       );
     }
     const owner = ownerOf(guest);
@@ -109,23 +127,23 @@ export class PortForwarder {
     return goError(500, `too many forwards: a guest may have ${MAX_FORWARDS_OF_GUEST}`);
   }
 
-  #find(key: string): Exposed | undefined {
-    return this.#exposed.get(key) ?? this.#others((spec) => spec.count === 1).find((one) => keyOf(one) === key);
+  #find(request: ExposeRequest): Exposed | undefined {
+    return this.#exposed.get(keyOf(request)) ?? this.#foundElsewhere(request);
   }
 
-  #list(): readonly Exposed[] {
-    return [...this.#exposed.values(), ...this.#others(() => true)];
+  /** A forward of one port that was not asked for here, under the words in which it would have been. */
+  #foundElsewhere({ protocol, local }: ExposeRequest): Exposed | undefined {
+    const id = idOf(protocol, local);
+    const status = id === undefined || this.#keys.has(id) ? undefined : this.#forwards.get(id);
+    if (status === undefined || status.spec.count > 1) return undefined;
+    return exposedAs(status).find((one) => keyOf(one) === keyOf({ protocol, local }));
   }
 
-  /** What was not asked for here. */
-  #others(which: (spec: ForwardSpec) => boolean): readonly Exposed[] {
-    const known = new Set([...this.#exposed.values()].map(({ id }) => id));
+  #others(): readonly Exposed[] {
     return this.#forwards
       .list()
-      .filter(({ id, spec }) => !known.has(id) && which(spec))
-      .flatMap(({ id, spec, boundPort }) =>
-        described(spec, boundPort).map((one) => ({ ...one, id, owner: spec.owner })),
-      );
+      .filter(({ id }) => !this.#keys.has(id))
+      .flatMap(exposedAs);
   }
 }
 
@@ -136,6 +154,18 @@ export function portForwarder(forwards: Forwards): PortForwarder {
   const made = forwarders.get(forwards) ?? new PortForwarder(forwards);
   forwarders.set(forwards, made);
   return made;
+}
+
+function exposedAs({ id, spec, boundPort }: ForwardStatus): Exposed[] {
+  return described(spec, boundPort).map((one) => ({ ...one, id, owner: spec.owner, guest: spec.guest.address }));
+}
+
+/** The id that a forward of one port has in the table. */
+function idOf(protocol: string, local: string): string | undefined {
+  if (protocol === 'unix') return forwardId({ protocol, host: { kind: 'unix', path: local }, count: 1 });
+  const split = splitHostPort(local);
+  if (typeof split === 'string' || (protocol !== 'tcp' && protocol !== 'udp')) return undefined;
+  return forwardId({ protocol, host: { kind: 'port', address: split.host, port: Number(split.port) }, count: 1 });
 }
 
 /** The forwards of a specification in gvproxy's words. */
@@ -161,8 +191,21 @@ function keyOf({ protocol, local }: Pick<ExposeRequest, 'protocol' | 'local'>): 
   return `${protocol}/${local}`;
 }
 
-function ownerOf(guest: number): ForwardOwner {
-  return `guest ${formatIpv4Address(guest)}`;
+function ownerOf({ attachment }: AskingGuest): ForwardOwner {
+  return `guest ${attachment}`;
+}
+
+/**
+ * What it made; also what leads to its own address, if a guest made it that came in at the same listener: of several guests there
+ * that all come back, one may get the ordinal of another.
+ */
+function mayManage(asking: AskingGuest, { owner, guest }: Exposed): boolean {
+  const own = ownerOf(asking);
+  return owner === own || (guest === asking.address && withoutOrdinal(owner) === withoutOrdinal(own));
+}
+
+function withoutOrdinal(owner: ForwardOwner): string {
+  return owner.replace(/ #\d+$/, '');
 }
 
 function compare(a: string, b: string): number {

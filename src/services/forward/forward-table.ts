@@ -46,6 +46,8 @@ export class ForwardTable implements Forwards {
   /** Removed, but their ports may still be bound. */
   readonly #closing = new Map<Forward, Promise<void>>();
   readonly #byNumber = new Map<number, Forward>();
+  /** Those of `#accepted`. A guest's request asks for its own. */
+  readonly #byOwner = new Map<ForwardOwner, Set<Forward>>();
   readonly #listeners = new Set<ChangeListener>();
   /** Of an earlier process, and in the way of what is wanted now. Still kept: the next start may not want that any more. */
   #yielding: readonly ForwardSpec[] = [];
@@ -104,6 +106,7 @@ export class ForwardTable implements Forwards {
     if (forward === undefined) return false;
     const last = forward.status;
     this.#accepted.delete(id);
+    this.#disown(forward);
     this.#forget(forward);
     const yielding = this.#yielding.length;
     this.#yielding = this.#yielding.filter((one) => forwardId(one) !== id);
@@ -114,7 +117,7 @@ export class ForwardTable implements Forwards {
   }
 
   list(): readonly ForwardStatus[] {
-    return [...this.#accepted.values()].map(({ status }) => status).sort((a, b) => (a.id < b.id ? -1 : 1));
+    return inOrder([...this.#accepted.values()]);
   }
 
   get(id: string): ForwardStatus | undefined {
@@ -122,7 +125,7 @@ export class ForwardTable implements Forwards {
   }
 
   ownedBy(owner: ForwardOwner): readonly ForwardStatus[] {
-    return this.list().filter(({ spec }) => spec.owner === owner);
+    return inOrder([...(this.#byOwner.get(owner) ?? [])]);
   }
 
   async refresh(): Promise<void> {
@@ -285,8 +288,17 @@ export class ForwardTable implements Forwards {
 
   #accept(forward: Forward): void {
     this.#accepted.set(forward.id, forward);
+    const { owner } = forward.spec;
+    this.#byOwner.set(owner, (this.#byOwner.get(owner) ?? new Set()).add(forward));
     if (forward.spec.persistent) this.#save();
     this.#announce(forward.status, false);
+  }
+
+  #disown(forward: Forward): void {
+    const { owner } = forward.spec;
+    const owned = this.#byOwner.get(owner);
+    owned?.delete(forward);
+    if (owned?.size === 0) this.#byOwner.delete(owner);
   }
 
   #forget(forward: Forward): void {
@@ -323,6 +335,10 @@ export class ForwardTable implements Forwards {
     const yielding = this.#yielding.filter((one) => !specs.some((spec) => overlap(one, spec)));
     this.#store?.keep([...specs, ...yielding]);
   }
+}
+
+function inOrder(forwards: readonly Forward[]): ForwardStatus[] {
+  return forwards.map(({ status }) => status).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** The host chooses the port, or one of several. */

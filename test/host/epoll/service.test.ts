@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { type HostStream, type Origin, WOULD_BLOCK } from '../../../src/env/host.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { PROXY_V2_BYTES, writeProxyV2 } from '../../../src/host/proxy-v2.ts';
+import { writeProxyV2 } from '../../../src/host/proxy-v2.ts';
 import { createEpollHarness, type EpollHarness } from './harness.ts';
 import { ascii, pattern, pieces, Reader, StreamRecorder } from './peer.ts';
 
@@ -16,7 +16,9 @@ const ORIGIN: Origin = {
   guestPort: 40_000,
   originalAddress: 0xc0a84101,
   originalPort: 53,
+  attachment: 'tap0',
 };
+const HEADER = Buffer.from(writeProxyV2(ORIGIN));
 
 function setUp(t: TestContext, peekOffset: boolean): { harness: EpollHarness; path: string } {
   const folder = mkdtempSync(join(tmpdir(), 'slipway-test-'));
@@ -62,8 +64,8 @@ for (const peekOffset of [true, false]) {
       stream.close();
       await harness.poll();
       const all = Buffer.concat(received);
-      assert.deepEqual(all.subarray(0, PROXY_V2_BYTES), Buffer.from(writeProxyV2(ORIGIN)));
-      assert.equal(String(all.subarray(PROXY_V2_BYTES)), 'question');
+      assert.deepEqual(all.subarray(0, HEADER.length), HEADER);
+      assert.equal(String(all.subarray(HEADER.length)), 'question');
       assert.deepEqual(harness.descriptors.list('flow'), []);
     });
   });

@@ -6,7 +6,7 @@ import { StreamEvents } from '../suite/rig.ts';
 import { SocketPaths } from '../suite/socket-paths.ts';
 import { createNodeHarness } from './harness.ts';
 
-const ORIGIN = { guestAddress: 1, guestPort: 2, originalAddress: 3, originalPort: 4 };
+const ORIGIN = { guestAddress: 1, guestPort: 2, originalAddress: 3, originalPort: 4, attachment: 'tap0' };
 
 /** Listens with room for one, then accepts nobody until a byte comes on its standard input. */
 const BUSY_SERVER = `

@@ -33,7 +33,7 @@ async function start(t: TestContext, answer: DnsAnswers['answer']): Promise<Worl
     const socket = connect(listening.path);
     t.after(() => socket.destroy());
     socket.on('error', () => {});
-    socket.write(writeProxyV2({ ...ORIGIN, guestAddress: guest }));
+    socket.write(writeProxyV2({ ...ORIGIN, guestAddress: guest, attachment: `guest ${guest}` }));
     return socket;
   };
   return { counters, path: listening.path, dial };
