@@ -4,6 +4,7 @@ import { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions
 import { SlipwayError } from '../config/errors.ts';
 import { type AccessRules, type ControlPeer, refusal } from './control-access.ts';
 import { firstLine, type RequestLine } from './first-line.ts';
+import { allowHalfOpen } from './half-open.ts';
 import { boundJsonDepth } from './json-body.ts';
 import { type Problem, problemOf } from './problem.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
@@ -81,7 +82,7 @@ export class ControlServer {
           options.onGreed?.();
         }
       });
-      return server.setTimeout(SILENCE_MS);
+      return allowHalfOpen(server).setTimeout(SILENCE_MS);
     };
     this.scope = fastify<Server, IncomingMessage, ServerResponse>({
       bodyLimit: BODY_BYTES,
@@ -112,7 +113,7 @@ export class ControlServer {
         .type(JSON_TYPE)
         .send(JSON.stringify(request.method === 'HEAD' ? undefined : body));
     });
-    this.#taken = createServer(settings);
+    this.#taken = allowHalfOpen(createServer(settings));
     // node:http looks at its clocks only from then on, and these never listen.
     for (const server of [this.scope.server, this.#taken]) server.emit('listening');
     this.#taken.on('upgrade', (request, socket, head) => this.#take(request, socket as Socket, head));

@@ -6,6 +6,7 @@ import { GuestRate } from '../services/guest-rate.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './gvproxy/go-answer.ts';
 import type { Caller, PortForwarder } from './gvproxy/port-forwarder.ts';
+import { allowHalfOpen } from './half-open.ts';
 
 /** A guest that has not said all of a request by then, or nothing more, is not waited for. */
 const SLOW_MS = 10_000;
@@ -83,9 +84,10 @@ export class GuestApi {
 
   async #load(): Promise<HttpServer> {
     const { createServer: createHttpServer } = await import('node:http');
-    return createHttpServer({ keepAliveTimeout: SLOW_MS }, (request, response) => {
+    const server = createHttpServer({ keepAliveTimeout: SLOW_MS }, (request, response) => {
       void this.#serve(request, response).catch(() => request.socket.destroy());
     });
+    return allowHalfOpen(server);
   }
 
   #awaitRequest(socket: Socket, visitor: Visitor): void {

@@ -128,3 +128,25 @@ test('there are 32 event streams at most, and one that ends makes room', async (
     response.resume();
   }
 });
+
+test('a reader that closed its own side hears on; one that is gone makes room at once', async (t) => {
+  const world = await ControlWorld.open(t);
+  const half = connect({ path: world.socket, allowHalfOpen: true });
+  t.after(() => half.destroy());
+  half.end('GET /v1/events?types=guest HTTP/1.1\r\nHost: x\r\n\r\n');
+  let text = '';
+  half.setEncoding('latin1').on('data', (part: string) => {
+    text += part;
+  });
+  while (!text.includes('\n:\n')) await once(half, 'data');
+  world.events.tell({ type: 'guest', change: 'attached', name: 'late', why: '' });
+  while (!text.includes('"late"')) await once(half, 'data');
+  for (let i = 0; i < 100; i++) {
+    const { response } = await listen(t, world);
+    const closed = once(response, 'close');
+    response.destroy();
+    await closed;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(world.counters.get('control-event-reader-limit'), 0);
+});

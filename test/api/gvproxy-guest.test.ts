@@ -211,6 +211,15 @@ describe('the API of guests at the gateway', () => {
     assert.deepEqual(world.forwards.list(), []);
   });
 
+  test('a guest that closes its side behind its request gets the answer', async (t) => {
+    const world = await CompatWorld.open(t);
+    const socket = world.dialAsGuest(GUEST);
+    socket.end(`GET ${ALL} HTTP/1.1\r\nHost: any\r\n\r\n`);
+    let text = '';
+    for await (const part of socket.setEncoding('latin1')) text += String(part);
+    assert.match(text, /^HTTP\/1\.1 200 OK\r\n[\s\S]*\r\n\r\n\[\]\n$/);
+  });
+
   test('a connection without the header that names the guest is closed', async (t) => {
     const world = await CompatWorld.open(t);
     const socket = connect(world.guestSocket);

@@ -30,6 +30,26 @@ async function everything(socket: Socket): Promise<string> {
   return text;
 }
 
+test('a client that closes its side behind its request gets the answer, and the connection is over', async (t) => {
+  for (const extensions of [undefined, async () => [{ takeOvers: [{ takes: () => false, take: () => {} }] }]]) {
+    const world = await ControlWorld.open(t, extensions && { extensions });
+    const socket = connect({ path: world.socket, allowHalfOpen: true });
+    t.after(() => socket.destroy());
+    socket.end('POST /v1/dns/flush HTTP/1.1\r\nHost: slipway\r\nContent-Length: 0\r\n\r\n');
+    assert.match(await everything(socket), /^HTTP\/1\.1 204 /);
+    assert.equal(world.flushes, 1);
+  }
+});
+
+test('a client that closes its side in the middle of a request is told so', async (t) => {
+  const world = await ControlWorld.open(t);
+  const socket = connect({ path: world.socket, allowHalfOpen: true });
+  t.after(() => socket.destroy());
+  socket.end('POST /v1/dns/flush HTTP/1.1\r\nHost: slipway\r\nContent-Le');
+  assert.match(await everything(socket), /^HTTP\/1\.1 400 /);
+  assert.equal(world.flushes, 0);
+});
+
 test('a path that is not there is 404; a method that the path does not take is 405 and says which it takes', async (t) => {
   const world = await ControlWorld.open(t);
   assert.deepEqual(refusal(await world.ask('GET', '/v2/status')), {

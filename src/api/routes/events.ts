@@ -13,6 +13,8 @@ const MAX_STREAMS = 32;
 const MAX_BACKLOG_BYTES = 256 * 1024;
 /** Keeps the connection from being taken for dead, by either side. */
 const HEARTBEAT_MS = 15_000;
+/** By then a peer on this computer has answered what it does not want. */
+const PROBE_MS = 500;
 
 const wantedTypes = z
   .string()
@@ -62,8 +64,15 @@ export function eventRoutes(
       });
       const heartbeat = setInterval(() => write(':\n\n'), HEARTBEAT_MS);
       heartbeat.unref();
+      // Who only closed its side goes on reading. Who is gone is known by writing twice: the first may be what makes the peer reset.
+      let probe: NodeJS.Timeout | undefined;
+      stream.socket?.once('end', () => {
+        write(':\n\n');
+        probe = setTimeout(() => write(':\n\n'), PROBE_MS);
+      });
       stream.on('close', () => {
         clearInterval(heartbeat);
+        clearTimeout(probe);
         unsubscribe();
         open.delete(stream);
       });
