@@ -21,6 +21,8 @@ const TOO_OFTEN = goError(
   429,
   `too many requests: a guest may expose ${EXPOSES_AT_ONCE} ports at once and ${EXPOSES_PER_SECOND} a second after that`,
 );
+/** Browsers send Origin with each POST and with whatever goes to another site; programs that publish ports never do. */
+const WEB_PAGE = goError(403, 'requests of web pages are not served: this one has an Origin header');
 
 /** A guest behind a connection. */
 interface Visitor extends GuestPlace {
@@ -112,7 +114,11 @@ export class GuestApi {
     response.end(answer.body);
   }
 
-  async #answer({ method, url = '' }: IncomingMessage, body: Uint8Array, visitor: Visitor): Promise<GoAnswer> {
+  async #answer({ method, url = '', headers }: IncomingMessage, body: Uint8Array, visitor: Visitor): Promise<GoAnswer> {
+    if (headers.origin !== undefined) {
+      this.#counters.add('guest-api-web-page');
+      return WEB_PAGE;
+    }
     const { address, port, attachment } = visitor;
     const caller: Caller = { remoteAddress: `${formatIpv4Address(address)}:${port}`, guest: { address, attachment } };
     const forwarder = await this.#forwarder();

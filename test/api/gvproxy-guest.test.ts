@@ -181,6 +181,24 @@ describe('the API of guests at the gateway', () => {
     assert.equal(await world.asGuest(OTHER_GUEST, 'POST', UNEXPOSE, { local: ':83' }, first), '200 ');
   });
 
+  test('a page in a guest’s browser opens no ports', async (t) => {
+    const world = await CompatWorld.open(t);
+    const body = JSON.stringify({ local: ':82', remote: ':82' });
+    const socket = world.dialAsGuest(GUEST);
+    socket.end(
+      `POST ${EXPOSE} HTTP/1.1\r\nHost: 192.168.65.1\r\nOrigin: https://page.example\r\nContent-Type: text/plain\r\n` +
+        `Content-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    let text = '';
+    for await (const part of socket.setEncoding('latin1')) text += String(part);
+    assert.match(
+      text,
+      /^HTTP\/1\.1 403 [\s\S]*\r\n\r\nrequests of web pages are not served: this one has an Origin header\n$/,
+    );
+    assert.equal(world.counters.get('guest-api-web-page'), 1);
+    assert.deepEqual(world.forwards.list(), []);
+  });
+
   test('a body of more than 64 KiB is refused and the connection closed', async (t) => {
     const world = await CompatWorld.open(t);
     const body = JSON.stringify({ local: ':1', remote: ':1', more: 'x'.repeat(64 * 1024) });
