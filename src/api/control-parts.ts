@@ -13,7 +13,7 @@ export interface DaemonFacts {
   readonly engine: 'epoll' | 'node';
   /** RLIMIT_NOFILE. */
   readonly descriptors: number;
-  readonly config: Pick<Config, 'network' | 'dns' | 'hostLoopback' | 'limits'>;
+  readonly config: Pick<Config, 'network' | 'dns' | 'api' | 'hostLoopback' | 'limits'>;
   /** Where guests attach, as URLs. */
   readonly attachments: readonly string[];
 }

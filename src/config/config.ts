@@ -117,6 +117,7 @@ function present<T extends object>(record: T): T {
 export function resolveConfig(input: ConfigInput): Config {
   const plan = addressPlan(input.network ?? {});
   const dns = resolveDns(input.dns ?? {});
+  const api = resolveApi(input.api ?? {});
   return deepFrozen({
     network: { ...plan, mtu: input.network?.mtu ?? DEFAULT_MTU },
     listen: checkedListen(input.listen ?? []),
@@ -132,11 +133,11 @@ export function resolveConfig(input: ConfigInput): Config {
     dns,
     dhcp: resolveDhcp(input.dhcp ?? {}, plan),
     forwards: resolveForwards(input.forwards ?? [], plan),
-    services: resolveServices(input.services ?? [], plan, dns),
+    services: resolveServices(input.services ?? [], plan, dns, api),
     helper: input.helper ?? DEFAULT_HELPER,
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),
-    api: resolveApi(input.api ?? {}),
+    api,
   });
 }
 

@@ -1,9 +1,11 @@
 import { cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
+import type { ApiConfig } from './api-config.ts';
 import type { DnsConfig } from './dns-config.ts';
 import { SlipwayError } from './errors.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
+import { servedAtGateway } from './gateway-ports.ts';
 import { isOwnName } from './own-names.ts';
 
 /** One of the key `services` as a person said it: without an address it is at the gateway. */
@@ -39,11 +41,13 @@ export function resolveServices(
   services: readonly ServiceInput[],
   plan: AddressPlan,
   dns: Pick<DnsConfig, 'hostNames' | 'gatewayNames'>,
+  api: ApiConfig,
 ): readonly ServiceForward[] {
   const seen = new Set<string>();
   const named = new Map<string, number>();
   return services.map(({ protocol, address = plan.gateway, port = 0, name = '', target }, index) => {
     checkServiceAddress(`services.${index}.address`, address, plan);
+    if (address === plan.gateway) checkGatewayPort(`services.${index}.port`, protocol, port, api);
     const key = `${protocol} ${formatIpv4Address(address)}:${port}`;
     if (seen.has(key)) {
       throw new SlipwayError(
@@ -91,6 +95,16 @@ function checkServiceName(
     'ERR_CONFIG_INVALID',
     `${key}: ${name} is the name of ${formatIpv4Address(before)} already`,
     'Choose another name for one of the two addresses, or give both services one address.',
+  );
+}
+
+function checkGatewayPort(key: string, protocol: 'tcp' | 'udp', port: number, api: ApiConfig): void {
+  const served = servedAtGateway(protocol, port, api);
+  if (served === undefined) return;
+  throw new SlipwayError(
+    'ERR_CONFIG_INVALID',
+    `${key}: at the gateway's ${protocol} port ${port} is ${served}, which no guest would reach any more`,
+    'Choose another port, or an address of its own.',
   );
 }
 

@@ -166,6 +166,11 @@ test('a service at the gateway or at an address of its own is opened, listed and
   );
   assert.equal((await world.ask('DELETE', '/v1/services/udp-192.168.65.10:0')).status, 204);
   assert.equal((await world.ask('DELETE', '/v1/services/udp-192.168.65.10:0')).status, 404);
+  const dns = await world.ask('POST', '/v1/services', {
+    json: { port: 53, protocol: 'udp', target: '127.0.0.1:5353' },
+  });
+  assert.equal(refusal(dns).status, 400);
+  assert.match(refusal(dns).message, /at the gateway's udp port 53 is the DNS of all guests/);
   const outside = await world.ask('POST', '/v1/services', { json: { ...whole, address: '10.0.0.1' } });
   assert.deepEqual([refusal(outside).status, refusal(outside).code], [400, 'ERR_ADDRESSES']);
 });

@@ -4,6 +4,7 @@ import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { SlipwayError } from '../../src/config/errors.ts';
 import { type ForwardSpec, forwardId } from '../../src/config/forward.ts';
 import { parseConfig } from '../../src/config/parse.ts';
+import { GATEWAY_SERVICES } from '../../src/network/network-options.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { configProblem } from '../support/config-problem.ts';
 
@@ -12,6 +13,22 @@ const configOf = (text: string): Config => resolveConfig(parseConfig(text, 'slip
 const forwardsOf = (lines: string): readonly ForwardSpec[] => configOf(`forwards:\n${lines}`).forwards;
 
 const problem = (text: string): SlipwayError => configProblem(() => configOf(text));
+
+test('no service takes away from all guests what Slipway serves at the gateway', () => {
+  for (const [place, name] of GATEWAY_SERVICES) {
+    const [protocol, port] = place.split(':');
+    const { code, message } = problem(`services: [{ protocol: ${protocol}, port: ${port}, target: "127.0.0.1:1" }]`);
+    assert.equal(code, 'ERR_CONFIG_INVALID', name);
+    assert.ok(message.includes(`services.0.port: at the gateway's ${protocol} port ${port} is the `), message);
+  }
+  const elsewhere = `
+services:
+  - { port: 53, address: 192.168.65.9, target: "127.0.0.1:1" }
+  - { port: 80, protocol: udp, target: "127.0.0.1:1" }
+  - { address: 192.168.65.1, target: 127.0.0.1 }`;
+  assert.equal(configOf(elsewhere).services.length, 3);
+  assert.equal(configOf('api: { guest: none }\nservices: [{ port: 80, target: "127.0.0.1:1" }]').services.length, 1);
+});
 
 test('a text is what docker run -p takes, and all else is as by default', () => {
   const [forward, chosen] = forwardsOf('  - 127.0.0.1:8080:80\n  - 443');

@@ -46,7 +46,8 @@ export function serviceRoutes(
       },
     },
     async ({ body }, reply) => {
-      const [service] = resolveServices([body], facts.config.network, facts.config.dns);
+      const { network, dns, api } = facts.config;
+      const [service] = resolveServices([body], network, dns, api);
       await forwards.addService(service!);
       return reply.code(201).send(serviceJson(service!));
     },
