@@ -4,7 +4,6 @@ import { ForwardStore } from '../services/forward/forward-store.ts';
 import { ForwardTable } from '../services/forward/forward-table.ts';
 import { boundForwardPorts, namedForwardPorts } from './forward-ports.ts';
 import type { ControlLog, NetworkControl } from './network-control.ts';
-import { serviceNames } from './service-names.ts';
 
 export interface RunningForwardsOptions {
   readonly config: Config;
@@ -33,7 +32,10 @@ export function runningForwards({ config, engine, zones, log, control }: Running
           return new Set([...guests, ...leases].flatMap(({ address }) => address ?? []));
         },
       },
-      names: serviceNames(zones),
+      names: {
+        add: (name, address) => zones.setServiceName(name, address),
+        remove: (name) => zones.endServiceName(name),
+      },
       openSsh: async ({ guest }, sockets, reached) => {
         if (guest.kind !== 'ssh') throw new Error('no sshd to go through');
         const { SshForward } = await import('../services/forward/ssh-forward.ts');

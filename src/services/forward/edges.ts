@@ -70,7 +70,7 @@ export interface ForwardNetwork {
 export interface ServiceNames {
   /** Throws SlipwayError ERR_DNS_ZONE. */
   add(name: string, address: number): void;
-  remove(name: string, address: number): void;
+  remove(name: string): void;
 }
 
 /** Is told whether the guest can be reached; `why` is a sentence when it cannot. */

@@ -55,7 +55,7 @@ export class ServiceTable {
       try {
         await this.#edges.network.setServices([...this.#services.values(), service]);
       } catch (error) {
-        if (!this.#isNamed(service)) this.#edges.names.remove(service.name, service.address);
+        if (!this.#isNamed(service)) this.#edges.names.remove(service.name);
         throw error;
       }
       this.#services.set(key, service);
@@ -70,7 +70,7 @@ export class ServiceTable {
       if (service === undefined) return false;
       await this.#edges.network.setServices([...this.#services.values()].filter((one) => one !== service));
       this.#services.delete(key);
-      if (!this.#isNamed(service)) this.#edges.names.remove(service.name, service.address);
+      if (!this.#isNamed(service)) this.#edges.names.remove(service.name);
       return true;
     });
   }

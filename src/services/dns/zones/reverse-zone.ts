@@ -3,9 +3,11 @@ import { DNS_TYPE_PTR } from '../../../wire/dns-message.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import type { GuestNames } from './guest-names.ts';
 import { ReverseNames, type ReversePlace } from './reverse-names.ts';
-import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, type Zone } from './zone.ts';
+import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, ZONE_LAYERS, type Zone } from './zone.ts';
 import type { Finding } from './zone-answer.ts';
 import type { ZoneTree } from './zone-tree.ts';
+
+const COLLECTED = ZONE_LAYERS.filter((layer) => layer !== 'lease');
 
 /**
  * PTR for the addresses of the subnet, made from the A records of all zones: of several names the first one, which for the host
@@ -70,9 +72,11 @@ export class ReverseZone {
       for (const { key, layers } of zone.nodes) {
         // What lies in a deeper zone is hidden by that.
         if (isWildcard(key) || this.#tree.of(key) !== zone) continue;
-        const hidden = layers.own.some(({ record }) => record.data.type === 'A' || record.data.type === 'CNAME');
         // Leases change too often to be collected: the guests' names are asked for each time.
-        for (const { record } of hidden ? layers.own : layers['built-in']) {
+        const strongest = COLLECTED.find((layer) =>
+          layers[layer].some(({ record }) => record.data.type === 'A' || record.data.type === 'CNAME'),
+        );
+        for (const { record } of strongest === undefined ? [] : layers[strongest]) {
           const { data } = record;
           if (data.type !== 'A' || pointers.has(data.address) || !cidrContains(this.#subnet, data.address)) continue;
           pointers.set(data.address, key);

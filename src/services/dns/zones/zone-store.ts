@@ -9,6 +9,7 @@ import { GuestNames } from './guest-names.ts';
 import type { LeaseName } from './lease-names.ts';
 import { MAX_PATTERN_STEPS, NamePattern } from './name-pattern.ts';
 import { ReverseZone } from './reverse-zone.ts';
+import { ServiceNames } from './service-names.ts';
 import { type AddressPattern, Zone, type ZoneSettings } from './zone.ts';
 import { type Finding, MAX_MESSAGE_BYTES, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
 import { canonicalKey } from './zone-names.ts';
@@ -53,7 +54,7 @@ export interface ListedZone extends ZoneDescription {
   readonly serial: number;
   /** The zone is there by itself and stays. */
   readonly builtIn: boolean;
-  /** What Slipway has there by itself: built-in names and those of leases. */
+  /** What Slipway has there by itself: names of services, built-in names and those of leases. */
   readonly standing: readonly ZoneRecord[];
 }
 
@@ -67,6 +68,7 @@ type OwnSettings = Pick<ZoneDescription, 'ttlSeconds' | 'defaultAddress' | 'defa
  * - What is built in cannot be removed. What is set in a built-in zone lies over it: a record hides the built-in ones of its name
  *   and type, a CNAME all of its name, and they are back when it goes. `removeZone` of a built-in zone removes what was set. A new zone
  *   around built-in names has them too.
+ * - Names of services: see ServiceNames. They stay whatever is set or removed around them, and are hidden as built-in ones are.
  * - Every change raises the serial of the zone's SOA. All zones share one counter, so a zone that comes back has a higher one too.
  * - PTR for the subnet is made from the A records of all zones; see ReverseZone. Names of leases: see GuestNames.
  *
@@ -80,6 +82,17 @@ export class ZoneStore {
   readonly #builtIn: ReadonlySet<string>;
   /** Built-in records under absolute names. */
   readonly #builtInRecords: readonly ZoneRecord[];
+  readonly #services = new ServiceNames(this.#tree, {
+    create: (name) => this.#create(name, this.#settings({})),
+    remove: (zone) => {
+      this.#tree.remove(zone);
+      this.#raise(zone);
+    },
+    changed: (zone) => {
+      this.#reverse?.forget();
+      this.#raise(zone);
+    },
+  });
   readonly #answers = new ZoneAnswers((key) => this.#find(key));
   readonly #guests: GuestNames | undefined;
   readonly #reverse: ReverseZone | undefined;
@@ -111,15 +124,15 @@ export class ZoneStore {
     const there = this.#tree.get(name);
     const before = there === undefined ? [] : ownRecords(there);
     this.#checkRoom(records, before);
-    if (there === undefined && this.#tree.size >= MAX_ZONES) {
-      throw new SlipwayError('ERR_DNS_ZONE', `there are ${MAX_ZONES} zones already`, 'Remove one first.');
-    }
+    const isNew = there === undefined || this.#services.isOwnZone(name);
+    if (isNew) this.#checkZones();
     const zone = there ?? this.#create(name, settings);
     zone.clear('own');
     zone.change(settings);
     for (const record of records) zone.add('own', record);
     const { ttlSeconds, defaultAddress, defaultAtApex, patterns } = description;
     this.#set.set(name, { ttlSeconds, defaultAddress, defaultAtApex, ...(patterns && { patterns }) });
+    if (isNew) this.#services.taken(zone);
     this.#count(records, before);
     this.#raise(zone);
   }
@@ -131,7 +144,10 @@ export class ZoneStore {
     if (zone === undefined || !this.#set.delete(zone.name)) return false;
     this.#count([], zone.clear('own'));
     if (this.#builtIn.has(zone.name)) zone.change(this.#settings({}));
-    else this.#tree.remove(zone);
+    else {
+      this.#tree.remove(zone);
+      this.#services.left(zone);
+    }
     this.#raise(zone);
     return true;
   }
@@ -147,8 +163,11 @@ export class ZoneStore {
     checkNames(name, after);
     this.#checkInZone(name, added);
     this.#checkRoom(after, before);
+    const isNew = this.#services.isOwnZone(name);
+    if (isNew) this.#checkZones();
     for (const record of added) zone.add('own', record);
     if (!this.#set.has(name)) this.#set.set(name, {});
+    if (isNew) this.#services.taken(zone);
     this.#count(after, before);
     this.#raise(zone);
   }
@@ -184,7 +203,9 @@ export class ZoneStore {
         records: ownRecords(zone).map(({ record }) => record),
         serial: zone.authority.soa.serial,
         builtIn: this.#builtIn.has(zone.name),
-        standing: nodes.flatMap(({ layers }) => [...layers['built-in'], ...layers.lease].map(({ record }) => record)),
+        standing: nodes.flatMap(({ layers }) =>
+          [...layers.service, ...layers['built-in'], ...layers.lease].map(({ record }) => record),
+        ),
       };
     });
   }
@@ -215,6 +236,15 @@ export class ZoneStore {
   /** The lease of an address ended. */
   endLease(address: number): void {
     this.#guests?.end(address);
+  }
+
+  /** The name of a service, which may have meant another address before. Throws SlipwayError ERR_DNS_ZONE. */
+  setServiceName(name: string, address: number): void {
+    this.#services.set(zoneKey(name), address);
+  }
+
+  endServiceName(name: string): void {
+    this.#services.end(zoneKey(name));
   }
 
   #find(key: string): Finding | undefined {
@@ -268,10 +298,15 @@ export class ZoneStore {
   /** What lies in a deeper zone would never be answered. */
   #checkInZone(zone: string, records: readonly StoredRecord[]): void {
     for (const { key, record } of records) {
-      const deepest = this.#tree.of(key)?.name;
+      const deepest = this.#services.zoneOf(key)?.name;
       if (deepest === undefined || deepest.length <= zone.length) continue;
       throw recordError(record.name, zone, `lies in the zone ${deepest}, which decides there`, `Add it to ${deepest}.`);
     }
+  }
+
+  #checkZones(): void {
+    if (this.#tree.size - this.#services.zoneCount < MAX_ZONES) return;
+    throw new SlipwayError('ERR_DNS_ZONE', `there are ${MAX_ZONES} zones already`, 'Remove one first.');
   }
 
   #checkRoom(after: readonly StoredRecord[], before: readonly StoredRecord[]): void {

@@ -5,10 +5,10 @@ import { labelStarts, parentKey } from './zone-names.ts';
 import type { StoredRecord } from './zone-record.ts';
 
 /**
- * Where a record comes from, the strongest first: what the configuration or the API set, what Slipway has by itself, what
- * guests call themselves. A type of a name that a stronger layer has hides that type of the weaker ones.
+ * Where a record comes from, the strongest first: what the configuration or the API set, what services are called, what Slipway
+ * has by itself, what guests call themselves. A type of a name that a stronger layer has hides that type of the weaker ones.
  */
-export const ZONE_LAYERS = ['own', 'built-in', 'lease'] as const;
+export const ZONE_LAYERS = ['own', 'service', 'built-in', 'lease'] as const;
 export type ZoneLayer = (typeof ZONE_LAYERS)[number];
 
 /** All records of one name and type (RFC 2181 §5). */
@@ -69,7 +69,12 @@ export class ZoneNode {
   readonly key: string;
   /** What there is to answer; empty for an empty non-terminal (RFC 4592 §2.2.2). */
   sets: readonly RecordSet[] = NO_SETS;
-  readonly layers: { readonly [Layer in ZoneLayer]: StoredRecord[] } = { own: [], 'built-in': [], lease: [] };
+  readonly layers: { readonly [Layer in ZoneLayer]: StoredRecord[] } = {
+    own: [],
+    service: [],
+    'built-in': [],
+    lease: [],
+  };
   /** Nodes one label below. */
   children = 0;
   /** A deeper zone begins here: it answers, this node only exists. */
@@ -82,8 +87,7 @@ export class ZoneNode {
   }
 
   get needed(): boolean {
-    const { own, 'built-in': builtIn, lease } = this.layers;
-    return this.children > 0 || this.cut || own.length + builtIn.length + lease.length > 0;
+    return this.children > 0 || this.cut || ZONE_LAYERS.some((layer) => this.layers[layer].length > 0);
   }
 }
 

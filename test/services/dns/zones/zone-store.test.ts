@@ -552,3 +552,98 @@ test('the message is the asker’s own: id and question as asked, at most what w
   assert.deepEqual(message?.slice(0, 2), asked.bytes.slice(0, 2));
   assert.deepEqual(message?.slice(12, asked.bytes.length), asked.bytes.slice(12));
 });
+
+describe('names of services', () => {
+  const told = (zones: ZoneStore, name: string): string => ask(zones, name, 'A')?.answer.join() ?? 'not ours';
+
+  test('removing or replacing a built-in zone leaves them, and what is set hides them', () => {
+    const zones = builtInStore('192.168.65.0/24');
+    zones.setServiceName('db.docker.internal', address('192.168.65.10'));
+    zones.setZone({ name: 'docker.internal', records: [{ name: 'api', data: a('10.0.0.1') }] });
+    assert.equal(told(zones, 'db.docker.internal'), 'db.docker.internal 10 A 192.168.65.10');
+    zones.setZone({ name: 'docker.internal', records: [{ name: 'db', data: a('10.0.0.2') }] });
+    assert.equal(told(zones, 'db.docker.internal'), 'db.docker.internal 10 A 10.0.0.2');
+    assert.equal(zones.removeZone('docker.internal'), true);
+    assert.equal(told(zones, 'db.docker.internal'), 'db.docker.internal 10 A 192.168.65.10');
+    assert.equal(told(zones, 'host.docker.internal'), 'host.docker.internal 10 A 192.168.65.254');
+    const [docker] = zones.list();
+    assert.deepEqual([docker?.records, docker?.standing.some(({ name }) => name === 'db')], [[], true]);
+    zones.endServiceName('db.docker.internal');
+    assert.equal(told(zones, 'db.docker.internal'), '');
+  });
+
+  test('outside of all zones each is a zone of its name alone, which goes with it and cannot be removed', () => {
+    const zones = builtInStore('192.168.65.0/24');
+    const before = zones.list().map(({ name }) => name);
+    zones.setServiceName('db.dev.example', address('192.168.65.10'));
+    assert.equal(told(zones, 'db.dev.example'), 'db.dev.example 10 A 192.168.65.10');
+    assert.equal(told(zones, 'api.dev.example'), 'not ours');
+    assert.equal(ask(zones, '10.65.168.192.in-addr.arpa', 'PTR')?.answer[0]?.split(' ').at(-1), 'db.dev.example.');
+    assert.equal(zones.removeZone('db.dev.example'), false);
+    zones.setServiceName('db.dev.example', address('192.168.65.11'));
+    assert.equal(told(zones, 'db.dev.example'), 'db.dev.example 10 A 192.168.65.11');
+    zones.endServiceName('db.dev.example');
+    assert.deepEqual(
+      zones.list().map(({ name }) => name),
+      before,
+    );
+    assert.equal(told(zones, 'db.dev.example'), 'not ours');
+  });
+
+  test('zones that come and go around them change nothing but who decides about other names', () => {
+    const zones = builtInStore('192.168.65.0/24');
+    for (const [i, name] of ['dev.example', 'db.dev.example', 'x.db.dev.example'].entries()) {
+      zones.setServiceName(name, address(`192.168.65.${10 + i}`));
+    }
+    const all = (): string[] =>
+      ['dev.example', 'db.dev.example', 'x.db.dev.example'].map((name) => told(zones, name).split(' ').at(-1) ?? '');
+    const expected = ['192.168.65.10', '192.168.65.11', '192.168.65.12'];
+    assert.deepEqual(all(), expected);
+    zones.setZone({ name: 'db.dev.example', records: [{ name: 'y', data: a('10.0.0.1') }] });
+    assert.deepEqual(all(), expected);
+    zones.setZone({ name: 'example', records: [{ name: 'api.dev', data: a('10.0.0.2') }] });
+    assert.deepEqual(all(), expected);
+    assert.equal(told(zones, 'api.dev.example'), 'api.dev.example 10 A 10.0.0.2');
+    assert.deepEqual(
+      zones.list().flatMap(({ name, builtIn }) => (builtIn ? [] : [name])),
+      ['db.dev.example', 'example'],
+    );
+    for (const name of ['db.dev.example', 'example']) assert.equal(zones.removeZone(name), true);
+    assert.deepEqual(all(), expected);
+    assert.equal(
+      told(zones, 'api.dev.example'),
+      '',
+      'dev.example is a service’s name, and what lies below is not there',
+    );
+    assert.equal(told(zones, 'other.example'), 'not ours');
+    zones.addRecords('dev.example', [{ name: 'api', data: a('10.0.0.3') }]);
+    assert.deepEqual(all(), expected);
+    zones.endServiceName('dev.example');
+    assert.equal(told(zones, 'api.dev.example'), 'api.dev.example 10 A 10.0.0.3', 'records were set: the zone stays');
+  });
+
+  test('whatever is set and removed, each name means its service or what was set', () => {
+    const name = fc.constantFrom('a', 'b.a', 'c.b.a', 'd.a', 'docker.internal', 'x.docker.internal');
+    const step = fc.record({ act: fc.constantFrom('service', 'end', 'zone', 'remove', 'records'), name });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const zones = builtInStore('192.168.65.0/24');
+        const services = new Set<string>();
+        for (const { act, name: one } of steps) {
+          if (act === 'service') zones.setServiceName(one, address('192.168.65.9'));
+          if (act === 'service') services.add(one);
+          if (act === 'end') zones.endServiceName(one);
+          if (act === 'end') services.delete(one);
+          if (act === 'zone') zones.setZone({ name: one, records: [] });
+          if (act === 'remove') zones.removeZone(one);
+          if (act === 'records' && zones.list().some((zone) => zone.name === one))
+            zones.addRecords(one, [{ name: 'own', data: a('10.0.0.1') }]);
+          for (const service of services) assert.match(told(zones, service), / A 192\.168\.65\.9$/);
+        }
+        for (const { name: zone, builtIn } of zones.list()) if (!builtIn) zones.removeZone(zone);
+        for (const service of services) zones.endServiceName(service);
+        assert.ok(zones.list().every(({ builtIn, standing }) => builtIn && standing.every(({ name: n }) => n !== 'x')));
+      }),
+    );
+  });
+});
