@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import path from 'node:path';
 import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';
@@ -82,7 +81,8 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
 
 function tokenPath({ tokenFile, socket }: ControlConfig): string {
   if (tokenFile !== '') return tokenFile;
-  if (socket !== '') return path.join(path.dirname(socket), 'control.token');
+  // Named after the socket, as other daemons may have theirs in the same folder.
+  if (socket !== '') return `${socket.replace(/\.sock$/, '')}.token`;
   throw new SlipwayError(
     'ERR_USAGE',
     'the control API on TCP has no place for its token',

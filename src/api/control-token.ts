@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import { closeSync, fstatSync, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { SlipwayError } from '../config/errors.ts';
 
 /** 256 bits, as base64url. */
@@ -19,7 +19,7 @@ export function sameToken(a: string, b: string): boolean {
 
 export interface TokenFile {
   readonly token: string;
-  /** Removes the file if it was made here. */
+  /** Removes the file if it is the one that was made here. */
   remove(): void;
 }
 
@@ -31,17 +31,23 @@ export function tokenFile(path: string): TokenFile {
   const there = readToken(path);
   if (there !== undefined) return { token: there, remove: () => {} };
   const token = newToken();
+  let inode: number;
   try {
     const fd = openSync(path, 'wx', 0o600);
     try {
       writeSync(fd, `${token}\n`);
+      inode = fstatSync(fd).ino;
     } finally {
       closeSync(fd);
     }
   } catch (cause) {
     throw refused(path, `cannot be written: ${(cause as Error).message}`, 'Choose another place for it.', cause);
   }
-  return { token, remove: () => rmSync(path, { force: true }) };
+  const remove = (): void => {
+    // Whoever removed ours and made another one needs that.
+    if (lstatSync(path, { throwIfNoEntry: false })?.ino === inode) rmSync(path, { force: true });
+  };
+  return { token, remove };
 }
 
 /** Undefined where there is no file. */
@@ -49,12 +55,15 @@ export function readToken(path: string): string | undefined {
   if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return undefined;
   let fd: number;
   try {
-    fd = openSync(path, 'r');
+    // Without O_NONBLOCK a pipe without a writer would hold the daemon for ever.
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
     throw refused(path, `cannot be read: ${(cause as Error).message}`, 'Check that it is yours.', cause);
   }
   try {
-    const { mode, uid } = fstatSync(fd);
+    const stats = fstatSync(fd);
+    const { mode, uid } = stats;
+    if (!stats.isFile()) throw refused(path, 'is no ordinary file', 'Choose another place for it.');
     if ((mode & 0o077) !== 0 || uid !== (process.getuid?.() ?? uid)) {
       throw refused(path, 'is not its owner’s alone', `Say: chmod 600 ${path}`);
     }

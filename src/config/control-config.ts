@@ -14,7 +14,7 @@ export interface ControlConfig {
   readonly socket: string;
   /** A loopback address too; undefined for none. */
   readonly tcp: ControlEndpoint | undefined;
-  /** Where the token of `tcp` is; '' for `control.token` beside the socket. */
+  /** Where the token of `tcp` is; '' for the socket's path with `.token` for `.sock`. */
   readonly tokenFile: string;
 }
 

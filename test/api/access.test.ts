@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   existsSync,
@@ -15,6 +16,7 @@ import { type TestContext, test } from 'node:test';
 import type { ControlExtension } from '../../src/api/control-app.ts';
 import type { ControlConfig } from '../../src/config/control-config.ts';
 import { SlipwayError } from '../../src/config/errors.ts';
+import { needs } from '../support/needs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type Answer, askAt, ControlWorld, refusal } from './control-world.ts';
 
@@ -72,6 +74,30 @@ test('a token file that is there is used and stays; one that others could read, 
   chmodSync(tokenFile, 0o600);
   writeFileSync(tokenFile, 'short');
   await assert.rejects(onTcp(t, { tokenFile }), code);
+});
+
+test('two daemons with their sockets in one folder have a token each, and each removes its own', async (t) => {
+  const folder = temporaryFolder('test');
+  const at = (name: string) => ({ socket: path.join(folder, name), tokenFile: '' });
+  const [one, two] = [await onTcp(t, at('control.sock')), await onTcp(t, at('two'))];
+  assert.equal(one.world.api.tokenFile, path.join(folder, 'control.token'));
+  assert.equal(two.world.api.tokenFile, path.join(folder, 'two.token'));
+  one.world.api.close();
+  assert.deepEqual([existsSync(one.world.api.tokenFile), existsSync(two.world.api.tokenFile)], [false, true]);
+  renameSync(two.world.api.tokenFile, path.join(folder, 'away'));
+  writeFileSync(two.world.api.tokenFile, 'b'.repeat(40), { mode: 0o600 });
+  two.world.api.close();
+  assert.equal(existsSync(two.world.api.tokenFile), true, 'it was made by somebody else');
+});
+
+test('a token file that is a pipe or a folder is refused at once', async (t) => {
+  if (!needs(t, 'mkfifo')) return;
+  const folder = temporaryFolder('test');
+  const pipe = path.join(folder, 'pipe');
+  execFileSync('mkfifo', ['-m', '600', pipe]);
+  for (const tokenFile of [pipe, folder]) {
+    await assert.rejects(onTcp(t, { tokenFile }), { code: 'ERR_CONTROL_TOKEN', message: /is no ordinary file$/ });
+  }
 });
 
 test('the socket needs no token, unless a guest shares its user; then what is taken over needs it too', async (t) => {
