@@ -102,6 +102,11 @@ export class ControlServer {
       const refused = this.#refusal(request.raw);
       if (refused !== undefined) throw refused;
     });
+    this.scope.addHook('onRequest', async ({ raw: { headers } }) => {
+      // An empty body is none, whatever type a client gives all of its requests.
+      const none = (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined;
+      if (none) delete headers['content-type'];
+    });
     this.scope.setErrorHandler((error, request, reply) => {
       const { status, body } = problemOf(error);
       if (status >= 500 && !(error instanceof SlipwayError)) options.onDefect(error);

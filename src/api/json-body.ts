@@ -11,7 +11,9 @@ export function boundJsonDepth(scope: FastifyInstance): void {
   scope.removeContentTypeParser('application/json');
   scope.addContentTypeParser('application/json', { parseAs: 'string' }, (request, body, done) => {
     const text = String(body);
-    if (isTooDeep(text)) done(invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`));
+    // It came in pieces, of which there were none.
+    if (text === '') done(null, undefined);
+    else if (isTooDeep(text)) done(invalidRequest(`the body is nested deeper than ${MAX_DEPTH} levels`));
     else void parse(request, text, done);
   });
 }

@@ -64,6 +64,25 @@ test('a path that is not there is 404; a method that the path does not take is 4
   assert.equal(refusal(await world.ask('GET', '/v1/forwards/%zz')).status, 400);
 });
 
+test('an empty body is no body, whatever its type', async (t) => {
+  const world = await ControlWorld.open(t);
+  await world.ask('POST', '/v1/forwards', { json: { publish: '127.0.0.1:8080:80' } });
+  const types = ['application/json', 'application/x-www-form-urlencoded', 'text/plain'];
+  for (const [i, type] of types.entries()) {
+    const headers = { 'content-type': type };
+    assert.equal((await world.ask('POST', '/v1/dns/flush', { headers, body: '' })).status, 204);
+    assert.equal(
+      (await world.ask('DELETE', '/v1/forwards/tcp:127.0.0.1:8080', { headers })).status,
+      i === 0 ? 204 : 404,
+    );
+  }
+  const chunked = { 'content-type': 'application/json', 'transfer-encoding': 'chunked' };
+  assert.equal((await world.ask('POST', '/v1/dns/flush', { headers: chunked })).status, 204);
+  assert.equal(world.flushes, 4);
+  const wanted = refusal(await world.ask('POST', '/v1/forwards', { headers: JSON_HEADERS, body: '' }));
+  assert.deepEqual([wanted.status, wanted.message], [400, 'body: expected keys with values, found nothing']);
+});
+
 test('a body that is no JSON, none at all, of another type or too large has its own status', async (t) => {
   const world = await ControlWorld.open(t);
   const post = async (headers: Record<string, string>, body: string): Promise<unknown[]> => {
