@@ -175,6 +175,37 @@ test('a service at the gateway or at an address of its own is opened, listed and
   assert.deepEqual([refusal(outside).status, refusal(outside).code], [400, 'ERR_ADDRESSES']);
 });
 
+test('what GET shows of forwards and services can be sent back', async (t) => {
+  const world = await ControlWorld.open(t);
+  for (const json of [
+    { publish: '127.0.0.1:8080:80', persistent: true, waitSeconds: 3, proxy: 'v1' },
+    { publish: '8000-8010:9000-9010/udp', guestAddress: '192.168.65.3' },
+    { publish: '80', unixSocket: '/run/web.sock' },
+    { host: '/run/podman.sock', ssh: { user: 'core', path: '/run/guest.sock', keyFile: '/home/me/key' }, owner: 'cli' },
+  ]) {
+    assert.equal((await world.ask('POST', '/v1/forwards', { json })).status, 201);
+  }
+  const forwards = (await world.ask('GET', '/v1/forwards')).json as { id: string; owner: string }[];
+  assert.equal(forwards.length, 4);
+  for (const shown of forwards) {
+    await world.forwards.remove(shown.id);
+    const back = await world.ask('POST', '/v1/forwards', { json: shown });
+    assert.deepEqual([back.status, back.json], [201, [shown]], back.text);
+    const ofOther = await world.ask('POST', '/v1/forwards', { json: { ...shown, owner: 'guest tap0' } });
+    assert.deepEqual(ofOther.json, [{ ...shown, owner: 'api' }], ofOther.text);
+  }
+  for (const json of [
+    { port: 8000, target: '127.0.0.1:9000' },
+    { address: '192.168.65.10', target: '127.0.0.1', protocol: 'udp' },
+  ]) {
+    const shown = (await world.ask('POST', '/v1/services', { json })).json;
+    const back = await world.ask('POST', '/v1/services', { json: shown });
+    assert.deepEqual([back.status, back.json], [201, shown], back.text);
+  }
+  const unknown = refusal(await world.ask('POST', '/v1/forwards', { json: { ...forwards[0], owner: 'nobody' } }));
+  assert.match(unknown.message, /^body\.owner: expected one of api, cli/);
+});
+
 test('what is counted but not foreseen is a defect, told without its inside, and the daemon goes on', async (t) => {
   const world = await ControlWorld.open(t);
   const failed = await world.ask('GET', '/v1/dns/lookup?name=defect');

@@ -29,6 +29,12 @@ test('a zone is set, shown as it was written, and removed', async (t) => {
     json: { ...settings, name: 'dev.example', records },
   });
   assert.deepEqual(byText((again.json as { records: object[] }).records), byText(RECORDS));
+  const whole = await world.ask('GET', '/v1/dns/zones/dev.example');
+  const back = await world.ask('PUT', '/v1/dns/zones/dev.example', { json: whole.json });
+  assert.equal(back.status, 200, back.text);
+  const { serial: ___, ...same } = back.json as { readonly serial: number };
+  const { serial: ____, ...before } = whole.json as { readonly serial: number };
+  assert.deepEqual(same, before);
   assert.equal(((await world.ask('GET', '/v1/dns/zones')).json as object[]).length, 1);
   assert.equal((await world.ask('DELETE', '/v1/dns/zones/DEV.example.')).status, 204);
   assert.equal((await world.ask('DELETE', '/v1/dns/zones/dev.example')).status, 404);

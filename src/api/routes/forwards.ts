@@ -17,6 +17,7 @@ import type { ForwardJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../control-server.ts';
 import { forwardJson } from '../forward-json.ts';
+import { askedForward } from '../read-only.ts';
 
 const sshSchema = z.object({
   user: z.string(),
@@ -73,7 +74,7 @@ const newForwards: z.ZodType<readonly ForwardSpec[]> = z
   .unknown()
   .transform((raw, context): readonly ForwardSpec[] => {
     const isText = typeof raw === 'object' && raw !== null && 'publish' in raw;
-    const result = isText ? fromText(raw) : fromKeys(raw);
+    const result = isText ? fromText(raw) : fromKeys(askedForward(raw));
     if (!('issues' in result)) return result.specs;
     for (const issue of result.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
     return z.NEVER;

@@ -7,6 +7,7 @@ import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../control-server.ts';
 import { serviceJson } from '../forward-json.ts';
 import { invalidRequest, notFound } from '../problem.ts';
+import { askedService } from '../read-only.ts';
 
 const serviceSchema: z.ZodType<ServiceJson> = z
   .object({
@@ -43,6 +44,9 @@ export function serviceRoutes(
         tag: 'services',
         body: newService,
         response: { 201: serviceSchema },
+      },
+      preValidation: async (request) => {
+        request.body = askedService(request.body) as never;
       },
     },
     async ({ body }, reply) => {

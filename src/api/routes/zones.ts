@@ -8,6 +8,7 @@ import type { RecordJson, ZoneJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../control-server.ts';
 import { invalidRequest, notFound } from '../problem.ts';
+import { askedZone } from '../read-only.ts';
 import { zoneJson } from '../zone-json.ts';
 
 /** 100,000 records with names of usual length. */
@@ -81,7 +82,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
       },
       preValidation: async (request) => {
         const { name } = request.params as { readonly name: string };
-        const body: unknown = request.body;
+        const body = askedZone(request.body);
         if (typeof body !== 'object' || body === null || Array.isArray(body)) return;
         const said = (body as { readonly name?: unknown }).name;
         if (said !== undefined && (typeof said !== 'string' || canonical(said) !== canonical(name))) {
