@@ -150,3 +150,13 @@ test('a reader that closed its own side hears on; one that is gone makes room at
   }
   assert.equal(world.counters.get('control-event-reader-limit'), 0);
 });
+
+test('HEAD gets the headers, is answered at once and holds no stream', async (t) => {
+  const world = await ControlWorld.open(t);
+  for (let i = 0; i < 40; i++) {
+    const { status, headers, text } = await world.ask('HEAD', '/v1/events');
+    assert.deepEqual([status, headers['content-type'], text], [200, 'text/event-stream', '']);
+  }
+  assert.equal(world.counters.get('control-event-reader-limit'), 0);
+  await listen(t, world);
+});

@@ -15,6 +15,7 @@ const MAX_BACKLOG_BYTES = 256 * 1024;
 const HEARTBEAT_MS = 15_000;
 /** By then a peer on this computer has answered what it does not want. */
 const PROBE_MS = 500;
+const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } as const;
 
 const wantedTypes = z
   .string()
@@ -43,7 +44,12 @@ export function eventRoutes(
         response: { 200: z.string() },
       },
     },
-    ({ query }, reply) => {
+    ({ query, method }, reply) => {
+      // It asks what a stream would be like, and gets none.
+      if (method === 'HEAD') {
+        void reply.headers(STREAM_HEADERS).send('');
+        return;
+      }
       if (open.size >= MAX_STREAMS) {
         counters.add('control-event-reader-limit');
         const hint = 'Close one of them.';
@@ -76,7 +82,7 @@ export function eventRoutes(
         unsubscribe();
         open.delete(stream);
       });
-      stream.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store', connection: 'close' });
+      stream.writeHead(200, { ...STREAM_HEADERS, connection: 'close' });
       // Tells that nothing is missed from here on.
       write('event: ready\ndata: {}\n\n');
     },
