@@ -33,13 +33,40 @@ export function schemaProblems(
   });
 }
 
+/** How zod begins what it says by itself. What a schema says in its place is meant for people already. */
+const ZODS_OWN = /^(?:Too (?:small|big)|Invalid)\b/;
+
+const KINDS: Readonly<Record<string, string>> = {
+  array: 'a list',
+  object: 'keys with values',
+  record: 'keys with values',
+  string: 'a text',
+  int: 'an integer',
+  boolean: 'true or false',
+};
+
+/** The words behind "expected". */
 function expectation(issue: z.core.$ZodIssue): string {
-  if (issue.code !== 'invalid_type') return issue.message;
-  return issue.expected === 'array'
-    ? 'a list'
-    : issue.expected === 'object' || issue.expected === 'record'
-      ? 'keys with values'
-      : `a ${issue.expected}`;
+  if (issue.code !== 'invalid_type' && !ZODS_OWN.test(issue.message)) return issue.message;
+  switch (issue.code) {
+    case 'invalid_type':
+      return KINDS[issue.expected] ?? `a ${issue.expected}`;
+    case 'invalid_value':
+      return `one of ${issue.values.map((word) => (word === '' ? 'nothing' : String(word))).join(', ')}`;
+    case 'too_small':
+      return `at least ${amount(issue.minimum, issue.origin)}`;
+    case 'too_big':
+      return `at most ${amount(issue.maximum, issue.origin)}`;
+    default:
+      return 'another value';
+  }
+}
+
+/** "1", "1 entry", "32 characters" */
+function amount(count: number | bigint, of: string): string {
+  const one = Number(count) === 1;
+  if (of === 'array') return `${count} ${one ? 'entry' : 'entries'}`;
+  return of === 'string' ? `${count} character${one ? '' : 's'}` : String(count);
 }
 
 function suggestion(key: string, known: readonly string[]): string {

@@ -206,6 +206,24 @@ test('what GET shows of forwards and services can be sent back', async (t) => {
   assert.match(unknown.message, /^body\.owner: expected one of api, cli/);
 });
 
+test('what a query expects is said in words for people', async (t) => {
+  const world = await ControlWorld.open(t);
+  for (const [target, message] of [
+    ['/v1/flows?limit=0', 'query.limit: expected at least 1, found "0"'],
+    ['/v1/flows?limit=10001', 'query.limit: expected at most 10000, found "10001"'],
+    ['/v1/flows?limit=1.5', 'query.limit: expected an integer, found "1.5"'],
+    ['/v1/flows?limit=x', 'query.limit: expected a number, found "x"'],
+    ['/v1/dns/lookup', 'query.name: expected a text, found nothing'],
+    ['/v1/dns/lookup?name=x&server=y', 'query.server: expected one of all, internal, found "y"'],
+    ['/v1/dns/lookup?name=x&explain=1', 'query.explain: expected one of true, false, nothing, found "1"'],
+  ] as const) {
+    assert.equal(refusal(await world.ask('GET', target)).message, message);
+  }
+  await world.ask('PUT', '/v1/dns/zones/dev.example', { json: {} });
+  const none = await world.ask('POST', '/v1/dns/zones/dev.example/records', { json: { records: [] } });
+  assert.equal(refusal(none).message, 'body.records: expected at least 1 entry, found []');
+});
+
 test('what is counted but not foreseen is a defect, told without its inside, and the daemon goes on', async (t) => {
   const world = await ControlWorld.open(t);
   const failed = await world.ask('GET', '/v1/dns/lookup?name=defect');

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { SlipwayError } from '../../config/errors.ts';
+import { value } from '../../config/schema-value.ts';
+import { Mismatch, type ValueParser } from '../../config/values.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../control-server.ts';
 import { type ControlEvent, EVENT_TYPES, type EventType } from '../event-feed.ts';
@@ -17,10 +19,14 @@ const HEARTBEAT_MS = 15_000;
 const PROBE_MS = 500;
 const STREAM_HEADERS = { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } as const;
 
-const wantedTypes = z
-  .string()
-  .transform((text) => text.split(','))
-  .pipe(z.array(z.enum(EVENT_TYPES)))
+const someTypes: ValueParser<readonly EventType[]> = (raw) => {
+  const words = typeof raw === 'string' ? raw.split(',') : [];
+  const types = words.flatMap((word) => EVENT_TYPES.find((type) => type === word) ?? []);
+  const all = words.length > 0 && types.length === words.length;
+  return all ? types : new Mismatch(`some of ${EVENT_TYPES.join(',')} with commas between them`);
+};
+
+const wantedTypes = value(someTypes)
   .optional()
   .meta({ type: 'string', description: `Some of ${EVENT_TYPES.join(',')}; all unless told` });
 
