@@ -36,29 +36,30 @@ export function resolveForwards(forwards: readonly ForwardSpec[], plan: AddressP
   return [...forwards];
 }
 
-/** Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
+/** Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID, which name a service by `keyOf`. */
 export function resolveServices(
   services: readonly ServiceInput[],
   plan: AddressPlan,
   dns: Pick<DnsConfig, 'hostNames' | 'gatewayNames'>,
   api: ApiConfig,
+  keyOf: (index: number) => string = (index) => `services.${index}`,
 ): readonly ServiceForward[] {
   const seen = new Set<string>();
   const named = new Map<string, number>();
   return services.map(({ protocol, address = plan.gateway, port = 0, name = '', target }, index) => {
-    checkServiceAddress(`services.${index}.address`, address, plan);
-    if (address === plan.gateway) checkGatewayPort(`services.${index}.port`, protocol, port, api);
+    checkServiceAddress(`${keyOf(index)}.address`, address, plan);
+    if (address === plan.gateway) checkGatewayPort(`${keyOf(index)}.port`, protocol, port, api);
     const key = `${protocol} ${formatIpv4Address(address)}:${port}`;
     if (seen.has(key)) {
       throw new SlipwayError(
         'ERR_CONFIG_INVALID',
-        `services.${index}: ${key} stands there twice`,
+        `${keyOf(index)}: ${key} stands there twice`,
         'Each can lead to one target.',
       );
     }
     seen.add(key);
     if (name !== '') {
-      checkServiceName(`services.${index}.name`, name, address, named.get(name), dns);
+      checkServiceName(`${keyOf(index)}.name`, name, address, named.get(name), dns);
       named.set(name, address);
     }
     return { protocol, address, port, name, target };

@@ -170,9 +170,12 @@ test('a service at the gateway or at an address of its own is opened, listed and
     json: { port: 53, protocol: 'udp', target: '127.0.0.1:5353' },
   });
   assert.equal(refusal(dns).status, 400);
-  assert.match(refusal(dns).message, /at the gateway's udp port 53 is the DNS of all guests/);
+  assert.match(refusal(dns).message, /^body\.port: at the gateway's udp port 53 is the DNS of all guests/);
   const outside = await world.ask('POST', '/v1/services', { json: { ...whole, address: '10.0.0.1' } });
   assert.deepEqual([refusal(outside).status, refusal(outside).code], [400, 'ERR_ADDRESSES']);
+  assert.match(refusal(outside).message, /^body\.address: 10\.0\.0\.1 is outside of the subnet/);
+  const own = await world.ask('POST', '/v1/services', { json: { ...whole, name: 'host.docker.internal' } });
+  assert.match(refusal(own).message, /^body\.name: host\.docker\.internal is one of/);
 });
 
 test('what GET shows of forwards and services can be sent back', async (t) => {

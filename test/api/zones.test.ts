@@ -80,7 +80,10 @@ test('a zone that cannot be is refused with the place in it', async (t) => {
   assert.match(await put({ name: 5 }), /^body\.name: /);
   assert.match(await put({ recordz: [] }), /^body\.recordz: unknown key; did you mean "records"\?/);
   const deep = await world.ask('PUT', '/v1/dns/zones/bad..name', { json: {} });
-  assert.equal(refusal(deep).status, 400);
+  assert.deepEqual(
+    [refusal(deep).status, refusal(deep).message],
+    [400, 'path.name: expected a host name such as host.docker.internal, found "bad..name"'],
+  );
 });
 
 test('the cache is emptied on request', async (t) => {

@@ -51,7 +51,7 @@ export function serviceRoutes(
     },
     async ({ body }, reply) => {
       const { network, dns, api } = facts.config;
-      const [service] = resolveServices([body], network, dns, api);
+      const [service] = resolveServices([body], network, dns, api, () => 'body');
       await forwards.addService(service!);
       return reply.code(201).send(serviceJson(service!));
     },

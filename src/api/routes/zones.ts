@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { zoneRecordSchema, zoneSchema } from '../../config/dns-schema.ts';
 import { recordName } from '../../config/dns-values.ts';
 import { value } from '../../config/schema-value.ts';
-import { oneOf } from '../../config/values.ts';
+import { hostName, Mismatch, oneOf, shown as shownValue } from '../../config/values.ts';
 import type { RecordSelector } from '../../services/dns/zones/zone-store.ts';
 import type { RecordJson, ZoneJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
@@ -82,11 +82,16 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
       },
       preValidation: async (request) => {
         const { name } = request.params as { readonly name: string };
+        const named = hostName(name);
+        // It goes into the body, where an error would speak of a field that nobody sent.
+        if (named instanceof Mismatch) {
+          throw invalidRequest(`path.name: expected ${named.expected}, found ${shownValue(name)}`);
+        }
         const body = askedZone(request.body);
         if (typeof body !== 'object' || body === null || Array.isArray(body)) return;
         const said = (body as { readonly name?: unknown }).name;
         if (said !== undefined && (typeof said !== 'string' || canonical(said) !== canonical(name))) {
-          throw invalidRequest(`body.name: expected ${name} or nothing, found ${JSON.stringify(said)}`);
+          throw invalidRequest(`body.name: expected ${name} or nothing, found ${shownValue(said)}`);
         }
         request.body = { ...body, name } as never;
       },
