@@ -57,11 +57,10 @@ export class Arp {
     counters.add(fault ?? this.#handle(port));
   }
 
-  /** Whether the frame says that one of our addresses is its sender's. */
-  claimsOwnAddress(frame: Frame): boolean {
+  /** Whether the packet in [at, end) says that one of our addresses is its sender's. */
+  claimsOwnAddress(at: number, end: number): boolean {
     const { arena, own } = this.#options;
-    const at = frame.at + ETHERNET_HEADER_BYTES;
-    if (parseArp(arena.bytes, at, frame.at + frame.length, this.#packet) !== undefined) return false;
+    if (parseArp(arena.bytes, at, end, this.#packet) !== undefined) return false;
     return own.has(this.#packet.senderAddress);
   }
 

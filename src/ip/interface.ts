@@ -17,7 +17,7 @@ import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import type { Uplink } from '../link/uplink.ts';
 import type { Turn } from '../turn/turn.ts';
-import { readU16, writeU16 } from '../wire/bytes.ts';
+import { readU16, readU32, writeU16 } from '../wire/bytes.ts';
 import { foldedComplement, sumBytes } from '../wire/checksum.ts';
 import type { Cidr } from '../wire/cidr.ts';
 import {
@@ -26,10 +26,12 @@ import {
   ETHERTYPE_ARP,
   ETHERTYPE_IPV4,
   ETHERTYPE_IPV6,
+  ETHERTYPE_SERVICE_VLAN,
   ETHERTYPE_VLAN,
   etherType,
   isMulticastMac,
   sourceMac,
+  VLAN_TAG_BYTES,
 } from '../wire/ethernet.ts';
 import {
   ICMP_DESTINATION_UNREACHABLE,
@@ -41,6 +43,7 @@ import {
 } from '../wire/icmpv4.ts';
 import {
   IPV4_HEADER_BYTES,
+  IPV4_SOURCE_OFFSET,
   type Ipv4Fault,
   Ipv4Header,
   ipv4ChecksumValid,
@@ -144,8 +147,26 @@ export class Interface implements Uplink {
     return this.own.has(address);
   }
 
+  /**
+   * By ARP, or as the source of a packet: an ICMP redirect from our address turns a guest's traffic as ARP does. Tags are
+   * looked through, since a guest takes what is tagged with VLAN 0 for untagged (IEEE 802.1Q §6.9), however often.
+   */
   claimsOwnAddress(frame: Frame): boolean {
-    return this.#arp.claimsOwnAddress(frame);
+    const { bytes } = this.#arena;
+    const end = frame.at + frame.length;
+    let at = frame.at + ETHERNET_HEADER_BYTES;
+    let type = etherType(bytes, frame.at);
+    for (
+      ;
+      (type === ETHERTYPE_VLAN || type === ETHERTYPE_SERVICE_VLAN) && at + VLAN_TAG_BYTES <= end;
+      at += VLAN_TAG_BYTES
+    ) {
+      type = readU16(bytes, at + 2);
+    }
+    if (type === ETHERTYPE_ARP) return this.#arp.claimsOwnAddress(at, end);
+    return (
+      type === ETHERTYPE_IPV4 && end - at >= IPV4_HEADER_BYTES && this.own.has(readU32(bytes, at + IPV4_SOURCE_OFFSET))
+    );
   }
 
   receive(port: Port, frame: Frame): void {

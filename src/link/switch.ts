@@ -5,11 +5,11 @@ import type { Turn } from '../turn/turn.ts';
 import {
   destinationMac,
   ETHERNET_HEADER_BYTES,
-  ETHERTYPE_ARP,
   ETHERTYPE_VLAN,
   etherType,
   isMulticastMac,
   sourceMac,
+  VLAN_TAG_BYTES,
 } from '../wire/ethernet.ts';
 import { formatMac } from '../wire/mac.ts';
 import { ForwardingDatabase } from './forwarding-database.ts';
@@ -19,9 +19,6 @@ import type { Port } from './port.ts';
 import { SoftwareSegmentation } from './segmentation.ts';
 import { SwitchPort } from './switch-port.ts';
 import type { Uplink } from './uplink.ts';
-
-/** An IEEE 802.1Q tag: a tagged frame may be this much longer than the MTU says. */
-const VLAN_TAG_BYTES = 4;
 
 /** Why the switch dropped a frame; each is a counter. */
 export type SwitchDrop =
@@ -50,7 +47,7 @@ export interface SwitchOptions {
  *
  * It knows frames, not IP. Unknown unicast, broadcast and multicast are flooded; the gateway hears broadcast and
  * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC, or claim its address
- * before the others. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
+ * before the others, by ARP or in packets. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
  * is dropped, so no port ever waits for another.
  * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
  */
@@ -157,7 +154,7 @@ export class Switch {
       this.#uplink.receive(port, frame);
       return undefined;
     }
-    const claim = etherType(this.#arena.bytes, frame.at) === ETHERTYPE_ARP && this.#uplink.claimsOwnAddress(frame);
+    const claim = this.#uplink.claimsOwnAddress(frame);
     if (isMulticastMac(destination)) {
       // The other guests first: they get what was sent, whatever the gateway makes of its bytes.
       if (!claim) this.#flood(port, frame);
@@ -213,6 +210,7 @@ export class Switch {
   #fits(outlet: Outlet, frame: Frame): boolean {
     if (frame.length > outlet.abilities.maxFrameBytes) return false;
     if (frame.gsoSize > 0) return this.#segmentation.fits(frame, outlet.mtu);
+    // A tagged frame may be longer than the MTU says.
     const tag = etherType(this.#arena.bytes, frame.at) === ETHERTYPE_VLAN ? VLAN_TAG_BYTES : 0;
     return frame.length <= outlet.mtu + ETHERNET_HEADER_BYTES + tag;
   }

@@ -5,6 +5,6 @@ import type { Port } from './port.ts';
 export interface Uplink {
   /** A frame of at least 14 bytes that came in at `port`. Its bytes stay until the turn's commit phase is over. Never throws on guest bytes. */
   receive(port: Port, frame: Frame): void;
-  /** Whether an ARP frame of a guest claims an address of the gateway: no other guest may hear that. */
+  /** Whether a guest's frame claims an address of the gateway as its sender's, tagged or not: no other guest may hear that. */
   claimsOwnAddress(frame: Frame): boolean;
 }

@@ -2,11 +2,15 @@ import { readMac, readU16, writeMac, writeU16 } from './bytes.ts';
 
 /** Ethernet II, without a VLAN tag and without the frame check sequence (IEEE 802.3). MAC addresses are 48-bit numbers. */
 export const ETHERNET_HEADER_BYTES = 14;
+/** An IEEE 802.1Q tag. Its first half stands where the type of an untagged frame does, the type behind it. */
+export const VLAN_TAG_BYTES = 4;
 
 export const ETHERTYPE_IPV4 = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;
 export const ETHERTYPE_VLAN = 0x8100;
 export const ETHERTYPE_IPV6 = 0x86dd;
+/** IEEE 802.1ad, an outer tag. */
+export const ETHERTYPE_SERVICE_VLAN = 0x88a8;
 
 /** ff:ff:ff:ff:ff:ff */
 export const BROADCAST_MAC = 0xffff_ffff_ffff;

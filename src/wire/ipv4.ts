@@ -3,6 +3,8 @@ import { foldedComplement, sumBytes, updatedChecksum } from './checksum.ts';
 
 /** IPv4 (RFC 791). Addresses are unsigned 32-bit numbers. The header without options: */
 export const IPV4_HEADER_BYTES = 20;
+/** Where the source address stands in the header. */
+export const IPV4_SOURCE_OFFSET = 12;
 /** With all the options that IHL can name. */
 export const IPV4_MAX_HEADER_BYTES = 60;
 /** Largest packet, header included. */

@@ -2,7 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AGEING_MS, MAX_STATIONS_PER_PORT } from '../../src/link/forwarding-database.ts';
 import { ETHERTYPE_IPV4 } from '../../src/wire/ethernet.ts';
-import { CoreWorld, ethernetFrame, GATEWAY_MAC } from '../support/core-world.ts';
+import {
+  arpFrame,
+  CoreWorld,
+  ethernetFrame,
+  GATEWAY,
+  GATEWAY_MAC,
+  GUEST,
+  HOST,
+  ipFrame,
+} from '../support/core-world.ts';
 
 const A = 0x02_0000_0000_0a;
 const B = 0x02_0000_0000_0b;
@@ -118,4 +127,44 @@ test('a frame beyond the MTU of its guest is dropped, as a switch does', () => {
   world.receive(a, ethernetFrame(B, A, ETHERTYPE_IPV4, new Uint8Array(1500)));
   assert.equal(b.outlet.count, 1);
   assert.equal(world.counters.get('switch-frame-too-big'), 1);
+});
+
+/** The frame with a tag of that type for VLAN 0, which the receiver takes for untagged. */
+function tagged(frame: Uint8Array, type: number): Uint8Array {
+  const tag = Uint8Array.of(type >>> 8, type & 0xff, 0, 0);
+  return Uint8Array.from([...frame.subarray(0, 12), ...tag, ...frame.subarray(12)]);
+}
+
+test("no guest hears another one claim the gateway's address, behind tags for VLAN 0 neither", () => {
+  const world = new CoreWorld();
+  const [a, b] = [world.guest(), world.guest()];
+  world.receive(b, frame(BROADCAST, B));
+  a.outlet.take();
+  for (const claimed of [GATEWAY, HOST]) {
+    for (const destination of [B, BROADCAST]) {
+      const claim = arpFrame(2, A, claimed, GUEST);
+      claim.set(ethernetFrame(destination, A, TYPE, new Uint8Array(0)).subarray(0, 6));
+      for (const sent of [claim, tagged(claim, 0x8100), tagged(claim, 0x88a8), tagged(tagged(claim, 0x8100), 0x8100)]) {
+        world.receive(a, sent);
+      }
+    }
+  }
+  assert.equal(b.outlet.count, 0);
+  world.receive(a, tagged(arpFrame(2, A, GUEST, GUEST + 1), 0x8100));
+  assert.equal(b.outlet.count, 1);
+});
+
+test("no guest gets a packet from another one in the gateway's name", () => {
+  const world = new CoreWorld();
+  const [a, b] = [world.guest(), world.guest()];
+  world.receive(b, frame(BROADCAST, B));
+  a.outlet.take();
+  for (const destinationMac of [B, BROADCAST]) {
+    const sent = ipFrame({ source: GATEWAY, destination: GUEST, protocol: 1, sourceMac: A, destinationMac });
+    for (const frame of [sent, tagged(sent, 0x8100)]) world.receive(a, frame);
+  }
+  assert.equal(b.outlet.count, 0);
+  assert.equal(world.counters.get('switch-gateway-address-claimed'), 2);
+  world.receive(a, ipFrame({ source: GUEST + 1, destination: GUEST, sourceMac: A, destinationMac: B }));
+  assert.equal(b.outlet.count, 1);
 });
