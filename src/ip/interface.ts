@@ -59,7 +59,7 @@ import { Neighbor } from './neighbor.ts';
 import { NeighborCache } from './neighbor-cache.ts';
 import { OwnAddresses } from './own-addresses.ts';
 import type { ProtocolHandler } from './packet.ts';
-import { Reassembly } from './reassembly.ts';
+import { Reassembly, type WholeDatagram } from './reassembly.ts';
 import type { ReassemblySlot } from './reassembly-slot.ts';
 import { ReceivedPacket } from './received-packet.ts';
 
@@ -219,9 +219,9 @@ export class Interface implements Uplink {
     }
     const header = this.#header;
     if (header.moreFragments || header.fragmentOffset > 0) {
-      const slot = this.#reassembly.add(header, packet.headerAt, packet.neighbor);
-      if (slot === undefined) return undefined;
-      this.#fillReassembled(slot, packet.neighbor);
+      const whole = this.#reassembly.add(header, packet.headerAt, packet.neighbor);
+      if (whole === undefined) return undefined;
+      this.#fillReassembled(whole, packet.neighbor);
     }
     return this.#handUp(packet, kind === 'broadcast');
   }
@@ -255,19 +255,19 @@ export class Interface implements Uplink {
     return packet;
   }
 
-  /** Makes the slot's bytes one packet with a header that says so, and the record its packet. */
-  #fillReassembled(slot: ReassemblySlot, neighbor: Neighbor): void {
+  /** Makes the datagram's bytes one packet with a header that says so, and the record its packet. */
+  #fillReassembled(whole: WholeDatagram, neighbor: Neighbor): void {
     const { bytes } = this.#arena;
-    const at = slot.headerAt;
+    const at = whole.headerAt;
     const header = this.#header;
     // With options the whole may exceed 16 bits; what is above is lost only in a header that nobody reads for its length.
-    writeU16(bytes, at + 2, Math.min(slot.headerBytes + slot.total, 0xffff));
+    writeU16(bytes, at + 2, Math.min(whole.headerBytes + whole.total, 0xffff));
     writeU16(bytes, at + 6, 0);
     writeU16(bytes, at + 10, 0);
-    writeU16(bytes, at + 10, foldedComplement(sumBytes(bytes, at, slot.headerBytes, 0)));
-    header.headerBytes = slot.headerBytes;
-    header.totalLength = slot.headerBytes + slot.total;
-    header.ttl = slot.ttl;
+    writeU16(bytes, at + 10, foldedComplement(sumBytes(bytes, at, whole.headerBytes, 0)));
+    header.headerBytes = whole.headerBytes;
+    header.totalLength = whole.headerBytes + whole.total;
+    header.ttl = whole.ttl;
     header.dontFragment = false;
     this.#plainFrame.plain(at - ETHERNET_HEADER_BYTES, ETHERNET_HEADER_BYTES + header.totalLength);
     this.#fill(this.#plainFrame, neighbor, at);

@@ -7,7 +7,8 @@
  * networks do duplicate. Every way to end has a counter.
  *
  * A complete datagram is handed up where it lies; its slot is free again at the end of the turn, when nothing may point
- * into it any more.
+ * into it any more. Those of a burst are copied out of their slots instead: small ones come by hundreds in a turn, and
+ * neither they nor other guests' fragments may want for slots.
  */
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
@@ -23,6 +24,18 @@ export const SLOTS = 64;
 export const SLOTS_PER_GUEST = 16;
 /** RFC 791 §3.2 says 15 s; RFC 1122 §3.3.2 would have 60 to 120, which only serves who wants to fill the table. */
 export const TIMEOUT_MS = 15_000;
+/** Slots that complete datagrams may keep until the turn's end. */
+const LENT_SLOTS = 16;
+/** What guests send in one turn (the receive area) holds no more whole datagrams than this. Touched only by bursts. */
+const BURST_BYTES = 4 * 2 ** 20;
+
+/** A datagram put together: its header, as that of its first fragment was, and behind it `total` bytes of payload. */
+export interface WholeDatagram {
+  readonly headerAt: number;
+  readonly headerBytes: number;
+  readonly total: number;
+  readonly ttl: number;
+}
 
 export interface ReassemblyOptions {
   readonly arena: Arena;
@@ -36,7 +49,10 @@ export class Reassembly implements Work {
   queued = false;
   readonly #options: ReassemblyOptions;
   readonly #slots: ReassemblySlot[] = [];
-  #lent: ReassemblySlot[] = [];
+  readonly #lent: ReassemblySlot[] = [];
+  /** Where a burst's datagrams are copied to; below 0 when the arena had no room. */
+  readonly #burstAt: number;
+  #burstUsed = 0;
   #serial = 0;
 
   constructor(options: ReassemblyOptions) {
@@ -46,6 +62,7 @@ export class Reassembly implements Work {
       if (at < 0) break;
       this.#slots.push(new ReassemblySlot(options.arena, at, (slot) => this.#expire(slot)));
     }
+    this.#burstAt = options.arena.allocate(BURST_BYTES);
   }
 
   /** Datagrams that wait for more fragments. */
@@ -54,11 +71,11 @@ export class Reassembly implements Work {
   }
 
   /**
-   * Takes the fragment whose header is at `at`. Returns the slot when that completes its datagram (its bytes stay until the
+   * Takes the fragment whose header is at `at`. Returns the datagram when that completes it (its bytes stay until the
    * end of the turn), else undefined. Counts exactly one outcome for each fragment that completes nothing.
    */
-  add(header: Ipv4Header, at: number, neighbor: Neighbor): ReassemblySlot | undefined {
-    const { counters, turn } = this.#options;
+  add(header: Ipv4Header, at: number, neighbor: Neighbor): WholeDatagram | undefined {
+    const { counters } = this.#options;
     const slot = this.#slots.find((candidate) => candidate.matches(header, neighbor)) ?? this.#open(header, neighbor);
     if (slot === undefined) {
       counters.add('reassembly-full');
@@ -78,17 +95,33 @@ export class Reassembly implements Work {
       counters.add('reassembly-held');
       return undefined;
     }
-    turn.timers.cancel(slot.timer);
-    slot.state = 'lent';
-    this.#lent.push(slot);
+    return this.#handOut(slot);
+  }
+
+  #handOut(slot: ReassemblySlot): WholeDatagram {
+    const { arena, turn } = this.#options;
     turn.flushes.add(this);
-    return slot;
+    const { headerBytes, total, ttl } = slot;
+    const length = headerBytes + total;
+    const copied = this.#lent.length >= LENT_SLOTS && this.#burstAt >= 0 && this.#burstUsed + length <= BURST_BYTES;
+    if (!copied) {
+      turn.timers.cancel(slot.timer);
+      slot.state = 'lent';
+      this.#lent.push(slot);
+      return slot;
+    }
+    const headerAt = this.#burstAt + this.#burstUsed;
+    this.#burstUsed += length;
+    arena.bytes.copyWithin(headerAt, slot.headerAt, slot.headerAt + length);
+    this.#release(slot);
+    return { headerAt, headerBytes, total, ttl };
   }
 
   /** The end of the turn: what was handed up is no longer pointed at. */
   work(): void {
     for (const slot of this.#lent) slot.state = 'free';
     this.#lent.length = 0;
+    this.#burstUsed = 0;
   }
 
   #open(header: Ipv4Header, neighbor: Neighbor): ReassemblySlot | undefined {

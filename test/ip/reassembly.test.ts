@@ -35,14 +35,34 @@ test('fragments in any order make the datagram, duplicates included', () => {
 test('a datagram handed up keeps its memory until the end of the turn', () => {
   const world = new CoreWorld();
   const guest = world.guest();
-  const places: number[] = [];
-  world.interface.register(17, { receive: (packet) => void places.push(packet.payloadAt) });
-  for (let id = 0; id < 70; id++) for (const f of fragments(bytesOf(32), 16, id)) world.receive(guest, f);
-  assert.equal(new Set(places).size, 64);
-  assert.equal(places.length, 64);
+  const packets: { readonly at: number; readonly end: number; readonly sent: Uint8Array }[] = [];
+  const sent: Uint8Array[] = [];
+  world.interface.register(17, {
+    receive: ({ payloadAt, payloadEnd }) =>
+      void packets.push({ at: payloadAt, end: payloadEnd, sent: sent.at(-1) ?? bytesOf(0) }),
+  });
+  for (let id = 0; id < 70; id++) {
+    sent.push(bytesOf(id % 3 === 0 ? 60_000 : 32, id));
+    for (const f of fragments(sent.at(-1)!, id % 3 === 0 ? 30_000 : 16, id)) world.receive(guest, f);
+  }
+  assert.equal(packets.length, 70);
+  for (const { at, end, sent } of packets) assert.deepEqual(world.arena.bytes.slice(at, end), sent);
   world.turn.run(1001);
   for (const f of fragments(bytesOf(32), 16, 99)) world.receive(guest, f);
-  assert.equal(places.length, 65);
+  assert.equal(packets.length, 71);
+});
+
+test("a burst of datagrams in fragments loses none, and none of another guest's", () => {
+  const world = new CoreWorld();
+  const [busy, other] = [world.guest(), world.guest()];
+  const packets = world.record(17);
+  const [begun, ended] = fragments(bytesOf(2000), 1480, 7, GUEST + 1);
+  world.receive(other, begun!);
+  for (let id = 0; id < 500; id++) for (const f of fragments(bytesOf(2000, id), 1480, id)) world.receive(busy, f);
+  world.receive(other, ended!);
+  assert.equal(packets.length, 501);
+  assert.equal(world.counters.get('reassembly-full') + world.counters.get('reassembly-evicted'), 0);
+  assert.deepEqual(packets[499]!.payload, bytesOf(2000, 499));
 });
 
 test('an overlap gives up the datagram', () => {
