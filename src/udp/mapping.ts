@@ -14,8 +14,13 @@ import { Timer } from '../turn/timers.ts';
 import type { GatherOwner } from './gatherer.ts';
 import { LoopbackChoice } from './loopback-choice.ts';
 
-/** Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. */
-const MAX_REMOTES = 64;
+/**
+ * Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. A server of many peers or a
+ * DHT asks hundreds from one port; 1,024 of them are 40 KB.
+ */
+const MAX_REMOTES = 1024;
+/** Of these so many, the last spoken to, are shown. */
+const SHOWN_REMOTES = 64;
 const DNS_PORT = 53;
 /** Idle times: nothing answered yet; a DNS answer came (who asks again opens anew); a conversation. */
 const UNANSWERED_MS = 30_000;
@@ -172,10 +177,11 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
     this.#owner.arm(this.timer, this.#onlyDns ? DNS_ANSWERED_MS : STREAM_MS);
   }
 
-  /** The addresses that may answer, as the guest knows them. */
+  /** The addresses that may answer, as the guest knows them; of many those last spoken to. */
   get remotes(): number[] {
-    const services = this.#translations?.values() ?? [];
-    return [...new Set([...this.#remotes.values(), ...Array.from(services, ({ address }) => address)])];
+    const remotes = [...this.#remotes.values()].slice(-SHOWN_REMOTES);
+    const services = [...(this.#translations?.values() ?? [])].slice(-SHOWN_REMOTES);
+    return [...new Set([...remotes, ...services.map(({ address }) => address)])];
   }
 
   readable(): void {

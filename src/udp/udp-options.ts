@@ -45,7 +45,7 @@ export type UdpServiceHandler = (packet: Packet, payloadAt: number, payloadLengt
 export interface UdpMappingStatus {
   readonly guestAddress: number;
   readonly guestPort: number;
-  /** Remote addresses that may answer. */
+  /** Remote addresses that may answer; of many those last spoken to. */
   readonly remotes: readonly number[];
   readonly bytesFromGuest: number;
   readonly bytesToGuest: number;

@@ -78,6 +78,15 @@ describe('Udp', () => {
     assert.equal(t.counters.get('udp-filtered'), 1);
   });
 
+  it('lets in the answers of all that one guest port asks, be they hundreds', () => {
+    const t = udpBench();
+    for (let i = 0; i < 500; i++) t.memory.listenUdp(REMOTE + i, 9, ({ reply }) => reply(bytes('answer')));
+    for (let i = 0; i < 500; i++) t.send(5000, REMOTE + i, 9, 'x');
+    t.settle();
+    assert.equal(t.delivered.length, 500);
+    assert.equal(t.counters.get('udp-filtered'), 0);
+  });
+
   it('sends what one turn gathered in one batch for each socket, in order', () => {
     const sizes: number[] = [];
     const t = udpBench({
