@@ -9,6 +9,7 @@ import type { IcmpErrors, QuotedPacket } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
+import type { Port } from '../link/port.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU16, writeU32 } from '../wire/bytes.ts';
@@ -36,8 +37,8 @@ export interface IcmpErrorOptions {
 
 export class IcmpErrorSender implements IcmpErrors {
   readonly #options: IcmpErrorOptions;
-  /** Goes with its neighbor, so it is bounded by the neighbor cache and the flows. */
-  readonly #buckets = new WeakMap<Neighbor, TokenBucket>();
+  /** By the port that a guest is behind, for it may speak from many addresses; each for as long as that exists. */
+  readonly #buckets = new WeakMap<Port, TokenBucket>();
   readonly #quoteAt: number;
   readonly #messageAt: number;
 
@@ -83,7 +84,7 @@ export class IcmpErrorSender implements IcmpErrors {
 
   #send(to: Neighbor, type: number, code: number, source: number, mtu: number, quoteAt: number, length: number): void {
     const { arena, counters, output } = this.#options;
-    if (!this.#takeToken(to)) {
+    if (!this.#takeToken(to.port)) {
       counters.add('icmp-error-rate-limited');
       return;
     }
@@ -92,11 +93,11 @@ export class IcmpErrorSender implements IcmpErrors {
     counters.add(sent ? 'icmp-error-sent' : 'icmp-error-port-full');
   }
 
-  #takeToken(neighbor: Neighbor): boolean {
-    let bucket = this.#buckets.get(neighbor);
+  #takeToken(guest: Port): boolean {
+    let bucket = this.#buckets.get(guest);
     if (bucket === undefined) {
       bucket = new TokenBucket(ERRORS_PER_SECOND, BURST_ERRORS);
-      this.#buckets.set(neighbor, bucket);
+      this.#buckets.set(guest, bucket);
     }
     return bucket.take(this.#options.turn.nowMs);
   }

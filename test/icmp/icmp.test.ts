@@ -219,6 +219,14 @@ test('errors are rate-limited, and never about errors or later fragments', () =>
   assert.equal(world.counters.get('icmp-error-suppressed'), 2);
 });
 
+test('a guest that speaks from many addresses gets no more errors than one that speaks from one', () => {
+  const { world, guest } = build();
+  for (let i = 0; i < 150; i++) world.receive(guest, ipFrame({ protocol: 132, source: GUEST + (i % 50) }));
+  assert.equal(guest.outlet.take().length, 100);
+  world.receive(world.guest(), ipFrame({ protocol: 132, source: GUEST + 100 }));
+  assert.equal(world.counters.get('icmp-error-sent'), 101);
+});
+
 test('an error quotes as much as fits into 576 bytes', () => {
   const { world, guest } = build();
   const frame = ipFrame({ protocol: 132, payload: bytesOf(1400) });
