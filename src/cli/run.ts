@@ -5,6 +5,7 @@ import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { ControlLog } from '../control/network-control.ts';
+import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { TOKEN_VARIABLE } from './control-place.ts';
 import { startEmbeddedGuest } from './embedded-guest.ts';
@@ -28,6 +29,8 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_OWN_FAILURE);
   };
+  // Until COMMAND gets them: who ends by the default action leaves the control socket and those of forwards behind.
+  const commandGetsSignals = endOnSignals(async () => {});
   const network = await startNetwork({ ...config, state: '' }, log, onFatal, guestApiServices(config.api));
   const { [TOKEN_VARIABLE]: token, ...env } = process.env;
   let api: ControlApi | undefined;
@@ -35,6 +38,7 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
     // A daemon's file may name a socket, which is the daemon's: none is opened here unless asked for.
     if (flags.control !== undefined) api = await guardedControl(network, { config, log, events, token });
     const guest = await startEmbeddedGuest(network, command, { forwardSignals: true, env });
+    commandGetsSignals();
     return await guest.status;
   } finally {
     api?.close();

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { needs, needsRoot, needsTun } from '../support/needs.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess, slipway } from './slipway.ts';
 
 test('a command that does not exist ends with 127 and says so', async (t) => {
@@ -57,6 +59,16 @@ test('a signal to slipway run reaches the command, and its end by a signal is 12
   await run.prints(/ready/);
   run.child.kill('SIGTERM');
   assert.equal((await run.end()).status, 143);
+});
+
+test('a signal that comes before the command is there ends slipway run and leaves no control socket', async (t) => {
+  if (!needsRoot(t) || !needsTun(t)) return;
+  const socket = `${temporaryFolder('run')}/control.sock`;
+  const run = new SlipwayProcess(t, 'run', '--control', socket, '--', 'sleep', '60');
+  while (!run.stderr.includes('control socket')) await once(run.child.stderr, 'data');
+  run.child.kill('SIGTERM');
+  assert.equal((await run.end()).status, 143);
+  assert.equal(existsSync(socket), false);
 });
 
 test('the guest’s resolver gets answers over UDP and over TCP', async (t) => {
