@@ -134,8 +134,9 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
       this.#drop(index);
       return;
     }
-    if (!udp.hasRoom(guest, socket)) return;
-    const { batch, at, slotBytes, count } = udp.receiveSlots;
+    const count = udp.roomFor(guest, socket);
+    if (count === 0) return;
+    const { batch, at, slotBytes } = udp.receiveSlots;
     const received = server.receive(index, batch, this.#handles, at, slotBytes, count);
     for (let i = 0; i < received; i++) {
       const client = this.#clientOf(server, guest, index, this.#handles[i]!, batch.address[i]!, batch.port[i]!);

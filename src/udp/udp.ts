@@ -3,9 +3,10 @@ import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '..
 import type { Target } from '../flow/route.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
-import type { OutletWaiter } from '../link/outlet.ts';
+import type { Outlet, OutletWaiter } from '../link/outlet.ts';
 import type { Timer } from '../turn/timers.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import {
   ICMP_COMMUNICATION_PROHIBITED,
   ICMP_DESTINATION_UNREACHABLE,
@@ -13,7 +14,7 @@ import {
   ICMP_TIME_EXCEEDED,
   ICMP_TTL_EXCEEDED,
 } from '../wire/icmpv4.ts';
-import { IPV4_BROADCAST, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
 import { UdpDelivery } from './delivery.ts';
 import { reportFailure } from './failure-report.ts';
@@ -34,8 +35,8 @@ import {
 const SLOT_BYTES = 65_536;
 /** Datagrams received for one mapping in one turn. */
 const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
-/** Asked of the outlet before a batch is received: while a guest's outlet is full its datagrams wait in the host's socket. */
-const PROBE_BYTES = 65_550;
+/** Room is asked for in so many datagrams at once, which is a divisor of BATCH_DATAGRAMS, and then one by one. */
+const ROOM_STEP = 8;
 /** Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for nothing. */
 const MAX_SEGMENTS = 128;
 
@@ -135,13 +136,19 @@ export class Udp implements ProtocolHandler, MappingOwner {
     return { batch: this.#received, at: this.#scratchAt, slotBytes: SLOT_BYTES, count: BATCH_DATAGRAMS };
   }
 
-  /** Whether the guest's outlet takes datagrams now; `waiter` hears of it when it does again. */
-  hasRoom(neighbor: Neighbor, waiter: OutletWaiter): boolean {
+  /**
+   * How many datagrams the guest's outlet takes now, be they of the longest and in fragments: 64 at most. When there is room
+   * for none, `waiter` hears of it when there is again.
+   */
+  roomFor(neighbor: Neighbor, waiter: OutletWaiter): number {
     const { outlet } = neighbor.port;
-    const room = outlet.reserve(Math.min(PROBE_BYTES, outlet.abilities.maxFrameBytes)) >= 0;
+    const bytes = longestInFrames(outlet);
+    let count = 0;
+    while (count < BATCH_DATAGRAMS && outlet.reserve(ROOM_STEP * bytes) >= 0) count += ROOM_STEP;
+    while (count < BATCH_DATAGRAMS && outlet.reserve(bytes) >= 0) count++;
     outlet.cancel();
-    if (!room) outlet.whenWritable(waiter);
-    return room;
+    if (count === 0) outlet.whenWritable(waiter);
+    return count;
   }
 
   /** Ends the mapping of a guest's port; false when there is none. */
@@ -208,13 +215,15 @@ export class Udp implements ProtocolHandler, MappingOwner {
   receiveFor(mapping: Mapping): void {
     const batch = this.#received;
     for (let received = 0; received < RECEIVE_QUOTA; received += BATCH_DATAGRAMS) {
-      if (mapping.neighbor.port.attached && !this.hasRoom(mapping.neighbor, mapping)) return;
-      const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, BATCH_DATAGRAMS);
+      // While the outlet is full, datagrams wait in the host's socket. Of a guest that is gone one is enough to learn it.
+      const room = mapping.neighbor.port.attached ? this.roomFor(mapping.neighbor, mapping) : 1;
+      if (room === 0) return;
+      const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, room);
       for (let i = 0; i < count; i++) {
         this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!);
         if (!mapping.live) return;
       }
-      if (count < BATCH_DATAGRAMS) return;
+      if (count < room) return;
     }
     this.wantsToReceive(mapping);
   }
@@ -386,4 +395,11 @@ export class Udp implements ProtocolHandler, MappingOwner {
     this.#table.touch(mapping);
     mapping.received(address, port, length);
   }
+}
+
+/** What the longest datagram takes in the outlet: its frames with all that stands before each. */
+function longestInFrames(outlet: Outlet): number {
+  const datagramBytes = UDP_HEADER_BYTES + UDP_MAX_PAYLOAD_BYTES;
+  const frames = Math.ceil(datagramBytes / ((outlet.mtu - IPV4_HEADER_BYTES) & ~7));
+  return datagramBytes + frames * outlet.stride(ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES);
 }

@@ -217,6 +217,21 @@ describe('a UDP forward', () => {
     assert.equal(guest.datagrams.length, 900);
   });
 
+  it('loses no datagram that comes in fragments to a guest whose outlet fills up', () => {
+    const { world, guest } = published();
+    const framesSent = (): number => world.net.network.traffic['guest-frames-sent']!;
+    const before = framesSent();
+    guest.end.makeRoom(0);
+    const client = new Client(world);
+    for (let i = 0; i < 900; i++) client.send(bytesOf(8_000, i));
+    for (let i = 0; i < 4; i++) {
+      guest.end.makeRoom(2_500_000);
+      world.settle();
+    }
+    assert.equal(world.counters.get('udp-outlet-full'), 0);
+    assert.equal(framesSent() - before, 900 * 6);
+  });
+
   it('ends with its clients', () => {
     const { world, guest } = published();
     new Client(world).send(bytesOf(4));
