@@ -75,7 +75,7 @@ interface Listener {
  */
 export class NetworkControl {
   readonly #options: NetworkControlOptions;
-  readonly #taps: TapGuest[] = [];
+  #taps: TapGuest[] = [];
   readonly #listeners: Listener[] = [];
   readonly #leases: LeaseBook;
   readonly #forwards = new KeptForwards();
@@ -290,6 +290,8 @@ export class NetworkControl {
   #recover(dead: NetworkThreadHandle, error: Error): void {
     if (this.#stopped || dead !== this.#thread) return;
     if (!this.#watch.started) return;
+    // A guest can take its tap away: the thread has closed it then, and the number may be another's.
+    this.#taps = this.#taps.filter(({ fd }) => dead.descriptors.kind(fd) === 'tap');
     const listeners = this.#listeners.map(({ listening }) => listening.fd);
     const kept = new Set([...this.#tapDescriptors(), ...listeners, ...this.#forwards.descriptors()]);
     const flows = dead.state.reset + dead.closeDescriptors(kept);

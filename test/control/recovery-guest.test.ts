@@ -2,11 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import type { ControlLog } from '../../src/control/network-control.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
-import { needsRoot, needsTun } from '../support/needs.ts';
+import { needs, needsRoot, needsTun } from '../support/needs.ts';
 
 /** Connects to the host, waits for the end of that connection, then connects again by name; its status tells how far it came. */
 const GUEST = `
@@ -57,4 +58,20 @@ test('slow: when the network thread dies, a guest’s flow is reset and its next
   second.end();
   assert.equal(await guest.status, 5);
   assert.deepEqual(errors, ['network thread died: a fault that a test asked for; 1 flows reset, 1 guests kept']);
+});
+
+test('slow: a tap that its guest took away keeps no network thread from being replaced', async (t) => {
+  if (!needsRoot(t) || !needsTun(t) || !needs(t, 'ip')) return;
+  const errors: string[] = [];
+  const log: ControlLog = { info: () => {}, warn: () => {}, error: (message) => errors.push(message) };
+  const network = await startNetwork(resolveConfig({}), log, (error) => errors.push(error.message));
+  t.after(() => network.stop());
+  const command = ['sh', '-c', 'ip link del tap0; exec sleep 60'];
+  const guest = await startEmbeddedGuest(network, command, { forwardSignals: false });
+  t.after(() => guest.kill('SIGKILL'));
+  while ((await network.status()).guests.length > 0) await setTimeout(5);
+  network.control.fault('throw');
+  while (errors.length === 0) await setTimeout(5);
+  assert.deepEqual((await network.status()).guests, []);
+  assert.deepEqual(errors, ['network thread died: a fault that a test asked for; 0 flows reset, 0 guests kept']);
 });
