@@ -23,7 +23,7 @@ export class ServiceOutbox implements GatewayServices {
   #queued = 0;
   /** So many of them are known to have been taken. */
   #taken = 0;
-  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. */
+  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its port: it has any number of addresses. */
   readonly #senders = new Uint32Array(MAX_WAITING);
   readonly #waiting = new Map<number, number>();
 
@@ -42,15 +42,16 @@ export class ServiceOutbox implements GatewayServices {
     gatewayPort: number,
     at: number,
     length: number,
+    guest: number,
   ): void {
     this.#forgetTaken();
-    const ofGuest = this.#waiting.get(guestAddress) ?? 0;
+    const ofGuest = this.#waiting.get(guest) ?? 0;
     if (((this.#queued - this.#taken) | 0) >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) {
       this.#counters.add('service-busy');
       return;
     }
-    this.#senders[this.#queued & (MAX_WAITING - 1)] = guestAddress;
-    this.#waiting.set(guestAddress, ofGuest + 1);
+    this.#senders[this.#queued & (MAX_WAITING - 1)] = guest;
+    this.#waiting.set(guest, ofGuest + 1);
     this.#queued = (this.#queued + 1) | 0;
     const bytes = this.#arena.bytes.slice(at, at + length);
     this.#batch.add({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });

@@ -301,7 +301,16 @@ export class Udp implements ProtocolHandler, MappingOwner {
     } else if (target.kind === 'service') {
       const at = packet.payloadAt + UDP_HEADER_BYTES;
       const length = header.length - UDP_HEADER_BYTES;
-      services.datagram(target.service, source, sourcePort, destination, destinationPort, at, length);
+      services.datagram(
+        target.service,
+        source,
+        sourcePort,
+        destination,
+        destinationPort,
+        at,
+        length,
+        packet.neighbor.port.id,
+      );
     } else if (target.kind !== 'socket') {
       counters.add(target.reason);
       if (target.kind === 'refuse')
