@@ -62,6 +62,8 @@ export interface Listening {
 /** A UDP datagram of a guest to a gateway service, or the answer to one. */
 export interface ServiceDatagram {
   readonly service: string;
+  /** Who the guest is, whatever addresses it gives itself (`Port.attachment`). */
+  readonly attachment: string;
   readonly guestAddress: number;
   readonly guestPort: number;
   readonly gatewayAddress: number;

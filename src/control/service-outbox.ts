@@ -23,9 +23,9 @@ export class ServiceOutbox implements GatewayServices {
   #queued = 0;
   /** So many of them are known to have been taken. */
   #taken = 0;
-  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its port: it has any number of addresses. */
-  readonly #senders = new Uint32Array(MAX_WAITING);
-  readonly #waiting = new Map<number, number>();
+  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its attachment: it has any number of addresses. */
+  readonly #senders: string[] = new Array<string>(MAX_WAITING).fill('');
+  readonly #waiting = new Map<string, number>();
 
   constructor(arena: Arena, counters: Counters, state: ThreadState, batch: TurnBatch<ServiceDatagram>) {
     this.#arena = arena;
@@ -42,19 +42,19 @@ export class ServiceOutbox implements GatewayServices {
     gatewayPort: number,
     at: number,
     length: number,
-    guest: number,
+    attachment: string,
   ): void {
     this.#forgetTaken();
-    const ofGuest = this.#waiting.get(guest) ?? 0;
+    const ofGuest = this.#waiting.get(attachment) ?? 0;
     if (((this.#queued - this.#taken) | 0) >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) {
       this.#counters.add('service-busy');
       return;
     }
-    this.#senders[this.#queued & (MAX_WAITING - 1)] = guest;
-    this.#waiting.set(guest, ofGuest + 1);
+    this.#senders[this.#queued & (MAX_WAITING - 1)] = attachment;
+    this.#waiting.set(attachment, ofGuest + 1);
     this.#queued = (this.#queued + 1) | 0;
     const bytes = this.#arena.bytes.slice(at, at + length);
-    this.#batch.add({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
+    this.#batch.add({ service, attachment, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
   }
 
   #forgetTaken(): void {

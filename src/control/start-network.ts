@@ -183,12 +183,12 @@ async function listenForStreams(
 }
 
 function datagrams({ service }: DnsStack, server: DnsServerName): DatagramService {
-  return ({ bytes, guestAddress }, reply) => {
+  return ({ bytes, attachment }, reply) => {
     const replyAlone = (answer: Uint8Array | undefined): void => {
       // What crosses to the network thread is copied with all the memory that it is a part of.
       if (answer !== undefined) reply(answer.length === answer.buffer.byteLength ? answer : new Uint8Array(answer));
     };
-    const answer = service.answer(bytes, guestAddress, 'udp', server);
+    const answer = service.answer(bytes, attachment, 'udp', server);
     if (answer instanceof Promise) void answer.then(replyAlone);
     else replyAlone(answer);
   };

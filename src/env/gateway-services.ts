@@ -1,6 +1,6 @@
 /** Gateway services that speak UDP (DNS) live outside the core: datagrams go out here and answers come back through `VirtualNetwork.replyFromService`. */
 export interface GatewayServices {
-  /** A datagram for `service`; the bytes at [at, at + length) are valid only during the call. `guest`: the port that it is behind, by id. */
+  /** A datagram for `service`; the bytes at [at, at + length) are valid only during the call. `attachment`: what the guest is attached to. */
   datagram(
     service: string,
     guestAddress: number,
@@ -9,6 +9,6 @@ export interface GatewayServices {
     gatewayPort: number,
     at: number,
     length: number,
-    guest: number,
+    attachment: string,
   ): void;
 }

@@ -14,6 +14,7 @@ export class SwitchPort implements Port {
   readonly name: string;
   /** Which of those of its name, from 1. */
   readonly ordinal: number;
+  readonly attachment: string;
   readonly outlet: Outlet;
   attached = true;
   rxFrames = 0;
@@ -33,11 +34,8 @@ export class SwitchPort implements Port {
     this.id = id;
     this.name = name;
     this.ordinal = ordinal;
+    this.attachment = ordinal === 1 ? name : `${name} #${ordinal}`;
     this.outlet = outlet;
-  }
-
-  get attachment(): string {
-    return this.ordinal === 1 ? this.name : `${this.name} #${this.ordinal}`;
   }
 
   receive(frame: Frame): void {

@@ -309,7 +309,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
         destinationPort,
         at,
         length,
-        packet.neighbor.port.id,
+        packet.neighbor.port.attachment,
       );
     } else if (target.kind !== 'socket') {
       counters.add(target.reason);

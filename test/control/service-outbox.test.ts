@@ -22,7 +22,7 @@ test('a guest that floods a service leaves room for the datagrams of others', ()
   const outbox = new ServiceOutbox(new PlainArena(4096), counters, state, batch);
   // The flooder speaks from five addresses.
   const send = (guest: number, count: number): void => {
-    const [addresses, place] = guest === FLOODER ? [5, 1] : [1, 2];
+    const [addresses, place] = guest === FLOODER ? [5, 'flooder'] : [1, 'other'];
     for (let i = 0; i < count; i++) {
       outbox.datagram('dns', guest + 10 * (i % addresses), 5353, 0, 53, 64, 30, place);
     }

@@ -68,13 +68,13 @@ export class DnsService implements DnsAnswers {
   }
 
   /**
-   * The answer to a message of `guest` (IPv4); undefined for what gets none: no header, itself an answer, or over the guest's
+   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an answer, or over the guest's
    * limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones and refuses the rest.
    * Keeps `bytes`, which nobody may change any more; the answer is the caller's.
    */
   answer(
     bytes: Uint8Array,
-    guest: number,
+    guest: string,
     transport: DnsTransport,
     server: DnsServerName,
   ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
@@ -111,7 +111,7 @@ export class DnsService implements DnsAnswers {
 
   #answer(
     bytes: Uint8Array,
-    guest: number,
+    guest: string,
     transport: DnsTransport,
     server: DnsServerName,
   ): Uint8Array | undefined | Promise<Uint8Array | undefined> {

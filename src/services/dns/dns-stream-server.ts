@@ -15,7 +15,7 @@ export type DnsServerName = 'all' | 'internal';
 export interface DnsAnswers {
   answer(
     bytes: Uint8Array,
-    guest: number,
+    guest: string,
     transport: DnsTransport,
     server: DnsServerName,
   ): Uint8Array | undefined | Promise<Uint8Array | undefined>;
@@ -34,10 +34,10 @@ export class DnsStreamServer {
     this.#listener = new GuestListener({
       counters,
       refusals: { limit: 'dns-stream-refused', limitOfGuest: 'dns-stream-over-limit', fault: 'dns-stream-fault' },
-      serve: (socket, { address }) => {
+      serve: (socket, { attachment }) => {
         new Conversation(
           socket,
-          (message) => answers.answer(message, address, 'tcp', name),
+          (message) => answers.answer(message, attachment, 'tcp', name),
           () => {
             counters.add('dns-stream-fault');
             socket.destroy();

@@ -3,9 +3,8 @@ import type { Clock } from '../../env/clock.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { Log } from '../../env/log.ts';
 import { TokenBucket } from '../../turn/token-bucket.ts';
-import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 
-/** Guests with a bucket of their own: more than a subnet of /20 holds. A flood of made-up sources shares one beyond that. */
+/** Guests with a bucket of their own: 64 are there at once, and most come back under their name. Those beyond share one. */
 const MAX_GUESTS = 4096;
 /** Who asked nothing for so long is forgotten when room is needed: its bucket has been full for most of it. */
 const FORGET_AFTER_MS = 60_000;
@@ -36,11 +35,11 @@ export interface QueryLimitOptions {
 
 /**
  * How much one guest may ask, so that it takes nothing from the others: a token bucket for its questions, and a share of
- * the lookups that are on their way. A guest is its IPv4 address.
+ * the lookups that are on their way. A guest is its attachment: of addresses it may have many.
  */
 export class QueryLimit {
   readonly #options: QueryLimitOptions;
-  readonly #guests = new Map<number, Guest>();
+  readonly #guests = new Map<string, Guest>();
   /** Everybody for whom there was no room. */
   readonly #crowd: Guest;
   #lookups = 0;
@@ -57,31 +56,31 @@ export class QueryLimit {
   }
 
   /** Whether the guest may ask one more question now; a refusal is counted ('dns-over-limit') and told once a minute. */
-  admit(address: number): boolean {
+  admit(attachment: string): boolean {
     const { clock, counters } = this.#options;
     const nowMs = clock.nowMs();
-    const guest = this.#guest(address, nowMs);
+    const guest = this.#guest(attachment, nowMs);
     if (guest.bucket.take(nowMs)) return true;
     counters.add('dns-over-limit');
-    this.#complain(guest, address, nowMs);
+    this.#complain(guest, attachment, nowMs);
     return false;
   }
 
   /** After a refusal: settles when the guest may ask its question. A stream can wait where a datagram is dropped. */
-  async admitted(address: number): Promise<void> {
+  async admitted(attachment: string): Promise<void> {
     const { clock } = this.#options;
     for (;;) {
       // A question that waits does not hold the process.
       await sleep(LOOK_MS, undefined, { ref: false });
       const nowMs = clock.nowMs();
-      if (this.#guest(address, nowMs).bucket.take(nowMs)) return;
+      if (this.#guest(attachment, nowMs).bucket.take(nowMs)) return;
     }
   }
 
   /** Takes a place for a lookup that is not answered at once; undefined when there is none ('dns-busy'). Paired with `leave`. */
-  enter(address: number): LookupPlace | undefined {
+  enter(attachment: string): LookupPlace | undefined {
     const { lookups, clock, counters } = this.#options;
-    const guest = this.#guest(address, clock.nowMs());
+    const guest = this.#guest(attachment, clock.nowMs());
     if (this.#lookups >= lookups || guest.lookups >= Math.ceil(lookups / 2)) {
       counters.add('dns-busy');
       return undefined;
@@ -96,13 +95,13 @@ export class QueryLimit {
     place.lookups--;
   }
 
-  #guest(address: number, nowMs: number): Guest {
-    let guest = this.#guests.get(address);
+  #guest(attachment: string, nowMs: number): Guest {
+    let guest = this.#guests.get(attachment);
     if (guest === undefined) {
       if (this.#guests.size >= MAX_GUESTS) this.#forget(nowMs);
       if (this.#guests.size >= MAX_GUESTS) return this.#crowd;
       guest = this.#newGuest();
-      this.#guests.set(address, guest);
+      this.#guests.set(attachment, guest);
     }
     guest.seenMs = nowMs;
     return guest;
@@ -123,16 +122,16 @@ export class QueryLimit {
   #forget(nowMs: number): void {
     if (nowMs - this.#sweptMs < 1000) return;
     this.#sweptMs = nowMs;
-    for (const [address, guest] of this.#guests) {
-      if (guest.lookups === 0 && nowMs - guest.seenMs > FORGET_AFTER_MS) this.#guests.delete(address);
+    for (const [attachment, guest] of this.#guests) {
+      if (guest.lookups === 0 && nowMs - guest.seenMs > FORGET_AFTER_MS) this.#guests.delete(attachment);
     }
   }
 
-  #complain(guest: Guest, address: number, nowMs: number): void {
+  #complain(guest: Guest, attachment: string, nowMs: number): void {
     if (nowMs - guest.complainedMs < COMPLAIN_EVERY_MS) return;
     guest.complainedMs = nowMs;
     const { log, queriesPerSecond } = this.#options;
-    log.warn(`${formatIpv4Address(address)} asks more than ${queriesPerSecond} DNS questions a second`, {
+    log.warn(`${attachment} asks more than ${queriesPerSecond} DNS questions a second`, {
       hint: 'what is above it waits or is dropped; dns.queriesPerSecond sets the limit',
     });
   }
