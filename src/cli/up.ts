@@ -49,13 +49,15 @@ export async function up(flags: UpFlags): Promise<void> {
     say(STANDARD_ERROR, describeError(error));
     process.exit(STATUS_DEFECT);
   };
+  // Before anything is there: what the default action ends leaves sockets of forwards behind.
+  let stop = async (): Promise<void> => {};
+  endOnSignals(() => stop());
   const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
-  const stop = async (): Promise<void> => {
+  stop = async () => {
     stands.api?.close();
     await network.stop();
   };
-  endOnSignals(stop);
   try {
     const attachments: string[] = [];
     // First, because a daemon that is there already says so.
