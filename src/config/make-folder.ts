@@ -4,7 +4,7 @@ import path from 'node:path';
 /**
  * Makes a folder that a person named, with those above it that are missing, for this user alone (0700). What is there stays
  * as it is. Level by level, because Node's own recursive mkdir never ends where the kernel says ENOENT below a folder that exists, as in
- * /proc. Throws what the file system says of the first that cannot be made.
+ * /proc. Throws what the file system says of the first that cannot be made, ENOTDIR for a file that stands there.
  */
 export function makeFolder(folder: string): void {
   const missing: string[] = [];
@@ -17,6 +17,8 @@ export function makeFolder(folder: string): void {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST' || !isFolder(at)) throw error;
     }
   }
+  if (isFolder(folder)) return;
+  throw Object.assign(new Error(`ENOTDIR: ${folder} is a file and no folder`), { code: 'ENOTDIR' });
 }
 
 function isFolder(at: string): boolean {
