@@ -1,6 +1,7 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
+import { Tally } from '../turn/tally.ts';
 import type { ServiceDatagram } from './messages.ts';
 import type { ThreadState } from './thread-state.ts';
 import type { TurnBatch } from './turn-batch.ts';
@@ -25,7 +26,7 @@ export class ServiceOutbox implements GatewayServices {
   #taken = 0;
   /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its attachment: it has any number of addresses. */
   readonly #senders: string[] = new Array<string>(MAX_WAITING).fill('');
-  readonly #waiting = new Map<string, number>();
+  readonly #waiting = new Tally<string>();
 
   constructor(arena: Arena, counters: Counters, state: ThreadState, batch: TurnBatch<ServiceDatagram>) {
     this.#arena = arena;
@@ -45,13 +46,13 @@ export class ServiceOutbox implements GatewayServices {
     attachment: string,
   ): void {
     this.#forgetTaken();
-    const ofGuest = this.#waiting.get(attachment) ?? 0;
-    if (((this.#queued - this.#taken) | 0) >= MAX_WAITING || ofGuest >= MAX_WAITING_OF_GUEST) {
+    const isFull = ((this.#queued - this.#taken) | 0) >= MAX_WAITING;
+    if (isFull || this.#waiting.of(attachment) >= MAX_WAITING_OF_GUEST) {
       this.#counters.add('service-busy');
       return;
     }
     this.#senders[this.#queued & (MAX_WAITING - 1)] = attachment;
-    this.#waiting.set(attachment, ofGuest + 1);
+    this.#waiting.add(attachment);
     this.#queued = (this.#queued + 1) | 0;
     const bytes = this.#arena.bytes.slice(at, at + length);
     this.#batch.add({ service, attachment, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
@@ -60,10 +61,7 @@ export class ServiceOutbox implements GatewayServices {
   #forgetTaken(): void {
     const { taken } = this.#state;
     for (; this.#taken !== taken && this.#taken !== this.#queued; this.#taken = (this.#taken + 1) | 0) {
-      const sender = this.#senders[this.#taken & (MAX_WAITING - 1)]!;
-      const left = (this.#waiting.get(sender) ?? 1) - 1;
-      if (left > 0) this.#waiting.set(sender, left);
-      else this.#waiting.delete(sender);
+      this.#waiting.drop(this.#senders[this.#taken & (MAX_WAITING - 1)]!);
     }
   }
 }

@@ -9,8 +9,7 @@ import type { IcmpErrors, QuotedPacket } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
-import type { Port } from '../link/port.ts';
-import { TokenBucket } from '../turn/token-bucket.ts';
+import { TokenBuckets } from '../turn/token-buckets.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU16, writeU32 } from '../wire/bytes.ts';
 import type { Cidr } from '../wire/cidr.ts';
@@ -37,8 +36,8 @@ export interface IcmpErrorOptions {
 
 export class IcmpErrorSender implements IcmpErrors {
   readonly #options: IcmpErrorOptions;
-  /** By the port that a guest is behind, for it may speak from many addresses; each for as long as that exists. */
-  readonly #buckets = new WeakMap<Port, TokenBucket>();
+  /** By the port that a guest is behind, for it may speak from many addresses. */
+  readonly #buckets = new TokenBuckets(ERRORS_PER_SECOND, BURST_ERRORS);
   readonly #quoteAt: number;
   readonly #messageAt: number;
 
@@ -83,22 +82,13 @@ export class IcmpErrorSender implements IcmpErrors {
   }
 
   #send(to: Neighbor, type: number, code: number, source: number, mtu: number, quoteAt: number, length: number): void {
-    const { arena, counters, output } = this.#options;
-    if (!this.#takeToken(to.port)) {
+    const { arena, counters, output, turn } = this.#options;
+    if (!this.#buckets.take(to.port, turn.nowMs)) {
       counters.add('icmp-error-rate-limited');
       return;
     }
     const bytes = writeIcmpError(arena.bytes, this.#messageAt, type, code, mtu, quoteAt, length);
     const sent = output.send(to, source, PROTOCOL_ICMP, ERROR_TTL, this.#messageAt, bytes);
     counters.add(sent ? 'icmp-error-sent' : 'icmp-error-port-full');
-  }
-
-  #takeToken(guest: Port): boolean {
-    let bucket = this.#buckets.get(guest);
-    if (bucket === undefined) {
-      bucket = new TokenBucket(ERRORS_PER_SECOND, BURST_ERRORS);
-      this.#buckets.set(guest, bucket);
-    }
-    return bucket.take(this.#options.turn.nowMs);
   }
 }

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Counters } from '../env/counters.ts';
+import { Tally } from '../turn/tally.ts';
 import { parseProxyV2 } from '../wire/proxy-v2.ts';
 
 /** Connections at once, for each service: guests' connections to the gateway are short. */
@@ -38,7 +39,7 @@ export class GuestListener {
   readonly #options: GuestListenerOptions;
   readonly #sockets = new Set<Socket>();
   /** Open connections of each guest that has any. */
-  readonly #guests = new Map<string, number>();
+  readonly #guests = new Tally<string>();
 
   constructor(options: GuestListenerOptions) {
     this.#options = options;
@@ -84,17 +85,13 @@ export class GuestListener {
   }
 
   #admit(socket: Socket, guest: GuestPlace): void {
-    const open = this.#guests.get(guest.attachment) ?? 0;
-    if (open >= MAX_CONNECTIONS_OF_GUEST) {
+    const { attachment } = guest;
+    if (this.#guests.of(attachment) >= MAX_CONNECTIONS_OF_GUEST) {
       this.#refuse(socket, this.#options.refusals.limitOfGuest);
       return;
     }
-    this.#guests.set(guest.attachment, open + 1);
-    socket.once('close', () => {
-      const left = (this.#guests.get(guest.attachment) ?? 1) - 1;
-      if (left > 0) this.#guests.set(guest.attachment, left);
-      else this.#guests.delete(guest.attachment);
-    });
+    this.#guests.add(attachment);
+    socket.once('close', () => this.#guests.drop(attachment));
     this.#options.serve(socket, guest);
   }
 

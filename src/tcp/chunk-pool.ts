@@ -1,4 +1,5 @@
 import type { Arena } from '../env/arena.ts';
+import { Tally } from '../turn/tally.ts';
 
 /** 16 KiB: small enough that a slow flow of few bytes wastes little, large enough that 4 MiB is one writev. */
 export const CHUNK_BYTES: number = 16 * 1024;
@@ -19,8 +20,7 @@ const SHARE_OF_EARLY = 0.75;
 export class ChunkPool {
   readonly #free: Int32Array;
   #freeCount: number;
-  /** Chunks of each owner that has any. */
-  readonly #used = new Map<object, number>();
+  readonly #used = new Tally<object>();
 
   /** Sets `bytes` of the arena aside (less where the arena has less); pages are touched only as chunks are first used. */
   constructor(arena: Arena, bytes: number) {
@@ -48,19 +48,17 @@ export class ChunkPool {
   /** Offset of a chunk for `owner`, or −1 when none is left for it (`early`: for text out of order). */
   take(owner: object, early: boolean): number {
     const total = this.#free.length;
-    const own = this.#used.get(owner) ?? 0;
+    const own = this.#used.of(owner);
     // A pool of few chunks is not divided.
     if (this.#freeCount === 0 || (own > 0 && own >= total * SHARE_OF_GUEST)) return -1;
     if (early && total - this.#freeCount >= total * SHARE_OF_EARLY) return -1;
-    this.#used.set(owner, own + 1);
+    this.#used.add(owner);
     return this.#free[--this.#freeCount]!;
   }
 
   /** Gives back a chunk that `owner` took. */
   give(at: number, owner: object): void {
     this.#free[this.#freeCount++] = at;
-    const own = (this.#used.get(owner) ?? 1) - 1;
-    if (own === 0) this.#used.delete(owner);
-    else this.#used.set(owner, own);
+    this.#used.drop(owner);
   }
 }

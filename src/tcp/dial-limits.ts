@@ -1,4 +1,5 @@
 import type { Port } from '../link/port.ts';
+import { Tally } from '../turn/tally.ts';
 
 /**
  * Dials in flight: how many in all, and how many of them one guest may have (half), so that a port scan leaves room for
@@ -6,7 +7,7 @@ import type { Port } from '../link/port.ts';
  */
 export class DialLimits {
   readonly #limit: number;
-  readonly #perGuest = new Map<Port, number>();
+  readonly #perGuest = new Tally<Port>();
   /** Each dial and the guest that it counts for; where that guest is now may differ. */
   readonly #dials = new Map<object, Port>();
 
@@ -21,21 +22,19 @@ export class DialLimits {
   /** Why the guest behind `port` may not dial now, a counter's word; undefined when it may. */
   refusal(port: Port): 'tcp-dial-limit' | 'tcp-dial-limit-of-guest' | undefined {
     if (this.#dials.size >= this.#limit) return 'tcp-dial-limit';
-    return (this.#perGuest.get(port) ?? 0) >= this.#limit >> 1 ? 'tcp-dial-limit-of-guest' : undefined;
+    return this.#perGuest.of(port) >= this.#limit >> 1 ? 'tcp-dial-limit-of-guest' : undefined;
   }
 
   /** `flow`, of the guest behind `port`, begins to dial. */
   begin(flow: object, port: Port): void {
     this.#dials.set(flow, port);
-    this.#perGuest.set(port, (this.#perGuest.get(port) ?? 0) + 1);
+    this.#perGuest.add(port);
   }
 
   end(flow: object): void {
     const port = this.#dials.get(flow);
     if (port === undefined) return;
     this.#dials.delete(flow);
-    const own = (this.#perGuest.get(port) ?? 1) - 1;
-    if (own === 0) this.#perGuest.delete(port);
-    else this.#perGuest.set(port, own);
+    this.#perGuest.drop(port);
   }
 }

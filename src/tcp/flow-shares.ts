@@ -1,4 +1,5 @@
 import type { Port } from '../link/port.ts';
+import { Tally } from '../turn/tally.ts';
 
 /** One guest leaves so much of all flows (a sixteenth) to the others: a table that one has filled serves nobody else. */
 const RESERVE_SHIFT = 4;
@@ -6,7 +7,7 @@ const RESERVE_SHIFT = 4;
 /** How many flows there may be, and how many of them one guest may have, whatever addresses it speaks from. */
 export class FlowShares {
   readonly #limit: number;
-  readonly #perGuest = new Map<Port, number>();
+  readonly #perGuest = new Tally<Port>();
 
   constructor(limit: number) {
     this.#limit = limit;
@@ -16,17 +17,15 @@ export class FlowShares {
   refusal(port: Port, count: number): 'tcp-flow-limit' | 'tcp-flow-limit-of-guest' | undefined {
     if (count >= this.#limit) return 'tcp-flow-limit';
     const most = this.#limit - (this.#limit >> RESERVE_SHIFT);
-    return (this.#perGuest.get(port) ?? 0) >= most ? 'tcp-flow-limit-of-guest' : undefined;
+    return this.#perGuest.of(port) >= most ? 'tcp-flow-limit-of-guest' : undefined;
   }
 
   begin(port: Port): void {
-    this.#perGuest.set(port, (this.#perGuest.get(port) ?? 0) + 1);
+    this.#perGuest.add(port);
   }
 
   /** `port` as it was at `begin`: where the guest is now may differ. */
   end(port: Port): void {
-    const own = (this.#perGuest.get(port) ?? 1) - 1;
-    if (own === 0) this.#perGuest.delete(port);
-    else this.#perGuest.set(port, own);
+    this.#perGuest.drop(port);
   }
 }

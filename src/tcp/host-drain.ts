@@ -28,7 +28,7 @@ export class HostDrain implements Work {
   readonly #onOver: () => void;
   readonly #timer: Timer;
   /** What the host had still to take when the timer was armed. */
-  #waitingBytes: number;
+  #waitingBytes = 0;
   readonly #shut: boolean;
   /** The host has everything, and was told that no more comes. */
   #allTaken = false;
@@ -41,9 +41,8 @@ export class HostDrain implements Work {
     this.#receiver = receiver;
     this.#shut = shut;
     this.#onOver = onOver;
-    this.#waitingBytes = receiver.waitingBytes;
     this.#timer = new Timer(() => this.#expired());
-    context.turn.timers.arm(this.#timer, STALLED_MS);
+    this.#arm(STALLED_MS);
     context.turn.commits.add(this);
   }
 

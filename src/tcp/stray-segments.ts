@@ -1,6 +1,6 @@
 import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
-import { TokenBucket } from '../turn/token-bucket.ts';
+import { TokenBuckets } from '../turn/token-buckets.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import type { TcpContext } from './context.ts';
@@ -11,18 +11,13 @@ import type { TimeWaitTable } from './time-wait.ts';
 const RESETS_PER_SECOND = 5_000;
 const CHALLENGES_PER_SECOND = 1_000;
 
-/** What one guest may still be answered. */
-interface Allowed {
-  readonly resets: TokenBucket;
-  readonly challenges: TokenBucket;
-}
-
 /** Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited for each guest, and counted beyond. */
 export class StraySegments {
   readonly #context: TcpContext;
   readonly #timeWait: TimeWaitTable;
-  /** By the port that a guest is behind, for as long as that exists. */
-  readonly #allowed = new WeakMap<Port, Allowed>();
+  /** By the port that a guest is behind. */
+  readonly #resets = new TokenBuckets(RESETS_PER_SECOND, RESETS_PER_SECOND);
+  readonly #challenges = new TokenBuckets(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND);
 
   constructor(context: TcpContext, timeWait: TimeWaitTable) {
     this.#context = context;
@@ -31,7 +26,7 @@ export class StraySegments {
 
   /** Whether a challenge ACK may be sent now to the guest behind `port` (RFC 5961 §7), here or by a connection. */
   challengeAllowed(port: Port): boolean {
-    if (this.#allowedTo(port).challenges.take(this.#context.turn.nowMs)) return true;
+    if (this.#challenges.take(port, this.#context.turn.nowMs)) return true;
     this.#context.counters.add('tcp-challenge-rate-limited');
     return false;
   }
@@ -61,7 +56,7 @@ export class StraySegments {
   /** RFC 9293 §3.5.2, group 1: an ACK gets RST with SEQ = SEG.ACK, anything else one that acknowledges it. */
   reset(packet: Packet, header: TcpHeader, textBytes: number): void {
     const { counters, output, turn } = this.#context;
-    if (!this.#allowedTo(packet.neighbor.port).resets.take(turn.nowMs)) {
+    if (!this.#resets.take(packet.neighbor.port, turn.nowMs)) {
       counters.add('tcp-reset-rate-limited');
       return;
     }
@@ -72,18 +67,6 @@ export class StraySegments {
     }
     const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
     output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
-  }
-
-  #allowedTo(port: Port): Allowed {
-    let allowed = this.#allowed.get(port);
-    if (allowed === undefined) {
-      allowed = {
-        resets: new TokenBucket(RESETS_PER_SECOND, RESETS_PER_SECOND),
-        challenges: new TokenBucket(CHALLENGES_PER_SECOND, CHALLENGES_PER_SECOND),
-      };
-      this.#allowed.set(port, allowed);
-    }
-    return allowed;
   }
 }
 

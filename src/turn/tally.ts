@@ -1,0 +1,19 @@
+/** How many of something each owner has; holds no more owners than have any. */
+export class Tally<Owner> {
+  readonly #counts = new Map<Owner, number>();
+
+  of(owner: Owner): number {
+    return this.#counts.get(owner) ?? 0;
+  }
+
+  add(owner: Owner): void {
+    this.#counts.set(owner, this.of(owner) + 1);
+  }
+
+  /** One less; of an owner that has none nothing changes. */
+  drop(owner: Owner): void {
+    const left = this.of(owner) - 1;
+    if (left > 0) this.#counts.set(owner, left);
+    else this.#counts.delete(owner);
+  }
+}
