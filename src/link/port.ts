@@ -1,3 +1,4 @@
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
 
@@ -13,6 +14,8 @@ export interface Port {
    */
   readonly attachment: string;
   readonly outlet: Outlet;
+  /** Sees the guest's own sockets, where something does. */
+  readonly sockets?: GuestSockets | undefined;
   /** False once detached: whoever keeps a port (a flow, a neighbor) must look before sending. */
   readonly attached: boolean;
   rxFrames: number;

@@ -1,3 +1,4 @@
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Station } from './forwarding-database.ts';
 import type { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
@@ -16,6 +17,7 @@ export class SwitchPort implements Port {
   readonly ordinal: number;
   readonly attachment: string;
   readonly outlet: Outlet;
+  readonly sockets: GuestSockets | undefined;
   attached = true;
   rxFrames = 0;
   rxBytes = 0;
@@ -29,13 +31,21 @@ export class SwitchPort implements Port {
   claimLogged = false;
   readonly #owner: PortOwner;
 
-  constructor(owner: PortOwner, id: number, name: string, ordinal: number, outlet: Outlet) {
+  constructor(
+    owner: PortOwner,
+    id: number,
+    name: string,
+    ordinal: number,
+    outlet: Outlet,
+    sockets: GuestSockets | undefined,
+  ) {
     this.#owner = owner;
     this.id = id;
     this.name = name;
     this.ordinal = ordinal;
     this.attachment = ordinal === 1 ? name : `${name} #${ordinal}`;
     this.outlet = outlet;
+    this.sockets = sockets;
   }
 
   receive(frame: Frame): void {

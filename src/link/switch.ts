@@ -1,5 +1,6 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Log } from '../env/log.ts';
 import type { Turn } from '../turn/turn.ts';
 import {
@@ -85,9 +86,9 @@ export class Switch {
     return this.#stations.size;
   }
 
-  /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
-  attach(outlet: Outlet, name: string): Port {
-    const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet);
+  /** A new port for the guest behind `outlet`. `name` is for people; `sockets` sees the guest's own sockets. How many there may be is the attachments' bound. */
+  attach(outlet: Outlet, name: string, sockets?: GuestSockets): Port {
+    const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet, sockets);
     this.#ports.push(port);
     return port;
   }

@@ -1,6 +1,7 @@
 import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Port } from '../link/port.ts';
 import type { Switch } from '../link/switch.ts';
@@ -61,11 +62,11 @@ export class AttachedGuests {
     return guest;
   }
 
-  /** A guest behind a tap device. Undefined when there is no room for another. */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities): AttachedGuest | undefined {
+  /** A guest behind a tap device, whose own sockets `sockets` sees. Undefined when there is no room for another. */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, sockets?: GuestSockets): AttachedGuest | undefined {
     const place: Place = { port: undefined };
     const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, place), ...abilities });
-    return attachment && this.#attach(attachment, pipe, name, place);
+    return attachment && this.#attach(attachment, pipe, name, place, sockets);
   }
 
   #attachmentOptions(name: string, place: Place): AttachmentOptions {
@@ -79,8 +80,14 @@ export class AttachedGuests {
     };
   }
 
-  #attach(attachment: QemuStreamAttachment | TapAttachment, pipe: HostPipe, name: string, place: Place): AttachedGuest {
-    place.port = this.#switch.attach(attachment.outlet, name);
+  #attach(
+    attachment: QemuStreamAttachment | TapAttachment,
+    pipe: HostPipe,
+    name: string,
+    place: Place,
+    sockets?: GuestSockets,
+  ): AttachedGuest {
+    place.port = this.#switch.attach(attachment.outlet, name, sockets);
     attachment.start(pipe, place.port);
     this.#events.came();
     return {

@@ -1,4 +1,5 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostPipe } from '../env/host.ts';
 import {
   decide,
@@ -143,9 +144,9 @@ export class VirtualNetwork {
     return this.#guests.attachQemu(pipe, name);
   }
 
-  /** A guest behind a tap device. Undefined when there is no room for another. */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities): AttachedGuest | undefined {
-    return this.#guests.attachTap(pipe, name, abilities);
+  /** A guest behind a tap device, whose own sockets `sockets` sees. Undefined when there is no room for another. */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, sockets?: GuestSockets): AttachedGuest | undefined {
+    return this.#guests.attachTap(pipe, name, abilities, sockets);
   }
 
   /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */

@@ -12,6 +12,7 @@ import {
   HOST,
   ipFrame,
 } from '../support/core-world.ts';
+import { KnownSockets } from '../support/known-sockets.ts';
 
 const A = 0x02_0000_0000_0a;
 const B = 0x02_0000_0000_0b;
@@ -48,6 +49,15 @@ test('a guest that comes back is attached as who it was, whoever came meanwhile'
   const [back, third] = [attach(), attach()];
   assert.deepEqual([back.attachment, third.attachment], ['qemu+unix:///vm.sock', 'qemu+unix:///vm.sock #3']);
   assert.notEqual(back.id, first.id);
+});
+
+test("a port tells where its guest's own sockets are seen", () => {
+  const world = new CoreWorld();
+  const { outlet } = world.guest();
+  const sockets = new KnownSockets();
+  sockets.set(80, 'listens');
+  assert.equal(world.switch.attach(outlet, 'run', sockets).sockets?.tcp(GUEST, 80), 'listens');
+  assert.equal(world.switch.attach(outlet, 'qemu').sockets, undefined);
 });
 
 test("a guest that uses the gateway's MAC is dropped, counted, and named in the log once", () => {

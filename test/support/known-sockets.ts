@@ -1,0 +1,26 @@
+import type { GuestSockets, GuestSocketsWatcher, ListenState } from '../../src/env/guest-sockets.ts';
+
+/** A guest's socket table that a test writes; watchers hear of each change at once. */
+export class KnownSockets implements GuestSockets {
+  /** What ports say that are not in `ports`. */
+  others: ListenState = 'nobody';
+  readonly watchers = new Set<GuestSocketsWatcher>();
+  readonly #ports = new Map<number, ListenState>();
+
+  set(port: number, state: ListenState): void {
+    this.#ports.set(port, state);
+    for (const watcher of [...this.watchers]) watcher.socketsChanged();
+  }
+
+  tcp(_address: number, port: number): ListenState {
+    return this.#ports.get(port) ?? this.others;
+  }
+
+  watch(watcher: GuestSocketsWatcher): void {
+    this.watchers.add(watcher);
+  }
+
+  unwatch(watcher: GuestSocketsWatcher): void {
+    this.watchers.delete(watcher);
+  }
+}
