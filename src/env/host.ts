@@ -111,12 +111,18 @@ export interface DatagramBatch {
   readonly port: Int32Array;
   /** Send: IP time to live to use, 0 for the host's default. Receive: unused. */
   readonly ttl: Int32Array;
-  /** Send: 1 when the guest set Don't Fragment. Receive: unused. */
+  /**
+   * Send: 1 when the guest set Don't Fragment. One that is longer than the host's own MTU leaves in fragments all the same,
+   * and `failed` tells EMSGSIZE with that MTU, once for those of a batch to one place. Receive: unused.
+   */
   readonly dontFragment: Uint8Array;
   count: number;
 }
 
-/** Why a datagram did not arrive, as the host learned it: from ICMP (IP_RECVERR) or from the send itself. */
+/**
+ * Why a datagram did not arrive, as the host learned it: from ICMP (IP_RECVERR) or from the send itself. After an EMSGSIZE
+ * of the host itself (`offender` 0) it has left, in fragments.
+ */
 export interface DatagramFailure {
   /** Where the datagram was sent. */
   readonly address: HostAddress;

@@ -73,6 +73,8 @@ export class EchoMapping implements HostDatagramHandler {
     checksum: 0,
   }));
   #askedCount = 0;
+  /** `Packet.probesPath` of the last request. */
+  #probesPath = false;
   #socket: HostDatagram | undefined;
 
   constructor(context: EchoContext, key: number, neighbor: Neighbor, identifier: number) {
@@ -91,6 +93,7 @@ export class EchoMapping implements HostDatagramHandler {
   request(packet: Packet): void {
     const { arena, turn } = this.#context;
     const batch = this.#requests;
+    this.#probesPath = packet.probesPath;
     if (batch.count === ECHO_BATCH) this.#flush();
     const i = batch.count++;
     batch.at[i] = packet.payloadAt;
@@ -120,6 +123,10 @@ export class EchoMapping implements HostDatagramHandler {
     const kind =
       failure.icmpType >= 0 ? { type: failure.icmpType, code: failure.icmpCode } : unreachableFor(failure.code);
     if (kind === undefined) return;
+    if (failure.code === 'EMSGSIZE' && failure.offender === 0 && !this.#probesPath) {
+      if (failure.mtu > 0) errors.pathMtu(this.neighbor, this.neighbor.address, failure.address, failure.mtu);
+      return;
+    }
     const asked = this.#find(failure);
     const sequence = asked?.sequence ?? Math.max(failure.sequence, 0);
     const quoted = {

@@ -13,7 +13,14 @@ import { TokenBuckets } from '../turn/token-buckets.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU16, writeU32 } from '../wire/bytes.ts';
 import type { Cidr } from '../wire/cidr.ts';
-import { ICMP_HEADER_BYTES, ICMP_MAX_QUOTE_BYTES, isIcmpError, writeIcmpError } from '../wire/icmpv4.ts';
+import {
+  ICMP_DESTINATION_UNREACHABLE,
+  ICMP_FRAGMENTATION_NEEDED,
+  ICMP_HEADER_BYTES,
+  ICMP_MAX_QUOTE_BYTES,
+  isIcmpError,
+  writeIcmpError,
+} from '../wire/icmpv4.ts';
 import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_ICMP, writeIpv4 } from '../wire/ipv4.ts';
 
 /** Errors to one guest: a traceroute or a port scan is answered, a flood is not. */
@@ -72,6 +79,16 @@ export class IcmpErrorSender implements IcmpErrors {
     writeU32(bytes, at + IPV4_HEADER_BYTES, quoted.firstWord);
     writeU32(bytes, at + IPV4_HEADER_BYTES + 4, quoted.secondWord);
     this.#send(neighbor, type, code, source, mtu, at, SHORT_QUOTE_BYTES);
+  }
+
+  /**
+   * Quotes an echo reply, whose errors Linux takes for the route and for no socket. About a datagram of a connected socket the
+   * error would fail that socket's next call; a ping would count it as a loss.
+   */
+  pathMtu(neighbor: Neighbor, source: number, destination: number, mtu: number): void {
+    const quoted = { protocol: PROTOCOL_ICMP, source, destination, firstWord: 0, secondWord: 0, length: mtu };
+    const { gatewayAddress } = this.#options;
+    this.aboutQuoted(neighbor, quoted, ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, gatewayAddress, mtu);
   }
 
   #mayAnswer(neighbor: Neighbor, destination: number, protocol: number, firstByte: number): boolean {

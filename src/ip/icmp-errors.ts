@@ -19,4 +19,9 @@ export interface IcmpErrors {
   about(packet: Packet, type: number, code: number, source?: number, mtu?: number): void;
   /** About an earlier packet. */
   aboutQuoted(neighbor: Neighbor, quoted: QuotedPacket, type: number, code: number, source: number, mtu?: number): void;
+  /**
+   * Tells the guest the MTU of the way from `source` (its own address) to `destination`, without an error for the socket whose
+   * datagram was too long: that one has left in fragments.
+   */
+  pathMtu(neighbor: Neighbor, source: number, destination: number, mtu: number): void;
 }

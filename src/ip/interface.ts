@@ -252,6 +252,7 @@ export class Interface implements Uplink {
     packet.protocol = header.protocol;
     packet.ttl = header.ttl;
     packet.dontFragment = header.dontFragment;
+    packet.probesPath = header.dontFragment && header.identification === 0;
     return packet;
   }
 

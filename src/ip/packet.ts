@@ -20,6 +20,11 @@ export interface Packet {
   readonly protocol: number;
   readonly ttl: number;
   readonly dontFragment: boolean;
+  /**
+   * Don't Fragment and no identification: the program asked for it to find out the path's MTU. Linux sets the bit on every
+   * datagram that its own MTU has room for, but then gives it an identification, for it means to cut later ones (RFC 6864 §4).
+   */
+  readonly probesPath: boolean;
 }
 
 /** What a transport registers with the interface under its protocol number. */

@@ -14,6 +14,7 @@ export class ReceivedPacket implements Packet {
   protocol = 0;
   ttl = 0;
   dontFragment = false;
+  probesPath = false;
 
   constructor(frame: Frame, neighbor: Neighbor) {
     this.frame = frame;

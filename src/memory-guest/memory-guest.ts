@@ -53,7 +53,7 @@ export interface MemoryGuestOptions {
 }
 
 /** The guest's end of an error that nobody reads. */
-const NO_ERRORS: IcmpErrors = { about: () => {}, aboutQuoted: () => {} };
+const NO_ERRORS: IcmpErrors = { about: () => {}, aboutQuoted: () => {}, pathMtu: () => {} };
 const SILENT: Log = { info: () => {}, warn: () => {} };
 const RANDOM: Random = { u32: () => randomBytes(4).readUInt32BE() };
 

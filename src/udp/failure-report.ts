@@ -42,7 +42,10 @@ const BY_CODE: ReadonlyMap<string, FailureReport> = new Map([
   ['EACCES', unreachable(ICMP_COMMUNICATION_PROHIBITED, 'router')],
 ]);
 
-/** Tells the guest by ICMP what became of its datagram, in the name of the peer or router that said so. */
+/**
+ * Tells the guest by ICMP what became of its datagram, in the name of the peer or router that said so. One that only the
+ * host's own MTU was too small for left in fragments: an error is due to whoever probes the path, others just learn the MTU.
+ */
 export function reportFailure(
   { errors, gatewayAddress }: Pick<UdpOptions, 'errors' | 'gatewayAddress'>,
   mapping: Mapping,
@@ -56,6 +59,10 @@ export function reportFailure(
   const port = service?.port ?? failure.port;
   if (remote === undefined) return;
   const router = failure.offender === 0 ? gatewayAddress : (mapping.seenAs(failure.offender) ?? failure.offender);
+  if (failure.code === 'EMSGSIZE' && failure.offender === 0 && !mapping.probesPath) {
+    if (failure.mtu > 0) errors.pathMtu(neighbor, mapping.guestAddress, remote, failure.mtu);
+    return;
+  }
   const length = UDP_HEADER_BYTES + Math.max(0, failure.length);
   const quoted = {
     protocol: PROTOCOL_UDP,

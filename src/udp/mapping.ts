@@ -68,6 +68,8 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   answered = false;
   bytesFromGuest = 0;
   bytesToGuest = 0;
+  /** `Packet.probesPath` of what the guest sent last. */
+  probesPath = false;
   readonly timer: Timer;
   readonly #owner: MappingOwner;
   #socket: HostDatagram | undefined;

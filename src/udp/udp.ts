@@ -339,6 +339,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     if (translated === true) mapping.sentTranslated(address, port, packet.destination, header.destinationPort, length);
     else mapping.sent(remote, packet.destination, port, length);
     if (remote === LOOPBACK4 && translated !== true) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
+    mapping.probesPath = packet.probesPath;
     const ttl = toHostItself ? 0 : packet.ttl - 1;
     let from = 0;
     do {

@@ -32,6 +32,19 @@ test('a guest behind a router of the host', { timeout: 120_000 }, async (t) => {
     assert.match((await execute(t, guest, ...ping, 'dont', SERVER)).stdout, /1 received/);
   });
 
+  for (const bytes of [1472, 1473, 2000, 65_507]) {
+    await t.test(`loses no ping of ${bytes} bytes that nobody may cut, not even the first`, async (t) => {
+      if (!needs(t, 'ping')) return;
+      nsExec(guest, 'ip', 'route', 'flush', 'cache');
+      const ping = ['ping', '-n', '-c', '3', '-i', '0.2', '-W', '5', '-s', `${bytes}`, SERVER];
+      const { stdout } = await execute(t, guest, ...ping);
+      assert.match(stdout, /3 packets transmitted, 3 received, 0% packet loss/, stdout);
+      assert.doesNotMatch(stdout, /errors/);
+      const cached = nsExec(guest, 'ip', 'route', 'get', SERVER);
+      assert.equal(/ mtu (\d+)/.exec(cached)?.[1], bytes > 1472 && bytes < 65_507 ? '1500' : undefined, cached);
+    });
+  }
+
   await t.test('hears from the router when a ping’s time to live is too short', async (t) => {
     if (!needs(t, 'ping')) return;
     const { stdout } = await execute(t, guest, 'ping', '-n', '-c', '1', '-W', '5', '-t', '2', SERVER);

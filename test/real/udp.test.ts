@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import type { RemoteInfo, Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { nsExec } from '../support/namespace.ts';
 import { canRunGuests, HOST, Slipway } from '../support/slipway.ts';
 import { refusedPort, udp } from '../support/sockets.ts';
 import { createRoutedNetwork, SECOND_SERVER, SERVER } from './routed-network.ts';
@@ -37,6 +38,52 @@ for (const mtu of [1_500, 65_520]) {
     }
   });
 }
+
+test('no datagram is lost for the host’s narrower link: of any size, the first to its peer, none fails its socket', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t)) return;
+  const { home, outside } = createRoutedNetwork(t);
+  const { guest } = await Slipway.start(t, { namespace: home, mtu: 65_520 });
+  for (const size of [1_472, 1_473, 2_000, 9_000, 65_507]) {
+    for (const connected of [false, true]) {
+      nsExec(guest, 'ip', 'route', 'flush', 'cache');
+      const peer = await udp(t, outside, SERVER);
+      const client = await udp(t, guest);
+      peer.on('message', (bytes, from) => peer.send(bytes, from.port, from.address));
+      const bytes = randomBytes(size);
+      const answer = next(client);
+      if (connected) {
+        client.connect(peer.address().port, SERVER);
+        await once(client, 'connect');
+        client.send(bytes);
+      } else client.send(bytes, peer.address().port, SERVER);
+      assert.ok((await answer).bytes.equals(bytes), `${size} bytes`);
+      if (size > 1_472 && size < 65_507) assert.match(nsExec(guest, 'ip', 'route', 'get', SERVER), / mtu 1500/);
+    }
+  }
+
+  await t.test('in a burst of many, large and small, all arrive in their order', async (t) => {
+    nsExec(guest, 'ip', 'route', 'flush', 'cache');
+    const peer = await udp(t, outside, SERVER);
+    peer.setRecvBufferSize(8 << 20);
+    const client = await udp(t, guest);
+    const sizes = Array.from({ length: 100 }, (_, i) => [100, 2_000, 1_472, 4_000, 1_473][i % 5]!);
+    const got: number[] = [];
+    const all = new Promise<void>((resolve) => {
+      peer.on('message', (bytes) => {
+        got.push(bytes[0]!);
+        if (got.length === sizes.length) resolve();
+      });
+    });
+    for (const [i, size] of sizes.entries()) client.send(Buffer.alloc(size, i), peer.address().port, SERVER);
+    await all;
+    assert.deepEqual(
+      got,
+      sizes.map((_, i) => i),
+    );
+  });
+});
 
 test('a datagram to a port nobody has is ECONNREFUSED for a connected socket of the guest', async (t) => {
   if (!canRunGuests(t)) return;

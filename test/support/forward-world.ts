@@ -108,7 +108,7 @@ export class ForwardGuest {
       counters: this.counters,
       random: { u32: random },
       host: this.host,
-      icmpErrors: { about: () => {}, aboutQuoted: () => {} },
+      icmpErrors: { about: () => {}, aboutQuoted: () => {}, pathMtu: () => {} },
       gatewayMac: this.mac,
       limits: { flows: 20_000, dialsInFlight: 20_000, windowBytes: 8 * 1024 * 1024 },
       decide: (destination, port) => ({ kind: 'host', address: destination, port }),
@@ -234,6 +234,7 @@ export class ForwardGuest {
       protocol: 6,
       ttl: 64,
       dontFragment: true,
+      probesPath: false,
     });
   }
 

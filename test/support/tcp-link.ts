@@ -57,7 +57,7 @@ export class LinkEnd {
     const port: Partial<Port> = { attached: true, outlet: this.outlet };
     this.neighbor = new Neighbor(other, 1, port as Port, 0);
     this.#rx = this.arena.allocate(8 * 1024 * 1024);
-    const silent = { about: () => undefined, aboutQuoted: () => undefined };
+    const silent = { about: () => undefined, aboutQuoted: () => undefined, pathMtu: () => undefined };
     this.tcp = new Tcp({
       arena: this.arena,
       turn: this.turn,
@@ -96,6 +96,7 @@ export class LinkEnd {
         protocol: 6,
         ttl: 64,
         dontFragment: true,
+        probesPath: false,
       });
     }
   }

@@ -136,6 +136,7 @@ export class TcpWorld {
         },
         aboutQuoted: (_to, quoted, type, code, source) =>
           void this.icmp.push({ type, code, source, firstWord: quoted.firstWord, secondWord: quoted.secondWord }),
+        pathMtu: () => {},
       },
       gatewayMac: GATEWAY_MAC,
       limits: { flows: 1000, dialsInFlight: 1000, windowBytes: 4 * 1024 * 1024, ...options.limits },
@@ -262,6 +263,7 @@ export class TcpWorld {
       protocol: 6,
       ttl: 64,
       dontFragment: true,
+      probesPath: false,
     };
     this.tcp.receive(packet);
   }

@@ -86,6 +86,7 @@ export function udpBench(options: BenchOptions = {}) {
   const memory = new MemoryHost(arena);
   const delivered: Delivered[] = [];
   const reported: Reported[] = [];
+  const pathMtus: { source: number; destination: number; mtu: number }[] = [];
   const serviceCalls: { service: string; text: string; guestPort: number }[] = [];
   const text = (at: number, length: number): string =>
     new TextDecoder('latin1').decode(arena.bytes.slice(at, at + length));
@@ -128,6 +129,7 @@ export function udpBench(options: BenchOptions = {}) {
       about: (_packet, type, code, source, mtu) => void reported.push({ type, code, source, mtu, quoted: undefined }),
       aboutQuoted: (_neighbor, quoted, type, code, source, mtu) =>
         void reported.push({ type, code, source, mtu, quoted }),
+      pathMtu: (_neighbor, source, destination, mtu) => void pathMtus.push({ source, destination, mtu }),
     },
     services: {
       datagram: (service, _guest, guestPort, _gateway, _port, at, length) =>
@@ -158,7 +160,13 @@ export function udpBench(options: BenchOptions = {}) {
     destination: number,
     destinationPort: number,
     content: string | Uint8Array,
-    facts: { ttl?: number; dontFragment?: boolean; frame?: Partial<Frame>; badChecksum?: boolean } = {},
+    facts: {
+      ttl?: number;
+      dontFragment?: boolean;
+      probesPath?: boolean;
+      frame?: Partial<Frame>;
+      badChecksum?: boolean;
+    } = {},
   ): void => {
     const payload = typeof content === 'string' ? new TextEncoder().encode(content) : content;
     const at = arena.allocate(payload.length + 8);
@@ -179,6 +187,7 @@ export function udpBench(options: BenchOptions = {}) {
       protocol: 17,
       ttl: facts.ttl ?? 64,
       dontFragment: facts.dontFragment ?? false,
+      probesPath: facts.probesPath ?? false,
     };
     udp.receive(packet);
   };
@@ -192,5 +201,19 @@ export function udpBench(options: BenchOptions = {}) {
     }
     throw new Error('the bench never comes to rest');
   };
-  return { arena, turn, counters, memory, udp, outlet, neighbor, delivered, reported, serviceCalls, send, settle };
+  return {
+    arena,
+    turn,
+    counters,
+    memory,
+    udp,
+    outlet,
+    neighbor,
+    delivered,
+    reported,
+    pathMtus,
+    serviceCalls,
+    send,
+    settle,
+  };
 }

@@ -191,6 +191,23 @@ describe('Udp', () => {
     assert.equal(t.reported[2]?.mtu, 1400);
   });
 
+  it('tells of the host’s own MTU in a way that fails no socket, but by an error to whoever probes the path', () => {
+    const t = udpBench();
+    const arrived: number[] = [];
+    t.memory.listenUdp(REMOTE, 9, ({ bytes }) => void arrived.push(bytes.length));
+    t.memory.pathMtu(REMOTE, 1500, 0);
+    t.send(5000, REMOTE, 9, new Uint8Array(2000), { dontFragment: true });
+    t.settle();
+    assert.deepEqual([arrived, t.reported], [[2000], []]);
+    assert.deepEqual(t.pathMtus, [{ source: GUEST, destination: REMOTE, mtu: 1500 }]);
+    t.send(5000, REMOTE, 9, new Uint8Array(2000), { dontFragment: true, probesPath: true });
+    t.settle();
+    assert.deepEqual(arrived, [2000, 2000]);
+    const [{ type, code, mtu, quoted }] = t.reported as [(typeof t.reported)[0]];
+    assert.deepEqual([type, code, mtu, quoted?.length], [3, 4, 1500, 2008]);
+    assert.equal(t.pathMtus.length, 1);
+  });
+
   it('answers a datagram whose time to live ends here itself', () => {
     const t = udpBench();
     t.send(5000, REMOTE, 33_434, 'probe', { ttl: 1 });
@@ -386,6 +403,7 @@ describe('Udp', () => {
           protocol: 17,
           ttl: 64,
           dontFragment: false,
+          probesPath: false,
         });
       }),
     );

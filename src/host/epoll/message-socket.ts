@@ -13,6 +13,9 @@ const MAX_RETRIES = 64;
 /** Best effort: the kernel grants what net.core.rmem_max and wmem_max allow. */
 const BUFFER_BYTES = 4 * 2 ** 20;
 
+/** What stands before the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.) */
+const IPV4_AND_UDP_HEADER_BYTES = 28;
+
 /** How a kind of socket dresses what it sends and undresses what it receives. */
 export interface MessageShape {
   /** Whether errors quote an ICMP echo header instead of belonging to a port. */
@@ -34,7 +37,8 @@ export interface MessageShape {
  *
  * An error from one peer is pending on the socket and fails whatever is called next, unsent; so after each failure the
  * error queue is emptied, and if it held something the same datagram is sent again. Only a failure with an empty queue is
- * the datagram's own. TTL and Don't Fragment are options of the socket: a batch is sent in runs that agree in them.
+ * the datagram's own. TTL and Don't Fragment are options of the socket: a batch is sent in runs that agree in them. What
+ * is longer than the host's own MTU is sent again without Don't Fragment: the kernel cuts it.
  */
 export class MessageSocket implements PollHandler {
   readonly #context: EpollContext;
@@ -177,9 +181,18 @@ export class MessageSocket implements PollHandler {
   #sendRun(batch: DatagramBatch, first: number, count: number): number {
     let done = 0;
     let retries = 0;
+    /** Messages before this go in fragments. */
+    let cut = 0;
     while (done < count) {
-      const segments = this.#segments ? segmentsFrom(batch, first + done, first + count) : 1;
-      const sent = segments > 1 ? this.#sendSegments(batch, first + done, segments) : this.#sendMessages(done, count);
+      if (done >= cut && cut > 0) {
+        cut = 0;
+        this.#setDontFragment(1);
+      }
+      const segments = this.#segments && cut === 0 ? segmentsFrom(batch, first + done, first + count) : 1;
+      const sent =
+        segments > 1
+          ? this.#sendSegments(batch, first + done, segments)
+          : this.#sendMessages(done, cut > 0 ? cut : count);
       if (sent > 0) {
         done += sent;
         retries = 0;
@@ -193,11 +206,27 @@ export class MessageSocket implements PollHandler {
         this.#segments = false;
         continue;
       }
-      this.#failures.push(ownFailure(batch, first + done, number, this.#localMtu));
+      const tooLong = number === libc.EMSGSIZE;
+      // In fragments it is too long only for IPv4 itself; that it is too long has been said.
+      if (!(tooLong && cut > 0)) this.#failures.push(ownFailure(batch, first + done, number, this.#localMtu));
+      if (tooLong && cut === 0 && this.#dontFragment === 1) {
+        this.#setDontFragment(0);
+        cut = done + this.#tooLongFrom(batch, first + done, first + count);
+        continue;
+      }
       done++;
       retries = 0;
     }
     return 0;
+  }
+
+  /** How many items from `first` on, which the host refused, are too long for the same way: one failure tells of them all. */
+  #tooLongFrom(batch: DatagramBatch, first: number, end: number): number {
+    const longest = this.#localMtu > 0 ? this.#localMtu - IPV4_AND_UDP_HEADER_BYTES : Infinity;
+    let item = first + 1;
+    while (item < end && batch.address[item] === batch.address[first] && (batch.length[item] as number) > longest)
+      item++;
+    return item - first;
   }
 
   /** Messages [from, to) in one call; how many went, or a negative number with errno set. */
@@ -253,11 +282,14 @@ export class MessageSocket implements PollHandler {
       const option = this.#inet6 ? libc.IPV6_UNICAST_HOPS : libc.IP_TTL;
       memory.setOption(this.#fd, level, option, ttl === 0 ? -1 : ttl);
     }
-    if (dontFragment !== this.#dontFragment && !this.#inet6) {
-      this.#dontFragment = dontFragment;
-      const mode = dontFragment === 0 ? libc.IP_PMTUDISC_DONT : libc.IP_PMTUDISC_DO;
-      memory.setOption(this.#fd, libc.SOL_IP, libc.IP_MTU_DISCOVER, mode);
-    }
+    if (!this.#inet6) this.#setDontFragment(dontFragment);
+  }
+
+  #setDontFragment(dontFragment: number): void {
+    if (dontFragment === this.#dontFragment) return;
+    this.#dontFragment = dontFragment;
+    const mode = dontFragment === 0 ? libc.IP_PMTUDISC_DONT : libc.IP_PMTUDISC_DO;
+    this.#context.memory.setOption(this.#fd, libc.SOL_IP, libc.IP_MTU_DISCOVER, mode);
   }
 }
 

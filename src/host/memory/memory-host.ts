@@ -39,6 +39,7 @@ import { type Acceptor, DEFAULT_STREAM_LIMITS, MemoryStream, type MemoryStreamLi
 
 /** What an IPv4 packet leaves after its header and UDP's. */
 const MAX_UDP_PAYLOAD_BYTES = 65_507;
+const IPV4_HEADER_BYTES = 20;
 const IPV4_AND_UDP_HEADER_BYTES = 28;
 const PORT_UNREACHABLE: MemoryDatagramError = { code: 'ECONNREFUSED', icmpType: 3, icmpCode: 3 };
 const FIRST_LOCAL_PORT = 49_152;
@@ -168,7 +169,10 @@ export class MemoryHost implements Host {
     this.#routers.set(address, routers);
   }
 
-  /** Datagrams to `address` that must not be fragmented and exceed `mtu` get fragmentation needed from `offender`. */
+  /**
+   * Datagrams to `address` that must not be fragmented and exceed `mtu` get fragmentation needed from `offender`; where that
+   * is 0, the host's own MTU, they arrive as well.
+   */
   pathMtu(address: HostAddress, mtu: number, offender: HostAddress): void {
     this.#mtus.set(address, { mtu, offender });
   }
@@ -270,6 +274,9 @@ export class MemoryHost implements Host {
   #carry(socket: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean): void {
     const error = this.#errorOnTheWay(socket, bytes, to, ttl, dontFragment);
     if (error === 'black-hole') return;
+    const ownMtu = this.#mtus.get(to.address);
+    const inFragments = dontFragment && ownMtu?.offender === 0 && isLonger(socket, bytes, ownMtu.mtu);
+    if (inFragments) socket.fail(bytes, to, { code: 'EMSGSIZE', mtu: ownMtu.mtu });
     const receive = this.#udp.get(key(to.address, to.port)) ?? this.#udp.get(key(to.address, 0));
     if (error !== undefined) socket.fail(bytes, to, error);
     else if (socket.protocol === 'echo') this.#answerEcho(socket, bytes, to);
@@ -278,7 +285,7 @@ export class MemoryHost implements Host {
       const from = { address: this.#address, port: socket.port };
       const reply = (answer: Uint8Array): void =>
         this.deliveries.add(() => this.#sockets.get(socket.port)?.arrive(answer.slice(), to));
-      receive({ bytes, from, ttl, dontFragment, reply });
+      receive({ bytes, from, ttl, dontFragment: dontFragment && !inFragments, reply });
     }
   }
 
@@ -294,7 +301,7 @@ export class MemoryHost implements Host {
     const offender = ttl > 0 ? routers[ttl - 1] : undefined;
     if (offender !== undefined) return { code: 'EHOSTUNREACH', icmpType: 11, icmpCode: 0, offender };
     const path = this.#mtus.get(to.address);
-    if (path !== undefined && dontFragment && bytes.length + IPV4_AND_UDP_HEADER_BYTES > path.mtu) {
+    if (path !== undefined && path.offender !== 0 && dontFragment && isLonger(socket, bytes, path.mtu)) {
       return { code: 'EMSGSIZE', icmpType: 3, icmpCode: 4, ...path };
     }
     return this.#lost.get(key(to.address, to.port)) ?? this.#lost.get(key(to.address, 0));
@@ -311,6 +318,11 @@ export class MemoryHost implements Host {
     view.setUint16(2, (sum & 0xffff) + (sum >>> 16));
     this.deliveries.add(() => socket.arrive(reply, { address: to.address, port: 0 }));
   }
+}
+
+function isLonger({ protocol }: MemoryDatagram, payload: Uint8Array, mtu: number): boolean {
+  const headerBytes = protocol === 'udp' ? IPV4_AND_UDP_HEADER_BYTES : IPV4_HEADER_BYTES;
+  return payload.length + headerBytes > mtu;
 }
 
 function key(address: HostAddress, port: number): string {

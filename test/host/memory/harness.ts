@@ -72,6 +72,8 @@ class MemoryPeers implements Peers {
     behindRouter: 0x0a5e0007,
     router: 0x0a5f0002,
     routerMtu: 1280,
+    narrow: 0x7f090001,
+    narrowMtu: 1500,
   };
   readonly echoAddress: HostAddress = LOOPBACK4;
   readonly #host: MemoryHost;
@@ -88,6 +90,8 @@ class MemoryPeers implements Peers {
     host.blackHole(behindRouter);
     host.route(behindRouter, [router]);
     host.pathMtu(behindRouter, routerMtu, router);
+    host.pathMtu(this.unreachable.narrow, this.unreachable.narrowMtu, 0);
+    host.answerEcho(this.unreachable.narrow);
     host.answerEcho(this.echoAddress);
   }
 

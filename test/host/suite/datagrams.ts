@@ -1,7 +1,8 @@
 import { strict as assert } from 'node:assert';
 import { LOOPBACK4, LOOPBACK6 } from '../../../src/env/host.ts';
+import type { PeerAddress, UnreachableAddresses } from './harness.ts';
 import type { HostCase } from './host-case.ts';
-import { assertSameBytes, DatagramEvents, pattern } from './rig.ts';
+import { assertSameBytes, DatagramEvents, pattern, type Rig, type Sent } from './rig.ts';
 
 export const datagrams: readonly HostCase[] = [
   {
@@ -217,6 +218,65 @@ export const datagrams: readonly HostCase[] = [
     },
   },
   {
+    name: 'a datagram longer than the host’s own MTU arrives whole and in order, Don’t Fragment or not, in a batch or alone',
+    needs: ['a router'],
+    async run(rig) {
+      const { address, sizes, batch } = longerThanTheWay(rig);
+      const peer = await rig.peers.openUdp({ address });
+      const { socket } = rig.openDatagram();
+      for (const [i, length] of sizes.entries()) {
+        assert.equal(rig.sendBatch(socket, [{ bytes: pattern(length, i), to: peer, dontFragment: true }]), 0);
+        await rig.until(() => peer.received.length === i + 1, `${length} bytes`);
+      }
+      assert.equal(rig.sendBatch(socket, batch(peer)), 0);
+      await rig.until(() => peer.received.length === sizes.length + batch(peer).length, 'the batch');
+      const got = peer.received.map(({ bytes }) => bytes);
+      for (const [i, length] of sizes.entries()) assertSameBytes(got[i] as Uint8Array, pattern(length, i));
+      for (const [i, { bytes }] of batch(peer).entries()) assertSameBytes(got[sizes.length + i] as Uint8Array, bytes);
+      socket.close();
+    },
+  },
+  {
+    name: 'a datagram that arrived in fragments in spite of Don’t Fragment is reported with the host’s own MTU, once a batch',
+    needs: ['icmpErrors', 'ttl', 'a router'],
+    async run(rig) {
+      const { address, batch, mtu } = longerThanTheWay(rig);
+      const peer = await rig.peers.openUdp({ address });
+      const other = await rig.peers.openUdp({ address });
+      const { socket, events } = rig.openDatagram();
+      rig.sendBatch(socket, [{ bytes: pattern(2000), to: peer, dontFragment: true }]);
+      await rig.until(() => events.failures.length === 1, 'the failure');
+      const { code, offender, mtu: told, port, length } = events.failures[0]!;
+      assert.deepEqual([code, offender, told, port, length], ['EMSGSIZE', 0, mtu, peer.port, 2000]);
+      rig.sendBatch(socket, [{ bytes: pattern(2000), to: other, dontFragment: false }]);
+      await rig.until(() => other.received.length === 1, 'the one that may be cut');
+      assert.equal(events.failures.length, 1);
+      rig.sendBatch(socket, batch(peer));
+      await rig.until(() => peer.received.length === 1 + batch(peer).length, 'the batch');
+      assert.ok(events.failures.length > 1 && events.failures.length <= batch(peer).length);
+      socket.close();
+    },
+  },
+  {
+    name: 'an echo request longer than the host’s own MTU is answered, and reported with the MTU',
+    needs: ['ping', 'icmpErrors', 'a router'],
+    async run(rig) {
+      const { address, mtu } = longerThanTheWay(rig);
+      const events = new DatagramEvents();
+      const socket = rig.harness.host.openEcho(events);
+      assert.ok(typeof socket !== 'string', `no echo socket: ${socket as string}`);
+      for (const [i, length] of [mtu - 28, mtu - 27, 8_000, 65_507].entries()) {
+        const bytes = echoRequest(0x1234, i, pattern(length));
+        rig.sendBatch(socket, [{ bytes, to: { address, port: 0 }, dontFragment: true }]);
+        const [reply] = await rig.receive(socket, 1);
+        assertSameBytes(reply?.bytes.subarray(8) as Uint8Array, pattern(length));
+        assert.equal(events.failures.length, i, `${length} bytes`);
+      }
+      assert.deepEqual([events.failures[0]?.code, events.failures[0]?.mtu], ['EMSGSIZE', mtu]);
+      socket.close();
+    },
+  },
+  {
     name: 'an echo request is answered, with its sequence number and payload',
     needs: ['ping'],
     async run(rig) {
@@ -250,6 +310,21 @@ export const datagrams: readonly HostCase[] = [
   },
 ];
 
+/** An address that the host's own MTU is too small for, sizes around and above it, and a batch that mixes them. */
+function longerThanTheWay(rig: Rig): {
+  address: number;
+  mtu: number;
+  sizes: readonly number[];
+  batch(to: PeerAddress): Sent[];
+} {
+  const { narrow: address, narrowMtu: mtu } = rig.peers.unreachable as UnreachableAddresses;
+  const sizes = [mtu - 28, mtu - 27, 2_000, 8_000, 65_507];
+  const mixed = [10, mtu - 28, 2_000, 2_000, 2_000, 2_000, 9_000, 1, 8_000, 10, 10, 10, 10, 10, 3_000];
+  const batch = (to: PeerAddress): Sent[] =>
+    mixed.map((length, i) => ({ bytes: pattern(length, i), to, dontFragment: true }));
+  return { address, mtu, sizes, batch };
+}
+
 /** An ICMP echo request with its checksum (RFC 792). */
 function echoRequest(identifier: number, sequence: number, payload: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(8 + payload.length);
@@ -259,7 +334,7 @@ function echoRequest(identifier: number, sequence: number, payload: Uint8Array):
   view.setUint16(6, sequence);
   bytes.set(payload, 8);
   let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += view.getUint16(at);
+  for (let at = 0; at < bytes.length; at += 2) sum += (bytes[at]! << 8) | (bytes[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   view.setUint16(2, ~sum & 0xffff);
   return bytes;

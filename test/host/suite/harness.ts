@@ -102,6 +102,9 @@ export interface UnreachableAddresses {
   /** The router: answers time exceeded, and fragmentation needed with this MTU for what goes to `behindRouter`. */
   readonly router: HostAddress;
   readonly routerMtu: number;
+  /** An address of the host's own, answering pings, to which its own route has this MTU. */
+  readonly narrow: HostAddress;
+  readonly narrowMtu: number;
 }
 
 export interface PeerServer extends PeerAddress {

@@ -15,6 +15,7 @@ const MARK = 'SLIPWAY_HOST_SUITE_NAMESPACE';
 const SETUP = `
 set -eu
 ip link set lo up
+ip route add local 127.9.0.0/16 dev lo mtu 1500
 # 10.96.0.0/24 has no route at all; a router in a namespace of its own swallows 10.99.0.0/24 and leads to 10.94.0.0/24.
 ip route add unreachable 10.98.0.0/24
 ip route add prohibit 10.97.0.0/24
@@ -55,6 +56,8 @@ export function namespaceAddresses(): UnreachableAddresses | undefined {
     behindRouter: 0x0a5e0007,
     router: 0x0a5f0002,
     routerMtu: 1280,
+    narrow: 0x7f090001,
+    narrowMtu: 1500,
   };
 }
 
