@@ -56,11 +56,19 @@ export interface PieceList {
   count: number;
 }
 
+/** Who said by ICMP that something failed, and what. */
+export interface IcmpCause {
+  /** As ICMPv4 has them (RFC 792). */
+  readonly icmpType: number;
+  readonly icmpCode: number;
+  readonly offender: HostAddress;
+}
+
 export interface HostStreamHandler {
   /** The dial succeeded. Called at most once, before readable/writable. */
   connected(): void;
-  /** The dial failed; the stream is already closed. Called at most once, instead of connected. */
-  failed(code: HostErrorCode): void;
+  /** The dial failed; the stream is already closed. `cause`: the ICMP error that ended it. Called at most once, instead of connected. */
+  failed(code: HostErrorCode, cause?: IcmpCause): void;
   /** Bytes, an end or an error wait to be peeked. */
   readable(): void;
   /** There is room again, or an error waits. */
@@ -184,9 +192,9 @@ export interface HostPipeHandler {
 
 /** What an engine can do; the behaviour suite names the cases that each lack leaves out. */
 export interface HostCapabilities {
-  /** ICMP errors reach `DatagramFailure` (port unreachable, time exceeded, fragmentation needed). */
+  /** ICMP errors reach `DatagramFailure` (port unreachable, time exceeded, fragmentation needed) and the `failed` of a dial. */
   readonly icmpErrors: boolean;
-  /** `ttl` and `dontFragment` of a datagram are honoured. */
+  /** `ttl` of a dial, `ttl` and `dontFragment` of a datagram are honoured. */
   readonly ttl: boolean;
   /** `openEcho` works. When false, `pingHint` says what would allow it. */
   readonly ping: boolean;
@@ -210,7 +218,7 @@ export interface Origin {
 
 export interface Host extends HostListeners {
   readonly capabilities: HostCapabilities;
-  /** Starts a TCP connect. `ttl` 0 for the host's default. Returns the stream, or the error when it failed at once (the handler is then never called). */
+  /** Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default. Returns the stream, or the error when it failed at once (the handler is then never called). */
   dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode;
   /** Starts a connection to the service of that name, which first gets a PROXY v2 header with `origin`; undefined: nothing but the stream. */
   dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode;

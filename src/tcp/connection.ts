@@ -1,4 +1,4 @@
-import { FAILED, type HostErrorCode, type HostStream, type HostStreamHandler } from '../env/host.ts';
+import { FAILED, type HostErrorCode, type HostStream, type HostStreamHandler, type IcmpCause } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
@@ -46,8 +46,8 @@ export type TcpState =
 export interface ConnectionOwner {
   /** The dial failed: another one that takes its place, or undefined when that was all. */
   redialed(connection: TcpConnection, error: HostErrorCode): HostStream | undefined;
-  /** The dial ended, with an error code unless it succeeded. */
-  dialed(connection: TcpConnection, error: HostErrorCode | undefined): void;
+  /** The dial ended, with an error code unless it succeeded, and what ICMP said. */
+  dialed(connection: TcpConnection, error: HostErrorCode | undefined, cause?: IcmpCause): void;
   /** The guest's ports are free again; the connection may live on to drain. `timeWait`: we closed first. */
   detached(connection: TcpConnection, timeWait: boolean): void;
   /** Nothing is left of it. */
@@ -156,11 +156,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#context.turn.egress.add(this.#pumpWork);
   }
 
-  failed(code: HostErrorCode): void {
+  failed(code: HostErrorCode, cause?: IcmpCause): void {
     this.#stream = this.#owner.redialed(this, code);
     if (this.#stream !== undefined) return;
     this.#end();
-    this.#owner.dialed(this, code);
+    this.#owner.dialed(this, code, cause);
   }
 
   readable(): void {

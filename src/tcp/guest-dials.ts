@@ -1,8 +1,9 @@
-import { type Host, type HostErrorCode, type HostStream, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import { type Host, type HostErrorCode, type HostStream, type IcmpCause, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
 import type { Target } from '../flow/route.ts';
-import { unreachableFor } from '../icmp/unreachable.ts';
+import { type IcmpKind, unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Port } from '../link/port.ts';
+import { ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED } from '../wire/icmpv4.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, RST, TCP_HEADER_BYTES } from '../wire/tcp.ts';
@@ -64,10 +65,10 @@ export class GuestDials {
   }
 
   /** The dial is over; with an error other than ECONNABORTED (the guest's own wish) the guest is told. */
-  ended(flow: TcpConnection, error: HostErrorCode | undefined): void {
+  ended(flow: TcpConnection, error: HostErrorCode | undefined, cause: IcmpCause | undefined): void {
     this.#loopback.delete(flow);
     this.#limits.end(flow);
-    if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error);
+    if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error, cause);
   }
 
   #dial(flow: TcpConnection, target: DialTarget, ttl: number): HostStream | HostErrorCode {
@@ -92,14 +93,15 @@ export class GuestDials {
   }
 
   /** Local shortage and black holes are silence: the guest tries again. */
-  #tellFailure(flow: TcpConnection, error: HostErrorCode): void {
+  #tellFailure(flow: TcpConnection, error: HostErrorCode, cause: IcmpCause | undefined): void {
     const { counters, output } = this.#context;
-    if (error === 'ECONNREFUSED' || error === 'ECONNRESET') {
+    const heard = cause === undefined ? undefined : icmpErrorOf(cause);
+    if (heard === undefined && (error === 'ECONNREFUSED' || error === 'ECONNRESET')) {
       counters.add('tcp-refused');
       output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
       return;
     }
-    const kind = unreachableFor(error);
+    const kind = heard ?? unreachableFor(error);
     if (kind === undefined) {
       counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
       return;
@@ -117,9 +119,19 @@ export class GuestDials {
       },
       kind.type,
       kind.code,
-      flow.remoteAddress,
+      heard === undefined || cause === undefined ? flow.remoteAddress : speakerOf(cause, flow),
     );
   }
+}
+
+/** What a guest may be told of what a router or the peer said (RFC 1122 §3.2.2); undefined for other types. */
+function icmpErrorOf({ icmpType: type, icmpCode: code }: IcmpCause): IcmpKind | undefined {
+  return type === ICMP_DESTINATION_UNREACHABLE || type === ICMP_TIME_EXCEEDED ? { type, code } : undefined;
+}
+
+/** The hop that said so; the host's own loopback is the address that the guest asked. */
+function speakerOf({ offender }: IcmpCause, flow: TcpConnection): number {
+  return offender >>> 24 === 127 ? flow.remoteAddress : offender;
 }
 
 /** The TTL for the dial, 0 for the host's own: only a traceroute's small one is worth telling. */

@@ -1,6 +1,6 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { Host, HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
+import type { Host, HostErrorCode, HostStream, HostStreamHandler, IcmpCause } from '../env/host.ts';
 import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
@@ -258,8 +258,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return this.#dials.again(flow, error);
   }
 
-  dialed(flow: TcpConnection, error: HostErrorCode | undefined): void {
-    this.#dials.ended(flow, error);
+  dialed(flow: TcpConnection, error: HostErrorCode | undefined, cause?: IcmpCause): void {
+    this.#dials.ended(flow, error, cause);
   }
 
   challengeAllowed(flow: TcpConnection): boolean {

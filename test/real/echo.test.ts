@@ -10,6 +10,8 @@ import { createRoutedNetwork, endFirewall, firewall, packetsSeen, ROUTER, SERVER
 test('a guest behind a router of the host', { timeout: 120_000 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'sysctl')) return;
   const { home, router, outside } = createRoutedNetwork(t);
+  // Port 443 is open, 80 (traceroute's choice) is closed.
+  await listen(t, outside, { port: 443 });
   const { guest } = await Slipway.start(t, { namespace: home });
 
   for (const [what, address] of [
@@ -59,10 +61,21 @@ test('a guest behind a router of the host', { timeout: 120_000 }, async (t) => {
     assert.ok(stdout.includes(`From ${ROUTER} icmp_seq=1 Destination Host Unreachable`), stdout);
   });
 
-  for (const method of ['-I', '-U'] as const) {
+  for (const method of ['-I', '-U', '-T', '-T -p 443'] as const) {
     await t.test(`traceroute ${method} shows gateway, router and server, each at its real address`, async (t) => {
       if (!needs(t, 'traceroute')) return;
-      const { stdout } = await execute(t, guest, 'traceroute', '-n', method, '-q', '1', '-w', '5', SERVER);
+      const { stdout } = await execute(
+        t,
+        guest,
+        'traceroute',
+        '-n',
+        ...method.split(' '),
+        '-q',
+        '1',
+        '-w',
+        '5',
+        SERVER,
+      );
       assert.match(stdout, new RegExp(`^ 1 +${GATEWAY.replaceAll('.', '\\.')} `, 'm'), stdout);
       assert.match(stdout, new RegExp(`^ 2 +${ROUTER.replaceAll('.', '\\.')} `, 'm'), stdout);
       assert.match(stdout, new RegExp(`^ 3 +${SERVER.replaceAll('.', '\\.')} `, 'm'), stdout);

@@ -59,6 +59,8 @@ export interface SegmentFacts {
   readonly port?: number;
   /** The segment is the first of a train of so many (link/Frame): `text` is cut into that many equal parts. */
   readonly train?: number;
+  /** Of the packet; 64 unless told. */
+  readonly ttl?: number;
 }
 
 /** The scripted server: what reached it, and how it ended. */
@@ -261,7 +263,7 @@ export class TcpWorld {
       source: GUEST,
       destination: REMOTE,
       protocol: 6,
-      ttl: 64,
+      ttl: facts.ttl ?? 64,
       dontFragment: true,
       probesPath: false,
     };

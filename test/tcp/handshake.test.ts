@@ -95,6 +95,37 @@ for (const [code, icmp] of [
   }
 }
 
+test('a SYN whose time to live ends on the way hears so from the router where it ended, not that the server is unreachable', () => {
+  const world = new TcpWorld();
+  const routers = [0x0a000001, 0x0a000002];
+  world.host.route(REMOTE, routers);
+  world.listen();
+  for (const [i, router] of routers.entries()) {
+    world.icmp.length = 0;
+    world.send({ ...SYN, ttl: i + 2 });
+    const firstWord = ((40_000 << 16) | REMOTE_PORT) >>> 0;
+    assert.deepEqual(world.icmp, [{ type: 11, code: 0, source: router, firstWord, secondWord: 1000 }]);
+    world.assertBaseLine();
+  }
+  world.send({ ...SYN, ttl: 4 });
+  assert.deepEqual(world.said(), ['SA 0 1']);
+});
+
+test('what a router says of a dial reaches the guest in its name; who is refused by ICMP is not reset', () => {
+  const world = new TcpWorld();
+  const offender = 0x0a000001;
+  for (const [error, code] of [
+    ['EHOSTUNREACH', 10],
+    ['ECONNREFUSED', 3],
+  ] as const) {
+    world.host.failDial(REMOTE, REMOTE_PORT, error, false, { icmpType: 3, icmpCode: code, offender });
+    world.icmp.length = 0;
+    world.send(SYN);
+    assert.deepEqual(world.said(), []);
+    assert.deepEqual([world.icmp[0]?.type, world.icmp[0]?.code, world.icmp[0]?.source], [3, code, offender]);
+  }
+});
+
 for (const code of ['ETIMEDOUT', 'EMFILE', 'EADDRNOTAVAIL'] as const) {
   test(`a dial that ends with ${code} is forgotten and nothing is said`, () => {
     const world = new TcpWorld();

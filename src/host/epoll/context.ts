@@ -1,6 +1,7 @@
 import type { Counters } from '../../env/counters.ts';
 import type { DescriptorTable } from './descriptors.ts';
 import type { KernelMemory } from './kernel-memory.ts';
+import type { MessageTables } from './message-tables.ts';
 import type { OpenStreams } from './open-streams.ts';
 import type { Poller } from './poller.ts';
 
@@ -8,6 +9,8 @@ import type { Poller } from './poller.ts';
 export interface EpollContext {
   readonly memory: KernelMemory;
   readonly poller: Poller;
+  /** Refilled by every call that uses them. */
+  readonly tables: MessageTables;
   readonly descriptors: DescriptorTable;
   readonly counters: Counters;
   /** Families whose kernel peeks at an offset (SO_PEEK_OFF); others retain in a ring of their own. */

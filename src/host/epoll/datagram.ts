@@ -8,7 +8,6 @@ import {
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
 import { type MessageShape, MessageSocket } from './message-socket.ts';
-import type { MessageTables } from './message-tables.ts';
 
 const UDP_SHAPE: MessageShape = {
   echo: false,
@@ -25,25 +24,19 @@ const UDP_SHAPE: MessageShape = {
  */
 export class EpollDatagram implements HostDatagram {
   readonly #context: EpollContext;
-  readonly #tables: MessageTables;
   readonly #handler: HostDatagramHandler;
   readonly #inet: MessageSocket;
   #inet6: MessageSocket | undefined;
 
-  private constructor(context: EpollContext, tables: MessageTables, inet: MessageSocket, handler: HostDatagramHandler) {
+  private constructor(context: EpollContext, inet: MessageSocket, handler: HostDatagramHandler) {
     this.#context = context;
-    this.#tables = tables;
     this.#inet = inet;
     this.#handler = handler;
   }
 
-  static open(
-    context: EpollContext,
-    tables: MessageTables,
-    handler: HostDatagramHandler,
-  ): EpollDatagram | HostErrorCode {
-    const inet = openUdp(context, tables, libc.AF_INET, handler);
-    return typeof inet === 'string' ? inet : new EpollDatagram(context, tables, inet, handler);
+  static open(context: EpollContext, handler: HostDatagramHandler): EpollDatagram | HostErrorCode {
+    const inet = openUdp(context, libc.AF_INET, handler);
+    return typeof inet === 'string' ? inet : new EpollDatagram(context, inet, handler);
   }
 
   send(batch: DatagramBatch): number {
@@ -74,7 +67,7 @@ export class EpollDatagram implements HostDatagram {
 
   #sendInet6(batch: DatagramBatch, first: number, end: number): number {
     if (this.#inet6 === undefined) {
-      const opened = openUdp(this.#context, this.#tables, libc.AF_INET6, this.#handler);
+      const opened = openUdp(this.#context, libc.AF_INET6, this.#handler);
       // A host without IPv6 has nobody at [::1]; without descriptors there is no room.
       if (typeof opened === 'string') return end - first;
       this.#inet6 = opened;
@@ -83,11 +76,6 @@ export class EpollDatagram implements HostDatagram {
   }
 }
 
-function openUdp(
-  context: EpollContext,
-  tables: MessageTables,
-  family: number,
-  handler: HostDatagramHandler,
-): MessageSocket | HostErrorCode {
-  return MessageSocket.open(context, tables, family, libc.SOCK_DGRAM, 0, UDP_SHAPE, handler);
+function openUdp(context: EpollContext, family: number, handler: HostDatagramHandler): MessageSocket | HostErrorCode {
+  return MessageSocket.open(context, family, libc.SOCK_DGRAM, 0, UDP_SHAPE, handler);
 }

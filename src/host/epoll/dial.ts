@@ -25,16 +25,16 @@ export function dialTcp(
   if (fd < 0) return libc.errorCode(libc.errno());
   memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
   memory.setResetOnClose(fd, true);
-  if (ttl > 0) {
-    if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_UNICAST_HOPS, ttl);
-    else memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);
-  }
+  // No router is on the way to [::1].
+  const traced = ttl > 0 && !inet6;
+  if (traced) memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);
   const length = memory.writeAddress(memory.name, address, port);
   if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
     return refuse(context, fd);
   }
   const peekOffset = inet6 ? context.peekOffset.inet6 : context.peekOffset.inet;
   const stream = openStream(context, fd, 'tcp', peekOffset, handler);
+  stream.traced = traced;
   return stream.watch() === 0 ? stream : refuse(context, fd);
 }
 

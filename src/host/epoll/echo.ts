@@ -44,23 +44,10 @@ export class EpollEcho implements HostDatagram {
     this.#identifier = identifier;
   }
 
-  static open(
-    context: EpollContext,
-    tables: MessageTables,
-    way: EchoWay,
-    handler: HostDatagramHandler,
-  ): EpollEcho | HostErrorCode {
+  static open(context: EpollContext, way: EchoWay, handler: HostDatagramHandler): EpollEcho | HostErrorCode {
     const identifier = way === 'raw' ? takeIdentifier() : -1;
     const shape = way === 'raw' ? rawShape(identifier) : PING_SHAPE;
-    const socket = MessageSocket.open(
-      context,
-      tables,
-      libc.AF_INET,
-      socketType(way),
-      libc.IPPROTO_ICMP,
-      shape,
-      handler,
-    );
+    const socket = MessageSocket.open(context, libc.AF_INET, socketType(way), libc.IPPROTO_ICMP, shape, handler);
     if (typeof socket === 'string') {
       rawIdentifiers.delete(identifier);
       return socket;

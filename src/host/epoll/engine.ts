@@ -62,7 +62,6 @@ export interface EpollHostOptions {
 export class EpollHost implements Host {
   readonly capabilities: HostCapabilities;
   readonly #context: EpollContext;
-  readonly #tables: MessageTables;
   readonly #client: AcceptedClient;
   readonly #serverMessages: ServerMessages;
   readonly #serverOutbox: ServerOutbox;
@@ -77,6 +76,7 @@ export class EpollHost implements Host {
     this.#context = {
       memory,
       poller,
+      tables: new MessageTables(memory),
       descriptors,
       counters,
       streams: new OpenStreams({ memory, poller, counters, keepAliveSeconds }),
@@ -87,7 +87,6 @@ export class EpollHost implements Host {
         unix: wanted && canPeekAtOffset(memory, libc.AF_UNIX),
       },
     };
-    this.#tables = new MessageTables(memory);
     this.#client = new AcceptedClient(memory);
     this.#serverMessages = new ServerMessages(memory);
     this.#serverOutbox = new ServerOutbox(this.#context);
@@ -121,11 +120,11 @@ export class EpollHost implements Host {
   }
 
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
-    return EpollDatagram.open(this.#context, this.#tables, handler);
+    return EpollDatagram.open(this.#context, handler);
   }
 
   openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode {
-    return this.#echoWay === undefined ? 'EACCES' : EpollEcho.open(this.#context, this.#tables, this.#echoWay, handler);
+    return this.#echoWay === undefined ? 'EACCES' : EpollEcho.open(this.#context, this.#echoWay, handler);
   }
 
   /** Takes descriptors (kind 'addresses': EINVAL, binding is the control thread's). On failure they are closed. */

@@ -57,16 +57,9 @@ export class MessageSocket implements PollHandler {
   readonly #failures: DatagramFailure[] = [];
 
   /** Takes over `fd`, registered in the descriptor table; check `watch`. */
-  constructor(
-    context: EpollContext,
-    tables: MessageTables,
-    fd: number,
-    inet6: boolean,
-    shape: MessageShape,
-    handler: HostDatagramHandler,
-  ) {
+  constructor(context: EpollContext, fd: number, inet6: boolean, shape: MessageShape, handler: HostDatagramHandler) {
     this.#context = context;
-    this.#tables = tables;
+    this.#tables = context.tables;
     this.#fd = fd;
     this.#inet6 = inet6;
     this.#shape = shape;
@@ -77,7 +70,6 @@ export class MessageSocket implements PollHandler {
   /** A socket of that family, type and protocol with big buffers and an error queue, or why there is none. */
   static open(
     context: EpollContext,
-    tables: MessageTables,
     family: number,
     type: number,
     protocol: number,
@@ -93,7 +85,7 @@ export class MessageSocket implements PollHandler {
     memory.setOption(fd, inet6 ? libc.SOL_IPV6 : libc.SOL_IP, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 1);
     memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
     memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
-    const socket = new MessageSocket(context, tables, fd, inet6, shape, handler);
+    const socket = new MessageSocket(context, fd, inet6, shape, handler);
     socket.#slot = context.poller.add(fd, socket, INPUT_EVENTS);
     if (socket.#slot >= 0) return socket;
     const code = libc.errorCode(libc.errno());

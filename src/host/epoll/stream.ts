@@ -3,11 +3,13 @@ import {
   type HostErrorCode,
   type HostStream,
   type HostStreamHandler,
+  type IcmpCause,
   type PieceList,
   WOULD_BLOCK,
 } from '../../env/host.ts';
 import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
+import { takeError } from './error-queue.ts';
 import type { Intake } from './intake.ts';
 import { MAX_IOVECS } from './kernel-memory.ts';
 import * as libc from './libc.ts';
@@ -17,6 +19,10 @@ export type Transport = 'tcp' | 'unix';
 
 /** How long a closed connection may keep its descriptor to see its last bytes acknowledged; then the kernel goes on alone. */
 const LINGER_MS = 60_000;
+/** For IP_TTL. */
+const DEFAULT_TTL = -1;
+/** ICMP errors that one connect may have queued: one ends it. */
+const MAX_QUEUED_ERRORS = 8;
 const BROKEN = libc.EPOLLERR | libc.EPOLLHUP;
 const ENDED = libc.EPOLLERR | libc.EPOLLHUP | libc.EPOLLRDHUP;
 const INPUT = libc.EPOLLIN | libc.EPOLLPRI | ENDED;
@@ -50,6 +56,8 @@ export class EpollStream implements HostStream, PollHandler {
   #writeBlocked = false;
   /** An end or an urgent mark was announced, so behind a short peek more may wait that no new edge tells. */
   #moreMayWait = false;
+  /** The dial has a time to live of its own. */
+  traced = false;
   /** Kept here for OpenStreams: keepalive is on, and where the stream stands there (−1: not). */
   probed = false;
   place = -1;
@@ -109,8 +117,9 @@ export class EpollStream implements HostStream, PollHandler {
 
   /** Ends a dial that came to nothing: releases the descriptor and says so. */
   fail(number: number): void {
+    const cause = this.#transport === 'tcp' ? this.#icmpCause() : undefined;
     this.#release();
-    this.#handler.failed(libc.errorCode(number));
+    this.#handler.failed(libc.errorCode(number), cause);
   }
 
   /** Ends a connection that is dead though its socket does not know. False when it had ended before. */
@@ -262,6 +271,8 @@ export class EpollStream implements HostStream, PollHandler {
     if ((events & (libc.EPOLLOUT | BROKEN)) === 0) return;
     const broken = (events & BROKEN) !== 0;
     const number = broken ? this.#context.memory.option(this.fd, libc.SOL_SOCKET, libc.SO_ERROR) : 0;
+    // The kernel queues an ICMP error before it ends the connect by it, or instead: that comes as an event of its own.
+    if (number === 0 && (events & (libc.EPOLLOUT | libc.EPOLLHUP)) === 0) return;
     if (number !== 0) {
       const code = libc.errorCode(number);
       // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
@@ -272,9 +283,24 @@ export class EpollStream implements HostStream, PollHandler {
       }
       this.#latch(number);
     }
+    if (this.traced) this.#context.memory.setOption(this.fd, libc.SOL_IP, libc.IP_TTL, DEFAULT_TTL);
     this.#state = 'open';
     this.#handler.connected();
     this.#dispatch(events & ~libc.EPOLLOUT);
+  }
+
+  /**
+   * The ICMP error that ended a connect. In SYN-SENT Linux ends it by any of them, time exceeded included, and queues the
+   * error without IP_RECVERR (older kernels do not: no cause then). Read after SO_ERROR, which it clears.
+   */
+  #icmpCause(): IcmpCause | undefined {
+    let cause: IcmpCause | undefined;
+    for (let i = 0; i < MAX_QUEUED_ERRORS; i++) {
+      const error = takeError(this.#context.tables, this.fd, false);
+      if (error === undefined) break;
+      if (error.failure.icmpType >= 0) cause = error.failure;
+    }
+    return cause;
   }
 
   #dispatch(events: number): void {

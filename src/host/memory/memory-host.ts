@@ -21,6 +21,7 @@ import type {
   HostPipeHandler,
   HostStream,
   HostStreamHandler,
+  IcmpCause,
   Origin,
 } from '../../env/host.ts';
 import type {
@@ -45,7 +46,10 @@ const PORT_UNREACHABLE: MemoryDatagramError = { code: 'ECONNREFUSED', icmpType: 
 const FIRST_LOCAL_PORT = 49_152;
 
 /** What happens to a dial: a script takes it, it fails, or nothing happens for ever. */
-type DialTarget = Acceptor | { readonly code: HostErrorCode; readonly atOnce: boolean } | 'black-hole';
+type DialTarget =
+  | Acceptor
+  | { readonly code: HostErrorCode; readonly atOnce: boolean; readonly cause?: IcmpCause | undefined }
+  | 'black-hole';
 
 /** A datagram as a scripted peer gets it. */
 export interface MemoryDatagramArrival {
@@ -137,9 +141,9 @@ export class MemoryHost implements Host {
     this.#lost.set(key(address, port), 'black-hole');
   }
 
-  /** Dials to there fail with `code`: later, or `atOnce` as the result of `dial`. Port 0: all ports. */
-  failDial(address: HostAddress, port: number, code: HostErrorCode, atOnce = false): void {
-    this.#dials.set(key(address, port), { code, atOnce });
+  /** Dials to there fail with `code`: later (by `cause`), or `atOnce` as the result of `dial`. Port 0: all ports. */
+  failDial(address: HostAddress, port: number, code: HostErrorCode, atOnce = false, cause?: IcmpCause): void {
+    this.#dials.set(key(address, port), { code, atOnce, cause });
   }
 
   /** Datagrams to there (echo requests: port 0) are lost with this error. Port 0: all ports. */
@@ -164,7 +168,7 @@ export class MemoryHost implements Host {
     this.#echoes.add(address);
   }
 
-  /** Routers on the way to `address`, nearest first: a datagram whose ttl ends at one gets time exceeded from it. */
+  /** Routers on the way to `address`, nearest first: a datagram or dial whose ttl ends at one gets time exceeded from it. */
   route(address: HostAddress, routers: readonly HostAddress[]): void {
     this.#routers.set(address, routers);
   }
@@ -196,14 +200,19 @@ export class MemoryHost implements Host {
 
   // ── what the core asks ──
 
-  dial(address: HostAddress, port: number, _ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+  dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
     const target = this.#dials.get(key(address, port)) ?? this.#dials.get(key(address, 0));
     if (typeof target === 'object' && target.atOnce) return target.code;
     const stream = this.#stream(handler);
+    const offender = ttl > 0 ? this.#routers.get(address)?.[ttl - 1] : undefined;
+    if (offender !== undefined) {
+      this.deliveries.add(() => stream.refuse('EHOSTUNREACH', { icmpType: 11, icmpCode: 0, offender }));
+      return stream;
+    }
     if (target === 'black-hole') return stream;
     this.deliveries.add(() => {
       if (typeof target === 'function') stream.open(target);
-      else stream.refuse(target?.code ?? 'ECONNREFUSED');
+      else stream.refuse(target?.code ?? 'ECONNREFUSED', target?.cause);
     });
     return stream;
   }

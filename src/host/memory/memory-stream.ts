@@ -3,6 +3,7 @@ import {
   type HostErrorCode,
   type HostStream,
   type HostStreamHandler,
+  type IcmpCause,
   type PieceList,
   WOULD_BLOCK,
 } from '../../env/host.ts';
@@ -99,13 +100,13 @@ export class MemoryStream implements HostStream {
   }
 
   /** The dial failed. */
-  refuse(code: HostErrorCode): void {
+  refuse(code: HostErrorCode, cause?: IcmpCause): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'gone';
     this.error = code;
     const handler = this.#handler;
     this.#handler = undefined;
-    handler?.failed(code);
+    handler?.failed(code, cause);
   }
 
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {

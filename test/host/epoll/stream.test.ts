@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { FAILED, type HostStream, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { EpollStream } from '../../../src/host/epoll/stream.ts';
 import { createEpollHarness, type EpollHarness } from './harness.ts';
 import { ascii, pattern, pieces, RawServer, Reader, StreamRecorder } from './peer.ts';
 
@@ -33,6 +35,23 @@ async function open(t: TestContext, peekOffset: boolean): Promise<Connection> {
   await connection.harness.until(() => connection.recorder.isConnected, 'the dial to succeed');
   return connection;
 }
+
+it('a dial’s own time to live ends with the dial', async (t) => {
+  const harness = createEpollHarness();
+  const server = new RawServer(harness);
+  t.after(() => {
+    server.close();
+    return harness.close();
+  });
+  const recorder = new StreamRecorder();
+  const stream = harness.host.dial(LOOPBACK4, server.port, 3, recorder);
+  assert.ok(stream instanceof EpollStream);
+  const ttl = (): number => harness.memory.option(stream.fd, libc.SOL_IP, libc.IP_TTL);
+  assert.equal(ttl(), 3);
+  await harness.until(() => recorder.isConnected, 'the dial to succeed');
+  assert.equal(ttl(), Number(readFileSync('/proc/sys/net/ipv4/ip_default_ttl', 'utf8')));
+  stream.abort();
+});
 
 for (const peekOffset of [true, false]) {
   describe(peekOffset ? 'a stream on the kernel queue' : 'a stream on its own ring', () => {

@@ -69,6 +69,18 @@ export const dialling: readonly HostCase[] = [
     },
   },
   {
+    name: 'a dial whose time to live ends on the way fails by the word of the router where it ended',
+    needs: ['icmpErrors', 'ttl', 'a router'],
+    async run(rig) {
+      const { behindRouter, router } = unreachable(rig);
+      const { events } = rig.startDial({ address: behindRouter as number, port: 80 }, 1);
+      await rig.until(() => events.calls.length > 0, 'the dial to fail');
+      assert.deepEqual(events.calls, ['failed']);
+      const { icmpType, icmpCode, offender } = events.cause ?? assert.fail('no cause');
+      assert.deepEqual([events.failure, icmpType, icmpCode, offender], ['EHOSTUNREACH', 11, 0, router]);
+    },
+  },
+  {
     name: '200 streams at once keep their bytes apart',
     async run(rig) {
       const server = await rig.peers.listenTcp();

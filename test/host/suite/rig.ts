@@ -9,6 +9,7 @@ import {
   type HostErrorCode,
   type HostStream,
   type HostStreamHandler,
+  type IcmpCause,
   type PieceList,
   WOULD_BLOCK,
 } from '../../../src/env/host.ts';
@@ -24,6 +25,7 @@ const PIECE_BYTES = 64 << 10;
 export class StreamEvents implements HostStreamHandler {
   readonly calls: ('connected' | 'failed' | 'readable' | 'writable')[] = [];
   failure: HostErrorCode | undefined;
+  cause: IcmpCause | undefined;
 
   get isConnected(): boolean {
     return this.calls.includes('connected');
@@ -37,9 +39,10 @@ export class StreamEvents implements HostStreamHandler {
     this.calls.push('connected');
   }
 
-  failed(code: HostErrorCode): void {
+  failed(code: HostErrorCode, cause?: IcmpCause): void {
     this.calls.push('failed');
     this.failure = code;
+    this.cause = cause;
   }
 
   readable(): void {
@@ -135,9 +138,9 @@ export class Rig {
   }
 
   /** Starts a dial that must not fail at once. */
-  startDial(to: PeerAddress): { stream: HostStream; events: StreamEvents } {
+  startDial(to: PeerAddress, ttl = 0): { stream: HostStream; events: StreamEvents } {
     const events = new StreamEvents();
-    const stream = this.harness.host.dial(to.address, to.port, 0, events);
+    const stream = this.harness.host.dial(to.address, to.port, ttl, events);
     assert.ok(typeof stream !== 'string', `the dial failed at once: ${stream as string}`);
     return { stream, events };
   }
