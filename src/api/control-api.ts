@@ -1,6 +1,8 @@
 import type { Socket } from 'node:net';
 import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../config/errors.ts';
+import type { OwnPlace } from '../control/messages.ts';
+import { ownPort } from '../control/own-port.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';
 import type { ControlExtension } from './control-app.ts';
 import { type ConnectionServer, type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';
@@ -25,6 +27,8 @@ export interface ControlApi {
   readonly socket: string;
   /** "127.0.0.1:8765", '' for none. */
   readonly tcp: string;
+  /** All of it: no place for a guest. */
+  readonly places: readonly OwnPlace[];
   /** Where the token of `tcp` is; '' for none. */
   readonly tokenFile: string;
   /** Ends every connection, and removes what was made. Idempotent. */
@@ -37,6 +41,7 @@ export interface ControlApi {
  */
 export async function openControlApi(options: ControlApiOptions): Promise<ControlApi> {
   const { config, privateFolder, tokenOnSocket } = options;
+  const places: OwnPlace[] = [];
   const open: Pick<ListeningSocket, 'close'>[] = [];
   const close = (): void => {
     for (const one of open.splice(0).reverse()) one.close();
@@ -52,6 +57,7 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
   try {
     if (config.socket !== '') {
       open.push(await listenAtSocket(config.socket, { privateFolder, counters }, serve('unix')));
+      places.push({ kind: 'unix', path: config.socket });
     }
     let tcp = '';
     if (config.tcp !== undefined) {
@@ -70,9 +76,10 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
       const listening = await listenAtLoopback(config.tcp, counters, serve('tcp'));
       open.push(listening);
       const { address } = config.tcp;
+      places.push(ownPort(config.tcp.address, listening.port));
       tcp = `${address.includes(':') ? `[${address}]` : address}:${listening.port}`;
     }
-    return { socket: config.socket, tcp, tokenFile: kept === undefined ? '' : (file ?? ''), close };
+    return { socket: config.socket, tcp, places, tokenFile: kept === undefined ? '' : (file ?? ''), close };
   } catch (error) {
     close();
     throw error;

@@ -56,6 +56,7 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
       parts: () => parts,
       extensions: async () => (await import('../api/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
     });
+    await network.control.claim(api.places);
     network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));
     network.watchLeases((change) => events.tell({ type: 'lease', change }));
     return api;

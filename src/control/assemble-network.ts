@@ -1,3 +1,5 @@
+import { realpathSync } from 'node:fs';
+import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
@@ -9,6 +11,7 @@ import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
+import type { OwnListener } from '../flow/own-listeners.ts';
 import type { ServiceRoute } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import type { ForwardDone } from '../forward/open-forwards.ts';
@@ -57,6 +60,8 @@ export interface Network {
   openGuestStream(stream: GuestStreamRequest, done: (error: SlipwayError | undefined) => void): void;
   /** Sockets of the host are named by `socketService`. */
   setServices(services: readonly ServiceForward[]): void;
+  /** Guests do not get there any more. Unix sockets are named by `socketService`. */
+  addOwnListener(listener: OwnListener): void;
   flows(limit: number): readonly FlowStatus[];
   killFlow(flow: FlowName): boolean;
   status(): NetworkStatus;
@@ -105,6 +110,7 @@ export function assembleNetwork(parts: NetworkParts): Network {
         done(failure === undefined ? undefined : guestStreamError(failure, address, port)),
       ),
     setServices: (services) => network.setServices(services.map(routeOf)),
+    addOwnListener: (listener) => network.addOwnListener(listener),
     flows: (limit) => flowsOf(network, limit),
     killFlow: (flow) => killFlow(network, flow),
     status: () => statusOf(network, counters),
@@ -136,9 +142,22 @@ function leasesInForce(network: VirtualNetwork): LeaseRecord[] {
   return network.leases().filter(({ remainingMs }) => remainingMs > 0);
 }
 
-/** What a service forward's unix socket is called in the engine's table of services. */
-export function socketService(path: string): string {
-  return `socket ${path}`;
+/** What a unix socket of the host is called in the engine's table of services: the same by whichever links it is reached. */
+export function socketService(file: string): string {
+  return `socket ${realPath(file)}`;
+}
+
+/** The file itself may be missing yet, and may be a link. */
+function realPath(file: string): string {
+  try {
+    return realpathSync(file);
+  } catch {
+    try {
+      return path.join(realpathSync(path.dirname(file)), path.basename(file));
+    } catch {
+      return file;
+    }
+  }
 }
 
 function routeOf({ protocol, address, port, target }: ServiceForward): ServiceRoute {

@@ -4,8 +4,9 @@ import type { ErrorCode } from '../config/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
-import type { HostErrorCode } from '../env/host.ts';
+import type { HostAddress, HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
+import type { FlowProtocol } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 
 /** What the network thread is born with. */
@@ -50,6 +51,17 @@ export interface ListenRequest {
   /** The listening descriptor of the thread before, to be taken over; absent for a new one. */
   readonly fd?: number;
 }
+
+/** Where this process listens itself, and no guest is to get. */
+export type OwnPlace =
+  | { readonly kind: 'unix'; readonly path: string }
+  | {
+      readonly kind: 'port';
+      readonly protocol: FlowProtocol;
+      /** EVERY_ADDRESS for a listener without one. */
+      readonly address: HostAddress;
+      readonly port: number;
+    };
 
 /** Where a listening attachment really is. */
 export interface Listening {
@@ -113,6 +125,8 @@ export interface FlowStatus extends FlowName {
 export type Request =
   | { readonly type: 'attach-tap'; readonly tap: TapGuest }
   | { readonly type: 'listen'; readonly listen: ListenRequest }
+  /** Beside the attachments, which the thread opens itself. */
+  | { readonly type: 'own-listeners'; readonly places: readonly OwnPlace[] }
   | { readonly type: 'reserve-leases'; readonly leases: readonly KeptLease[] }
   /** What an earlier thread or process gave. */
   | { readonly type: 'restore-leases'; readonly leases: readonly LeaseRecord[] }
@@ -135,6 +149,7 @@ export type Request =
 export interface Answers {
   readonly 'attach-tap': null;
   readonly listen: Listening;
+  readonly 'own-listeners': null;
   readonly 'reserve-leases': null;
   /** The addresses whose leases are in force now: not all that was given fits the configuration, or has not ended since. */
   readonly 'restore-leases': readonly number[];

@@ -11,7 +11,7 @@ import { LeaseBook } from '../services/leases/lease-book.ts';
 import { type DatagramService, DatagramServices } from './datagram-services.ts';
 import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { type ForwardEvents, KeptForwards } from './kept-forwards.ts';
-import type { FlowName, FlowStatus, KeptLease, Listening, NetworkStatus, TapGuest } from './messages.ts';
+import type { FlowName, FlowStatus, KeptLease, Listening, NetworkStatus, OwnPlace, TapGuest } from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import { SocketFile } from './socket-file.ts';
 import type { Fault } from './thread-state.ts';
@@ -77,6 +77,7 @@ export class NetworkControl {
   readonly #options: NetworkControlOptions;
   #taps: TapGuest[] = [];
   readonly #listeners: Listener[] = [];
+  readonly #own: OwnPlace[] = [];
   readonly #leases: LeaseBook;
   readonly #forwards = new KeptForwards();
   /** Of guests that never ask. */
@@ -120,6 +121,15 @@ export class NetworkControl {
     file?.claim();
     this.#listeners.push({ url, file, listening });
     return listening;
+  }
+
+  /**
+   * This process listens there itself, beside the attachments: no guest gets there, in this thread and every later one. Whoever
+   * opens such a listener says so.
+   */
+  async claim(places: readonly OwnPlace[]): Promise<void> {
+    this.#own.push(...places);
+    await this.#request((thread) => thread.request({ type: 'own-listeners', places }));
   }
 
   /** Attaches a tap device. The descriptor stays the caller's to close, after the guest has gone. */
@@ -331,6 +341,7 @@ export class NetworkControl {
 
   async #rebuild(thread: NetworkThreadHandle): Promise<void> {
     await thread.ready;
+    await thread.request({ type: 'own-listeners', places: this.#own });
     await thread.request({ type: 'reserve-leases', leases: this.#kept });
     await this.#restoreLeases(thread);
     for (const [index, listener] of this.#listeners.entries()) {

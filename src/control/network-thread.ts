@@ -11,12 +11,23 @@ import type { Clock } from '../env/clock.ts';
 import { Counters } from '../env/counters.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
+import type { OwnListener } from '../flow/own-listeners.ts';
 import type { ForwardChange, ForwardRequest } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
-import type { FromNetwork, PlainError, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
+import type {
+  FromNetwork,
+  Listening,
+  ListenRequest,
+  OwnPlace,
+  PlainError,
+  Request,
+  ServiceDatagram,
+  ThreadData,
+  ToNetwork,
+} from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
 import { ThreadState } from './thread-state.ts';
@@ -24,7 +35,7 @@ import { TurnBatch } from './turn-batch.ts';
 
 type PortRequest = Exclude<
   Request,
-  { readonly type: 'listen' | 'attach-tap' | 'reserve-leases' | 'restore-leases' | 'status' }
+  { readonly type: 'listen' | 'own-listeners' | 'attach-tap' | 'reserve-leases' | 'restore-leases' | 'status' }
 >;
 
 /** Address space, not memory: pages are given as they are touched. 64 guests of 4 MiB, the receive area, and the flows' overflow. */
@@ -145,10 +156,11 @@ class HostRefusal extends Error {
 
 function serve(network: Network, engine: ThreadEngine, request: Request): unknown {
   switch (request.type) {
-    case 'listen': {
-      const { url } = request.listen;
-      return engine.listen(request.listen, (pipe) => network.attachQemu(pipe, url.text));
-    }
+    case 'listen':
+      return listen(network, engine, request.listen);
+    case 'own-listeners':
+      for (const place of request.places) network.addOwnListener(ownListener(place));
+      return null;
     case 'adopt-guest':
       engine.taken(request.guest.fd);
       engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name));
@@ -166,6 +178,32 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
     default:
       return servePorts(network, engine, request);
   }
+}
+
+/** No guest gets to where guests attach: known from the same moment on. */
+function listen(network: Network, engine: ThreadEngine, request: ListenRequest): Listening | Promise<Listening> {
+  const { url } = request;
+  const own = (listening: Listening): Listening => {
+    if (url.connect) return listening;
+    const { target } = url;
+    network.addOwnListener(
+      ownListener(
+        target.kind === 'unix'
+          ? target
+          : { kind: 'port', protocol: 'tcp', address: target.address, port: listening.port },
+      ),
+    );
+    return listening;
+  };
+  const listening = engine.listen(request, (pipe) => network.attachQemu(pipe, url.text));
+  return listening instanceof Promise ? listening.then(own) : own(listening);
+}
+
+/** As the core names them. */
+function ownListener(place: OwnPlace): OwnListener {
+  return place.kind === 'unix'
+    ? { kind: 'socket', service: socketService(place.path) }
+    : { kind: 'port', protocol: place.protocol, address: place.address, port: place.port };
 }
 
 /** What the tables of forwards and services ask, and who looks at flows. */

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import inspector from 'node:inspector';
 import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
@@ -16,8 +17,9 @@ import { LeaseStore } from '../services/leases/lease-store.ts';
 import { nameGuests } from '../services/leases/name-guests.ts';
 import { BatchedRandom } from './batched-random.ts';
 import type { DatagramService } from './datagram-services.ts';
-import type { NetworkStatus } from './messages.ts';
+import type { NetworkStatus, OwnPlace } from './messages.ts';
 import { type ControlLog, NetworkControl } from './network-control.ts';
+import { ownPort } from './own-port.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
@@ -125,6 +127,7 @@ export async function startNetwork(
   };
   try {
     await control.start();
+    await control.claim(ownPlaces(config));
     await forwards.start(config.forwards, config.services, published);
   } catch (cause) {
     await stop();
@@ -146,6 +149,19 @@ export async function startNetwork(
     status: () => status(control, counters),
     stop,
   };
+}
+
+/** What this process listens at from its start, and the helper, which would take a guest's dial for this user's. */
+function ownPlaces({ helper }: Config): readonly OwnPlace[] {
+  const debuggers = debuggerPlace(inspector.url());
+  return [...(helper === '' ? [] : [{ kind: 'unix', path: helper } as const]), ...debuggers];
+}
+
+/** Of Node's inspector, which `--inspect` and NODE_OPTIONS open. */
+function debuggerPlace(url: string | undefined): readonly OwnPlace[] {
+  if (url === undefined) return [];
+  const { hostname, port } = new URL(url);
+  return [ownPort(hostname, Number(port))];
 }
 
 /** Who hears of leases hears of the restored ones, too, when it watches the book before. */

@@ -1,4 +1,5 @@
 import { type HostAddress, LOOPBACK4 } from '../env/host.ts';
+import type { OwnListeners } from './own-listeners.ts';
 
 /** Where a new flow goes. */
 export type Target =
@@ -46,6 +47,8 @@ export interface RoutePolicy {
   readonly hostLoopback: boolean;
   /** Services at the gateway: 'udp:53' → 'dns'. */
   readonly services: ReadonlyMap<string, string>;
+  /** Where Slipway itself listens on the host: no guest gets there. */
+  readonly own: OwnListeners;
   /** Services of the host at addresses of the network; none unless told. */
   readonly routes?: ServiceRoutes;
 }
@@ -76,31 +79,37 @@ export class ServiceRoutes {
 
 /**
  * The one decision about a new flow from a guest: pure, made once a flow. `reason` words are counters. What is configured
- * for a port goes before what the gateway serves there, what is configured for all ports after.
+ * for a port goes before what the gateway serves there, what is configured for all ports after. Where Slipway itself listens
+ * on the host is prohibited at the end of every way.
  * Spoofed sources and 127/8 never come here (ip/Interface drops them).
  */
 export function decide(policy: RoutePolicy, protocol: FlowProtocol, destination: number, port: number): Target {
   const { routes } = policy;
   const served = routes?.addresses.has(destination) === true;
   const named = served ? routes?.at(protocol, destination, port) : undefined;
-  if (named !== undefined) return toService(named, protocol, port);
+  if (named !== undefined) return toService(policy, named, protocol, port);
   const service = destination === policy.gatewayAddress ? policy.services.get(`${protocol}:${port}`) : undefined;
   if (service !== undefined) return { kind: 'service', service };
   const others = served ? routes?.at(protocol, destination, 0) : undefined;
-  if (others !== undefined) return toService(others, protocol, port);
+  if (others !== undefined) return toService(policy, others, protocol, port);
   if (destination === policy.gatewayAddress) return { kind: 'refuse', reason: 'route-no-such-gateway-service' };
   if (destination === policy.hostAddress) {
-    if (policy.hostLoopback) return { kind: 'host', address: LOOPBACK4, port };
-    return { kind: 'prohibit', reason: 'route-host-loopback-closed' };
+    if (!policy.hostLoopback) return { kind: 'prohibit', reason: 'route-host-loopback-closed' };
+    return policy.own.has(protocol, LOOPBACK4, port) ? OWN : { kind: 'host', address: LOOPBACK4, port };
   }
   if (served) return { kind: 'refuse', reason: 'route-no-such-service-port' };
-  return { kind: 'host', address: destination, port };
+  return policy.own.has(protocol, destination, port) ? OWN : { kind: 'host', address: destination, port };
 }
 
-function toService(target: ServiceTarget, protocol: FlowProtocol, port: number): Target {
+/** What listens there is Slipway itself, whoever configured the way. */
+const OWN: Target = { kind: 'prohibit', reason: 'route-own-listener' };
+
+function toService({ own }: RoutePolicy, target: ServiceTarget, protocol: FlowProtocol, asked: number): Target {
   if (target.kind === 'host') {
-    return { kind: 'host', address: target.address, port: target.port === 0 ? port : target.port, translated: true };
+    const port = target.port === 0 ? asked : target.port;
+    if (own.has(protocol, target.address, port)) return OWN;
+    return { kind: 'host', address: target.address, port, translated: true };
   }
   if (protocol === 'udp') return { kind: 'refuse', reason: 'route-socket-without-datagrams' };
-  return target;
+  return own.hasSocket(target.service) ? OWN : target;
 }

@@ -1,6 +1,7 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostPipe } from '../env/host.ts';
+import { type OwnListener, OwnListeners } from '../flow/own-listeners.ts';
 import {
   decide,
   type FlowProtocol,
@@ -102,6 +103,7 @@ export class VirtualNetwork {
       hostAddress,
       hostLoopback: options.hostLoopback,
       services: GATEWAY_SERVICES,
+      own: new OwnListeners(),
     };
     const route = (protocol: FlowProtocol, destination: number, port: number): Target =>
       decide(this.#policy, protocol, destination, port);
@@ -205,6 +207,11 @@ export class VirtualNetwork {
     this.#interface.own.replace(virtual);
     this.#dhcp.ownAddressesChanged();
     this.#policy = { ...this.#policy, routes: services };
+  }
+
+  /** This process listens there itself: from now on no guest gets there. */
+  addOwnListener(listener: OwnListener): void {
+    this.#policy.own.add(listener);
   }
 
   /** Ends a TCP flow with a reset on both sides. False when there is none. */

@@ -1,5 +1,6 @@
 import { Counters } from '../../src/env/counters.ts';
 import type { Host } from '../../src/env/host.ts';
+import { OwnListeners } from '../../src/flow/own-listeners.ts';
 import { decide, type Target } from '../../src/flow/route.ts';
 import { MemoryHost } from '../../src/host/memory/memory-host.ts';
 import type { QuotedPacket } from '../../src/ip/icmp-errors.ts';
@@ -142,6 +143,7 @@ export function udpBench(options: BenchOptions = {}) {
           gatewayAddress: GATEWAY,
           hostAddress: HOST_ADDRESS,
           hostLoopback: true,
+          own: new OwnListeners(),
           services: new Map([['udp:53', 'dns']]),
         },
         protocol,

@@ -11,6 +11,9 @@ import { EpollStream, type Transport } from './stream.ts';
 const BACKLOG_RETRY_MS = 20;
 const BACKLOG_RETRIES = 100;
 
+/** Below it the kernel chooses no port for a dial (ip_local_port_range(5)). */
+const FIRST_CHOSEN_PORT = 1024;
+
 /** Starts a TCP connect; the stream, or the error when it failed at once. */
 export function dialTcp(
   context: EpollContext,
@@ -32,10 +35,23 @@ export function dialTcp(
   if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
     return refuse(context, fd);
   }
+  if (isDialToItself(context, fd, address, port)) {
+    context.poller.closeLater(fd);
+    return 'ECONNREFUSED';
+  }
   const peekOffset = inet6 ? context.peekOffset.inet6 : context.peekOffset.inet;
   const stream = openStream(context, fd, 'tcp', peekOffset, handler);
   stream.traced = traced;
   return stream.watch() === 0 ? stream : refuse(context, fd);
+}
+
+/**
+ * A dial to a port of this computer at which nobody listens can get that very port as its own: it meets itself, and the kernel
+ * connects the two (RFC 9293 §3.5, simultaneous open). Nobody is there.
+ */
+function isDialToItself({ memory }: EpollContext, fd: number, address: HostAddress, port: number): boolean {
+  if (port < FIRST_CHOSEN_PORT) return false;
+  return memory.localAddress(fd) === address && memory.readPort(memory.name) === port;
 }
 
 /** Connects to a unix stream socket and writes `preamble` (at most a few hundred bytes) ahead of everything. */

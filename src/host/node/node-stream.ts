@@ -165,10 +165,21 @@ export class NodeStream implements HostStream {
 
   #connected(first: Uint8Array | undefined): void {
     if (this.#state !== 'connecting') return;
+    if (this.#hasMetItself()) {
+      this.#socket.destroy();
+      this.#failed('ECONNREFUSED');
+      return;
+    }
     this.#state = 'open';
     if (first !== undefined) this.#socket.write(first);
     this.#handler?.connected();
     this.#wake();
+  }
+
+  /** A dial to a port at which nobody listens can get that very port as its own; the kernel connects the two (RFC 9293 §3.5). */
+  #hasMetItself(): boolean {
+    const { localPort, remotePort, localAddress, remoteAddress } = this.#socket;
+    return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
   }
 
   #arrived(chunk: Uint8Array): void {
