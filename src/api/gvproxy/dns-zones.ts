@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { z } from 'zod';
 import { SlipwayError } from '../../config/errors.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import type { ZonePattern, ZoneRecord } from '../../config/zone-description.ts';
@@ -6,8 +7,8 @@ import { NamePattern } from '../../services/dns/zones/name-pattern.ts';
 import type { ListedZone, ZoneStore } from '../../services/dns/zones/zone-store.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatIpv6Address, parseIpv6Address } from '../../wire/ipv6-address.ts';
-import { type GoAnswer, goError, OK } from './go-answer.ts';
-import { goEncode, goField, misfit, parseGoJson } from './go-json.ts';
+import { readCompatBody, textField } from '../compat-body.ts';
+import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
 
 /** Of one zone, old ones that newer ones hide included. */
 const MAX_RECORDS = 5_000;
@@ -24,7 +25,7 @@ interface GoRecord {
 
 interface GoZone {
   readonly Name: string;
-  readonly Records: readonly GoRecord[] | undefined;
+  readonly Records: readonly GoRecord[];
   readonly DefaultIP: string;
 }
 
@@ -56,16 +57,14 @@ export class DnsZones {
         DefaultIP: zone.defaultAddress === undefined ? '' : formatIpv4Address(zone.defaultAddress),
       };
     });
-    return { status: 200, body: goEncode(shown) };
+    return goJson(shown);
   }
 
   add(body: Uint8Array): GoAnswer {
-    const json = parseGoJson(body);
-    if ('error' in json) return goError(400, json.error);
-    const added = readZone(json.value);
-    if (typeof added === 'string') return goError(400, added);
+    const read = readCompatBody(body, zoneField);
+    if ('error' in read) return goError(400, read.error);
     try {
-      this.#add(added);
+      this.#add(read.value);
       return OK;
     } catch (error) {
       if (!(error instanceof SlipwayError)) throw error;
@@ -73,7 +72,7 @@ export class DnsZones {
     }
   }
 
-  #add({ Name, Records = [], DefaultIP }: GoZone): void {
+  #add({ Name, Records, DefaultIP }: GoZone): void {
     const name = Name.replace(/\.$/, '').toLowerCase();
     const there = this.#zones.list().find((zone) => zone.name === name);
     const records = unique([...Records, ...(there === undefined ? [] : this.#recordsOf(there))]);
@@ -159,66 +158,37 @@ function unique(records: readonly GoRecord[]): GoRecord[] {
   return [...seen.values()];
 }
 
-/** types.Zone as Go decodes it; the text of the error for what is none. */
-function readZone(value: unknown): GoZone | string {
-  const read = { Name: '', Records: undefined as readonly GoRecord[] | undefined, DefaultIP: '' };
-  if (value === null) return read;
-  if (typeof value !== 'object' || Array.isArray(value)) return misfit(value, 'Go value of type types.Zone');
-  let fault: string | undefined;
-  for (const [key, part] of Object.entries(value)) {
-    const field = goField(key, ['Name', 'Records', 'DefaultIP']);
-    if (field === undefined || part === null) continue;
-    if (field === 'Name') {
-      if (typeof part === 'string') read.Name = part;
-      else fault ??= misfit(part, 'Go struct field Zone.Name of type string');
-    } else if (field === 'DefaultIP') {
-      const ip = readAddress(part, 'Zone.DefaultIP');
-      if ('fault' in ip) fault ??= ip.fault;
-      else read.DefaultIP = ip.text;
-    } else if (Array.isArray(part)) {
-      const records = part.map(readRecord);
-      fault ??= records.find((record) => typeof record === 'string') as string | undefined;
-      read.Records = records.filter((record) => typeof record !== 'string') as GoRecord[];
-    } else fault ??= misfit(part, 'Go struct field Zone.Records of type []types.Record');
-  }
-  return fault ?? read;
-}
+/** An address; the empty text is none. */
+const addressField = textField.transform((said, context) => {
+  if (said === '') return said;
+  const valid = isIP(said) !== 0 && !said.includes('%');
+  if (!valid) context.addIssue({ code: 'custom', message: 'an IP address' });
+  return listenAddress(said) ?? said;
+});
 
-function readRecord(value: unknown): GoRecord | string {
-  const read = { Name: '', IP: '', Regexp: undefined as string | undefined };
-  if (value === null) return { Name: '', IP: '' };
-  if (typeof value !== 'object' || Array.isArray(value)) {
-    return misfit(value, 'Go struct field Zone.Records of type types.Record');
-  }
-  for (const [key, part] of Object.entries(value)) {
-    const field = goField(key, ['Name', 'IP', 'Regexp']);
-    if (field === undefined || part === null) continue;
-    if (field === 'IP') {
-      const ip = readAddress(part, 'Record.Records.IP');
-      if ('fault' in ip) return ip.fault;
-      read.IP = ip.text;
-    } else if (typeof part !== 'string') {
-      return misfit(
-        part,
-        `Go struct field Record.Records.${field} of type ${field === 'Name' ? 'string' : '*regexp.Regexp'}`,
-      );
-    } else if (field === 'Name') read.Name = part;
-    else {
-      try {
-        read.Regexp = new NamePattern(part).text;
-      } catch (error) {
-        return (error as Error).message;
-      }
+const expressionField = z
+  .string()
+  .nullish()
+  .transform((said, context) => {
+    if (said == null) return undefined;
+    try {
+      return new NamePattern(said).text;
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: `an expression (${(error as Error).message})` });
+      return z.NEVER;
     }
-  }
-  const { Regexp, ...record } = read;
-  return Regexp === undefined ? record : { ...record, Regexp };
-}
+  });
 
-/** net.IP: "" is none. */
-function readAddress(value: unknown, field: string): { readonly text: string } | { readonly fault: string } {
-  if (typeof value !== 'string') return { fault: misfit(value, `Go struct field ${field} of type net.IP`) };
-  if (value === '') return { text: '' };
-  if (isIP(value) === 0 || value.includes('%')) return { fault: `invalid IP address: ${value}` };
-  return { text: listenAddress(value) ?? value };
-}
+const recordField = z
+  .object({ name: textField, ip: addressField, regexp: expressionField })
+  .transform(
+    ({ name, ip, regexp }): GoRecord => ({ Name: name, IP: ip, ...(regexp !== undefined && { Regexp: regexp }) }),
+  );
+
+const zoneField: z.ZodType<GoZone> = z
+  .object({
+    name: textField,
+    records: z.array(recordField).nullish(),
+    defaultip: addressField,
+  })
+  .transform(({ name, records, defaultip }) => ({ Name: name, Records: records ?? [], DefaultIP: defaultip }));

@@ -1,10 +1,11 @@
 import path from 'node:path';
+import { z } from 'zod';
 import { type ForwardOwner, type ForwardSpec, type GuestEnd, type HostEnd, SSH_PORT } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
+import { readCompatBody, textField } from '../compat-body.ts';
 import { type GoAnswer, goError } from './go-answer.ts';
-import { goStrings, parseGoJson } from './go-json.ts';
 import { joinHostPort, parseUint16, parseUrl, splitHostPort } from './go-net.ts';
 
 /** The body of expose and unexpose, as given. */
@@ -14,15 +15,16 @@ export interface ExposeRequest {
   readonly protocol: string;
 }
 
-const FIELDS = { local: 'string', remote: 'string', protocol: 'types.TransportProtocol' };
+const exposeRequest: z.ZodType<ExposeRequest> = z.object({
+  local: textField,
+  remote: textField,
+  protocol: textField.transform((said) => said || 'tcp'),
+});
 
-/** The request, with tcp where no protocol is said; or 400 with Go's words. */
+/** The request; or 400 with what is wrong. */
 export function readExposeRequest(body: Uint8Array): ExposeRequest | GoAnswer {
-  const json = parseGoJson(body);
-  if ('error' in json) return goError(400, json.error);
-  const read = goStrings(json.value, 'ExposeRequest', FIELDS);
-  if (typeof read === 'string') return goError(400, read);
-  return { ...read, protocol: read.protocol === '' ? 'tcp' : read.protocol };
+  const read = readCompatBody(body, exposeRequest);
+  return 'error' in read ? goError(400, read.error) : read.value;
 }
 
 /**

@@ -20,3 +20,8 @@ export function goHeaders({ status, body }: GoAnswer): Record<string, string> {
   if (body === '') return {};
   return { 'content-type': TEXT_TYPE, ...(status >= 400 && { 'x-content-type-options': 'nosniff' }) };
 }
+
+/** As Go writes JSON: with a newline at the end. */
+export function goJson(value: unknown): GoAnswer {
+  return { status: 200, body: `${JSON.stringify(value)}\n` };
+}

@@ -1,5 +1,4 @@
 /** The texts with which Go's net, net/url and strconv refuse, as far as gvproxy hands them on. */
-import { goQuote } from './go-json.ts';
 
 export interface HostPort {
   readonly host: string;
@@ -38,18 +37,18 @@ export function joinHostPort(host: string, port: number | string): string {
 
 /** strconv.ParseUint(text, 10, 16); its error's text for what is none. */
 export function parseUint16(text: string): number | string {
-  if (!/^\d+$/.test(text)) return `strconv.ParseUint: parsing ${goQuote(text)}: invalid syntax`;
+  if (!/^\d+$/.test(text)) return `strconv.ParseUint: parsing ${JSON.stringify(text)}: invalid syntax`;
   const value = Number(text);
-  return value > 0xffff ? `strconv.ParseUint: parsing ${goQuote(text)}: value out of range` : value;
+  return value > 0xffff ? `strconv.ParseUint: parsing ${JSON.stringify(text)}: value out of range` : value;
 }
 
 /** strconv.Atoi; its error's text for what is none. */
 export function atoi(text: string): number | string {
-  if (!/^[+-]?\d+$/.test(text)) return `strconv.Atoi: parsing ${goQuote(text)}: invalid syntax`;
+  if (!/^[+-]?\d+$/.test(text)) return `strconv.Atoi: parsing ${JSON.stringify(text)}: invalid syntax`;
   // −0 is not Go's.
   const value = BigInt(text.replace(/^\+/, ''));
   const fits = value <= 0x7fff_ffff_ffff_ffffn && value >= -0x8000_0000_0000_0000n;
-  return fits ? Number(value) : `strconv.Atoi: parsing ${goQuote(text)}: value out of range`;
+  return fits ? Number(value) : `strconv.Atoi: parsing ${JSON.stringify(text)}: value out of range`;
 }
 
 export interface RemoteUrl {
@@ -63,7 +62,7 @@ export interface RemoteUrl {
 
 /** url.Parse, as far as forwards need it; its error's text for what is none. */
 export function parseUrl(text: string): RemoteUrl | string {
-  const refuse = (why: string): string => `parse ${goQuote(text)}: ${why}`;
+  const refuse = (why: string): string => `parse ${JSON.stringify(text)}: ${why}`;
   for (const char of text)
     if (char < ' ' || char === '\x7f') return refuse('net/url: invalid control character in URL');
   if (text.startsWith(':')) return refuse('missing protocol scheme');
@@ -74,7 +73,7 @@ export function parseUrl(text: string): RemoteUrl | string {
   const split = /^(\[[^\]]*\]|[^:]*)(?::(.*))?$/.exec(place);
   const port = split?.[2] ?? '';
   if (split === null || !/^\d*$/.test(port))
-    return refuse(`invalid port ${goQuote(place.slice(place.indexOf(':')))} after host`);
+    return refuse(`invalid port ${JSON.stringify(place.slice(place.indexOf(':')))} after host`);
   const decoded = decode(path);
   const user = decode(at < 0 ? '' : (authority.slice(0, at).split(':', 1)[0] ?? ''));
   if (decoded === undefined || user === undefined) return refuse('invalid URL escape');

@@ -3,8 +3,7 @@ import type { ControlExtension } from '../control-app.ts';
 import type { ControlScope } from '../control-server.ts';
 import { connect, type GuestAttacher } from './connect.ts';
 import type { DnsZones } from './dns-zones.ts';
-import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';
-import { goEncode } from './go-json.ts';
+import { type GoAnswer, goError, goHeaders, goJson, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';
 import { camOf, leasesOf, type NetworkFacts } from './network-views.ts';
 import type { PortForwarder } from './port-forwarder.ts';
 import { statsOf } from './stats.ts';
@@ -37,7 +36,7 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
     (handler: Handler): Handler =>
     (asked) =>
       asked.post ? handler(asked) : POST_ONLY;
-  const leases: Handler = async () => ({ status: 200, body: goEncode(leasesOf(facts, await facts.status())) });
+  const leases: Handler = async () => goJson(leasesOf(facts, await facts.status()));
   return {
     '/services/forwarder/all': () => forwarder.all({ guest: undefined }),
     '/services/forwarder/expose': post(({ body, remoteAddress }) =>
@@ -50,8 +49,8 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
     '/services/dns/add': post(({ body }) => zones.add(body)),
     '/services/dhcp/leases': leases,
     '/leases': leases,
-    '/cam': async () => ({ status: 200, body: goEncode(camOf(await facts.status())) }),
-    '/stats': async () => ({ status: 200, body: goEncode(statsOf((await facts.status()).counters)) }),
+    '/cam': async () => goJson(camOf(await facts.status())),
+    '/stats': async () => goJson(statsOf((await facts.status()).counters)),
     '/services/*': () => PAGE_NOT_FOUND,
     '/debug/*': () => PAGE_NOT_FOUND,
     // On a connection of its own it is taken over before it comes here.

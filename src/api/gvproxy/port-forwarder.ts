@@ -3,8 +3,7 @@ import type { Forwards } from '../../services/forward/forwards.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { openForward } from '../open-forward.ts';
 import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './expose-request.ts';
-import { type GoAnswer, goError, OK } from './go-answer.ts';
-import { goEncode } from './go-json.ts';
+import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
 import { joinHostPort, splitHostPort } from './go-net.ts';
 import { guestRefusal } from './guest-refusal.ts';
 
@@ -67,7 +66,7 @@ export class PortForwarder {
     const shown = listed
       .map(({ local, remote, protocol }) => ({ local, remote, protocol }))
       .sort((a, b) => compare(a.local, b.local) || compare(a.protocol, b.protocol));
-    return { status: 200, body: goEncode(shown) };
+    return goJson(shown);
   }
 
   async expose(body: Uint8Array, caller: Caller): Promise<GoAnswer> {

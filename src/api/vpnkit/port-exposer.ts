@@ -31,8 +31,9 @@ export class PortExposer {
   }
 
   expose(kind: 'port' | 'pipe', body: Uint8Array): VpnkitAnswer | Promise<VpnkitAnswer> {
-    const port = readPort(body);
-    if (typeof port === 'string') return failure(port);
+    const read = readPort(body);
+    if ('error' in read) return failure(read.error);
+    const port = read.value;
     const wrong = wrongProtocol(kind, port);
     if (wrong !== undefined) return wrong;
     const key = keyOf(port);
@@ -43,8 +44,9 @@ export class PortExposer {
   }
 
   async unexpose(kind: 'port' | 'pipe', body: Uint8Array): Promise<VpnkitAnswer> {
-    const port = readPort(body);
-    if (typeof port === 'string') return failure(port);
+    const read = readPort(body);
+    if ('error' in read) return failure(read.error);
+    const port = read.value;
     const wrong = wrongProtocol(kind, port);
     if (wrong !== undefined) return wrong;
     const key = keyOf(port);

@@ -1,9 +1,10 @@
 import { isIP } from 'node:net';
+import { z } from 'zod';
 import type { ForwardSpec, GuestEnd, HostEnd } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { goField, goKind, parseGoJson } from '../gvproxy/go-json.ts';
+import { type CompatBody, readCompatBody, textField } from '../compat-body.ts';
 
 /** vpnkit's Port: "out" is this computer's side, "in" the guest's. What is empty or 0 is left out of the JSON. */
 export interface Port {
@@ -27,44 +28,32 @@ const EMPTY: Port = {
   in_path: '',
   annotation: '',
 };
-const KEYS = Object.keys(EMPTY) as (keyof Port)[];
-const GO_TYPES: Partial<Record<keyof Port, string>> = {
-  proto: 'vpnkit.Protocol',
-  out_ip: 'net.IP',
-  in_ip: 'net.IP',
-  out_port: 'uint16',
-  in_port: 'uint16',
-};
 
-/** The port in a body, or why it is none. */
-export function readPort(body: Uint8Array): Port | string {
-  // As echo does: without a body everything is empty.
-  if (body.length === 0) return EMPTY;
-  const json = parseGoJson(body);
-  if ('error' in json) {
-    return json.offset === undefined ? json.error : `Syntax error: offset=${json.offset}, error=${json.error}`;
-  }
-  if (json.value === null) return EMPTY;
-  if (typeof json.value !== 'object' || Array.isArray(json.value)) return mismatch(json.value, 'vpnkit.Port', '');
-  const read: Record<string, string | number> = { ...EMPTY };
-  for (const [key, value] of Object.entries(json.value)) {
-    const name = goField(key, KEYS);
-    if (name === undefined || value === null) continue;
-    const type = GO_TYPES[name] ?? 'string';
-    if (type === 'uint16') {
-      if (typeof value !== 'number') return mismatch(value, type, name);
-      if (!Number.isInteger(value) || value < 0 || value > 0xffff) return mismatch(value, type, name, ` ${value}`);
-    } else if (typeof value !== 'string') return mismatch(value, type, name);
-    else if (type === 'net.IP' && value !== '' && (isIP(value) === 0 || value.includes('%'))) {
-      return `invalid IP address: ${value}`;
-    }
-    read[name] = value;
-  }
-  return read as unknown as Port;
-}
+const addressField = textField.refine(
+  (said) => said === '' || (isIP(said) !== 0 && !said.includes('%')),
+  'an IP address',
+);
+const portField = z
+  .int()
+  .min(0)
+  .max(0xffff)
+  .nullish()
+  .transform((said) => said ?? 0);
 
-function mismatch(value: unknown, type: string, field: string, shown = ''): string {
-  return `Unmarshal type error: expected=${type}, got=${goKind(value)}${shown}, field=${field}`;
+const portSchema: z.ZodType<Port> = z.object({
+  proto: textField,
+  out_ip: addressField,
+  out_port: portField,
+  out_path: textField,
+  in_ip: addressField,
+  in_port: portField,
+  in_path: textField,
+  annotation: textField,
+});
+
+/** The port in a body, or why it is none. Without a body everything is empty. */
+export function readPort(body: Uint8Array): CompatBody<Port> {
+  return body.length === 0 ? { value: EMPTY } : readCompatBody(body, portSchema);
 }
 
 /** As vpnkit lists it. */

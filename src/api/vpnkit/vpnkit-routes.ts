@@ -2,7 +2,6 @@ import type { FastifyReply } from 'fastify';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import type { ControlExtension } from '../control-app.ts';
 import type { ControlScope } from '../control-server.ts';
-import { goEncode } from '../gvproxy/go-json.ts';
 import { PortExposer, type VpnkitAnswer } from './port-exposer.ts';
 
 const JSON_TYPE = 'application/json; charset=UTF-8';
@@ -51,5 +50,8 @@ function send(reply: FastifyReply, answer: VpnkitAnswer | string): FastifyReply 
   if (typeof answer === 'string') return reply.code(200).type('text/plain; charset=UTF-8').send(answer);
   const { status, json } = answer;
   if (json === undefined) return reply.code(status).send();
-  return reply.code(status).type(JSON_TYPE).send(goEncode(json));
+  return reply
+    .code(status)
+    .type(JSON_TYPE)
+    .send(`${JSON.stringify(json)}\n`);
 }
