@@ -17,6 +17,7 @@ import { ForwardingDatabase } from './forwarding-database.ts';
 import { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
 import type { Port } from './port.ts';
+import { takeOffPriorityTags } from './priority-tag.ts';
 import { SoftwareSegmentation } from './segmentation.ts';
 import { SwitchPort } from './switch-port.ts';
 import type { Uplink } from './uplink.ts';
@@ -50,6 +51,7 @@ export interface SwitchOptions {
  * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC, or claim its address
  * before the others, by ARP or in packets. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
  * is dropped, so no port ever waits for another.
+ * Tags of VLAN 0 are taken off; those of other VLANs pass between guests and are not for the gateway.
  * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
  */
 export class Switch {
@@ -115,6 +117,7 @@ export class Switch {
     const { count } = frame;
     port.rxFrames += count;
     port.rxBytes += frame.length * count;
+    takeOffPriorityTags(this.#arena.bytes, frame);
     const refusal = this.#refusal(port, frame);
     if (refusal !== undefined) this.#counters.add(refusal, count);
     else if (count > 1 && destinationMac(this.#arena.bytes, frame.at) !== this.#gatewayMac) this.#unmake(port, frame);

@@ -39,6 +39,29 @@ test('a broadcast reaches every other guest and the gateway', () => {
   assert.equal(world.counters.get('ethernet-unknown-type'), 1);
 });
 
+test('a frame with tags of VLAN 0 is the frame without them: for the gateway, for other guests, for what checksums are', () => {
+  const world = new CoreWorld();
+  const [a, b] = [world.guest(), world.guest()];
+  const tagged = (bytes: Uint8Array, ...tags: readonly number[]): Uint8Array =>
+    Uint8Array.of(
+      ...bytes.slice(0, 12),
+      ...tags.flatMap((tag) => [tag >>> 24, (tag >>> 16) & 255, (tag >>> 8) & 255, tag & 255]),
+      ...bytes.slice(12),
+    );
+  world.receive(a, tagged(arpFrame(1, A, GUEST, GATEWAY), 0x8100_6000));
+  assert.equal(a.outlet.take().length, 1, 'the gateway answers ARP');
+  const plain = frame(BROADCAST, A);
+  for (const tags of [[0x8100_0000], [0x8100_e000, 0x8100_1000], [0x88a8_6000]]) {
+    world.receive(a, tagged(plain, ...tags));
+    assert.deepEqual(b.outlet.take().at(-1)?.bytes, plain);
+  }
+  world.receive(a, tagged(plain, 0x8100_0005));
+  assert.deepEqual(b.outlet.take()[0]?.bytes, tagged(plain, 0x8100_0005));
+  const short = tagged(plain, 0x8100_0000).slice(0, 17);
+  world.receive(a, short);
+  assert.deepEqual(b.outlet.take()[0]?.bytes, short);
+});
+
 test('a guest that comes back is attached as who it was, whoever came meanwhile', () => {
   const world = new CoreWorld();
   const { outlet } = world.guest();

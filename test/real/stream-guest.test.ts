@@ -141,6 +141,31 @@ test('udhcpc gets a lease with router, name server, mask and MTU, and the same o
   assert.equal(line.exec(second.stdout)?.[0], line.exec(first.stdout)?.[0]);
 });
 
+test('a guest whose frames bear tags of VLAN 0 has all of the network: DHCP, ARP, TCP, UDP, ping, its neighbours', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunStreamGuests(t) || !needs(t, 'udhcpc', 'ping')) return;
+  const { socket } = await listening(t);
+  const { namespace } = await plugGuest(t, { socket, priorityTags: true });
+  const beside = await plugGuest(t, { socket, address: '192.168.65.77' });
+  const script = join(import.meta.dirname, '../support/print-lease.sh');
+  const asked = await execute(t, namespace, 'udhcpc', '-f', '-n', '-q', '-i', TAP, '-t', '5', '-T', '2', '-s', script);
+  const lease = /^lease (192\.168\.65\.\d+\/24) router/m.exec(asked.stdout)?.[1];
+  assert.ok(lease !== undefined, asked.stdout);
+  nsExec(namespace, 'ip', 'address', 'replace', lease, 'dev', TAP);
+  nsExec(namespace, 'ip', 'route', 'replace', 'default', 'via', GATEWAY);
+  for (const address of [GATEWAY, HOST, '192.168.65.77']) assert.ok(await pings(t, namespace, address), address);
+  assert.ok(await pings(t, beside.namespace, lease.split('/')[0]!));
+  for (const way of ['down', 'up'] as const) await transfer(t, namespace, way, 4 * MIB);
+  const server = await udp(t, undefined, '127.0.0.1');
+  server.on('message', (bytes, from) => server.send(bytes, from.port, from.address));
+  const client = await udp(t, namespace);
+  const bytes = randomBytes(8_000);
+  const answer = once(client, 'message') as Promise<[Buffer]>;
+  client.send(bytes, server.address().port, HOST);
+  assert.ok((await answer)[0].equals(bytes));
+});
+
 test('a web browser on the QEMU port is detached with one line, and the guest beside it never notices', async (t) => {
   if (!canRunStreamGuests(t)) return;
   const { slipway, socket } = await listening(t, { listen: ['qemu+tcp://127.0.0.1:0'] });

@@ -16,6 +16,8 @@ export interface StreamGuestOptions {
   readonly mtu?: number;
   /** A static address in the /24; without one the card is up and has none. */
   readonly address?: string;
+  /** Its frames bear a tag of VLAN 0. */
+  readonly priorityTags?: boolean;
 }
 
 /** A namespace on Slipway's QEMU stream socket. */
@@ -41,6 +43,7 @@ export async function plugGuest(t: TestContext, options: StreamGuestOptions): Pr
   // IPv6 speaks by itself; every frame here is one that the test asked for.
   nsExec(namespace, 'sysctl', '-q', '-w', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
   const argv = [`--net=${namespace.path}`, '--', 'python3', RELAY, socket, TAP, `${mtu}`, mac];
+  if (options.priorityTags) argv.push('priority-tags');
   const relay = spawn('nsenter', argv, { stdio: ['ignore', 'pipe', 'pipe'] });
   const unplug = (): Promise<void> => end(relay);
   t.after(unplug);
