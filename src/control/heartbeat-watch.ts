@@ -1,27 +1,31 @@
 import { SlipwayError } from '../config/errors.ts';
 import type { NetworkThreadHandle } from './network-thread-handle.ts';
+import { ThreadProgress } from './thread-progress.ts';
 
-/** Four looks of 500 ms without a beat: the loop is stuck (2 s); an idle one beats once a second. */
 const LOOK_MS = 500;
-const LOOKS_UNTIL_STUCK = 4;
-/** A thread that has not turned once yet is still being compiled, which takes its time on a busy computer. */
-const LOOKS_UNTIL_STILLBORN = 40;
-/** JavaScript that is terminated ends at once; what has not ended after this is not JavaScript. */
-const TERMINATE_MS = 2000;
+/** Processor time without a beat: a turn is milliseconds of work, and an idle loop beats once a second. */
+const BUSY_MS = 2000;
+/** Looks in one and the same system call (5 s): the longest that the loop means to sleep in is one second. */
+const BLOCKED_LOOKS = 10;
+/** A thread that has not turned once yet is still being compiled, which takes its time. */
+const FIRST_BUSY_MS = 20_000;
+const FIRST_BLOCKED_LOOKS = 40;
+/** JavaScript that is terminated ends at once; what has not ended after so much is not JavaScript. */
+const TERMINATED_BUSY_MS = 2000;
+const TERMINATED_BLOCKED_LOOKS = 4;
 
 /**
- * Terminates a network thread whose heartbeat stops; whoever owns the thread hears of its death as of any other. A thread that
- * sits in a system call cannot be terminated: then `lost` is told, and only a new process helps.
+ * Terminates a network thread that is stuck; whoever owns the thread hears of its death as of any other. Slow is not stuck: a
+ * thread that waits for a processor is waited for (`ThreadProgress`). A thread that sits in a system call cannot be terminated:
+ * then `lost` is told, and only a new process helps.
  */
 export class HeartbeatWatch {
   readonly #current: () => NetworkThreadHandle | undefined;
   readonly #lost: (error: SlipwayError) => void;
   #timer: NodeJS.Timeout | undefined;
-  #stopped = false;
   #watched: NetworkThreadHandle | undefined;
-  #seenBeats = 0;
-  /** In a row, at which the heart had not beaten since the one before. */
-  #idleLooks = 0;
+  #progress: ThreadProgress = new ThreadProgress(() => 0);
+  #terminated = false;
 
   /** `current` is the thread to watch; it may change at any time. */
   constructor(current: () => NetworkThreadHandle | undefined, lost: (error: SlipwayError) => void) {
@@ -38,28 +42,40 @@ export class HeartbeatWatch {
   }
 
   stop(): void {
-    this.#stopped = true;
     clearInterval(this.#timer);
   }
 
   #look(): void {
     const thread = this.#current();
     if (thread === undefined) return;
+    if (thread !== this.#watched) {
+      this.#watched = thread;
+      this.#terminated = false;
+      this.#progress = progressOf(thread);
+    }
     const { beats } = thread.loop;
-    this.#idleLooks = thread === this.#watched && beats === this.#seenBeats ? this.#idleLooks + 1 : 0;
-    this.#watched = thread;
-    this.#seenBeats = beats;
-    if (this.#idleLooks < (beats === 0 ? LOOKS_UNTIL_STILLBORN : LOOKS_UNTIL_STUCK)) return;
-    thread.terminate(new Error(`stuck for ${(this.#idleLooks * LOOK_MS) / 1000} s`));
-    this.#idleLooks = 0;
-    this.#giveUpUnlessReplaced(thread);
-  }
-
-  #giveUpUnlessReplaced(thread: NetworkThreadHandle): void {
-    setTimeout(() => {
-      if (thread !== this.#current() || this.#stopped) return;
+    const { busyMs, blockedLooks } = this.#progress.look(beats);
+    if (this.#terminated) {
+      if (busyMs < TERMINATED_BUSY_MS && blockedLooks < TERMINATED_BLOCKED_LOOKS) return;
+      this.stop();
       const message = 'the network thread is stuck in a system call and cannot be ended';
       this.#lost(new SlipwayError('ERR_NETWORK_THREAD', message));
-    }, TERMINATE_MS).unref();
+      return;
+    }
+    if (busyMs >= (beats === 0 ? FIRST_BUSY_MS : BUSY_MS)) {
+      this.#terminate(thread, `stuck: ${busyMs / 1000} s of processor time without a turn`);
+    } else if (blockedLooks >= (beats === 0 ? FIRST_BLOCKED_LOOKS : BLOCKED_LOOKS)) {
+      this.#terminate(thread, `stuck in a system call for ${(blockedLooks * LOOK_MS) / 1000} s`);
+    }
   }
+
+  #terminate(thread: NetworkThreadHandle, why: string): void {
+    thread.terminate(new Error(why));
+    this.#terminated = true;
+    this.#progress = progressOf(thread);
+  }
+}
+
+function progressOf({ state }: NetworkThreadHandle): ThreadProgress {
+  return new ThreadProgress(() => state.thread);
 }

@@ -14,22 +14,12 @@ import { type ForwardEvents, KeptForwards } from './kept-forwards.ts';
 import type { FlowName, FlowStatus, KeptLease, Listening, NetworkStatus, OwnPlace, TapGuest } from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import { SocketFile } from './socket-file.ts';
+import { ThreadEnd } from './thread-end.ts';
 import type { Fault } from './thread-state.ts';
 
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
 const MAX_RESTARTS = 5;
 const RESTART_WINDOW_MS = 60_000;
-/** All exits must be over within a second: what does not stop in this time is killed. */
-const JOIN_MS = 700;
-
-/** A promise that time fulfils. */
-function deadline(ms: number): { readonly passed: Promise<false>; cancel(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  const passed = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), ms);
-  });
-  return { passed, cancel: () => clearTimeout(timer) };
-}
 
 /** Where lines for people go. */
 export interface ControlLog {
@@ -64,12 +54,13 @@ interface Listener {
 /**
  * The control thread's side of the network: starts the network thread, speaks to it, watches it and replaces it.
  *
- * A thread that throws, or whose heartbeat stops for two seconds, is ended; its descriptors are closed (connections are
+ * A thread that throws, or that is stuck (`HeartbeatWatch`), is ended; its descriptors are closed (connections are
  * reset) but for taps, listeners and the sockets of forwards, which a new thread takes over, with the leases that were given. Guests on
  * a tap carry on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
  *
  * Ending: a Worker inside epoll_wait would hang every exit of the process, so `stop` (graceful) and `stopNow` (for
- * process.on('exit')) set the stop word and wake the loop; a thread that has not ended after 700 ms takes the process with it.
+ * process.on('exit')) set the stop word and wake the loop, and wait as long as the thread gets on with it (`ThreadEnd`); one that
+ * sits in a system call takes the process with it.
  *
  * States: new → running ⇄ recovering → stopped.
  */
@@ -227,18 +218,14 @@ export class NetworkControl {
     this.#thread?.wake();
   }
 
-  /** Ends the network within 700 ms and removes its sockets. Idempotent. */
+  /** Ends the network and removes its sockets. Idempotent. */
   async stop(): Promise<void> {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#watch.stop();
     const thread = this.#thread;
     if (thread !== undefined) {
-      thread.requestStop();
-      const late = deadline(JOIN_MS);
-      const ended = await Promise.race([thread.gone.then(() => true), late.passed]);
-      late.cancel();
-      if (!ended) this.#killProcess();
+      if (!(await new ThreadEnd(thread).come())) this.#killProcess();
       thread.closeDescriptors(this.#tapDescriptors());
     }
     this.#removeSockets();
@@ -251,9 +238,7 @@ export class NetworkControl {
     this.#stopped = true;
     this.#removeSockets();
     const thread = this.#thread;
-    if (thread === undefined) return;
-    thread.requestStop();
-    if (!thread.state.waitForEnd(JOIN_MS)) this.#killProcess();
+    if (thread !== undefined && !new ThreadEnd(thread).comeNow()) this.#killProcess();
   }
 
   #spawn(): NetworkThreadHandle {
@@ -381,7 +366,7 @@ export class NetworkControl {
   /** The thread sits in a system call that nothing ends, and Node would wait for it for ever. */
   #killProcess(): void {
     this.#removeSockets();
-    process.stderr.write('slipway: the network thread does not stop; killing the process\n');
+    process.stderr.write('slipway: the network thread is stuck in a system call; killing the process\n');
     process.kill(process.pid, 'SIGKILL');
   }
 }

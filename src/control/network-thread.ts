@@ -3,6 +3,7 @@
  * speaks to control by messages only; nothing here writes to a stream (console.log in a thread that sleeps in epoll_wait
  * prints nothing).
  */
+import { createRequire } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
@@ -30,6 +31,7 @@ import type {
 } from './messages.ts';
 import { ServiceOutbox } from './service-outbox.ts';
 import type { ThreadEngine } from './thread-engine.ts';
+import { ownThreadId } from './thread-progress.ts';
 import { ThreadState } from './thread-state.ts';
 import { TurnBatch } from './turn-batch.ts';
 
@@ -43,6 +45,7 @@ const ARENA_BYTES = 1024 * 2 ** 20;
 
 const data = workerData as ThreadData;
 const state = new ThreadState(data.state);
+state.setThread(ownThreadId());
 /** Names in the engine's table of services that stand for unix sockets of the user's. */
 const sockets = new Set<string>();
 
@@ -267,7 +270,15 @@ function refuse(id: number, error: unknown): void {
 /** Reachable only through `NetworkControl.fault`, for the tests of recovery. */
 function misbehaveIfAsked(): void {
   if (state.fault === 'throw') throw new Error('a fault that a test asked for');
+  if (state.fault === 'block') sitInOneCall();
   while (state.fault === 'spin');
+}
+
+/** pause(2), which nothing ends: handlers of signals that happen to run on this thread do not count. */
+function sitInOneCall(): never {
+  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
+  const pause = koffi.load(null).func('int pause()') as () => number;
+  for (;;) pause();
 }
 
 // Last: classes above exist only once the module has been read so far.

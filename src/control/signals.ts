@@ -1,24 +1,45 @@
 import { constants } from 'node:os';
+import { isatty } from 'node:tty';
+import { hangupIsIgnored } from '../host/hangup.ts';
 
-const ENDING = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Those whose default action ends a process, as far as a person, a supervisor or the system sends them. */
+const ENDING = ['SIGINT', 'SIGTERM', 'SIGQUIT', 'SIGXCPU', 'SIGALRM', 'SIGPWR'] as const;
+
+export interface SignalRules {
+  /** The exit status after an end that went well; 128 + signal unless told, as of one who was interrupted. */
+  readonly status?: number;
+  /** What SIGHUP asks for, unless it is the hangup of this process's own terminal. Without it SIGHUP ends. */
+  readonly reload?: () => void;
+}
 
 /**
- * Ends the process properly on SIGINT, SIGTERM and SIGHUP: `stop`, then exit with 128 + signal. A second signal does not
- * wait any longer. Returns a function that takes the handlers off again.
+ * Ends the process properly on signals: `stop`, then exit. A second signal does not wait any longer. SIGHUP does nothing where it
+ * was ignored when the process was started (`hangupIsIgnored`). Returns a function that takes the handlers off again.
  */
-export function endOnSignals(stop: () => Promise<void>): () => void {
+export function endOnSignals(stop: () => Promise<void>, { status, reload }: SignalRules = {}): () => void {
   let ending = false;
-  const handler = (signal: NodeJS.Signals): void => {
-    const status = 128 + constants.signals[signal];
-    if (ending) process.exit(status);
+  const end = (signal: NodeJS.Signals): void => {
+    const interrupted = 128 + constants.signals[signal];
+    if (ending) process.exit(interrupted);
     ending = true;
     stop().then(
-      () => process.exit(status),
-      () => process.exit(status),
+      () => process.exit(status ?? interrupted),
+      () => process.exit(interrupted),
     );
   };
-  for (const signal of ENDING) process.on(signal, handler);
+  const ignored = hangupIsIgnored();
+  const terminals = [0, 1, 2].filter((fd) => isatty(fd));
+  const hangup = (): void => {
+    if (ignored) return;
+    // A terminal that has gone is none any more.
+    const isOurs = terminals.some((fd) => !isatty(fd));
+    if (reload === undefined || isOurs) end('SIGHUP');
+    else if (!ending) reload();
+  };
+  for (const signal of ENDING) process.on(signal, end);
+  process.on('SIGHUP', hangup);
   return () => {
-    for (const signal of ENDING) process.off(signal, handler);
+    for (const signal of ENDING) process.off(signal, end);
+    process.off('SIGHUP', hangup);
   };
 }

@@ -11,10 +11,12 @@ const WORD = {
   fault: 2,
   /** Written by the network thread as it ends: connections that it reset itself, which control could not. */
   reset: 3,
+  /** Written by the network thread as it begins: what the kernel calls it (`ownThreadId`). */
+  thread: 4,
 } as const;
 
-/** What a test can make the loop do: throw out of it, or never come back. */
-export const FAULTS = ['none', 'throw', 'spin'] as const;
+/** What a test can make the loop do: throw out of it, never come back, or sit in one system call for ever. */
+export const FAULTS = ['none', 'throw', 'spin', 'block'] as const;
 export type Fault = (typeof FAULTS)[number];
 
 export class ThreadState {
@@ -57,6 +59,15 @@ export class ThreadState {
 
   get reset(): number {
     return Atomics.load(this.#words, WORD.reset);
+  }
+
+  setThread(id: number): void {
+    Atomics.store(this.#words, WORD.thread, id);
+  }
+
+  /** 0 until it runs, and where the kernel does not tell. */
+  get thread(): number {
+    return Atomics.load(this.#words, WORD.thread);
   }
 
   setFault(fault: Fault): void {

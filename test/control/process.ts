@@ -26,7 +26,7 @@ const control = new NetworkControl({
     process.exit(70);
   },
 });
-endOnSignals(() => control.stop());
+endOnSignals(() => control.stop(), { status: 0 });
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => void obey(line));
@@ -49,6 +49,7 @@ async function obey(line: string): Promise<void> {
   switch (line) {
     case 'throw':
     case 'spin':
+    case 'block':
       control.fault(line);
       return;
     case 'status':
@@ -65,5 +66,13 @@ async function obey(line: string): Promise<void> {
     case 'spin, then exit':
       control.fault('spin');
       setTimeout(() => process.exit(3), 200);
+      return;
+    case 'block, then exit':
+      control.fault('block');
+      setTimeout(() => process.exit(3), 200);
+      return;
+    case 'block, then stop':
+      control.fault('block');
+      setTimeout(() => void control.stop(), 200);
   }
 }

@@ -1,0 +1,51 @@
+import { setTimeout } from 'node:timers/promises';
+import type { NetworkThreadHandle } from './network-thread-handle.ts';
+import { ThreadProgress } from './thread-progress.ts';
+
+const LOOK_MS = 100;
+/** Looks in one and the same system call (2 s): a thread that was woken leaves it as soon as it gets a processor. */
+const BLOCKED_LOOKS = 20;
+/** Processor time for the last turn and the resets of all flows: 65,536 take about one second. */
+const BUSY_MS = 2000;
+
+/**
+ * Asks a network thread to end and waits for it. It is given all the time that it uses to get on: only one that is stuck in a
+ * system call is given up, and one whose JavaScript never comes back is terminated.
+ */
+export class ThreadEnd {
+  readonly #thread: NetworkThreadHandle;
+  readonly #progress: ThreadProgress;
+
+  constructor(thread: NetworkThreadHandle) {
+    this.#thread = thread;
+    this.#progress = new ThreadProgress(() => thread.state.thread);
+    thread.requestStop();
+  }
+
+  /** False when it sits in a system call that nothing ends. */
+  async come(): Promise<boolean> {
+    const { gone } = this.#thread;
+    const ended = gone.then(() => true);
+    for (;;) {
+      if (await Promise.race([ended, setTimeout(LOOK_MS, false, { ref: false })])) return true;
+      const verdict = this.#look();
+      if (verdict === 'blocked') return false;
+      if (verdict === 'busy') this.#thread.terminate(new Error('stuck: it does not end'));
+    }
+  }
+
+  /** The same without promises. One whose JavaScript never comes back is left to Node, which terminates it as the process exits. */
+  comeNow(): boolean {
+    while (!this.#thread.state.waitForEnd(LOOK_MS)) {
+      const verdict = this.#look();
+      if (verdict !== 'slow') return verdict === 'busy';
+    }
+    return true;
+  }
+
+  #look(): 'blocked' | 'busy' | 'slow' {
+    const { busyMs, blockedLooks } = this.#progress.look(0);
+    if (blockedLooks >= BLOCKED_LOOKS) return 'blocked';
+    return busyMs >= BUSY_MS ? 'busy' : 'slow';
+  }
+}
