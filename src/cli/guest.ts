@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
-import { constants } from 'node:os';
 import { parseArgs } from 'node:util';
 import { SlipwayError } from '../config/errors.ts';
+import { endOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
 import { INTERNAL_BEGINNINGS, INTERNAL_DOMAINS } from '../guest/dns-routes.ts';
 import {
@@ -136,14 +136,12 @@ async function serveDns(options: GuestDnsOptions, json: boolean): Promise<void> 
   };
   await dns.start();
   process.on('SIGUSR2', () => tellCounters('counters'));
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      dns.stop();
-      tellCounters('end');
-      // Being ended is how a service of the guest ends; its init would take another status for a failure.
-      process.exit(signal === 'SIGTERM' ? 0 : 128 + constants.signals.SIGINT);
-    });
-  }
+  const end = async (): Promise<void> => {
+    dns.stop();
+    tellCounters('end');
+  };
+  // Being ended is how a service of the guest ends; its init would take another status for a failure.
+  endOnSignals(end, { status: 0 });
   print({ event: 'up', pid: process.pid }, `process ${process.pid}; Ctrl-C ends it`);
 }
 

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { SlipwayError } from '../config/errors.ts';
+import { endOnSignals } from '../control/signals.ts';
 import { assertConfined } from '../helper/confinement.ts';
 import { installHelper, UNIT_FOLDER, uninstallHelper } from '../helper/install.ts';
 import { helperListener } from '../helper/listener.ts';
@@ -59,12 +60,7 @@ export function helperServe(flags: ServeFlags): void {
     audit: (line) => say(STANDARD_ERROR, `slipway-helper: ${line}\n`),
     idleMs,
   });
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.once(signal, () => {
-      remove();
-      process.exit(0);
-    });
-  }
+  endOnSignals(async () => remove(), { status: 0 });
   const whom = [...allow.uids.map((uid) => `uid ${uid}`), ...allow.gids.map((gid) => `gid ${gid}`)];
   say(STANDARD_ERROR, `slipway-helper: serving ${whom.join(', ')}\n`);
 }

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import './quiet-signals.ts';
 import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';

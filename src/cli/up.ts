@@ -3,9 +3,10 @@ import type { ControlApi } from '../api/control-api.ts';
 import { EventFeed } from '../api/event-feed.ts';
 import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
+import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
 import { type ForwardSpec, type ForwardStatus, forwardId } from '../config/forward.ts';
-import { qemuArguments } from '../config/listen-url.ts';
+import { type AttachmentUrl, qemuArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/messages.ts';
 import { endOnSignals } from '../control/signals.ts';
@@ -18,6 +19,7 @@ import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
 import { type PublishFlags, publishedBy } from './published.ts';
+import { Reload } from './reload.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 import { serveControl } from './serve-control.ts';
 import { version } from './version.ts';
@@ -32,10 +34,9 @@ const STATUS_DEFECT = 70;
 /** `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it. */
 export async function up(flags: UpFlags): Promise<void> {
   const published = publishedBy(flags);
-  const config = await configOf(flags, {
-    state: stateFolder(process.env),
-    control: { socket: usualControlSocket() },
-  });
+  const read = (): Promise<Config> =>
+    configOf(flags, { state: stateFolder(process.env), control: { socket: usualControlSocket() } });
+  const config = await read();
   if (config.listen.length === 0) {
     throw new SlipwayError(
       'ERR_USAGE',
@@ -51,7 +52,8 @@ export async function up(flags: UpFlags): Promise<void> {
   };
   // Before anything is there: what the default action ends leaves sockets of forwards behind.
   let stop = async (): Promise<void> => {};
-  endOnSignals(() => stop());
+  let reload = (): void => {};
+  endOnSignals(() => stop(), { status: 0, reload: () => reload() });
   const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
   stop = async () => {
@@ -62,13 +64,16 @@ export async function up(flags: UpFlags): Promise<void> {
     const attachments: string[] = [];
     // First, because a daemon that is there already says so.
     stands.api = await serveControl(network, { config: config.control, log, events, attachments });
-    for (const url of config.listen) {
+    const attach = async (url: AttachmentUrl): Promise<void> => {
       const listening = await network.control.listen(url);
       stands.listening.push(listening);
       attachments.push(place(url.text, listening));
-    }
+    };
+    for (const url of config.listen) await attach(url);
     stands.forwards.push(...chosenByHost(network).map(forwardJson));
     for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
+    const reloading = new Reload({ config, read, network, attach, log });
+    reload = () => void reloading.again();
   } catch (error) {
     await stop();
     throw error;

@@ -21,6 +21,10 @@ class MemoryForwards implements Forwards {
   /** Guest ports whose forwards are refused. */
   readonly taken = new Set<number>();
 
+  keep(spec: ForwardSpec): Promise<ForwardStatus> {
+    return this.add(spec);
+  }
+
   add(spec: ForwardSpec): Promise<ForwardStatus> {
     const port = spec.host.kind === 'port' ? spec.host.port : 0;
     if (spec.guest.kind === 'port' && this.taken.has(spec.guest.port)) {

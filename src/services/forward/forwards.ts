@@ -11,6 +11,8 @@ export interface Forwards {
    * ERR_FORWARD_NOT_KEPT (persistent, but the state folder does not take it).
    */
   add(spec: ForwardSpec): Promise<ForwardStatus>;
+  /** Like `add`, but ports that cannot be bound now are tried again and again: what the configuration wants. */
+  keep(spec: ForwardSpec): Promise<ForwardStatus>;
   /** False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. */
   remove(id: string, options?: { readonly connections?: boolean }): Promise<boolean>;
   /** In order of id. */
