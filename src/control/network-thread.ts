@@ -3,7 +3,6 @@
  * speaks to control by messages only; nothing here writes to a stream (console.log in a thread that sleeps in epoll_wait
  * prints nothing).
  */
-import { createRequire } from 'node:module';
 import { workerData } from 'node:worker_threads';
 import { SlipwayError } from '../config/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
@@ -16,6 +15,7 @@ import type { OwnListener } from '../flow/own-listeners.ts';
 import type { ForwardChange, ForwardRequest } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
+import { sitInOneCall } from '../host/one-call.ts';
 import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
 import type {
@@ -272,13 +272,6 @@ function misbehaveIfAsked(): void {
   if (state.fault === 'throw') throw new Error('a fault that a test asked for');
   if (state.fault === 'block') sitInOneCall();
   while (state.fault === 'spin');
-}
-
-/** pause(2), which nothing ends: handlers of signals that happen to run on this thread do not count. */
-function sitInOneCall(): never {
-  const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  const pause = koffi.load(null).func('int pause()') as () => number;
-  for (;;) pause();
 }
 
 // Last: classes above exist only once the module has been read so far.
