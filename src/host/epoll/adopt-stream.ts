@@ -45,7 +45,7 @@ export function adoptStream(
 /** Lets go of a descriptor that cannot be a stream, for the reason in errno. */
 function refused(context: EpollContext, fd: number): HostErrorCode {
   const code = libc.errorCode(libc.errno());
-  context.poller.closeLater(fd);
+  context.poller.closeDescriptor(fd);
   return code;
 }
 

@@ -36,7 +36,7 @@ export function dialTcp(
     return refuse(context, fd);
   }
   if (isDialToItself(context, fd, address, port)) {
-    context.poller.closeLater(fd);
+    context.poller.closeDescriptor(fd);
     return 'ECONNREFUSED';
   }
   const peekOffset = inet6 ? context.peekOffset.inet6 : context.peekOffset.inet;
@@ -67,7 +67,7 @@ export function dialUnix(
   const number = connectUnix(context, fd, path, preamble, stream);
   if (number === libc.EAGAIN) retryUnix(context, fd, path, preamble, stream);
   else if (number !== 0) {
-    context.poller.closeLater(fd);
+    context.poller.closeDescriptor(fd);
     return libc.errorCode(number);
   }
   return stream;
@@ -125,6 +125,6 @@ function openStream(
 /** Gives the descriptor back after a call that set errno. */
 function refuse(context: EpollContext, fd: number): HostErrorCode {
   const code = libc.errorCode(libc.errno());
-  context.poller.closeLater(fd);
+  context.poller.closeDescriptor(fd);
   return code;
 }

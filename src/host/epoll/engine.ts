@@ -159,7 +159,7 @@ export class EpollHost implements Host {
   welcome(fd: number, accept: AcceptGuest): HostErrorCode | undefined {
     const pipe = EpollPipe.adopt(this.#context, fd, 'stream');
     if (typeof pipe === 'string') {
-      this.#context.poller.closeLater(fd);
+      this.#context.poller.closeDescriptor(fd);
       return pipe;
     }
     pipe.handler = accept(pipe);

@@ -91,7 +91,7 @@ export class GuestListener implements PollHandler {
     this.#context.poller.remove(this.#slot);
     this.#slot = -1;
     this.#context.poller.deregister(this.fd);
-    this.#context.poller.closeLater(this.fd);
+    this.#context.poller.closeDescriptor(this.fd);
   }
 }
 
@@ -135,7 +135,7 @@ export class GuestDialer implements PollHandler {
   close(): void {
     this.#closed = true;
     this.#context.poller.timers.cancel(this.#redial);
-    if (this.#fd >= 0) this.#context.poller.closeLater(this.#letGo());
+    if (this.#fd >= 0) this.#context.poller.closeDescriptor(this.#letGo());
   }
 
   #dial(): void {
@@ -168,7 +168,7 @@ export class GuestDialer implements PollHandler {
   }
 
   #retry(fd: number): void {
-    this.#context.poller.closeLater(fd);
+    this.#context.poller.closeDescriptor(fd);
     this.#again();
   }
 
@@ -183,7 +183,7 @@ export class GuestDialer implements PollHandler {
 function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollPipe | undefined {
   const pipe = EpollPipe.adopt(context, fd, 'stream');
   if (typeof pipe === 'string') {
-    context.poller.closeLater(fd);
+    context.poller.closeDescriptor(fd);
     return undefined;
   }
   context.memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);

@@ -59,5 +59,4 @@ export function runLoop({ turn, poller, clock, control }: LoopOptions): void {
     poller.wait(turn.waitMs(MAX_WAIT_MS));
     turn.run(clock.nowMs());
   }
-  poller.closeDescriptors();
 }

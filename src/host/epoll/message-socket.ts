@@ -89,7 +89,7 @@ export class MessageSocket implements PollHandler {
     socket.#slot = context.poller.add(fd, socket, INPUT_EVENTS);
     if (socket.#slot >= 0) return socket;
     const code = libc.errorCode(libc.errno());
-    context.poller.closeLater(fd);
+    context.poller.closeDescriptor(fd);
     return code;
   }
 
@@ -166,7 +166,7 @@ export class MessageSocket implements PollHandler {
     this.#context.poller.remove(this.#slot);
     this.#slot = -1;
     this.#failures.length = 0;
-    this.#context.poller.closeLater(this.#fd);
+    this.#context.poller.closeDescriptor(this.#fd);
   }
 
   /** Sends messages 0…count−1, items from `first` on; returns how many the host had no room for. */

@@ -94,7 +94,7 @@ export class EpollPipe implements HostPipe, PollHandler {
     this.#slot = -1;
     // A tap, or a socket that another process passed, may live on in copies of the descriptor.
     this.#context.poller.deregister(this.fd);
-    this.#context.poller.closeLater(this.fd);
+    this.#context.poller.closeDescriptor(this.fd);
     this.onClosed?.();
   }
 

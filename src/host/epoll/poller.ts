@@ -18,8 +18,8 @@ const EVENTS_PER_WAIT = 512;
 
 /**
  * epoll, edge-triggered: a descriptor is registered once and each event names a slot and its generation, so an event for
- * what was closed earlier in the same batch reaches no one. Descriptors are closed at the start of the next wait, after
- * the turn that let them go: within a turn no number is used twice.
+ * what was closed earlier in the same batch reaches no one, also when the number, or the slot, is another's by then. Descriptors
+ * are closed at once, so what one flow gives up another can have within the same turn.
  *
  * `wait` may be called from any loop; it sleeps only when nothing is owed and no timer is due. What a handler throws goes
  * through `wait` to the caller: such an exception ends the network thread.
@@ -39,7 +39,6 @@ export class Poller {
   readonly #handlers: (PollHandler | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
-  readonly #closing: number[] = [];
   #owed: PollHandler[] = [];
   #calling: PollHandler[] = [];
 
@@ -89,9 +88,10 @@ export class Poller {
     libc.epollCtl(this.#epoll, libc.EPOLL_CTL_DEL, fd, 0);
   }
 
-  /** Closes `fd` when this turn is over. */
-  closeLater(fd: number): void {
-    this.#closing.push(fd);
+  /** Closes `fd`, whose slot was removed: from here on its number is anybody's. */
+  closeDescriptor(fd: number): void {
+    this.#descriptors.forget(fd);
+    libc.close(fd);
   }
 
   /** Calls `handler.ready(EPOLLIN)` in the next wait, for what no new edge will tell. */
@@ -101,7 +101,6 @@ export class Poller {
 
   /** Sleeps at most `timeoutMs` (0: not at all) for events and hands them out. */
   wait(timeoutMs: number): void {
-    this.closeDescriptors();
     this.timers.run(this.#clock.nowMs());
     const sleepMs = this.#owed.length > 0 ? 0 : Math.ceil(this.timers.waitMs(timeoutMs));
     const count = libc.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS_PER_WAIT, sleepMs);
@@ -115,17 +114,6 @@ export class Poller {
     }
   }
 
-  /** Closes what this turn let go; `wait` begins with it. */
-  closeDescriptors(): void {
-    const closing = this.#closing;
-    if (closing.length === 0) return;
-    for (const fd of closing) {
-      this.#descriptors.forget(fd);
-      libc.close(fd);
-    }
-    closing.length = 0;
-  }
-
   /** Ends a sleep; for the thread that owns the poller. Other threads write to `wakeDescriptor`. */
   wake(): void {
     const { scalar, base } = this.#memory;
@@ -135,11 +123,7 @@ export class Poller {
 
   /** Releases epoll and the eventfd; registered descriptors stay open. */
   close(): void {
-    this.closeDescriptors();
-    for (const fd of [this.#epoll, this.wakeDescriptor]) {
-      this.#descriptors.forget(fd);
-      libc.close(fd);
-    }
+    for (const fd of [this.#epoll, this.wakeDescriptor]) this.closeDescriptor(fd);
   }
 
   #callOwed(): void {

@@ -342,6 +342,6 @@ export class EpollStream implements HostStream, PollHandler {
     this.#context.streams.delete(this);
     if (this.#lingerTimer !== undefined) this.#context.poller.timers.cancel(this.#lingerTimer);
     if (this.#slot >= 0) this.#context.poller.remove(this.#slot);
-    this.#context.poller.closeLater(this.fd);
+    this.#context.poller.closeDescriptor(this.fd);
   }
 }

@@ -10,6 +10,8 @@ export interface LimitFindings {
   readonly dial: unknown;
   readonly datagram: unknown;
   readonly echo: unknown;
+  /** What each kind of socket says when another one has just been closed, within the same turn. */
+  readonly afterOneClosed: unknown;
   readonly guests: number;
   /** How often accept() failed. */
   readonly failures: number;
@@ -40,10 +42,21 @@ const datagramHandler = { readable: (): void => {}, failed: (): void => {} };
 const dial = host.dial(LOOPBACK4, 9, 0, new StreamRecorder());
 const datagram = host.openDatagram(datagramHandler);
 const echo = host.capabilities.ping ? host.openEcho(datagramHandler) : 'EMFILE';
+const recordOf = (opened: unknown): unknown => (typeof opened === 'string' ? opened : 'opened');
+closeSync(fillers.pop() as number);
+const kept = host.openDatagram(datagramHandler);
+if (typeof kept === 'string') throw new Error(kept);
+kept.close();
+const dialled = host.dial(LOOPBACK4, 9, 0, new StreamRecorder());
+if (typeof dialled !== 'string') dialled.abort();
+const asked = host.capabilities.ping ? host.openEcho(datagramHandler) : kept;
+if (typeof asked !== 'string') asked.close();
+const again = host.openDatagram(datagramHandler);
+const afterOneClosed = [dialled, asked, again].map(recordOf);
 const failures = counters.get('attachment-accept-failed');
 for (const filler of fillers) closeSync(filler);
 await harness.until(() => guests === 1, 'the guest to be accepted');
-const findings: LimitFindings = { dial, datagram, echo, guests, failures };
+const findings: LimitFindings = { dial, datagram, echo, afterOneClosed, guests, failures };
 console.log(JSON.stringify(findings));
 await harness.close();
 libc.close(guest);
