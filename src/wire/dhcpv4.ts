@@ -53,16 +53,10 @@ export const OPTION_RENEWAL_SECONDS = 58;
 export const OPTION_REBINDING_SECONDS = 59;
 export const OPTION_VENDOR_CLASS = 60;
 export const OPTION_CLIENT_IDENTIFIER = 61;
-export const OPTION_TFTP_SERVER = 66;
-export const OPTION_BOOT_FILE = 67;
-/** RFC 4039 */
-export const OPTION_RAPID_COMMIT = 80;
 /** RFC 4702 */
 export const OPTION_CLIENT_FQDN = 81;
 /** RFC 3046 */
 export const OPTION_RELAY_AGENT = 82;
-/** RFC 8925 */
-export const OPTION_IPV6_ONLY_PREFERRED = 108;
 /** RFC 3397 */
 export const OPTION_DOMAIN_SEARCH = 119;
 /** RFC 3442 */

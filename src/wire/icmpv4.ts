@@ -22,9 +22,6 @@ export const ICMP_PROTOCOL_UNREACHABLE = 2;
 export const ICMP_PORT_UNREACHABLE = 3;
 /** With the next hop's MTU in the last two bytes of the header (RFC 1191 §4). */
 export const ICMP_FRAGMENTATION_NEEDED = 4;
-export const ICMP_SOURCE_ROUTE_FAILED = 5;
-export const ICMP_NETWORK_PROHIBITED = 9;
-export const ICMP_HOST_PROHIBITED = 10;
 export const ICMP_COMMUNICATION_PROHIBITED = 13;
 
 /** Codes of ICMP_TIME_EXCEEDED. */

@@ -5,13 +5,10 @@ import { foldedComplement, sumBytes, updatedChecksum } from './checksum.ts';
 export const IPV4_HEADER_BYTES = 20;
 /** Where the source address stands in the header. */
 export const IPV4_SOURCE_OFFSET = 12;
-/** With all the options that IHL can name. */
-export const IPV4_MAX_HEADER_BYTES = 60;
 /** Largest packet, header included. */
 export const IPV4_MAX_BYTES = 65_535;
 
 export const PROTOCOL_ICMP = 1;
-export const PROTOCOL_IGMP = 2;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 

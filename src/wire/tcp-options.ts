@@ -13,8 +13,6 @@ const TIMESTAMPS = 8;
 export const MAX_WINDOW_SCALE = 14;
 /** What fits into 40 bytes of options. */
 export const MAX_SACK_BLOCKS = 4;
-/** What `writeSynOptions` writes at most. */
-export const MAX_SYN_OPTION_BYTES = 12;
 
 /** An option's length runs past the header, is below 2, or is not the one its kind must have. */
 export type TcpOptionsFault = 'tcp-bad-options';

@@ -2,8 +2,6 @@ import { readU16, readU32, writeU16, writeU32 } from './bytes.ts';
 
 /** TCP (RFC 9293 §3.1). The header without options: */
 export const TCP_HEADER_BYTES = 20;
-/** With all the options that the data offset can name. */
-export const TCP_MAX_HEADER_BYTES = 60;
 /** Where the checksum stands in the header. */
 export const TCP_CHECKSUM_OFFSET = 16;
 
@@ -14,8 +12,6 @@ export const RST = 0x04;
 export const PSH = 0x08;
 export const ACK = 0x10;
 export const URG = 0x20;
-export const ECE = 0x40;
-export const CWR = 0x80;
 
 export type TcpFault = 'tcp-truncated' | 'tcp-bad-header-length';
 

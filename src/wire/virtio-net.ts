@@ -11,8 +11,6 @@ export const VIRTIO_NET_DATA_VALID = 2;
 /** Gso types; ECN may be or-ed to a TCP type. */
 export const VIRTIO_NET_GSO_NONE = 0;
 export const VIRTIO_NET_GSO_TCPV4 = 1;
-/** IP fragmentation of UDP; not negotiated by us. */
-export const VIRTIO_NET_GSO_UDP = 3;
 export const VIRTIO_NET_GSO_TCPV6 = 4;
 /** UDP segmentation (USO): each segment its own datagram. */
 export const VIRTIO_NET_GSO_UDP_L4 = 5;
