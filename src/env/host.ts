@@ -86,6 +86,11 @@ export interface HostStream {
   /** The first error, latched; undefined while there is none. */
   readonly error: HostErrorCode | undefined;
   /**
+   * Bytes written, and the FIN of `shutdownWrite`, that have not reached the peer's system: `abort` would destroy them. Nothing
+   * tells when they have. Undefined where the engine cannot know. May cost a system call.
+   */
+  readonly unacknowledged: number | undefined;
+  /**
    * True: the peer's clean end is known to stand right behind what waits, so a peek that fell short reached it. Saves a
    * call and a turn; while it is false, `readable` and a later peek tell.
    */

@@ -29,6 +29,10 @@ export class PrefixedStream implements HostStream {
     return this.#stream.error;
   }
 
+  get unacknowledged(): number | undefined {
+    return this.#stream.unacknowledged;
+  }
+
   get endAnnounced(): boolean {
     return !this.#stoppedShort && this.#stream.endAnnounced;
   }

@@ -9,9 +9,9 @@ import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
 import type { TcpContext } from './context.ts';
 import type { FlowOpener, OpenFailure } from './flow-opener.ts';
-import { FORWARDED_IDLE_MS, GuestTimer } from './guest-timer.ts';
+import { AWAITED_IDLE_MS, GuestTimer } from './guest-timer.ts';
 import { Handshake } from './handshake.ts';
-import { HostDrain } from './host-drain.ts';
+import { type DrainEnding, HostDrain } from './host-drain.ts';
 import type { Receiver } from './receiver.ts';
 import type { SegmentAddress } from './segment-output.ts';
 import type { Sender } from './sender.ts';
@@ -27,7 +27,7 @@ import type { Sender } from './sender.ts';
  *
  * Within a turn: segments only change state (`segment`), `commit` hands text to the host, `pump` sends what the host
  * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still holds is
- * delivered, then the guest gets a RST at exactly sndNxt; a guest's RST aborts the host stream.
+ * delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was acknowledged to the guest.
  */
 export type TcpState =
   | 'SYN-HELD'
@@ -141,7 +141,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#stream = stream;
     this.#opener = opener;
     this.openedByHost = true;
-    this.#timer.idleMs = FORWARDED_IDLE_MS;
+    this.#timer.idleMs = AWAITED_IDLE_MS;
     this.state = 'SYN-SENT';
     this.#synDue = true;
     this.#context.turn.egress.add(this.#pumpWork);
@@ -225,15 +225,15 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#context.turn.egress.add(this.#pumpWork);
       return;
     }
-    const span = length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
-    if (!receiver.acceptable(header.sequence, span)) {
-      if ((flags & RST) === 0) this.#owe();
-      return;
-    }
     if ((flags & RST) !== 0) {
       // RFC 5961 §3.2: only an exact match resets; elsewhere in the window it is challenged.
-      if (header.sequence === receiver.rcvNxt) this.#guestReset();
-      else this.#challenge();
+      if (receiver.isNext(header.sequence)) this.#guestReset();
+      else if (receiver.acceptable(header.sequence, length)) this.#challenge();
+      return;
+    }
+    const span = length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
+    if (!receiver.acceptable(header.sequence, span)) {
+      this.#owe();
       return;
     }
     if ((flags & SYN) !== 0) {
@@ -288,7 +288,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   /**
    * The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. It may be
-   * another machine, or the same after a reboot, that knows nothing of an idle flow: for a client that waits it is asked.
+   * another machine, or the same after a reboot, that knows nothing of an idle flow: it is asked, and answers by a RST.
    */
   guestReturned(): void {
     const { sender, receiver } = this;
@@ -298,7 +298,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       sender.rtt.progressed();
       sender.timedOut();
       this.#timer.restart();
-    } else if (this.openedByHost && receiver !== undefined) sender?.probe(receiver);
+    } else if (receiver !== undefined) sender?.probe(receiver);
     this.outletWritable();
   }
 
@@ -414,16 +414,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   #guestReset(): void {
     this.#context.counters.add('tcp-reset-by-guest');
-    const receiver = this.receiver as Receiver;
-    const stream = this.#stream as HostStream;
-    if (receiver.finReached) {
-      // All that the guest sent is acknowledged: it still goes to the host.
-      this.#drainHost();
-      return;
-    }
-    receiver.commit(stream);
-    this.#abortHost();
-    this.#end();
+    this.#drainHost('reset');
   }
 
   // ── the phases of a turn ──
@@ -516,6 +507,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       if (receiver.finReached) this.state = 'CLOSING';
       else if (sender.finAcknowledged) this.state = 'FIN-WAIT-2';
     }
+    if (this.state !== state) {
+      this.#timer.idleMs = AWAITED_IDLE_MS;
+      this.#rearm();
+    }
     if ((this.state === 'CLOSING' || this.state === 'LAST-ACK') && sender.finAcknowledged) this.#bothEnded();
   }
 
@@ -534,7 +529,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#acknowledge();
     }
     if (!receiver.delivered || !this.#hostShut) {
-      this.#drainHost(timeWait);
+      this.#drainHost('close', timeWait);
       return;
     }
     const stream = this.#stream as HostStream;
@@ -544,14 +539,15 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#end(timeWait);
   }
 
-  /** The guest is through; what it sent still goes out. */
-  #drainHost(timeWait = false): void {
+  /** The guest is through; what was acknowledged to it still goes out. */
+  #drainHost(ending: DrainEnding, timeWait = false): void {
     const stream = this.#stream as HostStream;
     this.#stream = undefined;
     this.state = 'DRAINING';
     this.#cancelTimers();
     this.#owner.detached(this, timeWait);
-    this.#drain = new HostDrain(this.#context, stream, this.receiver as Receiver, this.#hostShut, () => this.#end());
+    const receiver = this.receiver as Receiver;
+    this.#drain = new HostDrain(this.#context, stream, receiver, this.#hostShut, ending, () => this.#end());
   }
 
   #hostWriteFailed(): void {

@@ -12,11 +12,12 @@ const RESET_HOST_TIMEOUTS = 7;
 /** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
 const KEEPALIVE_IDLE_MS = 7_200_000;
 /**
- * For connections that the host side opened: their clients wait for a guest that may have gone without a word (a VM that was
- * reset answers the first probe by a RST). With the probes that follow a silent guest is given up after thirteen minutes,
- * about as long as one that owes an acknowledgement. An idle connection whose guest answers lives for ever.
+ * For connections that the host side opened, and half-closed ones: somebody waits for a guest that may have gone without a
+ * word (a VM that was reset, or a kernel that no longer keeps what its program left behind, answers the first probe by a RST).
+ * With the probes that follow a silent guest is given up after thirteen minutes, about as long as one that owes an
+ * acknowledgement. An idle connection whose guest answers lives for ever.
  */
-export const FORWARDED_IDLE_MS = 120_000;
+export const AWAITED_IDLE_MS = 120_000;
 const KEEPALIVE_INTERVAL_MS = 75_000;
 const KEEPALIVE_PROBES = 9;
 

@@ -1,48 +1,67 @@
-import { FAILED, type HostStream, WOULD_BLOCK } from '../env/host.ts';
+import { FAILED, type HostStream } from '../env/host.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import { CHUNK_BYTES } from './chunk-pool.ts';
 import type { TcpContext } from './context.ts';
 import type { Receiver } from './receiver.ts';
 
-/** A host whose peer does not end after the guest did is let go after this (Linux's tcp_fin_timeout). */
-const DRAIN_MS = 60_000;
 /** A host that takes nothing for so long is given up; a paused VM or a laptop's sleep is shorter on this side's clock. */
 const STALLED_MS = 600_000;
+/** The same where the guest reset without a FIN: it has asked for no delivery (RFC 9293 §3.10.5), and the host's peer waits for the news. */
+const RESET_STALLED_MS = 10_000;
 /** Chunks dropped in one turn: a host that sends on and on does not hold up the others. */
 const MAX_DROPS = 64;
+/** A host that sends so much (the largest window) and takes nothing meanwhile does not read: it is told. */
+const MAX_DROPPED_BYTES = 4 * 2 ** 20;
+/** Nothing tells when the host's peer has acknowledged the last byte: it is looked at this often, more and more seldom. */
+const FIRST_LOOK_MS = 4;
+const LAST_LOOK_MS = 256;
+
+/** How the host's side is to end: both sides have ended ('close'), or the guest has reset ('reset'). */
+export type DrainEnding = 'close' | 'reset';
 
 /**
- * What is left of a connection whose guest is through with TCP: all that the guest sent goes to the host, however slow that
- * is, then its FIN. What the host still sends is dropped: closing over unread bytes would reset the host's peer and
- * destroy what it has yet to take.
+ * What is left of a connection whose guest is through with TCP. All that was acknowledged to the guest goes to the host,
+ * then its FIN, if it sent one. What the host sends meanwhile is dropped: one that writes before it reads on must not wait
+ * for a guest that is dead.
  *
- * It ends, the stream released, when both directions have: gracefully, or by a reset when the host's side failed or took
- * nothing for ten minutes. A host that has taken everything and does not end is closed after a minute.
+ * It ends, the stream released, as the guest did: gracefully where both ends came. After a reset of the guest it is one for
+ * the host, as soon as the host's peer has acknowledged everything: mostly in the turn in which it begins. It is one too when
+ * the host's side fails, takes nothing for long, or only sends. An engine that does not know what its peer has acknowledged
+ * closes behind the guest's FIN, and the kernel resets whoever still sends.
  */
 export class HostDrain implements Work {
   queued = false;
   readonly #context: TcpContext;
   readonly #stream: HostStream;
   readonly #receiver: Receiver;
+  readonly #ending: DrainEnding;
   readonly #onOver: () => void;
-  readonly #timer: Timer;
-  /** What the host had still to take when the timer was armed. */
-  #waitingBytes = 0;
-  readonly #shut: boolean;
-  /** The host has everything, and was told that no more comes. */
-  #allTaken = false;
+  readonly #timer: Timer = new Timer(() => this.#look());
+  #shut: boolean;
+  /** What is on its way to the host's peer, when some of it last arrived; and the time at which that must have gone on. */
+  #left: number = Number.POSITIVE_INFINITY;
+  #deadlineMs = 0;
+  #lookMs: number = FIRST_LOOK_MS;
+  /** Bytes of the host since then. */
+  #dropped = 0;
   #over = false;
 
-  /** @param receiver has reached the guest's FIN. @param shut the host was told of it. @param onOver called once, last. */
-  constructor(context: TcpContext, stream: HostStream, receiver: Receiver, shut: boolean, onOver: () => void) {
+  /** @param shut the host was told of the guest's FIN. @param onOver called once, last. */
+  constructor(
+    context: TcpContext,
+    stream: HostStream,
+    receiver: Receiver,
+    shut: boolean,
+    ending: DrainEnding,
+    onOver: () => void,
+  ) {
     this.#context = context;
     this.#stream = stream;
     this.#receiver = receiver;
     this.#shut = shut;
+    this.#ending = ending;
     this.#onOver = onOver;
-    this.#timer = new Timer(() => this.#expired());
-    this.#arm(STALLED_MS);
     context.turn.commits.add(this);
   }
 
@@ -64,50 +83,71 @@ export class HostDrain implements Work {
 
   work(): void {
     if (this.#over) return;
-    const failed = this.#receiver.commit(this.#stream) === FAILED;
-    const dropped = failed ? FAILED : this.#drop();
-    if (dropped === FAILED) this.abort();
-    else if (this.#receiver.delivered) this.#follow(dropped === 0);
-    else if (this.#receiver.waitingBytes < this.#waitingBytes) this.#arm(STALLED_MS);
-  }
-
-  #arm(delayMs: number): void {
-    this.#waitingBytes = this.#receiver.waitingBytes;
-    this.#context.turn.timers.arm(this.#timer, delayMs);
-  }
-
-  #expired(): void {
-    if (this.#receiver.delivered) {
-      this.#close();
+    if (this.#receiver.commit(this.#stream) === FAILED) {
+      this.abort();
       return;
     }
-    this.#context.counters.add('tcp-drain-given-up');
-    this.abort();
+    const { delivered, finReached } = this.#receiver;
+    if (delivered && finReached && !this.#shut) {
+      this.#shut = true;
+      // Where both directions are over, closing the stream says it.
+      if (this.#ending === 'reset') this.#stream.shutdownWrite();
+    }
+    if (!delivered) this.#await(this.#receiver.waitingBytes + (this.#stream.unacknowledged ?? 0));
+    else if (this.#ending === 'close') this.#close();
+    else this.#followReset(finReached);
   }
 
-  #follow(hostEnded: boolean): void {
-    // Where both directions are over, closing the stream says it.
-    if (hostEnded) {
-      this.#close();
+  #followReset(finReached: boolean): void {
+    const { unacknowledged } = this.#stream;
+    if (unacknowledged === undefined && finReached) this.#close();
+    else if (unacknowledged === undefined || unacknowledged === 0) this.abort();
+    else this.#await(unacknowledged);
+  }
+
+  /** `left` bytes are still on their way. */
+  #await(left: number): void {
+    const { turn } = this.#context;
+    if (left < this.#left) {
+      const patienceMs = this.#receiver.finReached ? STALLED_MS : RESET_STALLED_MS;
+      this.#left = left;
+      this.#deadlineMs = turn.nowMs + patienceMs;
+      this.#lookMs = FIRST_LOOK_MS;
+      this.#dropped = 0;
+      turn.timers.arm(this.#timer, this.#lookMs);
+    }
+    if (this.#drop() === FAILED) this.abort();
+    else if (this.#dropped > MAX_DROPPED_BYTES) this.#giveUp();
+  }
+
+  #look(): void {
+    const { turn } = this.#context;
+    if (turn.nowMs >= this.#deadlineMs) {
+      this.#giveUp();
       return;
     }
-    if (this.#allTaken) return;
-    this.#allTaken = true;
-    if (!this.#shut) this.#stream.shutdownWrite();
-    this.#arm(DRAIN_MS);
+    this.#lookMs = Math.min(LAST_LOOK_MS, this.#lookMs * 2);
+    turn.timers.arm(this.#timer, this.#lookMs);
+    turn.commits.add(this);
   }
 
-  /** Drops what the host has sent by now. Returns 0 at its end, FAILED, or WOULD_BLOCK while more may come. */
+  /** Drops what the host has sent by now. Returns what the last peek did. */
   #drop(): number {
     const { scratchAt, turn } = this.#context;
     let peeked = 1;
     for (let drops = 0; peeked > 0 && drops < MAX_DROPS; drops++) {
       peeked = this.#stream.peekInto(0, scratchAt, CHUNK_BYTES, CHUNK_BYTES, 1);
-      if (peeked > 0) this.#stream.consume(peeked);
+      if (peeked <= 0) return peeked;
+      this.#stream.consume(peeked);
+      this.#dropped += peeked;
     }
-    if (peeked <= 0) return peeked;
     turn.commits.add(this);
-    return WOULD_BLOCK;
+    return peeked;
+  }
+
+  #giveUp(): void {
+    this.#context.counters.add('tcp-drain-given-up');
+    this.abort();
   }
 
   #close(): void {

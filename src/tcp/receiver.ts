@@ -94,6 +94,14 @@ export class Receiver {
     return offset < window && offset + span > 0;
   }
 
+  /**
+   * Whether a RST with this number is the guest's own (RFC 5961 §3.2). Behind a FIN that includes the FIN's number: what a
+   * kernel answers by RST, its program being gone, was sent before our acknowledgement of the FIN.
+   */
+  isNext(sequence: number): boolean {
+    return sequence === this.rcvNxt || (this.finReached && sequence === seqAdd(this.rcvNxt, -1));
+  }
+
   /** Takes a segment's text [at, at + length) and FIN. Trims to the window (RFC 9293 §3.10.7.4, seventh). */
   receive(sequence: number, at: number, length: number, fin: boolean): void {
     const before = seqDiff(this.rcvNxt, sequence);

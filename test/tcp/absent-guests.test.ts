@@ -31,15 +31,28 @@ test('what is unacknowledged or came while the guest was away goes out soon afte
   assert.equal(world.state, 'ESTABLISHED');
 });
 
-test('an idle flow survives a short absence and nothing is said', () => {
+test('an idle flow survives a short absence: the guest is asked whether it knows it, and does', () => {
   const world = established();
   leave(world);
   world.advance(300_000);
   comeBack(world);
   world.advance(2000);
-  assert.deepEqual(world.said(), []);
+  assert.deepEqual(world.said(), ['A 0 1']);
+  world.send({});
   world.send({ text: text(10) });
   assert.equal(world.server.received.length, 10);
+});
+
+test('a guest that crashed and came back knows nothing of an idle flow: its server is reset', () => {
+  const world = established();
+  leave(world);
+  world.advance(30_000);
+  comeBack(world);
+  world.advance(2000);
+  const [probe] = world.take();
+  world.send({ flags: 'R', seq: probe!.ack });
+  assert.equal(world.server.reset, 'ECONNRESET');
+  world.assertBaseLine();
 });
 
 test('after ten minutes the flows of a guest that does not return end, and their servers are reset', () => {

@@ -261,34 +261,137 @@ for (const answer of [0, 3000]) {
     world.settle();
     assertSameBytes(world.servers[0]!.received, all);
     assert.equal(world.servers[0]!.ended, true);
-    world.servers[0]!.peer.send(text(10_000));
-    world.settle();
-    assert.equal(world.servers[0]!.reset, undefined);
-    world.servers[0]!.peer.end();
-    world.settle();
-    assert.equal(world.servers[0]!.reset, undefined);
+    assert.equal(world.servers[0]!.reset, 'ECONNRESET');
     assert.equal(world.tcp.flowCount, 1);
     world.send({ seq: 900_001, flags: 'R' });
     world.assertBaseLine();
   });
 }
 
-test('a server that never ends is let go a minute after the guest was through', () => {
-  const world = closeWait();
-  world.send({ seq: 2, flags: 'R' });
-  assert.equal(world.state, 'DRAINING');
-  world.advance(61_000);
+for (const [name, make] of [
+  ['SYN-RECEIVED', synReceived],
+  ['ESTABLISHED', established],
+  ['FIN-WAIT-1', finWait1],
+  ['FIN-WAIT-2', finWait2],
+  ['CLOSE-WAIT', closeWait],
+] as const) {
+  test(`a RST of the guest in ${name} resets the server in the same turn when nothing of the guest's is on its way`, () => {
+    const world = make();
+    const seq = name === 'CLOSE-WAIT' ? 2 : 1;
+    world.sendQuietly({ flags: 'R', seq });
+    world.host.deliver();
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  });
+}
+
+for (const [name, end] of [
+  ['LAST-ACK', (world: TcpWorld) => world.server.peer.end()],
+  ['CLOSE-WAIT, the server sending', (world: TcpWorld) => world.server.peer.send(text(20_000))],
+] as const) {
+  test(`a RST of the guest in ${name} resets the server in the same turn`, () => {
+    const world = closeWait();
+    end(world);
+    world.settle();
+    world.sendQuietly({ flags: 'R', seq: 2 });
+    world.host.deliver();
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  });
+}
+
+test('a RST that answers what was sent before the FIN was acknowledged has the number of the FIN, and is believed', () => {
+  const world = established();
+  world.server.peer.send(text(1000));
+  world.settle();
+  world.send({ flags: 'FA' });
+  world.sendQuietly({ flags: 'R', seq: 1 });
+  world.host.deliver();
+  assert.equal(world.server.reset, 'ECONNRESET');
   world.assertBaseLine();
 });
 
-test('what a server sends on and on to a guest that is through is dropped, a bounded part of it in one turn', () => {
-  const world = established({ host: { limits: { hostReceiveBytes: 4 * 2 ** 20 } } });
-  world.send({ flags: 'FA' }, { seq: 2, flags: 'R' });
-  assert.equal(world.state, 'DRAINING');
-  world.server.peer.send(text(4 * 2 ** 20));
+test('a RST with the number before the next is of no one where no FIN came', () => {
+  const world = established();
+  world.send({ text: text(10) }, { flags: 'R', seq: 10 });
+  assert.equal(world.server.reset, undefined);
+  assert.equal(world.state, 'ESTABLISHED');
+});
+
+test('a RST of the guest without a FIN comes to the server behind the bytes that were acknowledged to the guest', () => {
+  const world = slowServer();
+  const all = text(20_000);
+  for (let at = 0; at < all.length; at += 1000) world.sendQuietly({ seq: 1 + at, text: all.subarray(at, at + 1000) });
+  world.send({ seq: 20_001, flags: 'R' });
+  assert.equal(world.server.reset, undefined);
+  world.server.peer.resume();
+  world.advance(1000);
+  assertSameBytes(world.server.received, all);
+  assert.equal(world.server.ended, false, 'a false end');
+  assert.equal(world.server.reset, 'ECONNRESET');
+  world.assertBaseLine();
+});
+
+test('a server that takes nothing of what a guest sent before its RST is told of it within ten seconds', () => {
+  const world = slowServer();
+  for (let i = 0; i < 20; i++) world.sendQuietly({ seq: 1 + i * 1000, text: text(1000) });
+  world.send({ seq: 20_001, flags: 'R' });
+  world.advance(9000);
+  assert.equal(world.server.reset, undefined);
+  world.advance(2000);
+  assert.equal(world.server.reset, 'ECONNRESET');
+  assert.equal(world.counters.get('tcp-drain-given-up'), 1);
+  world.assertBaseLine();
+});
+
+for (const ending of ['R', 'FA'] as const) {
+  test(`a server that sends on and on, and reads nothing of what is on its way, is reset after 4 MiB (${ending})`, () => {
+    const world = slowServer();
+    for (let i = 0; i < 20; i++) world.sendQuietly({ seq: 1 + i * 1000, text: text(1000) });
+    world.send({ seq: 20_001, flags: ending }, { seq: ending === 'R' ? 20_001 : 20_002, flags: 'R' });
+    world.server.peer.send(text(3 * 2 ** 20));
+    world.settle();
+    assert.equal(world.server.reset, undefined);
+    world.server.peer.send(text(3 * 2 ** 20));
+    world.settle();
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  });
+}
+
+for (const [name, make] of [
+  ['CLOSE-WAIT', closeWait],
+  ['FIN-WAIT-2', finWait2],
+] as const) {
+  test(`a guest that is silent in ${name} is asked after two minutes, and given up after thirteen`, () => {
+    const world = make();
+    world.advance(115_000);
+    assert.deepEqual(world.said(), []);
+    world.advance(10_000);
+    assert.equal(world.said().length, 1);
+    world.advance(9 * 75_000 + 10_000);
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  });
+}
+
+for (const [name, make] of [
+  ['SYN-RECEIVED', synReceived],
+  ['FIN-WAIT-1', finWait1],
+] as const) {
+  test(`a guest that answers nothing in ${name} loses its place, and the server is told`, () => {
+    const world = make();
+    world.advance(13 * 60_000);
+    assert.equal(world.server.reset, 'ECONNRESET');
+    world.assertBaseLine();
+  });
+}
+
+test('a guest that answers nothing in LAST-ACK loses its place', () => {
+  const world = closeWait();
   world.server.peer.end();
   world.settle();
-  assert.equal(world.server.reset, undefined);
+  world.advance(13 * 60_000);
   world.assertBaseLine();
 });
 

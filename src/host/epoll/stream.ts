@@ -86,6 +86,12 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#error;
   }
 
+  get unacknowledged(): number {
+    // What a unix socket has taken already lies with its peer.
+    if (this.#state !== 'open' || this.#error !== undefined || this.#transport === 'unix') return 0;
+    return this.#context.memory.unacknowledged(this.fd);
+  }
+
   /** After EPOLLRDHUP nothing more can come, and without an error or an urgent mark a peek stops short only at the end. */
   get endAnnounced(): boolean {
     return this.#peerEnded && !this.#troubled && this.#intake.shortIsAll;

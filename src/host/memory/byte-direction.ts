@@ -22,6 +22,11 @@ export class ByteDirection {
     return this.#sending.length;
   }
 
+  /** The same, and the FIN. */
+  get unarrived(): number {
+    return this.#sending.length + (this.#fin && !this.finArrived ? 1 : 0);
+  }
+
   /** The sender ended it; nothing can be sent any more. */
   get ended(): boolean {
     return this.#fin;

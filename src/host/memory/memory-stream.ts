@@ -109,6 +109,10 @@ export class MemoryStream implements HostStream {
     handler?.failed(code, cause);
   }
 
+  get unacknowledged(): number {
+    return this.#state === 'open' ? this.#toPeer.unarrived : 0;
+  }
+
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
     const queue = this.#toHost.arrived;
     const copied = queue.copySlots(offset, this.#arena, at, slotBytes, stride, count);

@@ -78,6 +78,11 @@ export class NodeStream implements HostStream {
     if (this.#state !== 'released') this.#handler = handler;
   }
 
+  /** What Node still holds; what the kernel does, it does not tell. */
+  get unacknowledged(): number | undefined {
+    return this.#state === 'open' && this.#socket.writableLength > 0 ? this.#socket.writableLength : undefined;
+  }
+
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number {
     const copied = this.#received.copySlots(offset, this.#arena, at, slotBytes, stride, count);
     if (copied > 0) {

@@ -40,6 +40,22 @@ export const writing: readonly HostCase[] = [
     },
   },
   {
+    name: 'what has not reached the peer is told, where the engine knows it, until all has, the FIN too',
+    async run(rig) {
+      const server = await rig.peers.listenTcp({ paused: true });
+      const { stream, peer } = await rig.dial(server);
+      const taken = await rig.fill(stream, pattern(1 << 20));
+      const left = stream.unacknowledged;
+      assert.ok(left === undefined || (left > 0 && left <= taken), `${left} of ${taken}`);
+      stream.shutdownWrite();
+      peer.resume();
+      await rig.until(() => (stream.unacknowledged ?? 0) === 0, 'all of it there');
+      await rig.until(() => peer.receivedBytes === taken, 'the bytes');
+      stream.abort();
+      assert.equal(stream.unacknowledged ?? 0, 0);
+    },
+  },
+  {
     name: 'a slow reader makes writes partial, then 0, then writable is called and nothing is lost',
     async run(rig) {
       const server = await rig.peers.listenTcp({ paused: true });
