@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as passes } from 'node:timers/promises';
 import { canRunGuests, Slipway } from '../support/slipway.ts';
 import { dialled, drained, endingOf, listen } from '../support/sockets.ts';
 import { createTwoUplinks, type TwoUplinks } from '../support/two-uplinks.ts';
@@ -22,7 +23,7 @@ for (const [change, ...command] of [
   ['address is removed', 'address', 'del', '10.1.0.1/24', 'dev', 'up1'],
   ['link is taken down', 'link', 'set', 'up1', 'down'],
 ] as const) {
-  test(`a download and an upload end with an error when the host’s ${change}; what goes another way carries on`, async (t) => {
+  test(`a download and an upload end with an error when the host’s ${change} and stays so; what goes another way carries on`, async (t) => {
     const made = await world(t);
     if (made === undefined) return;
     const { slipway, away, ip } = made;
@@ -55,4 +56,46 @@ for (const [change, ...command] of [
     fresh.end('new flow');
     assert.equal(String((await drained(await server.accept())).bytes), 'new flow');
   });
+}
+
+for (const [change, away, back] of [
+  [
+    'address is removed and comes back',
+    ['address', 'del', '10.1.0.1/24', 'dev', 'up1'],
+    ['address', 'add', '10.1.0.1/24', 'dev', 'up1'],
+  ],
+  ['link is taken down and up', ['link', 'set', 'up1', 'down'], ['link', 'set', 'up1', 'up']],
+] as const) {
+  for (const awayMs of [0, 1500]) {
+    test(`a download, an upload and an idle connection survive that the host’s ${change}, ${awayMs} ms later`, async (t) => {
+      const made = await world(t);
+      if (made === undefined) return;
+      const { slipway, away: outside, ip } = made;
+      const server = await listen(t, outside);
+      const download = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+      const source = await server.accept();
+      const upload = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+      const sink = await server.accept();
+      const idle = await dialled(t, slipway.guest, server.port, BEHIND_FIRST);
+      const idleEnd = await server.accept();
+      const begun = [once(download, 'data'), once(sink, 'data')];
+      const whole = Promise.all([drained(download), drained(sink)]);
+      source.write(Buffer.alloc(65536, 7));
+      upload.write(Buffer.alloc(65536, 7));
+      await Promise.all(begun);
+
+      ip(...away);
+      // Sent while there is no way.
+      source.end(Buffer.alloc(262_144, 7));
+      upload.end(Buffer.alloc(262_144, 7));
+      await passes(awayMs);
+      ip(...back);
+      const bytes = 65_536 + 262_144;
+      const ends = (await whole).map(({ ending, bytes: { length } }) => ({ ending, length }));
+      assert.deepEqual(ends, Array(2).fill({ ending: 'end', length: bytes }));
+      idle.write('still here');
+      assert.equal(String((await once(idleEnd, 'data'))[0]), 'still here');
+      assert.equal(await slipway.counter('host-address-lost'), 0);
+    });
+  }
 }

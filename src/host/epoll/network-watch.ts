@@ -1,12 +1,13 @@
 /**
  * Notices when the host's own network changes (Wi-Fi to cellular, VPN up or down) and ends what cannot live on.
  *
- * Linux leaves a TCP socket alone when its local address goes: it would repeat into nowhere for a quarter of an hour. So
- * an rtnetlink socket stands in the poller. Whatever it says of addresses or links is only the occasion to list the
- * addresses anew; those that were there before and are not any more are lost, and with them every flow that has one.
- * An address that is taken and given back before the next wait is not lost, and nothing is cut for an address that was
- * never in the list (another VRF, a route of type local). An address on a link that was taken down counts as gone; a cable
- * that is only pulled does not: its flows may live on.
+ * Linux leaves a TCP socket alone when its local address goes: it would repeat into nowhere for a quarter of an hour, and
+ * carry on if the address came back meanwhile. So an rtnetlink socket stands in the poller. Whatever it says of addresses or
+ * links is only the occasion to list the addresses anew; those that were there before and are not any more are missing. A
+ * dial from one ends at once, since the guest's next SYN dials from an address that there is. Established flows are cut when
+ * the address has been missing for GRACE_MS: a transient (Wi-Fi, ifdown and ifup, a renewed lease) is not an end.
+ * Nothing is cut for an address that was never in the list (another VRF, a route of type local). An address on a link that was
+ * taken down is missing; one whose cable is only pulled is not: its flows may live on.
  *
  * Messages that the socket had no room for (ENOBUFS) cost nothing but the knowledge which links are down.
  *
@@ -27,6 +28,11 @@ import {
 
 /** One wait reads at most this often; the rest comes with the next. */
 const MAX_READS = 64;
+/**
+ * How long an address may be missing before its flows are lost: longer than a link takes to come back, and than a DHCP client
+ * takes for its address; shorter than a person waits for an error.
+ */
+const GRACE_MS = 10_000;
 /** The addresses changed while they were listed: they are listed again so much later. */
 const RELIST_MS = 100;
 const SOCKADDR_NL_BYTES = 12;
@@ -41,6 +47,8 @@ export class NetworkWatch implements PollHandler {
   readonly #questions: number;
   readonly #news: number;
   #addresses: ReadonlySet<number>;
+  /** Addresses that may come back, each with what ends the wait for it. Bounded by the addresses that came and went within the grace. */
+  readonly #missing = new Map<number, Timer>();
   /** Bounded by the links that there are. */
   readonly #linksDown = new Set<number>();
   #routesChanged = false;
@@ -114,14 +122,29 @@ export class NetworkWatch implements PollHandler {
     this.onChange?.();
   }
 
-  /** Ends what the addresses that are gone take with them; whether there is any difference. */
+  /** Begins to wait for what has gone, and ends the wait for what is back; whether there is any difference. */
   #take(addresses: ReadonlySet<number>): boolean {
-    const lost = new Set<number>();
-    for (const address of this.#addresses) if (!addresses.has(address)) lost.add(address);
-    const changed = lost.size > 0 || addresses.size !== this.#addresses.size;
+    const before = this.#addresses;
     this.#addresses = addresses;
-    if (lost.size > 0) this.#context.streams.loseAddresses(lost);
-    return changed;
+    const gone = new Set([...before].filter((address) => !addresses.has(address)));
+    const { poller, streams } = this.#context;
+    for (const [address, wait] of this.#missing) {
+      if (!addresses.has(address)) continue;
+      poller.timers.cancel(wait);
+      this.#missing.delete(address);
+    }
+    for (const address of gone) {
+      const wait = new Timer(() => this.#lose(address));
+      this.#missing.set(address, wait);
+      poller.timers.arm(wait, GRACE_MS);
+    }
+    if (gone.size > 0) streams.loseAddresses(gone, 'dials');
+    return gone.size > 0 || addresses.size !== before.size;
+  }
+
+  #lose(address: number): void {
+    this.#missing.delete(address);
+    this.#context.streams.loseAddresses(new Set([address]), 'all');
   }
 
   /** The addresses that flows may have, without loopback's; undefined when the list did not come whole. */

@@ -1,8 +1,8 @@
 /**
  * The TCP connections of one engine, and the two ways in which they die without the kernel saying so in time.
  *
- * - Their local address was lost (`NetworkWatch`): the flow ends with ENETDOWN. A dial ends with EADDRNOTAVAIL, which the
- *   guest hears nothing of: its own next SYN dials anew, from an address that there is.
+ * - Their local address was lost (`NetworkWatch` says when): the flow ends with ENETDOWN. A dial ends with EADDRNOTAVAIL, which
+ *   the guest hears nothing of: its own next SYN dials anew, from an address that there is.
  * - Their peer answers nothing any more (route gone, VPN down): without bytes in flight keepalive notices; with them the
  *   kernel would repeat for 15 minutes and more. TCP_USER_TIMEOUT is no help: it also cuts a peer with a closed window
  *   that answers every probe (measured on Linux 6.18; tcp_probe_timer counts from the first probe, not from the last
@@ -33,7 +33,7 @@ const LAST_ACK_RECEIVED = 56;
 const MAX_LINGERING = 256;
 
 /** What a stream shows of itself here. */
-type Watched = Pick<EpollStream, 'fd' | 'cut' | 'letGo' | 'probed' | 'place'>;
+type Watched = Pick<EpollStream, 'fd' | 'connecting' | 'cut' | 'letGo' | 'probed' | 'place'>;
 
 export class OpenStreams {
   readonly #context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>;
@@ -80,12 +80,12 @@ export class OpenStreams {
     this.#streams.pop();
   }
 
-  /** Ends every connection from one of these addresses. */
-  loseAddresses(lost: ReadonlySet<number>): void {
+  /** Ends every connection from one of these addresses, or only those that are still being dialled. */
+  loseAddresses(lost: ReadonlySet<number>, which: 'all' | 'dials'): void {
     // `cut` may end streams: what moves into a place then comes from behind, where all are done.
     for (let i = this.#streams.length - 1; i >= 0; i--) {
       const stream = this.#streams[i];
-      if (stream === undefined) continue;
+      if (stream === undefined || (which === 'dials' && !stream.connecting)) continue;
       if (!lost.has(this.#context.memory.localAddress(stream.fd))) continue;
       if (stream.cut(libc.ENETDOWN)) this.#context.counters.add('host-address-lost');
     }

@@ -106,6 +106,10 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#state === 'closed';
   }
 
+  get connecting(): boolean {
+    return this.#state === 'connecting';
+  }
+
   /** Begins to wait for the connect that was started; the errno when that is impossible, else 0. */
   watch(): number {
     this.#slot = this.#context.poller.add(this.fd, this);

@@ -29,6 +29,8 @@ export interface EpollHarness extends Harness {
   readonly poller: Poller;
   readonly descriptors: DescriptorTable;
   readonly counters: Counters;
+  /** Moves the engine's clock ahead and lets it act on that. */
+  pass(ms: number): void;
 }
 
 export interface EpollHarnessOptions extends HarnessOptions {
@@ -42,7 +44,8 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
   const memory = new KernelMemory(arena);
   const descriptors = new DescriptorTable();
   const counters = new Counters();
-  const poller = new Poller(memory, descriptors, { nowMs: () => performance.now() });
+  let skippedMs = 0;
+  const poller = new Poller(memory, descriptors, { nowMs: () => performance.now() + skippedMs });
   const host = new EpollHost({ ...options, memory, poller, descriptors, counters });
 
   // The engine's wait blocks this thread, where the peers live too: they take turns, a millisecond for the engine.
@@ -110,6 +113,11 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
     return { fd, peer: new NodePeerConnection(new Socket({ fd: other, allowHalfOpen: true }), false) };
   }
 
+  function pass(ms: number): void {
+    skippedMs += ms;
+    poller.wait(0);
+  }
+
   async function close(): Promise<void> {
     poller.close();
     for (const fd of descriptors.list('flow', 'guest', 'tap', 'listener', 'other')) {
@@ -118,7 +126,22 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
     }
   }
 
-  return { host, arena, memory, poller, descriptors, counters, poll, until, listenPipes, bind, bindUnix, pair, close };
+  return {
+    host,
+    arena,
+    memory,
+    poller,
+    descriptors,
+    counters,
+    pass,
+    poll,
+    until,
+    listenPipes,
+    bind,
+    bindUnix,
+    pair,
+    close,
+  };
 }
 
 /** Both ends of connected unix stream sockets. */
