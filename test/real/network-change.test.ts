@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as passes } from 'node:timers/promises';
+import { expose } from '../support/published.ts';
 import { canRunGuests, Slipway } from '../support/slipway.ts';
-import { dialled, drained, endingOf, listen } from '../support/sockets.ts';
+import { dialled, drained, endingOf, listen, udp } from '../support/sockets.ts';
 import { createTwoUplinks, type TwoUplinks } from '../support/two-uplinks.ts';
 
 const BEHIND_FIRST = '10.1.0.2';
@@ -99,3 +100,34 @@ for (const [change, away, back] of [
     });
   }
 }
+
+test('a published port at an address of the host survives that it is away for a while: listener, connection and UDP', async (t) => {
+  const made = await world(t);
+  if (made === undefined) return;
+  const { slipway, away: outside, ip } = made;
+  const inside = await listen(t, slipway.guest);
+  const echo = await udp(t, slipway.guest);
+  echo.on('message', (bytes, from) => echo.send(bytes, from.port, from.address));
+  await expose(slipway, `10.1.0.1:7001:${inside.port}`);
+  await expose(slipway, `10.1.0.1:7002:${echo.address().port}/udp`);
+  const client = await dialled(t, outside, 7001, '10.1.0.1');
+  const guestEnd = await inside.accept();
+  const asker = await udp(t, outside);
+  const asks = async (): Promise<string> => {
+    const answer = once(asker, 'message') as Promise<[Buffer]>;
+    asker.send('hello', 7002, '10.1.0.1');
+    return String((await answer)[0]);
+  };
+  assert.equal(await asks(), 'hello');
+
+  ip('address', 'del', '10.1.0.1/24', 'dev', 'up1');
+  await passes(1500);
+  ip('address', 'add', '10.1.0.1/24', 'dev', 'up1');
+
+  client.write('still here');
+  assert.equal(String((await once(guestEnd, 'data'))[0]), 'still here');
+  assert.equal(await asks(), 'hello');
+  const next = await dialled(t, outside, 7001, '10.1.0.1');
+  next.end('new');
+  assert.equal(String((await drained(await inside.accept())).bytes), 'new');
+});
