@@ -8,6 +8,7 @@ import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
+import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 import { readU16, writeU16 } from '../wire/bytes.ts';
@@ -16,8 +17,8 @@ import { ICMP_CHECKSUM_OFFSET, ICMP_ECHO_REPLY, ICMP_HEADER_BYTES, writeIcmpEcho
 import { PROTOCOL_ICMP } from '../wire/ipv4.ts';
 import { unreachableFor } from './unreachable.ts';
 
-/** A ping that nobody continues is forgotten after this; Linux keeps such a conntrack entry as long. */
-export const ECHO_IDLE_MS = 30_000;
+/** A ping that nobody continues is forgotten after this (RFC 5508 §3.2 REQ-2: not before a minute). */
+export const ECHO_IDLE_MS = 60_000;
 /** Requests in one call to the host: one turn rarely brings more of one ping. */
 export const ECHO_BATCH = 16;
 /** Replies in one call; each may have 64 KiB. */
@@ -38,6 +39,8 @@ export interface EchoContext {
   /** Shared by all mappings: filled and emptied within one call. */
   readonly replies: DatagramBatch;
   readonly repliesAt: number;
+  /** The mapping was used just now and is wanted as much as `rank` says. */
+  readonly onUsed: (mapping: EchoMapping, rank: Rank) => void;
   /** The mapping had nothing to do for ECHO_IDLE_MS. */
   readonly onIdle: (mapping: EchoMapping) => void;
 }
@@ -53,11 +56,13 @@ class Phase implements Work {
 }
 
 /** Echo requests of one guest address under one identifier, and the ping socket of the host that carries them. */
-export class EchoMapping implements HostDatagramHandler {
+export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMapping> {
   readonly key: number;
   readonly identifier: number;
-  /** Where its guest was when it began: whose share of the table it takes. */
-  readonly openedBehind: Port;
+  owner: Port;
+  rank: Rank = 0;
+  older: EchoMapping | undefined;
+  newer: EchoMapping | undefined;
   /** Where replies go; updated with each request. */
   neighbor: Neighbor;
   readonly #context: EchoContext;
@@ -81,7 +86,7 @@ export class EchoMapping implements HostDatagramHandler {
     this.#context = context;
     this.key = key;
     this.neighbor = neighbor;
-    this.openedBehind = neighbor.port;
+    this.owner = neighbor.port;
     this.identifier = identifier;
   }
 
@@ -111,6 +116,7 @@ export class EchoMapping implements HostDatagramHandler {
     }
     turn.commits.add(this.#sending);
     turn.timers.arm(this.#idle, ECHO_IDLE_MS);
+    this.#context.onUsed(this, this.rank === 0 ? 0 : 2);
   }
 
   readable(): void {
@@ -158,12 +164,18 @@ export class EchoMapping implements HostDatagramHandler {
   }
 
   #receive(): void {
-    const { replies, repliesAt, turn } = this.#context;
+    const { replies, repliesAt, turn, counters } = this.#context;
     if (this.#socket === undefined) return;
     const count = this.#socket.receive(replies, repliesAt, ECHO_SLOT_BYTES, ECHO_RECEIVE_BATCH);
-    for (let i = 0; i < count; i++) this.#reply(replies.address[i] ?? 0, replies.at[i] ?? 0, replies.length[i] ?? 0);
-    if (count > 0) turn.timers.arm(this.#idle, ECHO_IDLE_MS);
     if (count === ECHO_RECEIVE_BATCH) turn.egress.add(this.#receiving);
+    if (!this.neighbor.port.attached) {
+      if (count > 0) counters.add('icmp-echo-guest-gone', count);
+      return;
+    }
+    for (let i = 0; i < count; i++) this.#reply(replies.address[i] ?? 0, replies.at[i] ?? 0, replies.length[i] ?? 0);
+    if (count === 0) return;
+    turn.timers.arm(this.#idle, ECHO_IDLE_MS);
+    this.#context.onUsed(this, this.rank === 2 ? 2 : 1);
   }
 
   /** The reply with the guest's own identifier in it again. */

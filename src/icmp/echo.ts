@@ -1,8 +1,8 @@
 /**
  * ICMP from guests (RFC 792). Echo requests to the gateway or the host address are answered here; to anywhere else they go
  * by a ping socket of the host, one for each guest address and identifier, so the replies, the hops of a traceroute and
- * the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or when the table is full: the one not used for the
- * longest time goes first, the guest's own before others'.
+ * the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or make room where the guest, the table or the host has no
+ * more: `Shares` says which.
  *
  * Errors from guests and all other types are counted and go no further.
  */
@@ -10,8 +10,10 @@ import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { OwnAddresses } from '../ip/own-addresses.ts';
+import { isSameGuest } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
+import { Shares } from '../turn/shares.ts';
 import { writeU16 } from '../wire/bytes.ts';
 import { foldedComplement } from '../wire/checksum.ts';
 import {
@@ -46,7 +48,8 @@ export type EchoOutcome =
   | 'icmp-error-from-guest'
   | 'icmp-unhandled-type';
 
-export interface EchoOptions extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onIdle' | 'gatewayAddress'> {
+export interface EchoOptions
+  extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onUsed' | 'onIdle' | 'gatewayAddress'> {
   readonly host: Host;
   readonly log: Log;
   /** `Interface.own` */
@@ -59,9 +62,9 @@ export class IcmpEcho implements ProtocolHandler {
   readonly #options: EchoOptions;
   readonly #context: EchoContext;
   readonly #header = new IcmpHeader();
-  /** By guest address and identifier, in the order of last use. */
+  /** By guest address and identifier. */
   readonly #mappings = new Map<number, EchoMapping>();
-  readonly #perGuest = new Map<Port, number>();
+  readonly #shares: Shares<Port, EchoMapping> = new Shares();
   #hintLogged = false;
 
   constructor(options: EchoOptions) {
@@ -73,6 +76,7 @@ export class IcmpEcho implements ProtocolHandler {
       gatewayAddress: options.own.gateway,
       replies: makeDatagramBatch(ECHO_RECEIVE_BATCH),
       repliesAt,
+      onUsed: (mapping, rank) => this.#shares.used(mapping, mapping.neighbor.port, rank),
       onIdle: (mapping) => this.#remove(mapping),
     };
   }
@@ -123,24 +127,26 @@ export class IcmpEcho implements ProtocolHandler {
     const { identifier } = this.#header;
     const key = packet.source * 0x1_0000 + identifier;
     const known = this.#mappings.get(key);
-    if (known !== undefined) {
-      this.#mappings.delete(key);
-      this.#mappings.set(key, known);
+    if (known !== undefined && isSameGuest(known.neighbor, packet.neighbor)) {
       known.neighbor = packet.neighbor;
       known.request(packet);
       return undefined;
     }
+    if (known !== undefined) this.#remove(known);
     const { capabilities } = this.#options.host;
     if (!capabilities.ping) return this.#noPing(capabilities.pingHint);
     const { port } = packet.neighbor;
     this.#makeRoom(port);
     const mapping = new EchoMapping(this.#context, key, packet.neighbor, identifier);
-    const socket = this.#options.host.openEcho(mapping);
+    let socket = this.#options.host.openEcho(mapping);
+    if ((socket === 'EMFILE' || socket === 'ENFILE') && this.#evict(this.#shares.leastWantedOf(port))) {
+      socket = this.#options.host.openEcho(mapping);
+    }
     if (socket === 'EACCES' || socket === 'EPERM') return this.#noPing(capabilities.pingHint);
     if (typeof socket === 'string') return 'icmp-echo-open-failed';
     mapping.open(socket);
     this.#mappings.set(key, mapping);
-    this.#perGuest.set(port, (this.#perGuest.get(port) ?? 0) + 1);
+    this.#shares.add(mapping);
     mapping.request(packet);
     return undefined;
   }
@@ -154,22 +160,20 @@ export class IcmpEcho implements ProtocolHandler {
   }
 
   #makeRoom(guest: Port): void {
-    const crowded = (this.#perGuest.get(guest) ?? 0) >= MAX_ECHO_MAPPINGS_PER_GUEST;
-    if (!crowded && this.#mappings.size < MAX_ECHO_MAPPINGS) return;
-    for (const mapping of this.#mappings.values()) {
-      if (crowded && mapping.openedBehind !== guest) continue;
-      this.#remove(mapping);
-      this.#options.counters.add('icmp-echo-evicted');
-      return;
-    }
+    if (this.#shares.of(guest) >= MAX_ECHO_MAPPINGS_PER_GUEST) this.#evict(this.#shares.leastWantedOf(guest));
+    else if (this.#mappings.size >= MAX_ECHO_MAPPINGS) this.#evict(this.#shares.leastWantedFor(guest));
+  }
+
+  #evict(mapping: EchoMapping | undefined): boolean {
+    if (mapping === undefined) return false;
+    this.#remove(mapping);
+    this.#options.counters.add('icmp-echo-evicted');
+    return true;
   }
 
   #remove(mapping: EchoMapping): void {
     if (!this.#mappings.delete(mapping.key)) return;
-    const guest = mapping.openedBehind;
-    const left = (this.#perGuest.get(guest) ?? 1) - 1;
-    if (left > 0) this.#perGuest.set(guest, left);
-    else this.#perGuest.delete(guest);
+    this.#shares.remove(mapping);
     mapping.close();
   }
 }

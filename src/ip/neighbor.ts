@@ -17,3 +17,8 @@ export class Neighbor {
     this.seenMs = seenMs;
   }
 }
+
+/** A guest that moved to another port, or took another MAC, is itself; one that did both is not to be told from another. */
+export function isSameGuest(one: Pick<Neighbor, 'mac' | 'port'>, other: Pick<Neighbor, 'mac' | 'port'>): boolean {
+  return one.mac === other.mac || one.port === other.port;
+}

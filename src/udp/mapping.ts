@@ -10,6 +10,7 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
+import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { GatherOwner } from './gatherer.ts';
 import { LoopbackChoice } from './loopback-choice.ts';
@@ -22,10 +23,10 @@ const MAX_REMOTES = 1024;
 /** Of these so many, the last spoken to, are shown. */
 const SHOWN_REMOTES = 64;
 const DNS_PORT = 53;
-/** Idle times: nothing answered yet; a DNS answer came (who asks again opens anew); a conversation. */
-const UNANSWERED_MS = 30_000;
+/** How long it lives without a datagram, answered or not: RFC 4787 §4.3 REQ-5 wants two minutes. */
+const IDLE_MS = 120_000;
+/** A new port asked DNS one question and has its answer: resolvers take another port for the next. */
 const DNS_ANSWERED_MS = 5_000;
-const STREAM_MS = 120_000;
 
 /** Where a configured service stands for the guest. */
 export interface Translation {
@@ -35,8 +36,9 @@ export interface Translation {
 
 /** What a mapping asks of its owner. */
 export interface MappingOwner {
-  readonly nowMs: number;
   arm(timer: Timer, delayMs: number): void;
+  /** It was used just now and is wanted as much as `rank` says. */
+  used(mapping: Mapping, rank: Rank): void;
   /** Data waits in the socket: `mapping.work` shall run in the egress phase. */
   wantsToReceive(mapping: Mapping): void;
   /** Receives and delivers one share. */
@@ -50,28 +52,27 @@ export interface MappingOwner {
  * mapping, RFC 4787 §4.1), that lets in datagrams from any port of the addresses the guest has sent to
  * (address-dependent filtering, §5).
  *
- * States: unanswered (30 s from the last datagram sent) → answered (120 s from the last datagram either way; 5 s when all
- * it ever asked was port 53, and 30 s again with the next question) → gone.
+ * States: unanswered → answered → gone, 120 s after the last datagram either way, or 5 s after the answer to the one question
+ * that it ever asked, at port 53. What comes for a guest that is gone keeps nothing alive: if the guest is not back by then,
+ * its mappings are gone too.
  */
-export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Work {
+export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Shared<Port, Mapping>, Work {
   queued = false;
   readonly guestAddress: number;
   readonly guestPort: number;
-  readonly neighbor: Neighbor;
-  /** Where its guest was when it began: whose share of the table it takes. */
-  readonly openedBehind: Port;
+  neighbor: Neighbor;
   batch: DatagramBatch | undefined;
-  /** Neighbours in the MappingTable's order of use, which owns these. */
+  owner: Port;
+  rank: Rank = 0;
   older: Mapping | undefined;
   newer: Mapping | undefined;
-  usedMs: number;
   answered = false;
   bytesFromGuest = 0;
   bytesToGuest = 0;
   /** `Packet.probesPath` of what the guest sent last. */
   probesPath = false;
   readonly timer: Timer;
-  readonly #owner: MappingOwner;
+  readonly #udp: MappingOwner;
   #socket: HostDatagram | undefined;
   #loopback: LoopbackChoice | undefined;
   /** Host address → the address that the guest knows it by; the oldest first. */
@@ -80,16 +81,17 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   #translations: Map<number, Translation> | undefined;
   #lastRemote: HostAddress = -1;
   #lastSeenAs = -1;
-  #onlyDns = true;
+  /** What it sent so far is one datagram, to port 53. */
+  #oneQuestion = false;
+  #sentBefore = false;
 
-  constructor(owner: MappingOwner, neighbor: Neighbor, guestPort: number) {
-    this.#owner = owner;
+  constructor(udp: MappingOwner, neighbor: Neighbor, guestPort: number) {
+    this.#udp = udp;
     this.neighbor = neighbor;
-    this.openedBehind = neighbor.port;
+    this.owner = neighbor.port;
     this.guestAddress = neighbor.address;
     this.guestPort = guestPort;
-    this.usedMs = owner.nowMs;
-    this.timer = new Timer(() => owner.expired(this));
+    this.timer = new Timer(() => udp.expired(this));
   }
 
   /** The socket, once `open` gave it; using a mapping without one is a bug. */
@@ -147,9 +149,10 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
 
   #used(port: number, length: number): void {
     this.bytesFromGuest += length;
-    this.usedMs = this.#owner.nowMs;
-    if (port !== DNS_PORT) this.#onlyDns = false;
-    this.#owner.arm(this.timer, this.answered && !this.#onlyDns ? STREAM_MS : UNANSWERED_MS);
+    this.#oneQuestion = port === DNS_PORT && !this.#sentBefore;
+    this.#sentBefore = true;
+    this.#udp.used(this, this.answered ? 2 : 0);
+    this.#udp.arm(this.timer, IDLE_MS);
   }
 
   allow(remote: HostAddress, seenAs: number): void {
@@ -173,10 +176,10 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   /** `length` bytes from `remote` reached the guest. */
   received(remote: HostAddress, port: number, length: number): void {
     this.bytesToGuest += length;
-    this.usedMs = this.#owner.nowMs;
     this.answered = true;
     if (remote === LOOPBACK4) this.#loopback?.answered4(port);
-    this.#owner.arm(this.timer, this.#onlyDns ? DNS_ANSWERED_MS : STREAM_MS);
+    this.#udp.used(this, this.#oneQuestion || this.rank === 2 ? this.rank : 1);
+    this.#udp.arm(this.timer, this.#oneQuestion ? DNS_ANSWERED_MS : IDLE_MS);
   }
 
   /** The addresses that may answer, as the guest knows them; of many those last spoken to. */
@@ -187,18 +190,18 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   }
 
   readable(): void {
-    if (this.live) this.#owner.wantsToReceive(this);
+    if (this.live) this.#udp.wantsToReceive(this);
   }
 
   failed(failure: DatagramFailure): void {
-    if (this.live) this.#owner.failed(this, failure);
+    if (this.live) this.#udp.failed(this, failure);
   }
 
   outletWritable(): void {
-    if (this.live) this.#owner.wantsToReceive(this);
+    if (this.live) this.#udp.wantsToReceive(this);
   }
 
   work(): void {
-    if (this.live) this.#owner.receiveFor(this);
+    if (this.live) this.#udp.receiveFor(this);
   }
 }

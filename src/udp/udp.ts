@@ -1,9 +1,10 @@
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
 import type { Target } from '../flow/route.ts';
-import type { Neighbor } from '../ip/neighbor.ts';
+import { isSameGuest, type Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Outlet, OutletWaiter } from '../link/outlet.ts';
+import type { Rank } from '../turn/shares.ts';
 import type { Timer } from '../turn/timers.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
@@ -46,9 +47,9 @@ const MAX_SEGMENTS = 128;
  * received in the egress phase, up to 64 a call, and keep their real source.
  *
  * It keeps no payload, except one small datagram for the [::1] retry of a mapping that speaks to the host address. An
- * error of the host becomes an ICMP error about that one datagram. The table is bounded, in all and for each guest; the
- * mapping not used for longest makes room, also when the host is out of descriptors. A mapping of a detached guest
- * dies with its timer or its next answer.
+ * error of the host becomes an ICMP error about that one datagram. The table is bounded, in all and for each guest; who makes
+ * room, also when the host is out of descriptors, `Shares` says. Mappings of a guest that is gone wait for it as long as
+ * their timers let them; what comes meanwhile is lost, as on a cable that is pulled.
  */
 export class Udp implements ProtocolHandler, MappingOwner {
   /** Clients of forwards: what guests send to them goes before everything else. */
@@ -76,10 +77,6 @@ export class Udp implements ProtocolHandler, MappingOwner {
     this.#scratchAt = slots + UDP_HEADER_BYTES;
     this.peers = new UdpPeers(options.seed ?? 0);
     this.#retries = new LoopbackRetries(options.turn, options.arena, this.#scratchAt);
-  }
-
-  get nowMs(): number {
-    return this.#options.turn.nowMs;
   }
 
   /** Datagrams to `port` of the gateway, or broadcast to it, go to `handler`. One for each port. */
@@ -208,6 +205,10 @@ export class Udp implements ProtocolHandler, MappingOwner {
     this.#options.turn.timers.arm(timer, delayMs);
   }
 
+  used(mapping: Mapping, rank: Rank): void {
+    this.#table.shares.used(mapping, mapping.neighbor.port, rank);
+  }
+
   wantsToReceive(mapping: Mapping): void {
     this.#options.turn.egress.add(mapping);
   }
@@ -215,8 +216,8 @@ export class Udp implements ProtocolHandler, MappingOwner {
   receiveFor(mapping: Mapping): void {
     const batch = this.#received;
     for (let received = 0; received < RECEIVE_QUOTA; received += BATCH_DATAGRAMS) {
-      // While the outlet is full, datagrams wait in the host's socket. Of a guest that is gone one is enough to learn it.
-      const room = mapping.neighbor.port.attached ? this.roomFor(mapping.neighbor, mapping) : 1;
+      // While the outlet is full, datagrams wait in the host's socket; those for a guest that is gone are lost.
+      const room = mapping.neighbor.port.attached ? this.roomFor(mapping.neighbor, mapping) : BATCH_DATAGRAMS;
       if (room === 0) return;
       const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, room);
       for (let i = 0; i < count; i++) {
@@ -332,10 +333,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const length = header.length - UDP_HEADER_BYTES;
     const step = this.#segmentBytes(packet, length);
     if (step === 0) return;
-    const mapping = this.#table.find(packet.source, header.sourcePort) ?? this.#open(packet, header.sourcePort);
+    const mapping = this.#find(packet, header.sourcePort) ?? this.#open(packet, header.sourcePort);
     if (mapping === undefined) return;
     const remote = toHostItself && translated !== true ? mapping.loopback.addressFor(port) : address;
-    this.#table.touch(mapping);
     if (translated === true) mapping.sentTranslated(address, port, packet.destination, header.destinationPort, length);
     else mapping.sent(remote, packet.destination, port, length);
     if (remote === LOOPBACK4 && translated !== true) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
@@ -349,20 +349,37 @@ export class Udp implements ProtocolHandler, MappingOwner {
     } while (from < length);
   }
 
+  /** The mapping of the packet's sender; one of another guest that had the address before is not. */
+  #find(packet: Packet, guestPort: number): Mapping | undefined {
+    const mapping = this.#table.find(packet.source, guestPort);
+    if (mapping === undefined || mapping.neighbor === packet.neighbor) return mapping;
+    if (isSameGuest(mapping.neighbor, packet.neighbor)) {
+      mapping.neighbor = packet.neighbor;
+      return mapping;
+    }
+    this.#remove(mapping);
+    return undefined;
+  }
+
   /** A new mapping for the packet's sender; undefined (counted) when the host has no socket to give. */
   #open(packet: Packet, guestPort: number): Mapping | undefined {
     const { counters, host } = this.#options;
     const { port } = packet.neighbor;
-    if (this.#table.countOf(port) >= this.#limits.mappingsPerGuest) {
-      this.#evict(this.#table.oldest(port), 'udp-evicted-guest-limit');
+    const { shares } = this.#table;
+    if (shares.of(port) >= this.#limits.mappingsPerGuest) {
+      this.#evict(shares.leastWantedOf(port), 'udp-evicted-guest-limit');
     } else if (this.#table.count >= this.#limits.mappings) {
-      this.#evict(this.#table.oldest(), 'udp-evicted-table-limit');
+      this.#evict(shares.leastWantedFor(port), 'udp-evicted-table-limit');
     }
     const mapping = new Mapping(this, packet.neighbor, guestPort);
     let socket = host.openDatagram(mapping);
-    if ((socket === 'EMFILE' || socket === 'ENFILE') && this.#table.count > 0) {
-      this.#evict(this.#table.oldest(), 'udp-evicted-descriptors');
-      socket = host.openDatagram(mapping);
+    if (socket === 'EMFILE' || socket === 'ENFILE') {
+      // Who used the descriptors up is not known here: an answered mapping of another guest is not the price.
+      const spare = shares.leastWantedOf(port) ?? shares.leastWantedFor(port);
+      if (spare !== undefined && (spare.owner === port || spare.rank === 0 || !spare.owner.attached)) {
+        this.#evict(spare, 'udp-evicted-descriptors');
+        socket = host.openDatagram(mapping);
+      }
     }
     if (typeof socket === 'string') {
       counters.add('udp-no-socket');
@@ -392,7 +409,6 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const { neighbor } = mapping;
     if (!neighbor.port.attached) {
       counters.add('udp-guest-gone');
-      this.#remove(mapping);
       return;
     }
     const service = mapping.translation(address, port);
@@ -402,7 +418,6 @@ export class Udp implements ProtocolHandler, MappingOwner {
       return;
     }
     if (!this.send(neighbor, source, service?.port ?? port, mapping.guestPort, at, length)) return;
-    this.#table.touch(mapping);
     mapping.received(address, port, length);
   }
 }

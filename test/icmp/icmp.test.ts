@@ -33,6 +33,8 @@ class PingHost {
   readonly replies: { address: number; message: Uint8Array }[] = [];
   readonly handlers: HostDatagramHandler[] = [];
   open = 0;
+  /** Ping sockets that there may be. */
+  most = Number.POSITIVE_INFINITY;
   readonly host: Host;
 
   constructor(world: CoreWorld, ping = true) {
@@ -55,6 +57,7 @@ class PingHost {
       serveDatagrams: unused,
       adoptStream: unused,
       openEcho: (handler) => {
+        if (this.open >= this.most) return 'EMFILE';
         this.handlers.push(handler);
         this.open++;
         return {
@@ -181,14 +184,39 @@ test('without ping sockets the log says once how to allow them, and the guest he
   assert.equal(guest.outlet.count, 0);
 });
 
-test('mappings end after 30 s without use, and one guest has no more than its share', () => {
+test('mappings end a minute after their last use (RFC 5508 REQ-2), and one guest has no more than its share', () => {
   const { world, guest, pings, echo } = build();
   for (let id = 0; id < MAX_ECHO_MAPPINGS_PER_GUEST + 3; id++) world.receive(guest, ping(OUTSIDE, echoRequest(id, 1)));
   assert.equal(echo.size, MAX_ECHO_MAPPINGS_PER_GUEST);
   assert.equal(pings.open, MAX_ECHO_MAPPINGS_PER_GUEST);
   assert.equal(world.counters.get('icmp-echo-evicted'), 3);
+  world.turn.run(1000 + 59_000);
+  assert.equal(echo.size, MAX_ECHO_MAPPINGS_PER_GUEST);
   world.turn.run(1000 + ECHO_IDLE_MS + 10);
   assert.deepEqual([echo.size, pings.open], [0, 0]);
+});
+
+test('a ping that is answered outlives those under ever new identifiers that are not', () => {
+  const { world, guest, pings } = build();
+  world.receive(guest, ping(OUTSIDE, echoRequest(1, 1)));
+  world.turn.run(1001);
+  const reply = echoRequest(9, 1);
+  reply[0] = 0;
+  pings.replies.push({ address: OUTSIDE, message: reply });
+  pings.handlers[0]!.readable();
+  world.turn.run(1002);
+  for (let id = 2; id < 1_100; id++) world.receive(guest, ping(OUTSIDE, echoRequest(id, 1)));
+  const asked = pings.handlers.length;
+  world.receive(guest, ping(OUTSIDE, echoRequest(1, 2)));
+  assert.equal(pings.handlers.length, asked, 'it has its socket still');
+});
+
+test('without a descriptor left a ping takes the place of the guest’s least wanted one, within the turn', () => {
+  const { world, guest, pings, echo } = build();
+  pings.most = 2;
+  for (const id of [1, 2, 3]) world.receive(guest, ping(OUTSIDE, echoRequest(id, 1)));
+  assert.deepEqual([echo.size, pings.open], [2, 2]);
+  assert.equal(world.counters.get('icmp-echo-evicted'), 1);
 });
 
 test('bad checksums, errors and other types from guests are counted and go no further', () => {

@@ -168,6 +168,8 @@ export function udpBench(options: BenchOptions = {}) {
       probesPath?: boolean;
       frame?: Partial<Frame>;
       badChecksum?: boolean;
+      /** Another guest; the bench's own unless told. */
+      guest?: Neighbor;
     } = {},
   ): void => {
     const payload = typeof content === 'string' ? new TextEncoder().encode(content) : content;
@@ -176,15 +178,16 @@ export function udpBench(options: BenchOptions = {}) {
     const length = payload.length + 8;
     arena.bytes.set(payload, at + 8);
     writeUdp(arena.bytes, at, sourcePort, destinationPort, length);
-    const sum = foldedComplement(arena.sum(at, length, pseudoHeaderSum(GUEST, destination, 17, length)));
+    const guest = facts.guest ?? neighbor;
+    const sum = foldedComplement(arena.sum(at, length, pseudoHeaderSum(guest.address, destination, 17, length)));
     arena.view.setUint16(at + 6, facts.badChecksum ? sum ^ 1 : sum || 0xffff);
     const packet: Packet = {
       frame: Object.assign(new Frame(), facts.frame),
-      neighbor,
+      neighbor: guest,
       headerAt: at - 20,
       payloadAt: at,
       payloadEnd: at + length,
-      source: GUEST,
+      source: guest.address,
       destination,
       protocol: 17,
       ttl: facts.ttl ?? 64,
@@ -192,6 +195,11 @@ export function udpBench(options: BenchOptions = {}) {
       probesPath: facts.probesPath ?? false,
     };
     udp.receive(packet);
+  };
+  /** A guest behind a port of its own, whose frames nobody looks at. */
+  const addGuest = (address: number, mac: number): Neighbor => {
+    const place = { ...neighbor.port, outlet: new SlotOutlet(arena.allocate(2048), () => {}) };
+    return new Neighbor(address, mac, place as Port, 0);
   };
   let nowMs = 0;
   /** Turns and deliveries until all is quiet, after `ms` more milliseconds. */
@@ -216,6 +224,21 @@ export function udpBench(options: BenchOptions = {}) {
     pathMtus,
     serviceCalls,
     send,
+    addGuest,
     settle,
+  };
+}
+
+/** The host with its methods as properties, to replace some. */
+export function hostOf(memory: Host): Host {
+  return {
+    capabilities: memory.capabilities,
+    dial: (...rest) => memory.dial(...rest),
+    dialService: (...rest) => memory.dialService(...rest),
+    openDatagram: (handler) => memory.openDatagram(handler),
+    openEcho: (handler) => memory.openEcho(handler),
+    listenStreams: (sockets, handler) => memory.listenStreams(sockets, handler),
+    serveDatagrams: (sockets, handler) => memory.serveDatagrams(sockets, handler),
+    adoptStream: (fd, handler) => memory.adoptStream(fd, handler),
   };
 }
