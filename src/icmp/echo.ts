@@ -4,7 +4,7 @@
  * the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or make room where the guest, the table or the host has no
  * more: `Shares` says which.
  *
- * Errors from guests and all other types are counted and go no further.
+ * Errors from guests are counted; a destination unreachable is handed on, for TCP. All other types are counted and go no further.
  */
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { Host } from '../env/host.ts';
@@ -54,8 +54,11 @@ export interface EchoOptions
   readonly log: Log;
   /** `Interface.own` */
   readonly own: OwnAddresses;
-  /** A guest's destination unreachable about an IPv4 packet of ours that is quoted at [at, end), truncated perhaps. */
-  readonly unreachable?: (packet: Packet, at: number, end: number) => void;
+  /**
+   * A guest's destination unreachable, with its code and the MTU that fragmentation needed tells, about an IPv4 packet of ours
+   * that is quoted at [at, end), truncated perhaps.
+   */
+  readonly unreachable?: (packet: Packet, code: number, mtu: number, at: number, end: number) => void;
 }
 
 export class IcmpEcho implements ProtocolHandler {
@@ -103,9 +106,9 @@ export class IcmpEcho implements ProtocolHandler {
     if (fault !== undefined) return fault;
     const unchecked = frame.checksumValid || frame.needsChecksum;
     if (!unchecked && arena.sum(payloadAt, payloadEnd - payloadAt, 0) !== 0xffff) return 'icmp-bad-checksum';
-    const { type } = this.#header;
+    const { type, code, sequence: mtu } = this.#header;
     if (type === ICMP_DESTINATION_UNREACHABLE) {
-      this.#options.unreachable?.(packet, payloadAt + ICMP_HEADER_BYTES, payloadEnd);
+      this.#options.unreachable?.(packet, code, mtu, payloadAt + ICMP_HEADER_BYTES, payloadEnd);
     }
     if (type !== ICMP_ECHO_REQUEST) return isIcmpError(type) ? 'icmp-error-from-guest' : 'icmp-unhandled-type';
     if (own.has(packet.destination)) return this.#answer(packet);

@@ -131,7 +131,7 @@ export class VirtualNetwork {
       output,
       errors,
       own: uplink.own,
-      unreachable: (packet, at, end) => this.#tcp.unreachable(packet, at, end),
+      unreachable: (packet, code, mtu, at, end) => this.#tcp.unreachable(packet, code, mtu, at, end),
     });
     uplink.register(PROTOCOL_TCP, this.#tcp);
     uplink.register(PROTOCOL_UDP, this.#udp);

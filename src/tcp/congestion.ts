@@ -12,29 +12,29 @@ export class CongestionWindow {
   /** Bytes that may be in flight. */
   bytes: number;
   #threshold: number = Number.POSITIVE_INFINITY;
-  readonly #mss: number;
+  readonly #size: { readonly mss: number };
 
-  constructor(mss: number) {
-    this.#mss = mss;
-    this.bytes = Math.max(INITIAL_WINDOW_BYTES, 10 * mss);
+  constructor(size: { readonly mss: number }) {
+    this.#size = size;
+    this.bytes = Math.max(INITIAL_WINDOW_BYTES, 10 * size.mss);
   }
 
   /** `acked` bytes left the network while the window was what limited. */
   acknowledged(acked: number): void {
     if (this.bytes < this.#threshold) this.bytes += acked;
-    else this.bytes += Math.max(1, (this.#mss * acked) / this.bytes);
+    else this.bytes += Math.max(1, (this.#size.mss * acked) / this.bytes);
     if (this.bytes > MAX_WINDOW_BYTES) this.bytes = MAX_WINDOW_BYTES;
   }
 
   /** A loss seen by duplicate acknowledgements with `inFlight` bytes out. */
   lost(inFlight: number): void {
-    this.#threshold = Math.max(inFlight * DECREASE, 4 * this.#mss);
+    this.#threshold = Math.max(inFlight * DECREASE, 4 * this.#size.mss);
     this.bytes = this.#threshold;
   }
 
   /** The retransmission timer expired: RFC 5681 §3.1, loss window of one segment; two, so that delayed acknowledgements do not slow it. */
   timedOut(inFlight: number): void {
-    this.#threshold = Math.max(inFlight * DECREASE, 4 * this.#mss);
-    this.bytes = 2 * this.#mss;
+    this.#threshold = Math.max(inFlight * DECREASE, 4 * this.#size.mss);
+    this.bytes = 2 * this.#size.mss;
   }
 }

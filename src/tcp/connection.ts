@@ -309,6 +309,16 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#failOpening('refused');
   }
 
+  /**
+   * A router behind the guest's port could not pass on the packet of `bytes` that begins at `sequence`: its next link carries
+   * `mtu`. True when shorter segments go out now; false when it cannot be true (RFC 5927 §4, §7).
+   */
+  tooLong(sequence: number, bytes: number, mtu: number): boolean {
+    if (this.#isOver || bytes <= mtu || !this.sender?.tooLong(sequence, mtu)) return false;
+    this.#context.turn.egress.add(this.#pumpWork);
+    return true;
+  }
+
   // ── before the handshake is over ──
 
   #whileHeld(header: TcpHeader): void {

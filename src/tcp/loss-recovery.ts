@@ -14,7 +14,7 @@ const MAX_SACKED_RANGES = 64;
  * moves one segment at a time (NewReno, RFC 6582); a timeout moves it to sndNxt (RFC 5681 §3.1).
  */
 export class LossRecovery {
-  readonly #mss: number;
+  readonly #size: { readonly mss: number };
   readonly #sacked = new Ranges(MAX_SACKED_RANGES);
   /** Next number to send again, at least sndUna. */
   #retransmitNxt: number;
@@ -28,8 +28,8 @@ export class LossRecovery {
   /** This recovery began with a timeout: the window may grow during it. */
   afterTimeout = false;
 
-  constructor(mss: number, start: number) {
-    this.#mss = mss;
+  constructor(size: { readonly mss: number }, start: number) {
+    this.#size = size;
     this.#retransmitNxt = start;
     this.#lostEdge = start;
     this.#recover = start;
@@ -39,7 +39,7 @@ export class LossRecovery {
   pipe(sndUna: number, sndNxt: number): number {
     const inFlight = seqDiff(sndNxt, sndUna);
     // Without SACK each duplicate stands for a segment that left the network (RFC 6582 §3.2, step 3).
-    const arrived = this.#sackSeen ? this.#sacked.bytes : Math.min(inFlight, this.#duplicates * this.#mss);
+    const arrived = this.#sackSeen ? this.#sacked.bytes : Math.min(inFlight, this.#duplicates * this.#size.mss);
     const out = inFlight - arrived;
     const from = seqMax(this.#retransmitNxt, sndUna);
     return Math.max(0, seqGt(this.#lostEdge, from) ? out - this.#unsacked(from, this.#lostEdge) : out);
@@ -60,7 +60,7 @@ export class LossRecovery {
     }
     if (!seqLt(start, end)) return false;
     this.holeStart = start;
-    this.holeBytes = Math.min(this.#mss, seqDiff(end, start));
+    this.holeBytes = Math.min(this.#size.mss, seqDiff(end, start));
     return true;
   }
 
@@ -98,14 +98,14 @@ export class LossRecovery {
       this.#moveLostEdge(sndUna);
       return false;
     }
-    const sackedEnough = this.#sacked.bytes > (DUPLICATE_THRESHOLD - 1) * this.#mss;
+    const sackedEnough = this.#sacked.bytes > (DUPLICATE_THRESHOLD - 1) * this.#size.mss;
     if (this.#duplicates < DUPLICATE_THRESHOLD && !sackedEnough) return false;
     this.recovering = true;
     this.afterTimeout = false;
     this.urgent = true;
     this.#recover = sndNxt;
     this.#retransmitNxt = sndUna;
-    this.#lostEdge = seqAdd(sndUna, Math.min(this.#mss, seqDiff(sndNxt, sndUna)));
+    this.#lostEdge = seqAdd(sndUna, Math.min(this.#size.mss, seqDiff(sndNxt, sndUna)));
     this.#moveLostEdge(sndUna);
     return true;
   }
@@ -130,7 +130,7 @@ export class LossRecovery {
       this.#retransmitNxt = seqMax(this.#retransmitNxt, sndUna);
       if (!seqGt(this.#lostEdge, this.#retransmitNxt)) {
         this.#retransmitNxt = sndUna;
-        this.#lostEdge = seqAdd(sndUna, Math.min(this.#mss, seqDiff(this.#recover, sndUna)));
+        this.#lostEdge = seqAdd(sndUna, Math.min(this.#size.mss, seqDiff(this.#recover, sndUna)));
         this.urgent = true;
       }
     }
@@ -139,6 +139,11 @@ export class LossRecovery {
   /** The retransmission timer expired: all in flight is taken for lost, and SACK is forgotten (RFC 2018 §8: it may be reneged). */
   timedOut(sndUna: number, sndNxt: number): void {
     this.#sacked.clear();
+    this.allLost(sndUna, sndNxt);
+  }
+
+  /** All in flight but what is SACKed is sent again. */
+  allLost(sndUna: number, sndNxt: number): void {
     this.#duplicates = 0;
     this.recovering = true;
     this.afterTimeout = true;
@@ -151,7 +156,7 @@ export class LossRecovery {
   #moveLostEdge(sndUna: number): void {
     if (this.#sacked.count === 0) return;
     const highest = this.#sacked.right(this.#sacked.count - 1);
-    const edge = seqAdd(highest, -(DUPLICATE_THRESHOLD - 1) * this.#mss);
+    const edge = seqAdd(highest, -(DUPLICATE_THRESHOLD - 1) * this.#size.mss);
     if (seqGt(edge, this.#lostEdge) && seqGt(edge, sndUna)) this.#lostEdge = edge;
   }
 

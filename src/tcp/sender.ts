@@ -9,6 +9,7 @@ import { LossRecovery } from './loss-recovery.ts';
 import type { Receiver } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
 import { PACKET_HEADER_BYTES, SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
+import { SegmentSize } from './segment-size.ts';
 
 /** What one flow may send in one turn: two of the largest guest windows of an untuned Linux, short enough that others are served within a millisecond. */
 const QUOTA_BYTES = 512 * 1024;
@@ -38,7 +39,6 @@ export class Sender {
   sndWnd: number;
   /** The largest window that the guest ever told (RFC 5961 §5.2, MAX.SND.WND). */
   largestWindow: number;
-  readonly mss: number;
   readonly rtt: RttEstimator = new RttEstimator();
   /** The host may have something to peek. */
   readable = true;
@@ -46,6 +46,7 @@ export class Sender {
   bytes = 0;
   readonly #context: TcpContext;
   readonly #to: SegmentAddress;
+  readonly #size: SegmentSize;
   readonly #recovery: LossRecovery;
   readonly #congestion: CongestionWindow;
   #windowSequence: number;
@@ -62,7 +63,7 @@ export class Sender {
   constructor(context: TcpContext, to: SegmentAddress, next: number, mss: number, window: number, sequence: number) {
     this.#context = context;
     this.#to = to;
-    this.mss = mss;
+    this.#size = new SegmentSize(mss);
     this.sndUna = next;
     this.sndNxt = next;
     this.sndWnd = window;
@@ -70,8 +71,13 @@ export class Sender {
     this.#windowSequence = sequence;
     this.#windowAcknowledgment = next;
     this.#consumed = next;
-    this.#recovery = new LossRecovery(mss, next);
-    this.#congestion = new CongestionWindow(mss);
+    this.#recovery = new LossRecovery(this.#size, next);
+    this.#congestion = new CongestionWindow(this.#size);
+  }
+
+  /** Payload bytes of a segment. */
+  get mss(): number {
+    return this.#size.mss;
   }
 
   get inFlight(): number {
@@ -118,7 +124,7 @@ export class Sender {
     if (this.inFlight > 0 && (newSack || (bare && !windowChanged))) {
       if (this.#recovery.duplicate(this.sndUna, this.sndNxt)) {
         this.#context.counters.add('tcp-fast-retransmit');
-        this.#congestion.lost(this.inFlight);
+        if (!this.#size.lost(this.sndUna, this.#context.turn.nowMs)) this.#congestion.lost(this.inFlight);
       }
       return true;
     }
@@ -150,9 +156,27 @@ export class Sender {
     this.#context.counters.add('tcp-retransmission-timeout');
     this.rtt.timedOut();
     this.#timed = -1;
+    const { nowMs } = this.#context.turn;
+    const probeLost = this.#size.lost(this.sndUna, nowMs);
     // Only the first timeout of a series says something about the path's queue.
-    if (this.rtt.timeouts === 1) this.#congestion.timedOut(this.inFlight);
+    if (this.rtt.timeouts === 1 && !probeLost) this.#congestion.timedOut(this.inFlight);
+    const reachable = this.#to.neighbor.port.attached && this.sndWnd > 0;
+    if (reachable && this.#size.timedOut(this.rtt.timeouts, this.inFlight, nowMs)) {
+      this.#context.counters.add('tcp-path-mtu-black-hole');
+    }
     this.#recovery.timedOut(this.sndUna, this.sndNxt);
+  }
+
+  /**
+   * Somebody says that the segment at `sequence` needs to be cut for a link of `mtu`. False when it is not in flight (RFC 5927
+   * §4.1) or the MTU is no news. What is in flight is cut anew and goes out at once, without a word to congestion control.
+   */
+  tooLong(sequence: number, mtu: number): boolean {
+    const offset = seqDiff(sequence, this.sndUna);
+    if (offset < 0 || offset >= this.inFlight || !this.#size.told(mtu, this.#context.turn.nowMs)) return false;
+    this.#timed = -1;
+    this.#recovery.allLost(this.sndUna, this.sndNxt);
+    return true;
   }
 
   /** A segment that the guest must answer: no text, one number before what it expects (keepalive, RFC 9293 §3.8.4, and window probe). */
@@ -182,6 +206,7 @@ export class Sender {
       this.rtt.sample(this.#context.turn.nowMs - this.#timedAtMs);
       this.#timed = -1;
     }
+    this.#size.acknowledged(acknowledgment, this.#context.turn.nowMs);
     if (!this.#recovery.recovering || this.#recovery.afterTimeout) this.#congestion.acknowledged(advanced);
     this.#recovery.acknowledged(acknowledgment);
   }
@@ -209,6 +234,11 @@ export class Sender {
   #sendNew(stream: HostStream, outlet: Outlet, receiver: Receiver, quota: number): number {
     const usable = this.#usable();
     if (usable <= 0) return 0;
+    const probe = Math.min(usable, this.#size.probeDue(this.#context.turn.nowMs));
+    if (probe > this.mss && !this.#recovery.recovering) {
+      const sent = this.#sendProbe(stream, outlet, receiver, probe);
+      if (sent !== 0) return sent;
+    }
     const slotBytes = this.#slotBytes(outlet, usable);
     const wanted = Math.min(
       this.#slots,
@@ -235,6 +265,25 @@ export class Sender {
     if (peeked < slotBytes * count && stream.endAnnounced) this.#hostEnd = 'fin';
     this.#commit(outlet, receiver, at, stride, slotBytes, peeked);
     return peeked;
+  }
+
+  /** Sends one segment longer than is known to pass, of at most `most` bytes; 0 when the host has too little for one, −1 when the outlet is full. */
+  #sendProbe(stream: HostStream, outlet: Outlet, receiver: Receiver, most: number): number {
+    const at = outlet.reserve(SEGMENT_HEADER_BYTES + most);
+    if (at < 0) return -1;
+    const offset = seqDiff(this.sndNxt, this.#consumed);
+    const bytes = stream.peekInto(offset, at + SEGMENT_HEADER_BYTES, most, most, 1);
+    const enough = bytes > this.mss;
+    if (enough) {
+      const start = this.sndNxt;
+      const window = receiver.acknowledge(false);
+      this.#context.counters.add('tcp-path-mtu-probe');
+      this.#context.output.data(outlet, this.#to, at, bytes, bytes, ACK, start, receiver.rcvNxt, window);
+      this.sndNxt = seqAdd(start, bytes);
+      this.#size.probing(bytes, start, this.sndNxt);
+    }
+    outlet.cancel();
+    return enough ? bytes : 0;
   }
 
   #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {

@@ -9,10 +9,9 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
-import { readU32 } from '../wire/bytes.ts';
 import { pseudoHeaderSum } from '../wire/checksum.ts';
 import { ICMP_COMMUNICATION_PROHIBITED, ICMP_DESTINATION_UNREACHABLE } from '../wire/icmpv4.ts';
-import { Ipv4Header, PROTOCOL_TCP, parseIpv4 } from '../wire/ipv4.ts';
+import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
@@ -24,6 +23,7 @@ import type { FlowOpener, OpenedFlow, OpenRefusal } from './flow-opener.ts';
 import { FlowShares } from './flow-shares.ts';
 import { GatherTable } from './gather.ts';
 import { GuestDials } from './guest-dials.ts';
+import { GuestIcmp } from './guest-icmp.ts';
 import { initialSequence } from './initial-sequence.ts';
 import { SegmentOutput } from './segment-output.ts';
 import { StraySegments } from './stray-segments.ts';
@@ -82,10 +82,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #timeWait: TimeWaitTable;
   readonly #strays: StraySegments;
   readonly #dials: GuestDials;
+  readonly #guestIcmp: GuestIcmp;
   readonly #shares: FlowShares;
   readonly #isnSecret: number;
   readonly #header = new TcpHeader();
-  readonly #quoted = new Ipv4Header();
   readonly #tcpOptions = new TcpOptions();
 
   constructor(options: TcpOptionsOfNetwork) {
@@ -112,6 +112,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       scratchAt,
     };
     this.#strays = new StraySegments(this.#context, this.#timeWait);
+    this.#guestIcmp = new GuestIcmp(this.#context, this.#flows);
     this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight);
   }
 
@@ -208,20 +209,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return flow;
   }
 
-  /**
-   * A guest says by ICMP that a packet of ours did not arrive, its header quoted at [at, end): what Linux's REJECT rules
-   * send in place of a RST. Believed of our SYN only, from the guest itself, with the SYN's own number (RFC 5927 §4.1); an
-   * established flow has its timers (RFC 1122 §4.2.3.9).
-   */
-  unreachable(packet: Packet, at: number, end: number): void {
-    const { bytes } = this.#context.arena;
-    const quoted = this.#quoted;
-    if (parseIpv4(bytes, at, end, quoted) !== undefined || quoted.protocol !== PROTOCOL_TCP) return;
-    const tcpAt = at + quoted.headerBytes;
-    if (quoted.destination !== packet.source || tcpAt + 8 > end) return;
-    const ports = readU32(bytes, tcpAt);
-    const flow = this.#flows.get(packet.source, ports & 0xffff, quoted.source, ports >>> 16);
-    flow?.unreachable(readU32(bytes, tcpAt + 4));
+  /** Somebody behind a guest's port says by ICMP that a packet of ours did not arrive (`GuestIcmp.unreachable`). */
+  unreachable(packet: Packet, code: number, mtu: number, at: number, end: number): void {
+    this.#guestIcmp.unreachable(packet, code, mtu, at, end);
   }
 
   /** Ends a flow with a reset on both sides, and what still drains of earlier ones between the same ports; false when there is none. */

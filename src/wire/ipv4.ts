@@ -44,13 +44,20 @@ export class Ipv4Header {
  * checksum nor at the options.
  */
 export function parseIpv4(bytes: Uint8Array, at: number, end: number, into: Ipv4Header): Ipv4Fault | undefined {
+  const fault = parseIpv4Header(bytes, at, end, into);
+  if (fault !== undefined) return fault;
+  return into.totalLength > end - at ? 'ipv4-bad-total-length' : undefined;
+}
+
+/** The same of a packet of which no more than the header need be there: what an ICMP error quotes. */
+export function parseIpv4Header(bytes: Uint8Array, at: number, end: number, into: Ipv4Header): Ipv4Fault | undefined {
   if (end - at < IPV4_HEADER_BYTES) return 'ipv4-truncated';
   const first = bytes[at]!;
   if (first >>> 4 !== 4) return 'ipv4-bad-version';
   const headerBytes = (first & 15) * 4;
   if (headerBytes < IPV4_HEADER_BYTES || headerBytes > end - at) return 'ipv4-bad-header-length';
   const totalLength = readU16(bytes, at + 2);
-  if (totalLength < headerBytes || totalLength > end - at) return 'ipv4-bad-total-length';
+  if (totalLength < headerBytes) return 'ipv4-bad-total-length';
   const flagsAndOffset = readU16(bytes, at + 6);
   into.headerBytes = headerBytes;
   into.totalLength = totalLength;
