@@ -1,4 +1,6 @@
 import type { Arena } from '../env/arena.ts';
+import type { Port } from '../link/port.ts';
+import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Ipv4Header } from '../wire/ipv4.ts';
 import type { Neighbor } from './neighbor.ts';
@@ -19,15 +21,16 @@ export type FragmentFault =
   | 'reassembly-too-scattered';
 
 /** One datagram being put together, in its own piece of the arena. */
-export class ReassemblySlot {
-  /** 'lent': handed up, its bytes stay until the turn's end. */
-  state: 'free' | 'open' | 'lent' = 'free';
+export class ReassemblySlot implements Shared<Port, ReassemblySlot> {
+  /** From `open` on. */
+  owner!: Port;
+  rank: Rank = 0;
+  older: ReassemblySlot | undefined;
+  newer: ReassemblySlot | undefined;
   neighbor: Neighbor | undefined;
   destination = 0;
   protocol = 0;
   identification = 0;
-  /** Grows with each datagram begun: the smallest is the oldest. */
-  serial = 0;
   /** Payload bytes of the whole datagram; −1 until the last fragment came. */
   total = -1;
   /** Header bytes of the first fragment; 0 until it came. */
@@ -64,13 +67,12 @@ export class ReassemblySlot {
     return this.payloadAt + (this.#count > 0 && this.#starts[0] === 0 ? (this.#ends[0] ?? 0) : 0);
   }
 
-  open(header: Ipv4Header, neighbor: Neighbor, serial: number): void {
-    this.state = 'open';
+  open(header: Ipv4Header, neighbor: Neighbor): void {
+    this.owner = neighbor.port;
     this.neighbor = neighbor;
     this.destination = header.destination;
     this.protocol = header.protocol;
     this.identification = header.identification;
-    this.serial = serial;
     this.total = -1;
     this.headerBytes = 0;
     this.#count = 0;
@@ -78,8 +80,8 @@ export class ReassemblySlot {
 
   matches(header: Ipv4Header, neighbor: Neighbor): boolean {
     return (
-      this.state === 'open' &&
       this.identification === header.identification &&
+      this.owner === neighbor.port &&
       this.neighbor?.address === neighbor.address &&
       this.destination === header.destination &&
       this.protocol === header.protocol

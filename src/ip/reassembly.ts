@@ -1,8 +1,8 @@
 /**
  * Puts fragments of guests together (RFC 791 §3.2, RFC 815).
  *
- * Bounds: SLOTS datagrams at a time, of which one guest has at most SLOTS_PER_GUEST; the oldest goes first. 15 s for all
- * fragments of one, then ICMP time exceeded if its beginning had come (RFC 792). A fragment that overlaps another gives up
+ * Bounds: SLOTS datagrams at a time, of which one guest has at most SLOTS_PER_GUEST; the oldest of the guest that has most
+ * goes first. A guest is its port, whatever addresses it speaks from. 15 s for all fragments of one, then ICMP time exceeded if its beginning had come (RFC 792). A fragment that overlaps another gives up
  * the datagram (RFC 5722's rule, which IPv4 is better off with too); one that repeats another byte for byte is ignored, as
  * networks do duplicate. Every way to end has a counter.
  *
@@ -12,16 +12,18 @@
  */
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
+import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
+import { Shares } from '../turn/shares.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Ipv4Header } from '../wire/ipv4.ts';
 import type { Neighbor } from './neighbor.ts';
 import { ReassemblySlot, SLOT_BYTES } from './reassembly-slot.ts';
 
-/** 64 datagrams of 64 KiB: 4 MiB of arena, touched only when used. */
-export const SLOTS = 64;
+/** 256 datagrams of 64 KiB: 16 MiB of arena, touched only when used. */
+export const SLOTS = 256;
 /** A quarter: one guest that sends only beginnings leaves the others their share. */
-export const SLOTS_PER_GUEST = 16;
+export const SLOTS_PER_GUEST = 64;
 /** RFC 791 §3.2 says 15 s; RFC 1122 §3.3.2 would have 60 to 120, which only serves who wants to fill the table. */
 export const TIMEOUT_MS = 15_000;
 /** Slots that complete datagrams may keep until the turn's end. */
@@ -48,26 +50,28 @@ export interface ReassemblyOptions {
 export class Reassembly implements Work {
   queued = false;
   readonly #options: ReassemblyOptions;
-  readonly #slots: ReassemblySlot[] = [];
+  readonly #free: ReassemblySlot[] = [];
+  readonly #open = new Set<ReassemblySlot>();
+  readonly #shares: Shares<Port, ReassemblySlot> = new Shares();
   readonly #lent: ReassemblySlot[] = [];
   /** Where a burst's datagrams are copied to; below 0 when the arena had no room. */
   readonly #burstAt: number;
   #burstUsed = 0;
-  #serial = 0;
 
   constructor(options: ReassemblyOptions) {
     this.#options = options;
+    const slotsAt = options.arena.allocate(SLOTS * SLOT_BYTES);
+    if (slotsAt < 0) throw new RangeError('the arena has no room for datagrams in fragments: make it larger');
     for (let i = 0; i < SLOTS; i++) {
-      const at = options.arena.allocate(SLOT_BYTES);
-      if (at < 0) break;
-      this.#slots.push(new ReassemblySlot(options.arena, at, (slot) => this.#expire(slot)));
+      const at = slotsAt + i * SLOT_BYTES;
+      this.#free.push(new ReassemblySlot(options.arena, at, (slot) => this.#expire(slot)));
     }
     this.#burstAt = options.arena.allocate(BURST_BYTES);
   }
 
   /** Datagrams that wait for more fragments. */
   get pending(): number {
-    return this.#slots.filter((slot) => slot.state === 'open').length;
+    return this.#open.size;
   }
 
   /**
@@ -76,7 +80,7 @@ export class Reassembly implements Work {
    */
   add(header: Ipv4Header, at: number, neighbor: Neighbor): WholeDatagram | undefined {
     const { counters } = this.#options;
-    const slot = this.#slots.find((candidate) => candidate.matches(header, neighbor)) ?? this.#open(header, neighbor);
+    const slot = this.#find(header, neighbor) ?? this.#begin(header, neighbor);
     if (slot === undefined) {
       counters.add('reassembly-full');
       return undefined;
@@ -105,8 +109,7 @@ export class Reassembly implements Work {
     const length = headerBytes + total;
     const copied = this.#lent.length >= LENT_SLOTS && this.#burstAt >= 0 && this.#burstUsed + length <= BURST_BYTES;
     if (!copied) {
-      turn.timers.cancel(slot.timer);
-      slot.state = 'lent';
+      this.#close(slot);
       this.#lent.push(slot);
       return slot;
     }
@@ -119,33 +122,33 @@ export class Reassembly implements Work {
 
   /** The end of the turn: what was handed up is no longer pointed at. */
   work(): void {
-    for (const slot of this.#lent) slot.state = 'free';
+    this.#free.push(...this.#lent);
     this.#lent.length = 0;
     this.#burstUsed = 0;
   }
 
-  #open(header: Ipv4Header, neighbor: Neighbor): ReassemblySlot | undefined {
-    let free: ReassemblySlot | undefined;
-    let oldest: ReassemblySlot | undefined;
-    let oldestOfGuest: ReassemblySlot | undefined;
-    let ofGuest = 0;
-    for (const slot of this.#slots) {
-      if (slot.state === 'free') free = slot;
-      if (slot.state !== 'open') continue;
-      if (oldest === undefined || slot.serial < oldest.serial) oldest = slot;
-      if (slot.neighbor?.port !== neighbor.port) continue;
-      ofGuest++;
-      if (oldestOfGuest === undefined || slot.serial < oldestOfGuest.serial) oldestOfGuest = slot;
-    }
-    const slot = ofGuest >= SLOTS_PER_GUEST ? oldestOfGuest : (free ?? oldest);
+  #find(header: Ipv4Header, neighbor: Neighbor): ReassemblySlot | undefined {
+    for (const slot of this.#open) if (slot.matches(header, neighbor)) return slot;
+    return undefined;
+  }
+
+  #begin(header: Ipv4Header, neighbor: Neighbor): ReassemblySlot | undefined {
+    const { port } = neighbor;
+    if (this.#shares.of(port) >= SLOTS_PER_GUEST) this.#evict(this.#shares.leastWantedOf(port));
+    else if (this.#free.length === 0) this.#evict(this.#shares.leastWantedFor(port));
+    const slot = this.#free.pop();
     if (slot === undefined) return undefined;
-    if (slot.state === 'open') {
-      this.#options.counters.add('reassembly-evicted');
-      this.#release(slot);
-    }
-    slot.open(header, neighbor, this.#serial++);
+    slot.open(header, neighbor);
+    this.#open.add(slot);
+    this.#shares.add(slot);
     this.#options.turn.timers.arm(slot.timer, TIMEOUT_MS);
     return slot;
+  }
+
+  #evict(slot: ReassemblySlot | undefined): void {
+    if (slot === undefined) return;
+    this.#options.counters.add('reassembly-evicted');
+    this.#release(slot);
   }
 
   #expire(slot: ReassemblySlot): void {
@@ -155,8 +158,14 @@ export class Reassembly implements Work {
   }
 
   #release(slot: ReassemblySlot): void {
+    this.#close(slot);
+    this.#free.push(slot);
+  }
+
+  /** No fragment belongs to it any more; its bytes stay. */
+  #close(slot: ReassemblySlot): void {
     this.#options.turn.timers.cancel(slot.timer);
-    slot.state = 'free';
-    slot.neighbor = undefined;
+    this.#open.delete(slot);
+    this.#shares.remove(slot);
   }
 }

@@ -39,7 +39,7 @@ import { GuestSocket } from './guest-socket.ts';
 import { type GuestDatagrams, GuestUdp } from './guest-udp.ts';
 
 /** Receive area, outbox, reassembly, the TCP windows; touched only as used. */
-const ARENA_BYTES = 48 * 2 ** 20;
+const ARENA_BYTES = 64 * 2 ** 20;
 const WINDOW_BYTES = 16 * 2 ** 20;
 /** A handful of connections at a time is what a checklist needs. */
 const FLOWS = 64;

@@ -101,29 +101,34 @@ test('after 15 s a datagram whose beginning came gets time exceeded, code 1', ()
   assert.equal(world.counters.get('reassembly-timed-out'), 2);
 });
 
-test('one guest holds at most 16 unfinished datagrams, the oldest goes first', () => {
+test('one guest holds at most 64 unfinished datagrams, whatever addresses it speaks from; the oldest goes first', () => {
   const world = new CoreWorld();
   const guest = world.guest();
   const packets = world.record(17);
-  for (let id = 0; id < 17; id++) world.receive(guest, fragments(bytesOf(32), 16, id)[0]!);
+  const piece = (id: number, n: 0 | 1): Uint8Array => fragments(bytesOf(32), 16, id, GUEST + (id % 9))[n]!;
+  for (let id = 0; id < 65; id++) world.receive(guest, piece(id, 0));
   assert.equal(world.counters.get('reassembly-evicted'), 1);
-  for (let id = 16; id >= 0; id--) world.receive(guest, fragments(bytesOf(32), 16, id)[1]!);
-  assert.equal(packets.length, 16);
+  for (let id = 64; id >= 0; id--) world.receive(guest, piece(id, 1));
+  assert.equal(packets.length, 64);
 });
 
-test('all guests together hold at most 64 unfinished datagrams, the oldest goes first', () => {
+test('where all guests want more unfinished datagrams than there is room for, the guest that has most gives up its oldest', () => {
   const world = new CoreWorld();
   const packets = world.record(17);
+  const quiet = world.guest();
+  const [begun, ended] = fragments(bytesOf(32), 16, 7, GUEST + 100);
+  world.receive(quiet, begun!);
   for (let n = 0; n < 5; n++) {
     const guest = world.guest();
-    for (let id = 0; id < SLOTS_PER_GUEST; id++) {
+    for (let id = 0; id < 2 * SLOTS_PER_GUEST; id++) {
       world.receive(guest, fragments(bytesOf(32), 16, id, GUEST + n)[0]!);
-      world.receive(guest, fragments(bytesOf(8), 16, 100, GUEST + n)[0]!);
+      world.receive(guest, fragments(bytesOf(8), 16, 1000, GUEST + n)[0]!);
     }
   }
   assert.equal(world.interface.reassemblies, SLOTS);
-  assert.equal(world.counters.get('reassembly-evicted'), 5 * SLOTS_PER_GUEST - SLOTS);
-  assert.equal(packets.length, 5 * SLOTS_PER_GUEST, 'whole datagrams need no slot');
+  assert.equal(packets.length, 10 * SLOTS_PER_GUEST, 'whole datagrams need no slot');
+  world.receive(quiet, ended!);
+  assert.equal(packets.length, 10 * SLOTS_PER_GUEST + 1, 'who has one keeps it');
 });
 
 test('what is sent beyond the MTU goes in fragments that reassemble, or not at all', () => {
