@@ -38,7 +38,7 @@ export async function controlApp(
   });
   const { scope } = server;
   refuseUnknownPaths(scope);
-  serveOpenApi(scope, parts.facts.version);
+  await serveOpenApi(scope, parts.facts.version);
   statusRoutes(scope, parts);
   guestRoutes(scope, parts);
   flowRoutes(scope, parts);

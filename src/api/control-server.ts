@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { type FastifyBaseLogger, type FastifyInstance, type FastifyServerOptions, fastify } from 'fastify';
+import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import { SlipwayError } from '../config/errors.ts';
 import { type AccessRules, type ControlPeer, refusal } from './control-access.ts';
 import { firstLine, type RequestLine } from './first-line.ts';
@@ -8,10 +9,10 @@ import { allowHalfOpen } from './half-open.ts';
 import { boundJsonDepth } from './json-body.ts';
 import { type Problem, problemOf } from './problem.ts';
 import { RequestsInFlight } from './requests-in-flight.ts';
-import { schemaValidator, type ZodTypes } from './schema-validator.ts';
+import { schemaValidator } from './schema-validator.ts';
 
 /** Where paths are added: fastify, whose schemas are zod's. */
-export type ControlScope = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypes>;
+export type ControlScope = FastifyInstance<Server, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
 
 /** Requests that end HTTP on their connection; another protocol follows. */
 export interface TakeOver {
@@ -95,7 +96,7 @@ export class ControlServer {
         // It runs before the reply has a route.
         raw.writeHead(status, { 'content-type': JSON_TYPE }).end(JSON.stringify(body));
       },
-    }).withTypeProvider<ZodTypes>();
+    }).withTypeProvider<ZodTypeProvider>();
     this.scope.removeContentTypeParser('text/plain');
     boundJsonDepth(this.scope as unknown as FastifyInstance);
     this.scope.addHook('onRequest', async (request) => {

@@ -1,14 +1,8 @@
-import type { FastifySchema, FastifySchemaCompiler, FastifyTypeProvider } from 'fastify';
+import type { FastifySchema, FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 import { schemaProblems } from '../config/schema-problem.ts';
 import { keysUnder } from '../config/schema-value.ts';
 import { invalidRequest } from './problem.ts';
-
-/** Lets fastify check requests and answers by the zod schemas of the routes; handlers get the parsed request. */
-export interface ZodTypes extends FastifyTypeProvider {
-  validator: this['schema'] extends z.ZodType ? z.output<this['schema']> : unknown;
-  serializer: this['schema'] extends z.ZodType ? z.input<this['schema']> : unknown;
-}
 
 const PARTS: Readonly<Record<string, string>> = {
   body: 'body',

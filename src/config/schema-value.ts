@@ -14,7 +14,7 @@ export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
   });
   const nothing = parse(undefined);
   // The words that refuse also describe, in the API's document.
-  return nothing instanceof Mismatch ? schema.meta({ description: nothing.expected }) : schema;
+  return nothing instanceof Mismatch ? schema.meta({ description: nothing.expected, ...nothing.json }) : schema;
 }
 
 /** A map from names to values, as entries in the order of the file. */

@@ -5,8 +5,12 @@ import { type AttachmentUrl, parseListenUrl } from './listen-url.ts';
 /** Why a value does not fit: the words after "expected". */
 export class Mismatch {
   readonly expected: string;
-  constructor(expected: string) {
+  /** What fits, as JSON Schema, where that says more than the words. */
+  readonly json: Readonly<Record<string, unknown>>;
+
+  constructor(expected: string, json: Mismatch['json'] = {}) {
     this.expected = expected;
+    this.json = json;
   }
 }
 
@@ -18,15 +22,16 @@ export function integer(least: number, most: number): ValueParser<number> {
   return (raw) =>
     typeof raw === 'number' && Number.isInteger(raw) && raw >= least && raw <= most
       ? raw
-      : new Mismatch(`an integer from ${least} to ${most}`);
+      : new Mismatch(`an integer from ${least} to ${most}`, { type: 'integer', minimum: least, maximum: most });
 }
 
 /** One of a few words. */
 export function oneOf<const T extends string>(...words: readonly T[]): ValueParser<T> {
-  return (raw) => words.find((word) => word === raw) ?? new Mismatch(`one of ${words.join(', ')}`);
+  return (raw) => words.find((word) => word === raw) ?? new Mismatch(`one of ${words.join(', ')}`, { enum: words });
 }
 
-export const yesOrNo: ValueParser<boolean> = (raw) => (typeof raw === 'boolean' ? raw : new Mismatch('true or false'));
+export const yesOrNo: ValueParser<boolean> = (raw) =>
+  typeof raw === 'boolean' ? raw : new Mismatch('true or false', { type: 'boolean' });
 
 /** 576: the least that every IPv4 host must take (RFC 791). 65520: what fits in one IP packet of 65,535 bytes, rounded down to 16. */
 export const mtuBytes: ValueParser<number> = integer(576, 65520);

@@ -44,10 +44,9 @@ export function eventRoutes(
     {
       schema: {
         summary: 'What happens, as server-sent events',
-        tag: 'events',
-        produces: 'text/event-stream',
+        tags: ['events'],
         querystring: z.strictObject({ types: wantedTypes }),
-        response: { 200: z.string() },
+        response: { 200: { description: 'Done', content: { 'text/event-stream': { schema: z.string() } } } },
       },
     },
     ({ query, method }, reply) => {

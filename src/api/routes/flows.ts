@@ -30,7 +30,7 @@ export function flowRoutes(scope: ControlScope, { flows }: Pick<ControlParts, 'f
     {
       schema: {
         summary: 'Flows, TCP first',
-        tag: 'flows',
+        tags: ['flows'],
         querystring: z.strictObject({ limit: z.coerce.number().int().min(1).max(MOST_FLOWS).default(FLOWS) }),
         response: { 200: z.array(flowSchema) },
       },
@@ -42,7 +42,7 @@ export function flowRoutes(scope: ControlScope, { flows }: Pick<ControlParts, 'f
     {
       schema: {
         summary: 'Ends a flow with a reset on both sides',
-        tag: 'flows',
+        tags: ['flows'],
         params: z.strictObject({ id: z.string() }),
         response: { 204: z.undefined() },
       },

@@ -132,7 +132,7 @@ const ID = z.strictObject({ id: z.string() });
 export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlParts, 'forwards'>): void {
   scope.get(
     '/v1/forwards',
-    { schema: { summary: 'All forwards, by id', tag: 'forwards', response: { 200: z.array(forwardSchema) } } },
+    { schema: { summary: 'All forwards, by id', tags: ['forwards'], response: { 200: z.array(forwardSchema) } } },
     async (): Promise<ForwardJson[]> => {
       await forwards.refresh();
       return forwards.list().map(forwardJson);
@@ -143,7 +143,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
     {
       schema: {
         summary: 'Publishes ports; all of them, or none',
-        tag: 'forwards',
+        tags: ['forwards'],
         body: newForwards,
         response: { 201: z.array(forwardSchema) },
       },
@@ -152,7 +152,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
   );
   scope.get(
     '/v1/forwards/:id',
-    { schema: { summary: 'One forward', tag: 'forwards', params: ID, response: { 200: forwardSchema } } },
+    { schema: { summary: 'One forward', tags: ['forwards'], params: ID, response: { 200: forwardSchema } } },
     async ({ params }): Promise<ForwardJson> => {
       await forwards.refresh();
       const status = forwards.get(params.id);
@@ -165,7 +165,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
     {
       schema: {
         summary: 'Closes a forward; its connections live on unless told',
-        tag: 'forwards',
+        tags: ['forwards'],
         params: ID,
         querystring: z.strictObject({ connections: z.enum(['keep', 'reset']).default('keep') }),
         response: { 204: z.undefined() },

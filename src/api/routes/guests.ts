@@ -29,7 +29,11 @@ export function guestRoutes(scope: ControlScope, { status }: Pick<ControlParts, 
   scope.get(
     '/v1/guests',
     {
-      schema: { summary: 'Attached guests with their leases', tag: 'guests', response: { 200: z.array(guestSchema) } },
+      schema: {
+        summary: 'Attached guests with their leases',
+        tags: ['guests'],
+        response: { 200: z.array(guestSchema) },
+      },
     },
     async (): Promise<GuestJson[]> => {
       const { guests, leases } = await status();
@@ -38,7 +42,7 @@ export function guestRoutes(scope: ControlScope, { status }: Pick<ControlParts, 
   );
   scope.get(
     '/v1/leases',
-    { schema: { summary: 'Leases in force, by address', tag: 'guests', response: { 200: z.array(leaseSchema) } } },
+    { schema: { summary: 'Leases in force, by address', tags: ['guests'], response: { 200: z.array(leaseSchema) } } },
     async (): Promise<LeaseJson[]> => (await status()).leases.map(leaseJson),
   );
 }

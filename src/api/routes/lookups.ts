@@ -39,7 +39,7 @@ export function lookupRoutes(scope: ControlScope, { lookups }: Pick<ControlParts
     {
       schema: {
         summary: 'The answer that a guest would get, and how it came about',
-        tag: 'dns',
+        tags: ['dns'],
         querystring: z.strictObject({
           name: z.string().max(1_024),
           type: z.string().max(32).default('A').meta({ description: 'A, AAAA, MX, TYPE65, …' }),
@@ -74,7 +74,7 @@ export function lookupRoutes(scope: ControlScope, { lookups }: Pick<ControlParts
   );
   scope.post(
     '/v1/dns/flush',
-    { schema: { summary: 'Forgets every answer in the cache', tag: 'dns', response: { 204: z.undefined() } } },
+    { schema: { summary: 'Forgets every answer in the cache', tags: ['dns'], response: { 204: z.undefined() } } },
     async (_request, reply) => {
       lookups.flush();
       return reply.code(204).send();

@@ -30,7 +30,7 @@ export function serviceRoutes(
     {
       schema: {
         summary: 'Gateway ports and virtual addresses',
-        tag: 'services',
+        tags: ['services'],
         response: { 200: z.array(serviceSchema) },
       },
     },
@@ -41,7 +41,7 @@ export function serviceRoutes(
     {
       schema: {
         summary: 'Opens a way from guests to a service of this computer',
-        tag: 'services',
+        tags: ['services'],
         body: newService,
         response: { 201: serviceSchema },
       },
@@ -61,7 +61,7 @@ export function serviceRoutes(
     {
       schema: {
         summary: 'Closes it',
-        tag: 'services',
+        tags: ['services'],
         params: z.strictObject({ id: z.string() }),
         response: { 204: z.undefined() },
       },

@@ -36,7 +36,7 @@ export function statusRoutes(
   const { subnet, gateway, hostAddress, mtu } = config.network;
   scope.get(
     '/v1/status',
-    { schema: { summary: 'The daemon and its network', tag: 'status', response: { 200: statusSchema } } },
+    { schema: { summary: 'The daemon and its network', tags: ['status'], response: { 200: statusSchema } } },
     async (): Promise<StatusJson> => {
       const { guests, leases, flows, counters } = await status();
       await forwards.refresh();

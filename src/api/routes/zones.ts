@@ -60,13 +60,17 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
   scope.get(
     '/v1/dns/zones',
     {
-      schema: { summary: 'All zones, the built-in ones first', tag: 'dns', response: { 200: z.array(zoneJsonSchema) } },
+      schema: {
+        summary: 'All zones, the built-in ones first',
+        tags: ['dns'],
+        response: { 200: z.array(zoneJsonSchema) },
+      },
     },
     (): ZoneJson[] => zones.list().map(zoneJson),
   );
   scope.get(
     '/v1/dns/zones/:name',
-    { schema: { summary: 'One zone', tag: 'dns', params: NAME, response: { 200: zoneJsonSchema } } },
+    { schema: { summary: 'One zone', tags: ['dns'], params: NAME, response: { 200: zoneJsonSchema } } },
     ({ params }) => shown(params.name),
   );
   scope.put(
@@ -75,7 +79,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
       bodyLimit: ZONE_BYTES,
       schema: {
         summary: 'Sets a zone, in the place of the one of its name; the body may leave out the name',
-        tag: 'dns',
+        tags: ['dns'],
         params: NAME,
         body: zoneSchema,
         response: { 200: zoneJsonSchema },
@@ -106,7 +110,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     {
       schema: {
         summary: 'Removes what was set under the name; what is built in stays',
-        tag: 'dns',
+        tags: ['dns'],
         params: NAME,
         response: { 204: z.undefined() },
       },
@@ -123,7 +127,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
       bodyLimit: ZONE_BYTES,
       schema: {
         summary: 'Adds records; one that is there already takes the new TTL',
-        tag: 'dns',
+        tags: ['dns'],
         params: NAME,
         body: z.strictObject({ records: z.array(zoneRecordSchema).min(1).max(MAX_RECORDS) }),
         response: { 200: zoneJsonSchema },
@@ -141,7 +145,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
       bodyLimit: ZONE_BYTES,
       schema: {
         summary: 'Removes records; says how many there were',
-        tag: 'dns',
+        tags: ['dns'],
         params: NAME,
         body: z.strictObject({ records: z.array(selector).min(1).max(MAX_RECORDS) }),
         response: { 200: z.object({ removed: z.int() }) },
