@@ -50,7 +50,7 @@ export interface IpFacts {
 
 /** Switch, interface and ICMP errors over a plain arena, with recording guests and a handler that keeps what is handed up. */
 export class CoreWorld {
-  readonly arena: PlainArena = new PlainArena(40 * 1024 * 1024);
+  readonly arena: PlainArena = new PlainArena(64 * 1024 * 1024);
   readonly turn: Turn = new Turn(1000);
   readonly counters: Counters = new Counters();
   readonly lines: { message: string; fields: LogFields | undefined }[] = [];

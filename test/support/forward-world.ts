@@ -72,7 +72,7 @@ export class ForwardGuest {
   readonly world: ForwardWorld;
   readonly mac: number;
   readonly address: number;
-  readonly arena: PlainArena = new PlainArena(40 * 1024 * 1024);
+  readonly arena: PlainArena = new PlainArena(24 * 1024 * 1024);
   readonly counters: Counters = new Counters();
   readonly turn: Turn;
   readonly host: MemoryHost;
