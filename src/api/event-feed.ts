@@ -17,6 +17,7 @@ export type EventType = ControlEvent['type'];
 export const EVENT_TYPES: readonly EventType[] = ['forward', 'guest', 'lease', 'network', 'log'];
 
 interface FeedLog {
+  readonly debug?: ((message: string, fields?: LogFields) => void) | undefined;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
@@ -47,7 +48,8 @@ export class EventFeed {
         if (known !== undefined) this.tell(known);
         this.tell({ type: 'log', level, message, fields: fields ?? {} });
       };
-    return { info: line('info'), warn: line('warn'), error: line('error') };
+    // What is for debugging is no event.
+    return { debug: log.debug, info: line('info'), warn: line('warn'), error: line('error') };
   }
 }
 

@@ -1,7 +1,12 @@
+import { fstatSync } from 'node:fs';
 import type { LogLevel } from '../config/config.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { LogFields } from '../env/log.ts';
 import { STANDARD_ERROR, say } from './say.ts';
+
+/** What sd-daemon(3) has before a line for syslog's priorities; the journal takes it off. */
+const PRIORITIES: Readonly<Record<string, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
+const RANKS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
 /** The daemon's log: pino on standard error, as JSON lines or, for people, as text. */
 export async function daemonLog(level: LogLevel, json: boolean): Promise<ControlLog> {
@@ -12,21 +17,55 @@ export async function daemonLog(level: LogLevel, json: boolean): Promise<Control
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   };
+  const isJournal = goesToJournal();
   // Synchronous: the last lines before an exit are the ones that matter, and there are few.
-  const logger = pino(options, { write: (line: string) => say(STANDARD_ERROR, json ? line : readable(line)) });
+  const write = (line: string): void => {
+    if (json) say(STANDARD_ERROR, isJournal ? `${PRIORITIES[levelOf(line)] ?? ''}${line}` : line);
+    else say(STANDARD_ERROR, readable(line, isJournal));
+  };
+  const logger = pino(options, { write });
   return {
+    debug: level === 'debug' ? (message, fields) => logger.debug(fields ?? {}, message) : undefined,
     info: (message, fields) => logger.info(fields ?? {}, message),
     warn: (message, fields) => logger.warn(fields ?? {}, message),
     error: (message, fields) => logger.error(fields ?? {}, message),
   };
 }
 
-/** `12:00:01 warn  message key=value`; a stack stands below. */
-function readable(line: string): string {
+/** Whether standard error is the journal's own socket (systemd.exec(5), JOURNAL_STREAM): it knows when a line came. */
+function goesToJournal(): boolean {
+  const stream = process.env.JOURNAL_STREAM;
+  if (stream === undefined) return false;
+  try {
+    const { dev, ino } = fstatSync(STANDARD_ERROR);
+    return stream === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+function levelOf(line: string): string {
+  return String((JSON.parse(line) as { readonly level?: unknown }).level);
+}
+
+/** `2026-12-01 12:00:01.250 +01:00 warn  message key=value`, for the journal `<4>message key=value`; a stack stands below. */
+function readable(line: string, isJournal: boolean): string {
   const { level, time, msg, stack, ...fields } = JSON.parse(line) as Record<string, unknown>;
-  const clock = String(time).slice(11, 19);
-  const below = stack === undefined ? '' : `\n${String(stack)}`;
-  return `${clock} ${String(level).padEnd(5)} ${String(msg)}${facts(fields)}${below}\n`;
+  const text = `${String(msg)}${facts(fields)}`;
+  const below = stack === undefined ? [] : String(stack).split('\n');
+  if (!isJournal)
+    return `${localTime(new Date(String(time)))} ${String(level).padEnd(5)} ${[text, ...below].join('\n')}\n`;
+  // Each line is an entry of its own there.
+  return [text, ...below].map((one) => `${PRIORITIES[String(level)] ?? ''}${one}\n`).join('');
+}
+
+/** `2026-12-01 12:00:01.250 +01:00`, in the zone of the process. */
+function localTime(date: Date): string {
+  const minutes = -date.getTimezoneOffset();
+  const local = new Date(date.getTime() + minutes * 60_000).toISOString();
+  const two = (number: number): string => String(Math.floor(number)).padStart(2, '0');
+  const zone = `${minutes < 0 ? '-' : '+'}${two(Math.abs(minutes) / 60)}:${two(Math.abs(minutes) % 60)}`;
+  return `${local.slice(0, 10)} ${local.slice(11, 23)} ${zone}`;
 }
 
 /** ` key=value`, for each. */
@@ -38,12 +77,13 @@ function facts(fields: Readonly<Record<string, unknown>>): string {
 
 /** For commands that must not speak over the guest's own output: what matters, on standard error, without pino. */
 export function quietLog(level: LogLevel): ControlLog {
-  const ranks: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
+  const isJournal = goesToJournal();
   const line =
     (rank: LogLevel) =>
     (message: string, { stack: _stack, ...fields }: LogFields = {}): void => {
-      if (ranks.indexOf(rank) < ranks.indexOf(level)) return;
-      say(STANDARD_ERROR, `slipway: ${message}${facts(fields)}\n`);
+      if (RANKS.indexOf(rank) < RANKS.indexOf(level)) return;
+      say(STANDARD_ERROR, `${isJournal ? PRIORITIES[rank] : ''}slipway: ${message}${facts(fields)}\n`);
     };
-  return { info: line('info'), warn: line('warn'), error: line('error') };
+  const debug = level === 'debug' ? line('debug') : undefined;
+  return { debug, info: line('info'), warn: line('warn'), error: line('error') };
 }

@@ -178,7 +178,12 @@ export type FromNetwork =
   | { readonly type: 'ready'; readonly wakeDescriptor: number }
   | { readonly type: 'answer'; readonly id: number; readonly answer: unknown }
   | { readonly type: 'refusal'; readonly id: number; readonly error: PlainError }
-  | { readonly type: 'log'; readonly level: 'info' | 'warn'; readonly message: string; readonly fields?: LogFields }
+  | {
+      readonly type: 'log';
+      readonly level: 'debug' | 'info' | 'warn';
+      readonly message: string;
+      readonly fields?: LogFields;
+    }
   /** What happened in one turn, in its order. */
   | { readonly type: 'leases'; readonly changes: readonly LeaseChange[] }
   /** Forwards whose guest came, went or changed its mind in one turn, after 'forward-open' told how they stood. */

@@ -23,6 +23,8 @@ const RESTART_WINDOW_MS = 60_000;
 
 /** Where lines for people go. */
 export interface ControlLog {
+  /** As `Log.debug`: there only while debug logs are on. */
+  readonly debug?: ((message: string, fields?: LogFields) => void) | undefined;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
@@ -246,7 +248,7 @@ export class NetworkControl {
     const thread = new NetworkThreadHandle(
       { config, engine, services: streamServices ?? {} },
       {
-        log: (level, message, fields) => this.#options.log[level](message, fields),
+        log: (level, message, fields) => this.#options.log[level]?.(message, fields),
         leases: (changes) => {
           for (const change of changes) this.#leases.apply(change);
         },

@@ -17,7 +17,11 @@ const ENTRY = new URL(`./network-thread${path.extname(fileURLToPath(import.meta.
 const ONE = new BigUint64Array([1n]);
 
 export interface ThreadEvents {
-  log(level: 'info' | 'warn', message: string, fields?: Readonly<Record<string, string | number | boolean>>): void;
+  log(
+    level: 'debug' | 'info' | 'warn',
+    message: string,
+    fields?: Readonly<Record<string, string | number | boolean>>,
+  ): void;
   datagrams(datagrams: readonly ServiceDatagram[]): void;
   /** Guests were given addresses, or gave them back. */
   leases(changes: readonly LeaseChange[]): void;

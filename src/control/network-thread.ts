@@ -10,14 +10,18 @@ import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { Clock } from '../env/clock.ts';
 import { Counters } from '../env/counters.ts';
 import type { HostErrorCode } from '../env/host.ts';
-import type { Log } from '../env/log.ts';
+import type { Log, LogFields } from '../env/log.ts';
 import type { OwnListener } from '../flow/own-listeners.ts';
 import type { ForwardChange, ForwardRequest } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { sitInOneCall } from '../host/one-call.ts';
 import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
+import { Timer } from '../turn/timers.ts';
+import { TokenBucket } from '../turn/token-bucket.ts';
+import type { Turn } from '../turn/turn.ts';
 import { BatchedRandom } from './batched-random.ts';
+import { CounterLog } from './counter-log.ts';
 import type {
   FromNetwork,
   Listening,
@@ -43,6 +47,9 @@ type PortRequest = Exclude<
 /** Address space, not memory: pages are given as they are touched. 64 guests of 4 MiB, the receive area, and the flows' overflow. */
 const ARENA_BYTES = 1024 * 2 ** 20;
 
+/** Between two looks at the counters. */
+const LOOK_MS = 1000;
+
 const data = workerData as ThreadData;
 const state = new ThreadState(data.state);
 state.setThread(ownThreadId());
@@ -56,6 +63,7 @@ async function live(): Promise<void> {
   const arena = new WasmArena(ARENA_BYTES);
   const engine = await makeEngine(arena, clock, counters, control);
   engine.onNetworkChange(() => tell({ type: 'network-changed' }));
+  const log = messageLog(clock, counters);
   const datagrams = new TurnBatch<ServiceDatagram>((datagrams) => tell({ type: 'datagrams', datagrams }));
   const leases = new TurnBatch<LeaseChange>((changes) => tell({ type: 'leases', changes }));
   const forwards = new TurnBatch<ForwardChange>((changes) => tell({ type: 'forward-state', changes }));
@@ -63,7 +71,7 @@ async function live(): Promise<void> {
     arena,
     clock,
     random: new BatchedRandom(),
-    log: messageLog(),
+    log,
     counters,
     host: engine.host,
     services: new ServiceOutbox(arena, counters, state, datagrams),
@@ -72,10 +80,20 @@ async function live(): Promise<void> {
     onForward: (change) => forwards.add(change),
   });
   for (const batch of [datagrams, leases, forwards]) batch.flushWith(network.turn);
+  watchCounters(network.turn, new CounterLog(counters, log));
   tell({ type: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, (message) => receive(network, engine, message));
   // Guests that go on living learn at once that their connections are gone.
   network.destroy();
+}
+
+/** The loop wakes once a second in any case. */
+function watchCounters(turn: Turn, counterLog: CounterLog): void {
+  const timer = new Timer(() => {
+    counterLog.look(turn.nowMs);
+    turn.timers.arm(timer, LOOK_MS);
+  });
+  turn.timers.arm(timer, LOOK_MS);
 }
 
 async function makeEngine(
@@ -96,8 +114,17 @@ function tell(message: FromNetwork): void {
   data.port.postMessage(message);
 }
 
-function messageLog(): Log {
+/** Lines for debugging that one second may have: more cost the daemon more than they tell a person. */
+const DEBUG_LINES_A_SECOND = 500;
+
+function messageLog(clock: Clock, counters: Counters): Log {
+  const lines = new TokenBucket(DEBUG_LINES_A_SECOND, DEBUG_LINES_A_SECOND);
+  const debug = (message: string, fields?: LogFields): void => {
+    if (lines.take(clock.nowMs())) tell({ type: 'log', level: 'debug', message, ...(fields && { fields }) });
+    else counters.add('debug-line-left-out');
+  };
   return {
+    debug: data.config.log.level === 'debug' ? debug : undefined,
     info: (message, fields) => tell({ type: 'log', level: 'info', message, ...(fields && { fields }) }),
     warn: (message, fields) => tell({ type: 'log', level: 'warn', message, ...(fields && { fields }) }),
   };

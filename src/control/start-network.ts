@@ -7,6 +7,7 @@ import type { ForwardSpec } from '../config/forward.ts';
 import { fittingLimits } from '../config/limits.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
 import { Counters } from '../env/counters.ts';
+import type { LogFields } from '../env/log.ts';
 import type { DnsLookup } from '../services/dns/dns-service.ts';
 import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
 import type { DnsServerName } from '../services/dns/dns-stream-server.ts';
@@ -15,7 +16,10 @@ import type { Forwards } from '../services/forward/forwards.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
 import { LeaseStore } from '../services/leases/lease-store.ts';
 import { nameGuests } from '../services/leases/name-guests.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { formatMac } from '../wire/mac.ts';
 import { BatchedRandom } from './batched-random.ts';
+import { CounterLog } from './counter-log.ts';
 import type { DatagramService } from './datagram-services.ts';
 import type { NetworkStatus, OwnPlace } from './messages.ts';
 import { type ControlLog, NetworkControl } from './network-control.ts';
@@ -23,6 +27,8 @@ import { ownPort } from './own-port.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
+/** Between two looks at what the services counted. */
+const COUNTERS_MS = 1000;
 /** The soft limit of a system where it cannot be read. */
 const MODEST_DESCRIPTORS = 1024;
 
@@ -115,10 +121,14 @@ export async function startNetwork(
     },
     onFatal,
   });
+  const counterLog = new CounterLog(counters, log);
+  const looking = setInterval(() => counterLog.look(performance.now()), COUNTERS_MS).unref();
+  leases.watch((change) => log.debug?.(...leaseLine(change)));
   const removeFiles = (): void => forwards.stopNow();
   process.on('exit', removeFiles);
   const stop = async (): Promise<void> => {
     process.off('exit', removeFiles);
+    clearInterval(looking);
     await forwards.stop();
     await control.stop();
     await store?.stop();
@@ -162,6 +172,12 @@ function debuggerPlace(url: string | undefined): readonly OwnPlace[] {
   if (url === undefined) return [];
   const { hostname, port } = new URL(url);
   return [ownPort(hostname, Number(port))];
+}
+
+function leaseLine({ kind, lease }: LeaseChange): readonly [string, LogFields] {
+  const { address, mac, hostName, remainingMs } = lease;
+  const facts = { address: formatIpv4Address(address), mac: formatMac(mac), name: hostName };
+  return kind === 'ended' ? ['lease ended', facts] : ['lease', { ...facts, seconds: Math.round(remainingMs / 1000) }];
 }
 
 /** Who hears of leases hears of the restored ones, too, when it watches the book before. */

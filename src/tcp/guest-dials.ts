@@ -1,10 +1,12 @@
 import { type Host, type HostErrorCode, type HostStream, type IcmpCause, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import type { Log, LogFields } from '../env/log.ts';
 import type { Target } from '../flow/route.ts';
 import { type IcmpKind, unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Port } from '../link/port.ts';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED } from '../wire/icmpv4.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, RST, TCP_HEADER_BYTES } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
@@ -27,10 +29,14 @@ export class GuestDials {
   readonly #host: Host;
   readonly #icmpErrors: IcmpErrors;
   readonly #limits: DialLimits;
+  readonly #log: Log | undefined;
+  /** When dials began, for debug logs only. */
+  readonly #begunMs = new Map<TcpConnection, number>();
   /** Dials to the host's 127.0.0.1, each with its port and the time to live it goes out with. */
   readonly #loopback = new Map<TcpConnection, { readonly port: number; readonly ttl: number }>();
 
-  constructor(context: TcpContext, host: Host, icmpErrors: IcmpErrors, limit: number) {
+  constructor(context: TcpContext, host: Host, icmpErrors: IcmpErrors, limit: number, log?: Log) {
+    this.#log = log;
     this.#context = context;
     this.#host = host;
     this.#icmpErrors = icmpErrors;
@@ -50,6 +56,7 @@ export class GuestDials {
   begin(flow: TcpConnection, target: DialTarget, ttl: number): void {
     this.#limits.begin(flow, flow.openedBehind);
     this.#context.counters.add('tcp-dials');
+    if (this.#log?.debug !== undefined) this.#begunMs.set(flow, this.#context.turn.nowMs);
     const stream = this.#dial(flow, target, dialTtl(ttl));
     if (typeof stream === 'string') flow.failed(stream);
     else flow.dialing(stream);
@@ -68,7 +75,17 @@ export class GuestDials {
   ended(flow: TcpConnection, error: HostErrorCode | undefined, cause: IcmpCause | undefined): void {
     this.#loopback.delete(flow);
     this.#limits.end(flow);
+    this.#log?.debug?.(...this.#line(flow, error));
     if (error !== undefined && error !== 'ECONNABORTED') this.#tellFailure(flow, error, cause);
+  }
+
+  #line(flow: TcpConnection, error: HostErrorCode | undefined): readonly [string, LogFields] {
+    const { nowMs } = this.#context.turn;
+    const ms = Math.round(nowMs - (this.#begunMs.get(flow) ?? nowMs));
+    this.#begunMs.delete(flow);
+    const from = `${formatIpv4Address(flow.neighbor.address)}:${flow.guestPort}`;
+    const facts = { guest: from, to: `${formatIpv4Address(flow.remoteAddress)}:${flow.remotePort}`, ms };
+    return error === undefined ? ['connected', facts] : ['not connected', { ...facts, why: error }];
   }
 
   #dial(flow: TcpConnection, target: DialTarget, ttl: number): HostStream | HostErrorCode {
@@ -103,7 +120,9 @@ export class GuestDials {
     }
     const kind = heard ?? unreachableFor(error);
     if (kind === undefined) {
-      counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
+      const isShort = error === 'EMFILE' || error === 'ENFILE';
+      if (isShort) counters.add('tcp-dial-no-descriptor');
+      else counters.add(error === 'ETIMEDOUT' ? 'tcp-dial-timed-out' : 'tcp-dial-failed');
       return;
     }
     counters.add('tcp-unreachable');

@@ -1,6 +1,7 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { Host, HostErrorCode, HostStream, HostStreamHandler, IcmpCause } from '../env/host.ts';
+import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
@@ -51,6 +52,7 @@ export interface TcpOptionsOfNetwork {
   readonly host: Host;
   readonly icmpErrors: IcmpErrors;
   readonly gatewayMac: number;
+  readonly log?: Log;
   readonly limits: TcpLimits;
   /** Where a new flow goes (flow/route). */
   readonly decide: (destination: number, port: number) => Target;
@@ -113,7 +115,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     };
     this.#strays = new StraySegments(this.#context, this.#timeWait);
     this.#guestIcmp = new GuestIcmp(this.#context, this.#flows);
-    this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight);
+    this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight, options.log);
   }
 
   /** Flows that hold a host stream. */

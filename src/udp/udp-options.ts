@@ -2,6 +2,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host } from '../env/host.ts';
+import type { Log } from '../env/log.ts';
 import type { FlowProtocol, Target } from '../flow/route.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
@@ -22,6 +23,7 @@ export interface UdpOptions {
   readonly arena: Arena;
   readonly turn: Turn;
   readonly counters: Counters;
+  readonly log?: Log;
   readonly host: Host;
   readonly output: Ipv4Output;
   readonly errors: IcmpErrors;

@@ -16,6 +16,7 @@ import {
   ICMP_TTL_EXCEEDED,
 } from '../wire/icmpv4.ts';
 import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
 import { UdpDelivery } from './delivery.ts';
 import { reportFailure } from './failure-report.ts';
@@ -235,6 +236,11 @@ export class Udp implements ProtocolHandler, MappingOwner {
 
   failed(mapping: Mapping, failure: DatagramFailure): void {
     this.#options.counters.add('udp-host-error');
+    this.#options.log?.debug?.('datagram not delivered', {
+      guest: `${formatIpv4Address(mapping.guestAddress)}:${mapping.guestPort}`,
+      to: `${failure.address === LOOPBACK6 ? '[::1]' : formatIpv4Address(failure.address)}:${failure.port}`,
+      why: failure.code,
+    });
     if (mapping.translation(failure.address, failure.port) !== undefined) {
       reportFailure(this.#options, mapping, failure);
       return;

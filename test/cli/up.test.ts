@@ -112,7 +112,11 @@ test('the log goes to standard error: text for people, JSON lines for programs',
     const { stderr } = await up.end();
     assert.equal(up.stdout, stdout);
     const line = stderr.split('\n').find((one) => one.includes('HTTP client'));
-    if (!json) assert.match(line ?? '', /^\d\d:\d\d:\d\d warn {2}.* hex=47 45 54 20 .* ascii=GET /);
+    if (!json)
+      assert.match(
+        line ?? '',
+        /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} [+-]\d\d:\d\d warn {2}.* hex=47 45 54 20 .* ascii=GET /,
+      );
     else assert.deepEqual(Object.keys(JSON.parse(line ?? '')).slice(0, 2), ['level', 'time']);
   }
 });
