@@ -8,8 +8,11 @@ export const DEFAULT_RUN_MTU = 65520;
 
 /** 65,536 flows: one per port of one guest address towards one service, far above what a machine of containers keeps open. */
 export const DEFAULT_FLOWS = 65_536;
-/** 1,024 connects at once: more than a browser-like burst, less than a scan needs to hurt the host. */
-export const DEFAULT_DIALS_IN_FLIGHT = 1024;
+/**
+ * 8,192 connects at once: a monitor with thousands of dead targets, each of which the host asks for two minutes, still finds
+ * those that live; less than a scan needs to hurt the host.
+ */
+export const DEFAULT_DIALS_IN_FLIGHT = 8192;
 /** 4,096 mappings: each holds a socket; the oldest goes first. */
 export const DEFAULT_UDP_MAPPINGS = 4096;
 /** 64 guests: each takes 4 MiB of address space for frames that wait. */

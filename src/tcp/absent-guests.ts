@@ -11,20 +11,27 @@ const LOOK_MS = 1_000;
 /**
  * Flows whose guest left the link. TCP's own timers are no help there: an idle flow is not looked at for two hours, and its
  * host socket with it; what came for a guest while it was away waits for an acknowledgement that the guest does not owe.
- * Bounded by the flow table; costs nothing while everyone is there.
+ * Bounded by the flow table, where they are the first to go; costs nothing while everyone is there.
  */
 export class AbsentGuests {
   readonly #turn: Turn;
+  readonly #setWanted: (flow: TcpConnection, isWanted: boolean) => void;
   readonly #since = new Map<TcpConnection, number>();
   readonly #look: Timer = new Timer(() => this.#lookAround());
 
-  constructor(turn: Turn) {
+  /** @param setWanted hears whether the guest of a flow is there. */
+  constructor(turn: Turn, setWanted: (flow: TcpConnection, isWanted: boolean) => void) {
     this.#turn = turn;
+    this.#setWanted = setWanted;
   }
 
   /** The guest behind `port` left: those of `flows` that are its own wait. */
   left(port: Port, flows: Iterable<TcpConnection>): void {
-    for (const flow of flows) if (flow.neighbor.port === port) this.#since.set(flow, this.#turn.nowMs);
+    for (const flow of flows) {
+      if (flow.neighbor.port !== port) continue;
+      this.#since.set(flow, this.#turn.nowMs);
+      this.#setWanted(flow, false);
+    }
     if (this.#since.size > 0) this.#turn.timers.arm(this.#look, LOOK_MS);
   }
 
@@ -36,8 +43,10 @@ export class AbsentGuests {
       if (!over && !here && !gone) continue;
       this.#since.delete(flow);
       if (over) continue;
-      if (here) flow.guestReturned();
-      else flow.guestGone();
+      if (here) {
+        this.#setWanted(flow, true);
+        flow.guestReturned();
+      } else flow.guestGone();
     }
     if (this.#since.size > 0) this.#turn.timers.arm(this.#look, LOOK_MS);
   }

@@ -52,6 +52,8 @@ export interface ConnectionOwner {
   detached(connection: TcpConnection, timeWait: boolean): void;
   /** Nothing is left of it. */
   closed(connection: TcpConnection): void;
+  /** The guest has (not) answered our SYN or SYN-ACK: it waits for the connection, or seems to be gone. */
+  answered(connection: TcpConnection, isAnswered: boolean): void;
   /** A challenge ACK may be sent now (RFC 5961 §7: they are limited). */
   challengeAllowed(connection: TcpConnection): boolean;
 }
@@ -109,7 +111,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.remoteAddress = remoteAddress;
     this.remotePort = remotePort;
     this.#handshake = new Handshake(context, this, iss);
-    this.#timer = new GuestTimer(context.turn.timers, () => this.#timeout());
+    this.#timer = new GuestTimer(context.turn.timers, context.turn.nowMs, () => this.#timeout());
     this.#ackTimer = new Timer(() => {
       if (this.receiver?.ackDue) this.#owe();
     });
@@ -126,6 +128,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** The guest's first sequence number; a SYN with another one is a new attempt. */
   get irs(): number {
     return this.#handshake.irs;
+  }
+
+  /** When the guest was last heard here: a turn's time. */
+  get heardMs(): number {
+    return this.#timer.heardMs;
   }
 
   /** The host stream of a held SYN, once the dial has begun. */
@@ -217,7 +224,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const receiver = this.receiver;
     const sender = this.sender;
     if (receiver === undefined || sender === undefined || this.state === 'DRAINING') return;
-    if (this.#timer.heard()) this.#context.turn.egress.add(this.#pumpWork);
+    const { egress, nowMs } = this.#context.turn;
+    if (this.#timer.heard(nowMs)) egress.add(this.#pumpWork);
     const flags = header.flags;
     if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
       // The guest did not hear our SYN-ACK.
@@ -389,6 +397,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #establish(): void {
     this.state = 'ESTABLISHED';
     this.#timer.established();
+    this.#owner.answered(this, true);
     this.sender?.rtt.progressed();
     this.#context.turn.egress.add(this.#pumpWork);
     this.#rearm();
@@ -646,6 +655,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #synTimeout(): void {
     if (!this.#timer.synExpired()) {
       this.#sendSyn();
+      this.#owner.answered(this, false);
       if (this.state === 'SYN-SENT') this.#opener?.unanswered();
       return;
     }

@@ -3,7 +3,6 @@ import type { Log, LogFields } from '../env/log.ts';
 import type { Target } from '../flow/route.ts';
 import { type IcmpKind, unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
-import type { Port } from '../link/port.ts';
 import { ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED } from '../wire/icmpv4.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
@@ -11,7 +10,7 @@ import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, RST, TCP_HEADER_BYTES } from '../wire/tcp.ts';
 import type { TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
-import { DialLimits } from './dial-limits.ts';
+import { DialLimits, type DialRefusal } from './dial-limits.ts';
 
 /** Hops that a traceroute may try; systems start ordinary packets with 64 or more. */
 const MAX_TRACED_HOPS = 48;
@@ -28,7 +27,7 @@ export class GuestDials {
   readonly #context: TcpContext;
   readonly #host: Host;
   readonly #icmpErrors: IcmpErrors;
-  readonly #limits: DialLimits;
+  readonly #limits: DialLimits<TcpConnection>;
   readonly #log: Log | undefined;
   /** When dials began, for debug logs only. */
   readonly #begunMs = new Map<TcpConnection, number>();
@@ -47,14 +46,29 @@ export class GuestDials {
     return this.#limits.inFlight;
   }
 
-  /** Why the guest behind `port` may not dial now, a counter's word; undefined when it may. */
-  refusal(port: Port): 'tcp-dial-limit' | 'tcp-dial-limit-of-guest' | undefined {
-    return this.#limits.refusal(port);
+  /** Makes room for a dial of the guest `owner`. Returns why there is none, a counter's word that has been counted. */
+  makeRoom(owner: string): DialRefusal | undefined {
+    const obstacle = this.#limits.obstacle(owner, this.#context.turn.nowMs);
+    if (typeof obstacle === 'string') this.#context.counters.add(obstacle);
+    else if (obstacle !== undefined) this.#evict(obstacle);
+    return typeof obstacle === 'string' ? obstacle : undefined;
+  }
+
+  /** Ends the dial of the guest `owner` that is missed least; false when there is none. `own` as in `DialLimits.leastWanted`. */
+  endLeastWanted(owner: string, own: boolean): boolean {
+    const flow = this.#limits.leastWanted(owner, own, this.#context.turn.nowMs);
+    if (flow !== undefined) this.#evict(flow);
+    return flow !== undefined;
+  }
+
+  /** The guest sent the held SYN again: it still waits. */
+  repeated(flow: TcpConnection): void {
+    this.#limits.repeated(flow, this.#context.turn.nowMs);
   }
 
   /** Dials for `flow`, whose SYN came with the time to live `ttl`: it hears `dialing`, or at once `failed`. */
   begin(flow: TcpConnection, target: DialTarget, ttl: number): void {
-    this.#limits.begin(flow, flow.openedBehind);
+    this.#limits.begin(flow, flow.openedBehind.attachment, this.#context.turn.nowMs);
     this.#context.counters.add('tcp-dials');
     if (this.#log?.debug !== undefined) this.#begunMs.set(flow, this.#context.turn.nowMs);
     const stream = this.#dial(flow, target, dialTtl(ttl));
@@ -86,6 +100,12 @@ export class GuestDials {
     const from = `${formatIpv4Address(flow.neighbor.address)}:${flow.guestPort}`;
     const facts = { guest: from, to: `${formatIpv4Address(flow.remoteAddress)}:${flow.remotePort}`, ms };
     return error === undefined ? ['connected', facts] : ['not connected', { ...facts, why: error }];
+  }
+
+  /** The guest hears nothing, as from a black hole: its next SYN, if there is one, dials anew. */
+  #evict(flow: TcpConnection): void {
+    this.#context.counters.add('tcp-dial-evicted');
+    flow.abort();
   }
 
   #dial(flow: TcpConnection, target: DialTarget, ttl: number): HostStream | HostErrorCode {

@@ -35,15 +35,18 @@ export class GuestTimer {
   readonly #timer: Timer;
   /** SYNs before establishment, probes after, since something was heard. */
   #attempts = 0;
-  /** Something came from the guest since the last expiry. */
+  /** When something last came from the guest: the turn's time. */
+  heardMs: number;
+  /** Something came since the last expiry. */
   #heard = false;
   /** sndUna when it was armed for retransmission, −1 when it stands for something else. */
   #timedUna = -1;
   /** It is armed for a probe of what is stalled. */
   #persisting = false;
 
-  constructor(timers: Timers, expired: () => void) {
+  constructor(timers: Timers, nowMs: number, expired: () => void) {
     this.#timers = timers;
+    this.heardMs = nowMs;
     this.#timer = new Timer(expired);
   }
 
@@ -67,7 +70,8 @@ export class GuestTimer {
   }
 
   /** A segment came. Returns true when it answers a probe, so that `rearm` goes back to the long interval. */
-  heard(): boolean {
+  heard(nowMs: number): boolean {
+    this.heardMs = nowMs;
     this.#heard = true;
     if (this.#attempts === 0) return false;
     this.#attempts = 0;

@@ -17,6 +17,7 @@ import { seqAdd } from '../wire/seqnum.ts';
 import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wire/tcp.ts';
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
 import { AbsentGuests } from './absent-guests.ts';
+import { Admission } from './admission.ts';
 import { CHUNK_BYTES, ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
@@ -38,7 +39,7 @@ const WRITE_PIECES = 1_024;
 export interface TcpLimits {
   /** Flows at once. */
   readonly flows: number;
-  /** Dials in flight at once; one guest gets at most half. */
+  /** Dials in flight at once; one guest leaves an eighth to the others. */
   readonly dialsInFlight: number;
   /** Bytes of receive window promised to all guests together, and of the chunk pool behind it. */
   readonly windowBytes: number;
@@ -86,6 +87,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #dials: GuestDials;
   readonly #guestIcmp: GuestIcmp;
   readonly #shares: FlowShares;
+  readonly #admission: Admission;
   readonly #isnSecret: number;
   readonly #header = new TcpHeader();
   readonly #tcpOptions = new TcpOptions();
@@ -94,10 +96,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const { arena, turn, counters, random, limits } = options;
     this.#options = options;
     this.#flows = new TupleTable(random.u32());
-    this.#absent = new AbsentGuests(turn);
     this.#timeWait = new TimeWaitTable(turn, counters, random.u32());
     this.#isnSecret = random.u32();
     this.#shares = new FlowShares(limits.flows);
+    this.#absent = new AbsentGuests(turn, (flow, isWanted) => this.#shares.setWanted(flow, isWanted));
     const scratchAt = arena.allocate(CHUNK_BYTES);
     if (scratchAt < 0) throw new RangeError('the arena has no room for TCP');
     const pool = new ChunkPool(arena, limits.windowBytes);
@@ -116,6 +118,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#strays = new StraySegments(this.#context, this.#timeWait);
     this.#guestIcmp = new GuestIcmp(this.#context, this.#flows);
     this.#dials = new GuestDials(this.#context, options.host, options.icmpErrors, limits.dialsInFlight, options.log);
+    this.#admission = new Admission(this.#shares, this.#dials, counters);
   }
 
   /** Flows that hold a host stream. */
@@ -195,18 +198,15 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   ): OpenedFlow | OpenRefusal {
     const { address } = neighbor;
     if (this.#flows.get(address, guestPort, localAddress, localPort) !== undefined) return 'in-use';
-    const refusal = this.#shares.refusal(neighbor.port, this.flowCount);
-    if (refusal !== undefined) {
-      this.#context.counters.add(refusal);
-      return refusal;
-    }
+    const refusal = this.#admission.flow(neighbor.port.attachment);
+    if (refusal !== undefined) return refusal;
     const { turn } = this.#context;
     const iss = initialSequence(this.#isnSecret, turn.nowMs, address, guestPort, localAddress, localPort);
     const flow = new TcpConnection(this.#context, this, neighbor, guestPort, localAddress, localPort, iss);
     const before = this.#timeWait.find(address, guestPort, localAddress, localPort);
     if (before >= 0) this.#timeWait.remove(before);
     this.#flows.set(address, guestPort, localAddress, localPort, flow);
-    this.#shares.begin(flow.openedBehind);
+    this.#shares.begin(flow);
     flow.open(stream, opener);
     return flow;
   }
@@ -252,6 +252,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   dialed(flow: TcpConnection, error: HostErrorCode | undefined, cause?: IcmpCause): void {
     this.#dials.ended(flow, error, cause);
+    if (error === 'EMFILE' || error === 'ENFILE') this.#admission.shortage();
+  }
+
+  answered(flow: TcpConnection, isAnswered: boolean): void {
+    this.#shares.setWanted(flow, isAnswered);
   }
 
   challengeAllowed(flow: TcpConnection): boolean {
@@ -261,7 +266,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   detached(flow: TcpConnection, timeWait: boolean): void {
     const { neighbor, guestPort, remoteAddress, remotePort, sender, receiver } = flow;
     this.#flows.delete(neighbor.address, guestPort, remoteAddress, remotePort);
-    if (flow.state === 'DRAINING') this.#draining.add(flow);
+    if (flow.state === 'DRAINING') {
+      this.#draining.add(flow);
+      this.#shares.setWanted(flow, false);
+    }
     if (!timeWait || sender === undefined || receiver === undefined) return;
     const guestAddress = neighbor.address;
     const { sndNxt } = sender;
@@ -271,7 +279,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   closed(flow: TcpConnection): void {
     this.#draining.delete(flow);
-    this.#shares.end(flow.openedBehind);
+    this.#shares.end(flow);
   }
 
   /** Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of `count` it took. */
@@ -304,7 +312,9 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   /** A SYN with another number than the held one: the guest rebooted or gave up long ago. */
   #isNewAttempt(flow: TcpConnection, header: TcpHeader): boolean {
-    if (flow.state !== 'SYN-HELD' || (header.flags & (SYN | ACK | RST)) !== SYN || header.sequence === flow.irs) {
+    if (flow.state !== 'SYN-HELD' || (header.flags & (SYN | ACK | RST)) !== SYN) return false;
+    if (header.sequence === flow.irs) {
+      this.#dials.repeated(flow);
       return false;
     }
     flow.abort();
@@ -338,12 +348,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       }
       return;
     }
-    const { port } = packet.neighbor;
-    const refusal = this.#shares.refusal(port, this.flowCount) ?? this.#dials.refusal(port);
-    if (refusal !== undefined) {
-      counters.add(refusal);
-      return;
-    }
+    if (this.#admission.dial(packet.neighbor.port.attachment) !== undefined) return;
     // RFC 6528; after TIME-WAIT the new numbers start beyond the old ones (RFC 9293 §3.6.1).
     const iss = after < 0 ? random.u32() : seqAdd(this.#timeWait.sndNxt(after), 65_536 + (random.u32() >>> 16));
     const { neighbor, destination } = packet;
@@ -356,7 +361,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       header.destinationPort,
       iss,
     );
-    this.#shares.begin(flow.openedBehind);
+    this.#shares.begin(flow);
     flow.heldSyn(header, options);
     this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
     this.#dials.begin(flow, target, packet.ttl);

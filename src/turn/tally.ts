@@ -6,6 +6,18 @@ export class Tally<Owner> {
     return this.#counts.get(owner) ?? 0;
   }
 
+  /** Who has most, undefined when nobody has any. Looks at all owners. */
+  get largest(): Owner | undefined {
+    let largest: Owner | undefined;
+    let most = 0;
+    for (const [owner, count] of this.#counts) {
+      if (count <= most) continue;
+      most = count;
+      largest = owner;
+    }
+    return largest;
+  }
+
   add(owner: Owner): void {
     this.#counts.set(owner, this.of(owner) + 1);
   }

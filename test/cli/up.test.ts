@@ -67,7 +67,7 @@ test('six lines say where things are, the QEMU arguments among them, and SIGINT 
   assert.equal(lines.length, 6);
   assert.match(lines[4]!, /^control at \/\S+\/slipway\/control\.sock$/);
   assert.match(lines[0]!, /network 10\.87\.0\.0\/24, gateway and DNS 10\.87\.0\.1, 10\.87\.0\.254 is closed, MTU 1500/);
-  assert.match(lines[1]!, /engine epoll; up to \d+ flows, 1024 dials, .* \(RLIMIT_NOFILE \d+\)/);
+  assert.match(lines[1]!, /engine epoll; up to \d+ flows, 8192 dials, .* \(RLIMIT_NOFILE \d+\)/);
   assert.ok(
     lines[3]!.endsWith(`-netdev stream,id=net0,addr.type=unix,addr.path=${socket} -device virtio-net-pci,netdev=net0`),
   );

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { fittingLimits } from '../../src/config/limits.ts';
 
-const WANTED = { flows: 65_536, dialsInFlight: 1024, udpMappings: 4096, guests: 64 };
+const WANTED = { flows: 65_536, dialsInFlight: 8192, udpMappings: 4096, guests: 64 };
 
 test('with many descriptors nothing is taken away', () => {
   assert.deepEqual(fittingLimits(WANTED, 1_048_576), WANTED);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { DEFAULT_DIALS_IN_FLIGHT, DEFAULT_FLOWS } from '../../src/config/defaults.ts';
 import { PROBE_MS } from '../../src/dhcp/conflict-probes.ts';
 import { readMac, readU16, readU32 } from '../../src/wire/bytes.ts';
 import { DHCP_ACK, DHCP_OFFER, DHCP_REQUEST } from '../../src/wire/dhcpv4.ts';
@@ -30,6 +31,9 @@ import { type GuestEnd, NetworkWorld } from '../support/network-world.ts';
 const MINUTE_MS = 60_000;
 const ALICE = { mac: 0x5a94_ef00_000a, address: ip('192.168.65.10') };
 const BOB = { mac: 0x5a94_ef00_000b, address: ip('192.168.65.11') };
+const CAROL = { mac: 0x5a94_ef00_000c, address: ip('192.168.65.12') };
+/** The first of many addresses at which nothing answers. */
+const DEAD = ip('198.18.0.1');
 type Identity = typeof ALICE;
 
 /** A TCP segment as it came to a guest. */
@@ -120,6 +124,34 @@ class Conversation {
     );
     this.send(ACK);
   }
+}
+
+/** One SYN to each address, from a port that only depends on its number. */
+function askAll(guest: Guest, addresses: readonly number[], firstPort = 10_000): void {
+  const frames = addresses.map((destination, i) =>
+    tcpFrame(guest.to(destination), { sourcePort: firstPort + i, destinationPort: 443, sequence: 1, flags: SYN }),
+  );
+  for (let at = 0; at < frames.length; at += 500) guest.say(...frames.slice(at, at + 500));
+}
+
+/** Connections that are established, from as many ports; what acknowledged the SYN-ACK of each. */
+function openMany(guest: Guest, count: number, firstPort = 2000): Uint8Array[] {
+  const acks: Uint8Array[] = [];
+  for (let i = 0; i < count; i++) {
+    const route = { mac: guest.mac, source: guest.address, destination: OUTSIDE };
+    const facts = { sourcePort: firstPort + i, destinationPort: 80, sequence: 1, flags: SYN };
+    const [answer] = guest.say(tcpFrame(route, facts)).filter((frame) => frame[23] === 6);
+    if (answer === undefined) continue;
+    const acknowledgment = seqAdd(readU32(answer, 38), 1);
+    const ack = tcpFrame(route, { ...facts, sequence: 2, acknowledgment, flags: ACK });
+    guest.say(ack);
+    acks.push(ack);
+  }
+  return acks;
+}
+
+function resetOnes(servers: readonly { readonly reset: string | undefined }[]): number[] {
+  return servers.flatMap(({ reset }, i) => (reset === undefined ? [] : [i]));
 }
 
 function segmentOf(frame: Uint8Array): Heard {
@@ -357,7 +389,7 @@ describe('a guest that leaves', () => {
 });
 
 describe('one guest among many', () => {
-  it('has at most half of the dials, whatever addresses it speaks from', () => {
+  it('leaves an eighth of the dials to others, whatever addresses it speaks from', () => {
     const world = new NetworkWorld();
     world.host.blackHole(OUTSIDE);
     world.listen(ip('127.0.0.1'), 80);
@@ -368,8 +400,67 @@ describe('one guest among many', () => {
       return tcpFrame({ mac: greedy.mac, source, destination: OUTSIDE }, facts);
     });
     greedy.say(...frames);
-    assert.equal(world.gauges['tcp-dials-in-flight'], 16);
+    assert.equal(world.gauges['tcp-dials-in-flight'], 28);
     new Conversation(new Guest(world, BOB), HOST, 80).open();
+  });
+
+  it('that asks 5,000 dead targets, again and again, is answered by a live one at once, and so are others', () => {
+    const limits = { guests: 6, flows: DEFAULT_FLOWS, dialsInFlight: DEFAULT_DIALS_IN_FLIGHT, udpMappings: 32 };
+    const world = new NetworkWorld({ network: { limits } });
+    const dead = Array.from({ length: 5000 }, (_, i) => DEAD + i);
+    for (const address of dead) world.host.blackHole(address);
+    world.listen(OUTSIDE, 0);
+    const monitor = new Guest(world, ALICE);
+    const neighbor = new Guest(world, BOB);
+    let port = 0;
+    for (const pause of [0, 1000, 2000, 4000, 8000]) {
+      world.advance(pause);
+      askAll(monitor, dead);
+      new Conversation(monitor, OUTSIDE, ++port).open();
+      new Conversation(neighbor, OUTSIDE, ++port).open();
+    }
+    assert.equal(world.gauges['tcp-dials-in-flight'], 5000);
+    assert.equal(world.counters.get('tcp-dial-evicted'), 0);
+  });
+
+  it('that asks more dead targets than there are dials gives up those for which it no longer waits', () => {
+    const world = new NetworkWorld();
+    const dead = Array.from({ length: 200 }, (_, i) => DEAD + i);
+    for (const address of dead) world.host.blackHole(address);
+    world.listen(OUTSIDE, 0);
+    const monitor = new Guest(world, ALICE);
+    askAll(monitor, dead.slice(0, 100));
+    const neighbor = new Guest(world, BOB);
+    new Conversation(neighbor, OUTSIDE, 1).open();
+    world.advance(1000);
+    new Conversation(monitor, OUTSIDE, 2).open();
+    assert.equal(world.counters.get('tcp-dial-evicted'), 1);
+    for (let port = 3; port < 30; port++) {
+      world.advance(1000);
+      askAll(monitor, dead.slice(100));
+      new Conversation(neighbor, OUTSIDE, port).open();
+    }
+  });
+
+  it('that comes back again and again leaves the dials to others all the same', () => {
+    const world = new NetworkWorld();
+    world.host.blackHole(DEAD);
+    world.listen(OUTSIDE, 0);
+    const restless = new Guest(world, ALICE);
+    for (let round = 0; round < 4; round++) {
+      askAll(
+        restless,
+        Array.from({ length: 40 }, () => DEAD),
+        1000 * (round + 1),
+      );
+      restless.end.hangUp();
+      world.settle();
+      restless.plugIn();
+    }
+    assert.ok(world.gauges['tcp-dials-in-flight']! <= 28);
+    new Conversation(new Guest(world, BOB), OUTSIDE, 80).open();
+    world.advance(1000);
+    new Conversation(restless, OUTSIDE, 80).open();
   });
 
   it('leaves some flows to the others, whatever addresses it speaks from', () => {
@@ -387,6 +478,38 @@ describe('one guest among many', () => {
     greedy.end.hangUp();
     world.advance(11 * MINUTE_MS);
     new Conversation(new Guest(world, ALICE), OUTSIDE, 80).open();
+  });
+
+  it('gives up the flow that it has not spoken on for longest to one that has fewer, when all are taken', () => {
+    const world = new NetworkWorld();
+    const servers = world.listen(OUTSIDE, 0);
+    const greedy = new Guest(world, ALICE);
+    const [firstAck] = openMany(greedy, 60);
+    openMany(new Guest(world, BOB), 4);
+    assert.equal(world.gauges['tcp-flows'], 64);
+    world.advance(10);
+    greedy.say(firstAck!);
+    new Conversation(new Guest(world, CAROL), OUTSIDE, 81).open();
+    assert.equal(world.counters.get('tcp-flow-evicted'), 1);
+    assert.deepEqual(resetOnes(servers), [1], 'the first one was heard of since');
+    openMany(greedy, 1, 9000);
+    assert.equal(resetOnes(servers).length, 1, 'its own are not given up for another of its own');
+    assert.equal(world.counters.get('tcp-flow-limit'), 1);
+  });
+
+  it('that left gives up its flows to one that has fewer, and finds its share of them at its return', () => {
+    const world = new NetworkWorld();
+    const servers = world.listen(OUTSIDE, 0);
+    const busy = new Guest(world, BOB);
+    const absent = new Guest(world, ALICE);
+    openMany(absent, 40);
+    absent.end.hangUp();
+    world.settle();
+    openMany(busy, 34);
+    assert.equal(world.gauges['tcp-flows'], 64);
+    assert.equal(world.counters.get('tcp-flow-evicted'), 8);
+    assert.equal(resetOnes(servers.slice(0, 40)).length, 8);
+    assert.equal(resetOnes(servers).length, 8, 'none of the guest that is here');
   });
 
   it('pushes out no mapping and no fragment of another, whatever addresses it speaks from', () => {

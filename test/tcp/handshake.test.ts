@@ -198,15 +198,15 @@ test('a SYN-ACK that found the outlet full goes out as soon as there is room', (
   assert.deepEqual(world.said(), ['SA 0 1']);
 });
 
-test('dials in flight are bounded, one guest gets half, and the refused SYN may come again', () => {
+test('dials in flight are bounded, one guest leaves an eighth to others, and the refused SYN may come again', () => {
   const world = new TcpWorld({ limits: { dialsInFlight: 8 } });
   world.host.blackHole(REMOTE);
-  for (let port = 1; port <= 6; port++) world.sendQuietly({ ...SYN, port });
-  assert.equal(world.tcp.dialsInFlight, 4);
+  for (let port = 1; port <= 9; port++) world.sendQuietly({ ...SYN, port });
+  assert.equal(world.tcp.dialsInFlight, 7);
   assert.equal(world.counters.get('tcp-dial-limit-of-guest'), 2);
   assert.deepEqual(world.said(), []);
-  world.sendQuietly({ flags: 'R', seq: 1, port: 1 }, { ...SYN, port: 6 });
-  assert.equal(world.tcp.dialsInFlight, 4);
+  world.sendQuietly({ flags: 'R', seq: 1, port: 1 }, { ...SYN, port: 9 });
+  assert.equal(world.tcp.dialsInFlight, 7);
   assert.equal(world.counters.get('tcp-dial-limit-of-guest'), 2);
   world.tcp.destroy();
   world.assertBaseLine();
@@ -218,6 +218,23 @@ test('flows are bounded and the refusal is counted', () => {
   for (let port = 1; port <= 5; port++) world.send({ ...SYN, port });
   assert.equal(world.tcp.flowCount, 3);
   assert.equal(world.counters.get('tcp-flow-limit'), 2);
+});
+
+test('the host has no descriptor left: the dial that is missed least goes, and the repeated SYN finds one', () => {
+  const world = new TcpWorld();
+  world.host.blackHole(REMOTE);
+  for (let port = 1; port <= 3; port++) world.sendQuietly({ ...SYN, port });
+  world.advance(5000);
+  world.sendQuietly({ ...SYN, port: 1 });
+  world.host.failDial(REMOTE, REMOTE_PORT, 'EMFILE', true);
+  world.send({ ...SYN, port: 4 });
+  assert.equal(world.counters.get('tcp-no-descriptor'), 1);
+  assert.equal(world.counters.get('tcp-dial-evicted'), 1);
+  assert.equal(world.tcp.dialsInFlight, 2);
+  assert.deepEqual(world.said(), []);
+  world.listen();
+  world.send({ ...SYN, port: 4 });
+  assert.equal(world.takeOne().flags, 'SA');
 });
 
 test('what the route refuses gets RST, what it prohibits gets ICMP 13, what it drops gets nothing', () => {

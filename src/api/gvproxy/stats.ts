@@ -60,7 +60,7 @@ export function statsOf(counters: Counts): Nested {
       FastRetransmit: sum('tcp-fast-retransmit'),
       Timeouts: sum('tcp-retransmission-timeout'),
       ChecksumErrors: sum('tcp-bad-checksum'),
-      ForwardMaxInFlightDrop: sum('tcp-dial-limit', 'tcp-dial-limit-of-guest'),
+      ForwardMaxInFlightDrop: sum('tcp-dial-limit', 'tcp-dial-limit-of-guest', 'tcp-dial-evicted'),
     },
     UDP: {
       ReceiveBufferErrors: sum('udp-host-full'),
