@@ -22,6 +22,7 @@ ${STATUSES}`;
 
 export const UNEXPOSE_HELP: string = `
 A forward is named as "slipway ports ls" shows it: 8080, 8080/udp, 127.0.0.1:8080, [::1]:53/udp, the path of a socket, or its id.
+A port alone also means the one forward that has it, at whichever address.
 ${STATUSES}`;
 
 export const STATUS_HELP: string = `${STATUSES}

@@ -3,6 +3,7 @@ import { SlipwayError } from '../config/errors.ts';
 import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
 import { socketPath } from '../config/forward-values.ts';
 import { parsePortSpec } from '../config/port-spec.ts';
+import { similarForwards } from '../config/similar-forwards.ts';
 import { ipv4Address, Mismatch, oneOf, shown, type ValueParser } from '../config/values.ts';
 import { type ControlClient, type ControlFlags, controlClient } from './control-client.ts';
 import { forwardTable, hostShown } from './forward-table.ts';
@@ -97,19 +98,25 @@ function remove(client: ControlClient, id: string, reset: boolean): Promise<unde
 
 function forwardNamed(name: string, forwards: readonly ForwardJson[]): ForwardJson {
   const [, place = '', protocol] = /^(.+?)(?:\/(tcp|udp))?$/.exec(name) ?? [];
-  const port = /^\d+(?:-\d+)?$/.test(place) ? `*:${place}` : place;
-  const found = forwards.filter(
+  const isPort = /^\d+(?:-\d+)?$/.test(place);
+  const wanted = protocol ?? (place.startsWith('/') ? 'unix' : 'tcp');
+  const ofProtocol = forwards.filter((one) => one.protocol === wanted);
+  const exact = forwards.filter(
     (one) =>
       one.id === name ||
-      (one.protocol === (protocol ?? (place.startsWith('/') ? 'unix' : 'tcp')) &&
-        (one.host === port || place === hostShown(one))),
+      (one.protocol === wanted && (one.host === (isPort ? `*:${place}` : place) || place === hostShown(one))),
   );
+  // A port alone means the one that has it, at whichever address.
+  const found = exact.length > 0 || !isPort ? exact : ofProtocol.filter(({ host }) => host.endsWith(`:${place}`));
   const [forward] = found;
   if (forward !== undefined && found.length === 1) return forward;
+  const ids = forwards.map(({ id }) => id);
+  const similar = similarForwards(name, ids).flatMap((id) => forwards.find((one) => one.id === id) ?? []);
+  const meant = similar.map((one) => `${hostShown(one)}${one.protocol === 'udp' ? '/udp' : ''}`).join(', ');
   throw new SlipwayError(
     'ERR_FORWARD_NOT_FOUND',
-    `nothing is published at ${name}`,
-    'slipway ports ls shows what is; say its protocol, host and port, such as 8080, 127.0.0.1:53/udp or a path.',
+    found.length > 1 ? `${name} is published at ${found.length} addresses` : `nothing is published at ${name}`,
+    `${meant === '' ? '' : `Do you mean ${meant}? `}slipway ports ls shows what is; say its protocol, host and port, such as 8080, 127.0.0.1:53/udp or a path.`,
   );
 }
 
