@@ -35,8 +35,13 @@ export function tokenFile(path: string): TokenFile {
   try {
     const fd = openSync(path, 'wx', 0o600);
     try {
-      writeSync(fd, `${token}\n`);
+      const text = `${token}\n`;
+      if (writeSync(fd, text) < text.length) throw new Error('there is no room for all of it');
       inode = fstatSync(fd).ino;
+    } catch (error) {
+      // On a full disk the file is there and the token is not: the next start would find no token in it.
+      rmSync(path, { force: true });
+      throw error;
     } finally {
       closeSync(fd);
     }

@@ -34,6 +34,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_NETWORK_THREAD: 503,
   ERR_PORT_LIMIT: 507,
   ERR_FORWARD_NOT_KEPT: 507,
+  ERR_FORWARD_STAYS: 507,
 };
 
 const SEE = 'docs/api.md and /openapi.json say what each path takes.';

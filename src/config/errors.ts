@@ -56,6 +56,7 @@ export const ERRORS = {
   ERR_SSH_FAILED: 'The sshd of the guest does not answer as it should.',
   ERR_SSH_SOCKET: 'The sshd of the guest cannot connect to the socket that is to be reached.',
   ERR_FORWARD_NOT_KEPT: 'The forward cannot be kept for the next start.',
+  ERR_FORWARD_STAYS: 'The forward is kept for the next start, which cannot be undone now; so it stays published.',
   ERR_FORWARD_NOT_FOUND: 'There is no forward of that id.',
 } as const;
 

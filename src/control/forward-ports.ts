@@ -7,25 +7,40 @@ import type { ForwardPorts, OpenPorts, PortRequest } from '../services/forward/e
 /** How often another port is chosen because its twin of the other family is taken. */
 const CHOICES = 32;
 
+/** What only the epoll engine needs, with the FFI that it brings. */
+interface Binding {
+  readonly openPorts: typeof import('../host/ports/open-ports.ts').openPorts;
+  readonly closePorts: typeof import('../host/ports/bind.ts').closePorts;
+  readonly bindUnix: typeof import('../host/ports/bind-unix.ts').bindUnix;
+}
+
+async function loadBinding(): Promise<Binding> {
+  const [{ openPorts }, { closePorts }, { bindUnix }] = await Promise.all([
+    import('../host/ports/open-ports.ts'),
+    import('../host/ports/bind.ts'),
+    import('../host/ports/bind-unix.ts'),
+  ]);
+  return { openPorts, closePorts, bindUnix };
+}
+
 /**
  * Ports for the epoll engine: bound here and by the privileged helper, listened on by the network thread. All that needs the
  * FFI is loaded with the first forward.
  */
 export function boundForwardPorts(helper: string): ForwardPorts {
+  let loading: Promise<Binding> | undefined;
+  const load = (): Promise<Binding> => {
+    loading ??= loadBinding();
+    return loading;
+  };
   return {
     open: async (request) => {
-      const [{ openPorts }, { closePorts }] = await Promise.all([
-        import('../host/ports/open-ports.ts'),
-        import('../host/ports/bind.ts'),
-      ]);
+      const { openPorts, closePorts } = await load();
       const ports = await openPorts(request, { helper });
       return { ...ports, close: () => closePorts(ports), removeFile: () => {} };
     },
     openUnix: async (path) => {
-      const [{ bindUnix }, { closePorts }] = await Promise.all([
-        import('../host/ports/bind-unix.ts'),
-        import('../host/ports/bind.ts'),
-      ]);
+      const { bindUnix, closePorts } = await load();
       const { remove, ...ports } = bindUnix(path);
       return { ...ports, close: () => closePorts(ports), removeFile: remove };
     },

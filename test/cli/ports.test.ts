@@ -58,7 +58,13 @@ test('a port is published while the daemon runs, listed for people and programs,
     forwards.map(({ proxy, boundPort }) => [proxy, boundPort]),
     [['v1', Number(port)]],
   );
-  const closed = await slipway(t, 'ports', 'unexpose', ...control, `127.0.0.1:${port}`);
+  const slip = await slipway(t, 'ports', 'unexpose', ...control, `127.0.0.2:${port}`);
+  assert.match(
+    slip.stderr,
+    new RegExp(`nothing is published at 127.0.0.2:${port}\\n +Do you mean 127.0.0.1:${port}\\?`),
+  );
+  // The only one of that port.
+  const closed = await slipway(t, 'ports', 'unexpose', ...control, `${port}`);
   assert.equal(closed.status, 0, closed.stderr);
   assert.match(closed.stdout, /is no longer published\n$/);
   const again = await slipway(t, 'ports', 'unexpose', ...control, `127.0.0.1:${port}`);
@@ -128,7 +134,12 @@ test('up -p takes a port that was kept for another target, and two flags that co
   assert.match(second.up.stdout, new RegExp(`^publishing tcp 127\\.0\\.0\\.1:${free} → 90`, 'm'));
   second.up.child.kill('SIGTERM');
   const { stderr } = await second.up.end();
-  assert.match(stderr, new RegExp(`tcp:127\\.0\\.0\\.1:${free} → the first guest:80, kept by .* is left out beside`));
+  assert.match(
+    stderr,
+    new RegExp(
+      `tcp:127\\.0\\.0\\.1:${free} → the first guest:80, kept by .* is left out and stays kept: .* not possible beside`,
+    ),
+  );
   const twice = await slipway(t, 'up', ...LISTEN, '-p', `127.0.0.1:${free}:80`, '-p', `127.0.0.1:${free}:81`);
   assert.match(twice.stderr, /not possible beside[^\n]*\n {2}Leave one of the two out[\s\S]*ERR_FORWARD_EXISTS/);
 });

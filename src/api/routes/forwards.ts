@@ -11,6 +11,7 @@ import { forwardOptions, forwardShape } from '../../config/forward-schema.ts';
 import { socketPath } from '../../config/forward-values.ts';
 import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec } from '../../config/port-spec.ts';
 import { value } from '../../config/schema-value.ts';
+import { similarForwards } from '../../config/similar-forwards.ts';
 import { ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from '../../config/values.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import type { ForwardJson } from '../contract.ts';
@@ -156,7 +157,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
     async ({ params }): Promise<ForwardJson> => {
       await forwards.refresh();
       const status = forwards.get(params.id);
-      if (status === undefined) throw noForward(params.id);
+      if (status === undefined) throw noForward(params.id, forwards);
       return forwardJson(status);
     },
   );
@@ -173,7 +174,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
     },
     async ({ params, query }, reply) => {
       const removed = await forwards.remove(params.id, { connections: query.connections === 'reset' });
-      if (!removed) throw noForward(params.id);
+      if (!removed) throw noForward(params.id, forwards);
       return reply.code(204).send();
     },
   );
@@ -181,21 +182,27 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
 
 /** What cannot be whole is not begun: those that were added before the one that failed go again. */
 async function addAll(forwards: Forwards, specs: readonly ForwardSpec[]): Promise<ForwardJson[]> {
-  const before = new Set(forwards.list().map(({ id }) => id));
+  // One alone leaves nothing behind when it fails.
+  const before = specs.length > 1 ? new Set(forwards.list().map(({ id }) => id)) : undefined;
   const added: ForwardJson[] = [];
   try {
     for (const spec of specs) added.push(forwardJson(await forwards.add(spec)));
   } catch (error) {
-    for (const { id } of added) if (!before.has(id)) await forwards.remove(id);
+    for (const { id } of added) if (before?.has(id) === false) await forwards.remove(id);
     throw error;
   }
   return added;
 }
 
-function noForward(id: string): SlipwayError {
+function noForward(id: string, forwards: Forwards): SlipwayError {
+  const similar = similarForwards(
+    id,
+    forwards.list().map((one) => one.id),
+  );
+  const meant = similar.length > 0 ? `${similar.join(', ')} may be meant. ` : '';
   return new SlipwayError(
     'ERR_FORWARD_NOT_FOUND',
     `there is no forward ${id}`,
-    'GET /v1/forwards lists those there are.',
+    `${meant}GET /v1/forwards lists those there are.`,
   );
 }

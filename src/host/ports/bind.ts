@@ -5,7 +5,7 @@
  * A whole range is one synchronous sweep (8,192 ports of both families: see test/host/ports/bind.test.ts). How many descriptors it
  * takes is held against RLIMIT_NOFILE before the first is made.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import type { BoundSockets } from '../../env/host-listener.ts';
 import { close } from '../namespace/libc.ts';
 import { placesOf } from './places.ts';
@@ -154,11 +154,18 @@ function sweepChosen(protocol: PortProtocol, places: readonly Place[]): Sweep | 
 /** Read from /proc; where there is none, there is no known limit. */
 function descriptorRoom(): DescriptorRoom {
   try {
-    const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    // Reading the folder takes one itself.
-    const open = readdirSync('/proc/self/fd').length - 1;
-    return { limit: limit === undefined ? Number.POSITIVE_INFINITY : Number(limit), open };
+    return { limit: descriptorLimit(), open: openDescriptors() };
   } catch {
     return { limit: Number.POSITIVE_INFINITY, open: 0 };
   }
+}
+
+function descriptorLimit(): number {
+  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
+  return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+}
+
+function openDescriptors(): number {
+  // Linux 6.2 and later say how many there are; before, all have to be read, which takes one itself.
+  return statSync('/proc/self/fd').size || readdirSync('/proc/self/fd').length - 1;
 }

@@ -1,7 +1,8 @@
-import type { ForwardSpec } from '../../config/forward.ts';
+import { type ForwardSpec, forwardId } from '../../config/forward.ts';
 import { type Cidr, formatCidr } from '../../wire/cidr.ts';
-import { StateFile, type StoreLog } from '../state-file.ts';
-import { formatForwards, parseForwards } from './forward-text.ts';
+import { Journal } from '../journal.ts';
+import type { StoreLog } from '../kept-file.ts';
+import { forwardObject, forwardOf } from './forward-text.ts';
 
 export interface ForwardStoreOptions {
   /** Made when it is missing, for its owner only. */
@@ -10,47 +11,49 @@ export interface ForwardStoreOptions {
   readonly log: StoreLog;
 }
 
-/** Keeps the persistent forwards on disk, one file for each subnet. */
+/** Keeps the persistent forwards on disk, one file for each subnet, each under its id. */
 export class ForwardStore {
-  readonly #file: StateFile;
-  #specs: readonly ForwardSpec[] = [];
+  /** What an earlier process kept, in the order in which it was kept. */
+  readonly specs: readonly ForwardSpec[];
+  readonly #journal: Journal;
 
-  /** Reads what there is. Never throws. */
+  /** Reads what there is; an entry that cannot be used is logged and stays. Never throws. */
   constructor({ folder, subnet, log }: ForwardStoreOptions) {
-    this.#file = new StateFile({
+    const name = `forwards-${formatCidr(subnet).replace('/', '-')}.jsonl`;
+    this.#journal = new Journal({
       folder,
-      name: `forwards-${formatCidr(subnet).replace('/', '-')}.json`,
+      name,
       what: 'forwards',
       loss: 'persistent ones do not come back after a restart',
-      read: (text) => {
-        const specs = parseForwards(text, subnet);
-        if (typeof specs === 'string') return specs;
-        this.#specs = specs;
-        return undefined;
-      },
-      write: () => formatForwards(subnet, this.#specs),
+      head: { version: 1, subnet: formatCidr(subnet), what: 'forwards' },
       log,
+    });
+    this.specs = [...this.#journal.values].flatMap(([id, value]) => {
+      const spec = forwardOf(value);
+      if (spec !== undefined) return spec;
+      log.warn(`the forward ${id} in ${name} cannot be used; it stays there: slipway ports unexpose ${id} removes it`);
+      return [];
     });
   }
 
-  /** What an earlier process kept, or the last `keep`. */
-  get specs(): readonly ForwardSpec[] {
-    return this.#specs;
+  /** Whether one of that id is on disk. */
+  has(id: string): boolean {
+    return this.#journal.values.has(id);
   }
 
-  /** All that is to come back, from now on. */
-  keep(specs: readonly ForwardSpec[]): void {
-    this.#specs = specs;
-    this.#file.changed();
+  /** Keeps a forward, and forgets others in the same step. Resolves when that is written, or with why nothing of it is. */
+  keep(spec: ForwardSpec, instead: readonly string[]): Promise<string | undefined> {
+    const gone = instead.map((key) => ({ key, value: undefined }));
+    return this.#journal.change(...gone, { key: forwardId(spec), value: forwardObject(spec) });
   }
 
-  /** Resolves when all is on disk, or with why it is not. */
-  written(): Promise<string | undefined> {
-    return this.#file.written();
+  /** Resolves when it does not come back, or with why it does. */
+  forget(id: string): Promise<string | undefined> {
+    return this.#journal.change({ key: id, value: undefined });
   }
 
   /** Writes what is not written yet, and gives the file free. */
   stop(): Promise<void> {
-    return this.#file.stop();
+    return this.#journal.stop();
   }
 }

@@ -15,6 +15,7 @@ import type { ForwardEdges } from './edges.ts';
 import { Forward } from './forward.ts';
 import type { ForwardStore } from './forward-store.ts';
 import type { Forwards } from './forwards.ts';
+import { HostPlaces } from './host-places.ts';
 import { overlap } from './overlap.ts';
 import { ServiceTable } from './service-table.ts';
 
@@ -44,16 +45,16 @@ export class ForwardTable implements Forwards {
   readonly #opening = new Map<Forward, Promise<SlipwayError | undefined>>();
   readonly #accepted = new Map<string, Forward>();
   /** Removed, but their ports may still be bound. */
-  readonly #closing = new Map<Forward, Promise<void>>();
+  readonly #closing = new Map<Forward, Promise<unknown>>();
+  /** All of `#forwards`. */
+  readonly #places = new HostPlaces<Forward>(({ spec }) => spec);
   readonly #byNumber = new Map<number, Forward>();
   /** Those of `#accepted`. A guest's request asks for its own. */
   readonly #byOwner = new Map<ForwardOwner, Set<Forward>>();
   readonly #listeners = new Set<ChangeListener>();
-  /** Of an earlier process, and in the way of what is wanted now. Still kept: the next start may not want that any more. */
-  #yielding: readonly ForwardSpec[] = [];
+  /** Of an earlier process, and not possible now: in the way of what is wanted, of each other, or invalid. Still kept, for a start that has room for them. */
+  readonly #leftOut = new Map<string, LeftOut>();
   #lastNumber = 0;
-  /** `start` is opening what the configuration and an earlier process want; nothing is saved until it is done. */
-  #starting = false;
 
   constructor({ edges, guests, store }: ForwardTableOptions) {
     this.#edges = edges;
@@ -63,17 +64,22 @@ export class ForwardTable implements Forwards {
   }
 
   async add(spec: ForwardSpec): Promise<ForwardStatus> {
-    return this.#want(spec, (failure) => failure.code === 'ERR_PORT_ADDRESS');
+    const { forward, isNew, news } = await this.#want(spec, (failure) => failure.code === 'ERR_PORT_ADDRESS');
+    // It may stand without being written yet: somebody else has just asked for it.
+    const isWritten = !isNew && !news && this.#store?.has(forward.id) === true;
+    if (spec.persistent && !isWritten) await this.#keep(forward, isNew);
+    return forward.status;
   }
 
-  /** Like `add`, but ports that cannot be bound now are tried again and again. */
   async keep(spec: ForwardSpec): Promise<ForwardStatus> {
-    return this.#want(spec, () => true);
+    const { forward } = await this.#want(spec, () => true);
+    return forward.status;
   }
 
   /**
    * Opens what the configuration wants, then what an earlier process kept, where it leaves room for that and for `claimed`: what the
-   * caller is going to add. Errors are logged.
+   * caller is going to add. Ports that cannot be bound now are tried again and again. One that cannot be costs a line in the log and
+   * none of the others; of an earlier process, it is listed as failed and stays kept.
    */
   async start(
     forwards: readonly ForwardSpec[],
@@ -84,44 +90,46 @@ export class ForwardTable implements Forwards {
     for (const service of services) {
       await this.addService(service).catch((error: Error) => log.warn(error.message));
     }
-    this.#starting = true;
     // All at the same time, since each waits for a look at its guest. Ports are still taken in the order of the list.
     const kept = this.#keptBeside([...forwards, ...claimed]);
-    const begun = [...forwards, ...kept].map((spec) => ({ spec, standing: this.keep(spec) }));
+    const begun = [...forwards, ...kept].map((spec) => ({ spec, standing: this.#want(spec, () => true) }));
     await Promise.allSettled(begun.map(({ standing }) => standing));
-    for (const { spec, standing } of begun) {
+    for (const [index, { spec, standing }] of begun.entries()) {
       try {
-        const { id, state, why, code } = await standing;
+        const { id, state, why, code } = (await standing).forward.status;
         if (code !== '') log.warn(`the forward ${id} is ${state}: ${why}`);
       } catch (error) {
-        log.warn(`the forward ${describeForward(spec)} is left out: ${(error as Error).message}`);
+        if (index >= forwards.length) this.#leaveOut(spec, error as Error);
+        else log.warn(`the forward ${describeForward(spec)} is left out: ${(error as Error).message}`);
       }
     }
-    this.#starting = false;
-    if ((this.#store?.specs.length ?? 0) > 0) this.#save();
   }
 
   async remove(id: string, options: { readonly connections?: boolean } = {}): Promise<boolean> {
     const forward = this.#accepted.get(id);
-    if (forward === undefined) return false;
-    const last = forward.status;
-    this.#accepted.delete(id);
-    this.#disown(forward);
-    this.#forget(forward);
-    const yielding = this.#yielding.length;
-    this.#yielding = this.#yielding.filter((one) => forwardId(one) !== id);
-    if (forward.spec.persistent || this.#yielding.length < yielding) this.#save();
-    this.#announce(last, true);
-    await this.#close(forward, options.connections === true);
+    const leftOut = this.#leftOut.get(id);
+    const isKept = forward?.spec.persistent === true || this.#store?.has(id) === true;
+    if (forward === undefined) {
+      if (isKept) await this.#forgetKept(id);
+      if (this.#leftOut.delete(id) && leftOut !== undefined) this.#announce(leftOut.status, true);
+      return isKept;
+    }
+    // In the way of others until it is gone, and there as before when it cannot be forgotten.
+    await this.#leave(forward, async () => {
+      if (isKept) await this.#forgetKept(id);
+      this.#leftOut.delete(id);
+      await this.#end(forward, options.connections === true);
+    });
     return true;
   }
 
   list(): readonly ForwardStatus[] {
-    return inOrder([...this.#accepted.values()]);
+    const leftOut = [...this.#leftOut.values()].filter(({ status }) => !this.#accepted.has(status.id));
+    return inOrder([...this.#accepted.values(), ...leftOut]);
   }
 
   get(id: string): ForwardStatus | undefined {
-    return this.#accepted.get(id)?.status;
+    return (this.#accepted.get(id) ?? this.#leftOut.get(id))?.status;
   }
 
   ownedBy(owner: ForwardOwner): readonly ForwardStatus[] {
@@ -179,7 +187,11 @@ export class ForwardTable implements Forwards {
     for (const forward of this.#forwards) forward.abandon();
   }
 
-  async #want(wanted: ForwardSpec, waits: (failure: SlipwayError) => boolean): Promise<ForwardStatus> {
+  /** `isNew`: it was not there. `news`: it was, but was not to be kept. */
+  async #want(
+    wanted: ForwardSpec,
+    waits: (failure: SlipwayError) => boolean,
+  ): Promise<{ readonly forward: Forward; readonly isNew: boolean; readonly news: boolean }> {
     const spec = checkedSpec(wanted, this.#guests);
     // The kernel would say that a port of ours which is just being closed is somebody else's.
     for (let leaving = this.#leaving(spec); leaving !== undefined; leaving = this.#leaving(spec)) await leaving;
@@ -190,83 +202,98 @@ export class ForwardTable implements Forwards {
       // A port that is to be chosen has no name to wait under.
       if (isToChoose(forward.spec) || !waits(failure)) {
         this.#forget(forward);
-        await this.#close(forward, true);
+        await this.#leave(forward, () => forward.close(true));
         throw failure;
       }
     }
-    if (!this.#forwards.has(forward)) return forward.status;
+    if (!this.#forwards.has(forward)) return { forward, isNew: false, news: false };
     // One that stands, of the configuration for instance, is kept from when that is asked for.
     const news = spec.persistent && !forward.spec.persistent;
     if (news) forward.keep(true);
     const isNew = !this.#accepted.has(forward.id);
     if (isNew) this.#accept(forward);
-    else if (news) {
-      this.#save();
-      this.#announce(forward.status, false);
-    }
-    if (spec.persistent && !this.#starting) await this.#kept(forward, { isNew, news });
-    return forward.status;
+    else if (news) this.#announce(forward.status, false);
+    return { forward, isNew, news };
   }
 
-  /** Waits until the forward is on disk. Where it cannot be kept, it is as it was before, and that is an error: who asks relies on it. */
-  async #kept(forward: Forward, { isNew, news }: { readonly isNew: boolean; readonly news: boolean }): Promise<void> {
-    const why = this.#store === undefined ? 'this daemon has no state folder' : await this.#store.written();
-    if (why === undefined) return;
-    if (isNew) await this.remove(forward.id, { connections: true });
-    else if (news) {
-      forward.keep(false);
-      this.#save();
-      this.#announce(forward.status, false);
+  /** Waits until the forward is written. Where it cannot be kept, it is as it was before, and that is an error: who asks relies on it. */
+  async #keep(forward: Forward, isNew: boolean): Promise<void> {
+    const { spec } = forward;
+    // What was left out would be in its way at the next start.
+    const instead = [...this.#leftOut.values()].filter(
+      (one) => one.id !== forward.id && overlap(one.status.spec, spec),
+    );
+    const why =
+      this.#store === undefined
+        ? 'this daemon has no state folder'
+        : await this.#store.keep(
+            spec,
+            instead.map(({ id }) => id),
+          );
+    if (why === undefined) {
+      for (const { id } of [...instead, forward]) this.#leftOut.delete(id);
+      return;
     }
+    // Nothing of it is on disk.
+    forward.keep(false);
+    if (isNew) await this.#leave(forward, () => this.#end(forward, true));
+    else this.#announce(forward.status, false);
     throw new SlipwayError(
       'ERR_FORWARD_NOT_KEPT',
-      `${describeForward(forward.spec)} cannot be kept for the next start: ${why}`,
+      `${describeForward(spec)} cannot be kept for the next start: ${why}`,
       'Put that right, or publish it without persistence; slipway up --state FOLDER says where it is kept.',
+    );
+  }
+
+  /** Waits until a forward does not come back. Nothing has happened to it where that cannot be written. */
+  async #forgetKept(id: string): Promise<void> {
+    const why = await this.#store?.forget(id);
+    if (why === undefined) return;
+    throw new SlipwayError(
+      'ERR_FORWARD_STAYS',
+      `${id} stays published: it is kept for the next start, and that cannot be undone now: ${why}`,
+      'Put that right (a full disk, a folder that became read-only) and unexpose it again.',
     );
   }
 
   /** Those of an earlier process that what is wanted now leaves room for. Who starts a daemon cannot ask one to remove the others first. */
   #keptBeside(wanted: readonly ForwardSpec[]): readonly ForwardSpec[] {
-    const kept: ForwardSpec[] = [];
-    const yielding: ForwardSpec[] = [];
-    const claims = wanted.filter((one) => !isToChoose(one)).flatMap((one) => this.#checked(one) ?? []);
-    for (const spec of this.#store?.specs ?? []) {
-      const before = claims.find((one) => overlap(one, spec));
-      if (before === undefined || (forwardId(before) === forwardId(spec) && isSame(before, spec))) {
-        kept.push(spec);
-        continue;
-      }
-      yielding.push(spec);
-      this.#edges.log.warn(
-        `the forward ${describeForward(spec)}, kept by an earlier process, is left out beside ${describeForward(before)}`,
-      );
-    }
-    this.#yielding = yielding;
-    return kept;
+    const claims = new HostPlaces<ForwardSpec>((spec) => spec);
+    for (const one of wanted) if (!isToChoose(one)) for (const claim of this.#checked(one)) claims.put(claim);
+    return (this.#store?.specs ?? []).filter((spec) => {
+      const [checked] = this.#checked(spec);
+      // What cannot be is told when it is tried.
+      const before = checked && claims.inTheWayOf(checked);
+      if (before === undefined || (forwardId(before) === forwardId(spec) && isSame(before, spec))) return true;
+      this.#leaveOut(spec, inTheWay(spec, before));
+      return false;
+    });
+  }
+
+  #leaveOut(spec: ForwardSpec, failure: Error): void {
+    const { message } = failure;
+    const leftOut = new LeftOut(spec, message, failure instanceof SlipwayError ? failure.code : 'ERR_PORT_FAILED');
+    this.#leftOut.set(leftOut.id, leftOut);
+    this.#edges.log.warn(
+      `the forward ${describeForward(spec)}, kept by an earlier process, is left out and stays kept: ${message}`,
+    );
   }
 
   /** What cannot be claims nothing; whoever adds it is told. */
-  #checked(spec: ForwardSpec): ForwardSpec | undefined {
+  #checked(spec: ForwardSpec): readonly ForwardSpec[] {
     try {
-      return checkedSpec(spec, this.#guests);
+      return [checkedSpec(spec, this.#guests)];
     } catch {
-      return undefined;
+      return [];
     }
   }
 
   /** The forward that is the same, perhaps still being opened. Throws ERR_FORWARD_EXISTS for one that is in the way. */
   #standing(spec: ForwardSpec): Forward | undefined {
     if (isToChoose(spec)) return undefined;
-    for (const other of this.#forwards) {
-      if (!overlap(spec, other.spec)) continue;
-      if (forwardId(spec) === other.id && isSame(spec, other.spec)) return other;
-      throw new SlipwayError(
-        'ERR_FORWARD_EXISTS',
-        `${describeForward(spec)} is not possible beside ${describeForward(other.spec)} (by ${other.spec.owner})`,
-        `Remove that first: slipway ports unexpose ${other.id}`,
-      );
-    }
-    return undefined;
+    const other = this.#places.inTheWayOf(spec);
+    if (other === undefined || (forwardId(spec) === other.id && isSame(spec, other.spec))) return other;
+    throw inTheWay(spec, other.spec);
   }
 
   #create(spec: ForwardSpec): Forward {
@@ -279,10 +306,15 @@ export class ForwardTable implements Forwards {
     }
     const forward = new Forward(++this.#lastNumber, spec, this.#edges, (one) => this.#hear(one));
     this.#forwards.add(forward);
+    this.#places.put(forward);
     this.#byNumber.set(forward.number, forward);
     const opening = forward.open();
     this.#opening.set(forward, opening);
-    void opening.then(() => this.#opening.delete(forward));
+    void opening.then(() => {
+      this.#opening.delete(forward);
+      // The port that was chosen.
+      if (this.#forwards.has(forward)) this.#places.put(forward);
+    });
     return forward;
   }
 
@@ -290,7 +322,6 @@ export class ForwardTable implements Forwards {
     this.#accepted.set(forward.id, forward);
     const { owner } = forward.spec;
     this.#byOwner.set(owner, (this.#byOwner.get(owner) ?? new Set()).add(forward));
-    if (forward.spec.persistent) this.#save();
     this.#announce(forward.status, false);
   }
 
@@ -303,14 +334,25 @@ export class ForwardTable implements Forwards {
 
   #forget(forward: Forward): void {
     this.#forwards.delete(forward);
+    this.#places.delete(forward);
     this.#byNumber.delete(forward.number);
   }
 
-  /** Settles when its ports are free. */
-  #close(forward: Forward, connections: boolean): Promise<void> {
-    const closing = forward.close(connections).finally(() => this.#closing.delete(forward));
-    this.#closing.set(forward, closing);
-    return closing;
+  /** Settles when its ports are free. What has ended before stays so. */
+  async #end(forward: Forward, connections: boolean): Promise<void> {
+    const last = forward.status;
+    if (!this.#accepted.delete(last.id)) return;
+    this.#disown(forward);
+    this.#forget(forward);
+    this.#announce(last, true);
+    await forward.close(connections);
+  }
+
+  /** Until `work` has settled, whoever wants its ports waits. */
+  #leave(forward: Forward, work: () => Promise<void>): Promise<void> {
+    const leaving = work().finally(() => this.#closing.delete(forward));
+    this.#closing.set(forward, leaving);
+    return leaving;
   }
 
   /** The end of one that was removed and is in the way of `spec`. Whoever removed it hears of a failure. */
@@ -327,17 +369,31 @@ export class ForwardTable implements Forwards {
   #announce(status: ForwardStatus, removed: boolean): void {
     for (const listener of this.#listeners) listener(status, removed);
   }
+}
 
-  #save(): void {
-    // Half of a list that is being taken up must not replace the whole.
-    if (this.#starting) return;
-    const specs = [...this.#accepted.values()].map(({ spec }) => spec).filter(({ persistent }) => persistent);
-    const yielding = this.#yielding.filter((one) => !specs.some((spec) => overlap(one, spec)));
-    this.#store?.keep([...specs, ...yielding]);
+/** One that is kept and does not stand. */
+class LeftOut {
+  readonly status: ForwardStatus;
+
+  constructor(spec: ForwardSpec, why: string, code: string) {
+    const nothing = { boundPort: 0, connections: 0, descriptors: 0 };
+    this.status = { id: forwardId(spec), spec, state: 'failed', why, code, ...nothing };
+  }
+
+  get id(): string {
+    return this.status.id;
   }
 }
 
-function inOrder(forwards: readonly Forward[]): ForwardStatus[] {
+function inTheWay(spec: ForwardSpec, other: ForwardSpec): SlipwayError {
+  return new SlipwayError(
+    'ERR_FORWARD_EXISTS',
+    `${describeForward(spec)} is not possible beside ${describeForward(other)} (by ${other.owner})`,
+    `Remove that first: slipway ports unexpose ${forwardId(other)}`,
+  );
+}
+
+function inOrder(forwards: readonly { readonly status: ForwardStatus }[]): ForwardStatus[] {
   return forwards.map(({ status }) => status).sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 

@@ -4,30 +4,21 @@ import {
   type ForwardSpec,
   type GuestEnd,
   type HostEnd,
-  MAX_FORWARDS,
   PROXY_HEADERS,
 } from '../../config/forward.ts';
-import type { Cidr } from '../../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { formatSubnetList, isObject, type JsonObject, parseSubnetList } from '../subnet-list.ts';
+import { isObject, type JsonObject } from '../subnet-list.ts';
 
 const MAX_TEXT = 4_096;
 
-/** Forwards as JSON for people and programs. */
-export function formatForwards(subnet: Cidr, specs: readonly ForwardSpec[]): string {
-  const forwards = specs.map(({ guest, ...rest }) => ({
-    ...rest,
-    guest: { ...guest, address: guest.address === undefined ? null : formatIpv4Address(guest.address) },
-  }));
-  return formatSubnetList(subnet, 'forwards', forwards);
+/** A forward as JSON for people and programs. */
+export function forwardObject({ guest, ...rest }: ForwardSpec): JsonObject {
+  const address = guest.address === undefined ? null : formatIpv4Address(guest.address);
+  return { ...rest, guest: { ...guest, address } };
 }
 
-/** The forwards in `text`, or why it is none of ours. What they say is checked when they are added. Never throws. */
-export function parseForwards(text: string, subnet: Cidr): ForwardSpec[] | string {
-  return parseSubnetList(text, subnet, { name: 'forwards', most: MAX_FORWARDS, read: specOf });
-}
-
-function specOf(raw: JsonObject): ForwardSpec | undefined {
+/** The forward that the object stands for; undefined when it is none. What it says is checked when it is added. Never throws. */
+export function forwardOf(raw: JsonObject): ForwardSpec | undefined {
   const protocol = FORWARD_PROTOCOLS.find((one) => one === raw.protocol);
   const source = FORWARD_SOURCES.find((one) => one === raw.source);
   const proxy = PROXY_HEADERS.find((one) => one === raw.proxy);

@@ -13,7 +13,10 @@ export interface Forwards {
   add(spec: ForwardSpec): Promise<ForwardStatus>;
   /** Like `add`, but ports that cannot be bound now are tried again and again: what the configuration wants. */
   keep(spec: ForwardSpec): Promise<ForwardStatus>;
-  /** False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. */
+  /**
+   * False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. Rejects with
+   * ERR_FORWARD_STAYS, the forward being there as before, when a persistent one cannot be forgotten on disk.
+   */
   remove(id: string, options?: { readonly connections?: boolean }): Promise<boolean>;
   /** In order of id. */
   list(): readonly ForwardStatus[];

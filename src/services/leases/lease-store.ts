@@ -1,5 +1,6 @@
 import { type Cidr, formatCidr } from '../../wire/cidr.ts';
-import { StateFile, type StoreLog } from '../state-file.ts';
+import type { StoreLog } from '../kept-file.ts';
+import { StateFile } from '../state-file.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { formatLeases, parseLeases } from './lease-text.ts';
 

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { type ForwardSpec, forwardId } from '../../../src/config/forward.ts';
 import { ForwardStore } from '../../../src/services/forward/forward-store.ts';
-import { formatForwards, parseForwards } from '../../../src/services/forward/forward-text.ts';
+import { forwardObject, forwardOf } from '../../../src/services/forward/forward-text.ts';
+import { needs, needsRoot } from '../../support/needs.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { at, GUESTS, refusal, socketSpec, spec, TableWorld } from './table-world.ts';
 
@@ -56,9 +59,9 @@ test('persistent forwards come back as they were, and others do not', async (t) 
   await third.world.table.start([], []);
   assert.equal(third.world.table.list().length, 3);
   assert.deepEqual([...first.lines, ...second.lines, ...third.lines], []);
-  const file = path.join(folder, 'forwards-192.168.65.0-24.json');
+  const file = path.join(folder, 'forwards-192.168.65.0-24.jsonl');
   assert.equal(statSync(file).mode & 0o777, 0o600);
-  assert.match(readFileSync(file, 'utf8'), /"address": "192.168.65.7"/);
+  assert.match(readFileSync(file, 'utf8'), /"address":"192.168.65.7"/);
 });
 
 test('one whose port is taken when the daemon comes back is tried again and stays kept', async (t) => {
@@ -99,7 +102,7 @@ test('the configuration goes before what was kept, and what stands in the way is
   assert.match(second.world.lines[0]!, /no service can be at tcp 10.0.0.1:1/);
   assert.equal(
     second.world.lines[1],
-    'the forward tcp:*:8080 → the first guest:80, kept by an earlier process, is left out beside tcp:*:8080 → the first guest:90',
+    'the forward tcp:*:8080 → the first guest:80, kept by an earlier process, is left out and stays kept: tcp:*:8080 → the first guest:80 is not possible beside tcp:*:8080 → the first guest:90 (by config)',
   );
   assert.equal(second.world.lines.length, 2);
 });
@@ -112,7 +115,7 @@ test('what is about to be published goes before what was kept, which is still ke
   await first.stop();
   const second = daemon(t, folder);
   await second.world.table.start([], [], [spec('[::ffff:127.0.0.1]:8080:90'), spec('8081:81'), spec('8000-9000:7')]);
-  assert.deepEqual(second.world.standing, ['tcp:*:8081 listening']);
+  assert.deepEqual(second.world.standing, ['tcp:*:8080 failed ERR_FORWARD_EXISTS', 'tcp:*:8081 listening']);
   assert.match(second.world.lines[0]!, /^the forward tcp:\*:8080 → the first guest:80, kept by an earlier process/);
   assert.equal((await second.world.add('127.0.0.1:8080:90')).state, 'listening');
   await second.stop();
@@ -155,7 +158,7 @@ test('a forward that cannot be kept is refused as a persistent one, and one that
   assert.equal(world.table.get('tcp:*:8080')?.spec.persistent, false);
   rmSync(folder);
   assert.equal((await world.add('8080:80', { persistent: true })).spec.persistent, true);
-  assert.match(readFileSync(path.join(folder, 'forwards-192.168.65.0-24.json'), 'utf8'), /8080/, 'it is on disk');
+  assert.match(readFileSync(path.join(folder, 'forwards-192.168.65.0-24.jsonl'), 'utf8'), /8080/, 'it is on disk');
   const second = daemon(t, folder);
   await second.world.table.start([], []);
   const other = await refusal('ERR_FORWARD_NOT_KEPT', second.world.add('8081:80', { persistent: true }));
@@ -165,13 +168,13 @@ test('a forward that cannot be kept is refused as a persistent one, and one that
 
 test('a file that is none of ours is set aside', async (t) => {
   const folder = temporaryFolder('forwards');
-  const file = path.join(folder, 'forwards-192.168.65.0-24.json');
+  const file = path.join(folder, 'forwards-192.168.65.0-24.jsonl');
   writeFileSync(file, '{"version":1}');
   const { lines, world } = daemon(t, folder);
   await world.table.start([], []);
   assert.match(
     lines[0]!,
-    /^the forwards in .* cannot be used \(it is of the subnet undefined\); the file is now ….damaged$/,
+    /^the forwards in .* cannot be used \(its first line is another\); the file is now ….damaged$/,
   );
   assert.ok(existsSync(`${file}.damaged`));
 });
@@ -194,21 +197,133 @@ test('nothing that a port forward must not have is kept: a passphrase is refused
   assert.match(error.message, /a passphrase is not kept on disk/);
 });
 
-test('any text is read or refused, never thrown over', () => {
-  const good = formatForwards(subnet, [spec('80:80', { persistent: true })]);
-  assert.equal(parseForwards('[]', subnet), 'it is not a list of forwards');
-  assert.equal(parseForwards(good.replace('"tcp"', '"sctp"'), subnet), 'entry 0 of its forwards cannot be used');
-  assert.equal(parseForwards(good.replace('"version": 1', '"version": 2'), subnet), 'its version is 2, not 1');
+test('any value is read as a forward or refused, never thrown over', () => {
+  const good = forwardObject(spec('80:80', { persistent: true }));
+  assert.deepEqual(forwardOf(good), spec('80:80', { persistent: true }));
+  assert.equal(forwardOf({ ...good, protocol: 'sctp' }), undefined);
   fc.assert(
     fc.property(
       fc.jsonValue(),
       fc.constantFrom('protocol', 'host', 'guest', 'count', 'owner', 'source'),
       (value, key) => {
-        const file = JSON.parse(good) as { forwards: Record<string, unknown>[] };
-        file.forwards[0]![key] = value;
-        const read = parseForwards(JSON.stringify(file), subnet);
-        assert.ok(typeof read === 'string' || read.length === 1);
+        const read = forwardOf({ ...good, [key]: value });
+        assert.ok(read === undefined || read.persistent);
       },
     ),
   );
 });
+
+/** What the file of another start would say: one line for each. */
+function write(folder: string, specs: readonly ForwardSpec[]): string {
+  const file = path.join(folder, 'forwards-192.168.65.0-24.jsonl');
+  const head = { version: 1, subnet: '192.168.65.0/24', what: 'forwards' };
+  const lines = specs.map((one) => ({ key: forwardId(one), value: forwardObject(one) }));
+  writeFileSync(file, [head, ...lines].map((line) => `${JSON.stringify(line)}\n`).join(''));
+  return file;
+}
+
+test('one kept forward that cannot be stops no other: it is listed with the reason, and stays kept until it is removed', async (t) => {
+  const folder = temporaryFolder('forwards');
+  const wanted = ['8080:80', '127.0.0.1:8080:81', '8081:81', '8082:82', '8083:83'].map((text) =>
+    spec(text, { persistent: true }),
+  );
+  // The guest's address of the fourth is none of this network's any more.
+  wanted[3] = { ...wanted[3]!, guest: { kind: 'port', address: at('192.168.99.9'), port: 82 } };
+  const file = write(folder, wanted);
+  writeFileSync(
+    file,
+    `${readFileSync(file, 'utf8')}{"key":"tcp:*:9","value":{"protocol":"sctp"}}\n{"key":"tcp:*:7","va`,
+  );
+  const first = daemon(t, folder);
+  await first.world.table.start([], []);
+  const standing = [
+    'tcp:*:8080 listening',
+    'tcp:*:8081 listening',
+    'tcp:*:8082 failed ERR_FORWARD_INVALID',
+    'tcp:*:8083 listening',
+    'tcp:127.0.0.1:8080 failed ERR_FORWARD_EXISTS',
+  ];
+  assert.deepEqual(first.world.standing, standing);
+  assert.match(first.world.table.get('tcp:127.0.0.1:8080')!.why, /is not possible beside tcp:\*:8080/);
+  assert.match(first.lines.join(), /the forward tcp:\*:9 in .* cannot be used; it stays there/);
+  await first.world.add('9000:90', { persistent: true });
+  await first.world.table.remove('tcp:*:9000');
+  await first.stop();
+  const second = daemon(t, folder);
+  await second.world.table.start([], []);
+  assert.deepEqual(second.world.standing, standing, 'and so at the next start');
+  for (const id of ['tcp:127.0.0.1:8080', 'tcp:*:8082', 'tcp:*:9']) assert.ok(await second.world.table.remove(id), id);
+  assert.equal(await second.world.table.remove('tcp:*:9'), false);
+  await second.stop();
+  const third = daemon(t, folder);
+  await third.world.table.start([], []);
+  assert.deepEqual(third.world.standing, ['tcp:*:8080 listening', 'tcp:*:8081 listening', 'tcp:*:8083 listening']);
+  assert.deepEqual(third.lines, []);
+});
+
+test('a persistent forward in the way of one that was left out takes its place at the next start too', async (t) => {
+  const folder = temporaryFolder('forwards');
+  write(folder, [spec('127.0.0.1:8080:81', { persistent: true })]);
+  const first = daemon(t, folder);
+  await first.world.table.start([spec('8080:80')], []);
+  await first.world.add('8080:80', { persistent: true });
+  assert.deepEqual(first.world.standing, ['tcp:*:8080 listening']);
+  await first.stop();
+  const second = daemon(t, folder);
+  await second.world.table.start([], []);
+  assert.deepEqual(second.world.standing, ['tcp:*:8080 listening']);
+});
+
+for (const [trouble, code, begin, end] of [
+  ['full', 'ENOSPC', fill, (folder: string) => rmSync(path.join(folder, 'filling'))],
+  ['read-only', 'EROFS', remount('ro'), remount('rw')],
+] as const) {
+  test(`on a disk that is ${trouble} a persistent forward stays published when it is unexposed, and the error says so`, async (t) => {
+    if (!needsRoot(t) || !needs(t, 'mount', 'umount')) return;
+    const folder = smallDisk(t);
+    const first = daemon(t, folder);
+    await first.world.add('8080:80', { persistent: true });
+    await first.world.add('8081:81');
+    begin(folder);
+    const error = await refusal('ERR_FORWARD_STAYS', first.world.table.remove('tcp:*:8080'));
+    assert.match(error.message, new RegExp(`^tcp:\\*:8080 stays published: it is kept for the next start, .*${code}`));
+    await refusal('ERR_FORWARD_NOT_KEPT', first.world.add('8082:82', { persistent: true }));
+    assert.ok(await first.world.table.remove('tcp:*:8081'), 'one that is not kept needs no disk');
+    assert.deepEqual(first.world.standing, ['tcp:*:8080 listening'], 'and so it is');
+    end(folder);
+    await first.stop();
+    const second = daemon(t, folder);
+    await second.world.table.start([], []);
+    assert.deepEqual(second.world.standing, ['tcp:*:8080 listening'], 'as it was said');
+    assert.ok(await second.world.table.remove('tcp:*:8080'));
+    await second.stop();
+    const third = daemon(t, folder);
+    await third.world.table.start([], []);
+    assert.deepEqual(third.world.standing, []);
+  });
+}
+
+/** A disk of the test's own, of 256 KiB. */
+function smallDisk(t: TestContext): string {
+  const folder = temporaryFolder('disk');
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=256k', 'slipway-test', folder]);
+  t.after(() => execFileSync('umount', ['--lazy', folder]));
+  return folder;
+}
+
+/** Leaves room for nothing: what is there ends at the end of a page. */
+function fill(folder: string): void {
+  const file = path.join(folder, 'forwards-192.168.65.0-24.jsonl');
+  const page = 4096;
+  const text = readFileSync(file, 'utf8');
+  writeFileSync(file, `${text.trimEnd().padEnd(page - 1)}\n`);
+  try {
+    writeFileSync(path.join(folder, 'filling'), Buffer.alloc(2 ** 20));
+  } catch (error) {
+    assert.equal((error as NodeJS.ErrnoException).code, 'ENOSPC');
+  }
+}
+
+function remount(mode: string): (folder: string) => void {
+  return (folder) => void execFileSync('mount', ['-o', `remount,${mode}`, folder]);
+}

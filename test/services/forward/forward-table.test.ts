@@ -140,8 +140,8 @@ test('of a choice of ports the first free one is taken', async () => {
 test('what is kept is tried again, slower and slower, until it works', async () => {
   const world = new TableWorld();
   world.refused.set(8080, 'ERR_PORT_IN_USE');
-  const { state, code } = await world.table.keep(spec('8080:80'));
-  assert.deepEqual([state, code], ['failed', 'ERR_PORT_IN_USE']);
+  await world.table.start([spec('8080:80')], []);
+  assert.deepEqual(world.standing, ['tcp:*:8080 failed ERR_PORT_IN_USE']);
   const waits: number[] = [];
   for (let i = 0; i < 7; i++) waits.push(...(await world.pass()));
   assert.deepEqual(waits, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
@@ -216,7 +216,7 @@ test('a port that is just being closed is waited for by who wants it next', asyn
 test('one that is removed while it waits is tried no more', async () => {
   const world = new TableWorld();
   world.refused.set(8080, 'ERR_PORT_IN_USE');
-  await world.table.keep(spec('8080:80'));
+  await world.table.start([spec('8080:80')], []);
   await world.table.remove('tcp:*:8080');
   assert.deepEqual(world.alarms, []);
   assert.deepEqual(world.ended, []);
