@@ -67,12 +67,14 @@ export interface SshJson {
 }
 
 /** A forward's settings and its state, with the two ends as text. */
-export interface ForwardJson extends Omit<ForwardSpec, 'host' | 'guest'>, Omit<ForwardStatus, 'spec'> {
+export interface ForwardJson extends Omit<ForwardSpec, 'host' | 'guest'>, Omit<ForwardStatus, 'spec' | 'reaches'> {
   /** "*:8080", "127.0.0.1:8000-8100", "[::1]:53", or the path of a unix socket. */
   readonly host: string;
   /** "80", "192.168.65.3:80", "9000-9100"; absent where `ssh` is. */
   readonly guest?: string | undefined;
   readonly ssh?: SshJson | undefined;
+  /** The guest's address that clients reach; '' while there is none. */
+  readonly reaches: string;
 }
 
 export interface ServiceJson {

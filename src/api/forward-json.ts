@@ -3,9 +3,15 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { ForwardJson, ServiceJson, SshJson } from './contract.ts';
 
 /** A forward as the API shows it: ends are written as they may be asked for. A passphrase is never shown. */
-export function forwardJson({ spec, ...status }: ForwardStatus): ForwardJson {
+export function forwardJson({ spec, reaches, ...status }: ForwardStatus): ForwardJson {
   const { host, guest: _guest, ...settings } = spec;
-  return { ...status, ...settings, host: hostText(host, spec.count), ...guestJson(spec) };
+  return {
+    ...status,
+    ...settings,
+    host: hostText(host, spec.count),
+    ...guestJson(spec),
+    reaches: reaches === 0 ? '' : formatIpv4Address(reaches),
+  };
 }
 
 function hostText(host: HostEnd, count: number): string {

@@ -11,7 +11,7 @@ export function forwardTable(forwards: readonly ForwardJson[]): string {
       guestShown(one),
       one.owner,
       `${one.connections}`,
-      one.why === '' ? one.state : `${one.state}: ${one.why}`,
+      stateShown(one),
     ]),
   );
 }
@@ -22,7 +22,15 @@ export function hostShown({ host, boundPort, count }: Pick<ForwardJson, 'host' |
   return chosen === null || boundPort === 0 || count > 1 ? host : `${chosen[1]}${boundPort}`;
 }
 
-/** A port, or `user@guest:path` of a socket. */
-export function guestShown({ guest, ssh }: Pick<ForwardJson, 'guest' | 'ssh'>): string {
+/** How it stands; and where clients come in, how a client learns that the guest does not take it. */
+function stateShown({ state, why, guestListens, protocol, ssh, note }: ForwardJson): string {
+  const asked = protocol !== 'udp' && ssh === undefined && guestListens === 'unseen';
+  const details = [why, state === 'listening' && asked ? 'the guest is asked for each client' : '', note];
+  return [state, ...details.filter((detail) => detail !== '')].join(': ');
+}
+
+/** A port, or `user@guest:path` of a socket. A forward to whichever guest is first names that guest. */
+export function guestShown({ guest, ssh, reaches }: Pick<ForwardJson, 'guest' | 'ssh' | 'reaches'>): string {
+  if (guest !== undefined && reaches !== '' && !guest.includes(':')) return `${guest} of ${reaches}`;
   return guest ?? `${ssh?.user}@${ssh?.address ?? 'guest'}:${ssh?.path}`;
 }

@@ -74,6 +74,9 @@ export interface ForwardSpec {
 export const FORWARD_STATES = ['listening', 'waiting', 'failed'] as const;
 export type ForwardState = (typeof FORWARD_STATES)[number];
 
+/** Whether somebody listens at the guest's port. 'unseen': nothing sees the guest's sockets, so a client that it refuses is accepted and reset. */
+export const GUEST_LISTENS = ['yes', 'no', 'unseen'] as const;
+
 /** A forward and its state. */
 export interface ForwardStatus {
   /** `forwardId` of the specification: the key of the table. */
@@ -84,6 +87,11 @@ export interface ForwardStatus {
   readonly why: string;
   /** The code of what failed, '' for none. */
   readonly code: string;
+  /** IPv4 address of the guest that clients reach; 0 while there is none, and for a guest's socket behind its sshd. */
+  readonly reaches: number;
+  readonly guestListens: (typeof GUEST_LISTENS)[number];
+  /** A sentence for a person about what is not as usual with clients that are served; '' for nothing. */
+  readonly note: string;
   /** The bound port of the first of the range; what the host chose for 0. 0 while nothing is bound. */
   readonly boundPort: number;
   /** Open connections (TCP, unix) or clients (UDP). */

@@ -47,7 +47,8 @@ export interface NetworkParts {
 /** The network as the thread that runs it sees it. */
 export interface Network {
   readonly turn: Turn;
-  attachQemu(pipe: HostPipe, name: string): HostPipeHandler | undefined;
+  /** `heard`: an earlier network thread has heard the guest. */
+  attachQemu(pipe: HostPipe, name: string, heard: boolean): HostPipeHandler | undefined;
   attachTap(pipe: HostPipe, tap: TapGuest): HostPipeHandler | undefined;
   reply(reply: ServiceDatagram): void;
   reserveLease(mac: number, address: number): void;
@@ -87,7 +88,7 @@ export function assembleNetwork(parts: NetworkParts): Network {
   if (replyAt < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');
   return {
     turn: network.turn,
-    attachQemu: (pipe, name) => network.attachQemu(pipe, name),
+    attachQemu: (pipe, name, heard) => network.attachQemu(pipe, name, { heard }),
     attachTap: (pipe, tap) => network.attachTap(pipe, tap.name, tap.offloads),
     reply: ({ guestAddress, guestPort, gatewayAddress, gatewayPort, bytes }) => {
       if (bytes.length > REPLY_BYTES) {

@@ -11,6 +11,16 @@ export interface ForwardEvents {
   lost(id: number, errno: HostErrorCode): void;
 }
 
+/** What a thread died over: the next one says how it stands. */
+const OPENED_LATER: Omit<ForwardReport, 'id'> = {
+  state: 'up',
+  why: '',
+  guestAddress: 0,
+  guestListens: 'unseen',
+  connections: 0,
+  note: '',
+};
+
 /**
  * The forwards and services that the network has, kept where a network thread's death does not reach: the sockets stay
  * bound, clients that come meanwhile wait in the kernel, and a new thread listens on.
@@ -28,9 +38,11 @@ export class KeptForwards {
   async open(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     this.#forwards.set(forward.id, forward);
     try {
-      return await thread.request({ type: 'forward-open', forward });
+      const report = await thread.request({ type: 'forward-open', forward });
+      this.changed([report]);
+      return report;
     } catch (error) {
-      if (thread.over) return { id: forward.id, state: 'up', why: '', connections: 0 };
+      if (thread.over) return { ...OPENED_LATER, id: forward.id };
       this.#forwards.delete(forward.id);
       if (error instanceof HostRefusal) return error.errno;
       throw error;
@@ -44,6 +56,14 @@ export class KeptForwards {
       await thread.request({ type: 'forward-close', id, connections });
     } catch (error) {
       if (!thread.over) throw error;
+    }
+  }
+
+  /** A new thread shall not choose another first guest. */
+  changed(changes: readonly ForwardChange[]): void {
+    for (const { id, guestAddress } of changes) {
+      const forward = this.#forwards.get(id);
+      if (forward !== undefined && guestAddress !== 0) this.#forwards.set(id, { ...forward, firstGuest: guestAddress });
     }
   }
 

@@ -50,6 +50,8 @@ export interface ListenRequest {
   readonly url: AttachmentUrl;
   /** The listening descriptor of the thread before, to be taken over; absent for a new one. */
   readonly fd?: number;
+  /** Who connects before this time (milliseconds since the epoch) comes back from an earlier network thread, which heard it. */
+  readonly heardUntilMs?: number;
 }
 
 /** Where this process listens itself, and no guest is to get. */

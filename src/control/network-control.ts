@@ -20,6 +20,8 @@ import type { Fault } from './thread-state.ts';
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
 const MAX_RESTARTS = 5;
 const RESTART_WINDOW_MS = 60_000;
+/** Guests on sockets that a dead network thread reset come back within this time, or are new ones. */
+const REJOIN_MS = 10_000;
 
 /** Where lines for people go. */
 export interface ControlLog {
@@ -252,7 +254,10 @@ export class NetworkControl {
         leases: (changes) => {
           for (const change of changes) this.#leases.apply(change);
         },
-        forwards: (changes) => this.#options.forwards?.changed(changes),
+        forwards: (changes) => {
+          this.#forwards.changed(changes);
+          this.#options.forwards?.changed(changes);
+        },
         networkChanged: () => this.#options.onNetworkChange?.(),
         datagrams: (datagrams) => this.#datagrams.serve(datagrams),
         died: (error) => this.#recover(thread, error),
@@ -335,7 +340,11 @@ export class NetworkControl {
       const { url, file } = listener;
       const fd = listener.listening.fd;
       if (fd < 0) await file?.makeFree();
-      const listening = await thread.request({ type: 'listen', listen: fd < 0 ? { url } : { url, fd } });
+      const heard = { heardUntilMs: performance.timeOrigin + performance.now() + REJOIN_MS };
+      const listening = await thread.request({
+        type: 'listen',
+        listen: fd < 0 ? { url, ...heard } : { url, fd, ...heard },
+      });
       if (fd < 0) file?.claim();
       this.#listeners[index] = { url, file, listening };
     }

@@ -193,7 +193,7 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
       return null;
     case 'adopt-guest':
       engine.taken(request.guest.fd);
-      engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name));
+      engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name, false));
       return null;
     case 'attach-tap':
       engine.attachTap(request.tap, (pipe) => network.attachTap(pipe, request.tap));
@@ -225,7 +225,8 @@ function listen(network: Network, engine: ThreadEngine, request: ListenRequest):
     );
     return listening;
   };
-  const listening = engine.listen(request, (pipe) => network.attachQemu(pipe, url.text));
+  const heard = (): boolean => performance.timeOrigin + performance.now() < (request.heardUntilMs ?? 0);
+  const listening = engine.listen(request, (pipe) => network.attachQemu(pipe, url.text, heard()));
   return listening instanceof Promise ? listening.then(own) : own(listening);
 }
 

@@ -9,6 +9,7 @@ import type { Allowance } from './allowance.ts';
 import type { ForwardChange } from './forward-request.ts';
 import type { GuestFinder } from './guest-finder.ts';
 import type { SourceAddresses } from './source-addresses.ts';
+import type { SourceRoutes } from './source-routes.ts';
 
 /** What all forwards of one network share. */
 export interface ForwardContext {
@@ -21,6 +22,7 @@ export interface ForwardContext {
   readonly listeners: HostListeners;
   readonly guests: GuestFinder;
   readonly sources: SourceAddresses;
+  readonly routes: SourceRoutes;
   /** Clients whose guest has not accepted yet. */
   readonly waiting: Allowance;
   /** Clients of UDP forwards. */

@@ -1,4 +1,5 @@
 import type { BoundSockets } from '../env/host-listener.ts';
+import type { GuestListens } from './forward-target.ts';
 
 /** A forward from the host to a guest, its sockets bound, as the network is asked to open it. Plain data. */
 export interface ForwardRequest {
@@ -15,23 +16,35 @@ export interface ForwardRequest {
   readonly source: 'client' | 'gateway';
   /** Header ahead of the client's bytes (TCP and unix). */
   readonly proxy: 'none' | 'v1' | 'v2';
-  /** How long a client is held while the guest refuses or does not answer; 0: it is refused at once, and while that is known nobody listens. */
+  /** How long a client is held while the guest refuses or does not answer; 0: it is refused at once, and while that is known for sure nobody listens. */
   readonly waitMs: number;
+  /** With address 0: who was the first guest before, for an earlier network thread; 0 for nobody. */
+  readonly firstGuest?: number | undefined;
 }
 
-/** 'up': clients are taken. 'down': the guest is not there, refuses or does not answer; it is tried again and again. */
+/** 'up': clients are taken. 'down': no guest is there, or its own socket table says that nobody listens. */
 export type ForwardReach = 'up' | 'down';
 
-/** A forward changed its state. */
-export interface ForwardChange {
-  readonly id: number;
+/** How a forward stands. */
+export interface ForwardStanding {
   readonly state: ForwardReach;
-  /** A sentence for a person ("192.168.65.3:80 refuses connections"); '' when up. */
+  /** A sentence for a person ("nobody listens at 192.168.65.3:80"); '' when up. */
   readonly why: string;
+  /** IPv4 address of the guest that clients reach; 0 while there is none. */
+  readonly guestAddress: number;
+  /** Whether somebody listens in the guest. 'unseen': nothing sees its sockets, so a client that it refuses is accepted and reset. */
+  readonly guestListens: GuestListens;
+}
+
+/** A forward changed its state. */
+export interface ForwardChange extends ForwardStanding {
+  readonly id: number;
 }
 
 /** An open forward as it stands. */
 export interface ForwardReport extends ForwardChange {
   /** Open connections, or clients of a UDP forward that are remembered. */
   readonly connections: number;
+  /** A sentence for a person about what is not as usual with clients that are served; '' for nothing. */
+  readonly note: string;
 }

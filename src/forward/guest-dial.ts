@@ -1,7 +1,8 @@
-import type { HostStream, HostStreamHandler } from '../env/host.ts';
+import type { HostAddress, HostStream, HostStreamHandler } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { FlowOpener, OpenedFlow, OpenFailure } from '../tcp/flow-opener.ts';
 import type { ForwardContext } from './forward-context.ts';
+import { listenState, takesConnections } from './forward-target.ts';
 import type { GuestWaiter } from './guest-finder.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 
@@ -11,22 +12,23 @@ export type DialFailure = 'no-guest' | 'refused' | 'timeout' | 'limit';
 /** The forward (or tunnel) whose client is being joined to a guest. */
 export interface DialOwner {
   established(dial: GuestDial): void;
-  /** The guest owes an answer to the SYN for a second or longer. */
-  unanswered(dial: GuestDial): void;
   /** The attempt failed and the client is still held: `begin` tries again, `abort` turns the client away. */
   unreached(dial: GuestDial, failure: DialFailure): void;
   /** The connections to client and guest are both over. Called once, last. */
   ended(dial: GuestDial): void;
 }
 
-/** A port of a guest, and the address from which it sees the client. */
+/** A port of a guest, and who is to reach it. */
 export interface DialTarget {
   /** IPv4, or FIRST_GUEST. */
   readonly address: number;
   readonly port: number;
-  readonly sourceAddress: number;
-  /** The client's own; 0 for any. */
-  readonly sourcePort: number;
+  /** Whose address the guest sees. */
+  readonly source: 'client' | 'gateway';
+  /** The client's own, as of `HostClient`. */
+  readonly clientAddress: HostAddress;
+  /** 0 for any. */
+  readonly clientPort: number;
 }
 
 /**
@@ -34,6 +36,9 @@ export interface DialTarget {
  *
  * States: held (by its owner) → finding (who has the address?) → opening (SYN sent) → open → over. From finding and
  * opening it may fall back to held. Until it is open, the dial owns the stream; then the TCP connection does.
+ *
+ * A guest that does not answer leaves the client waiting as it would a client next to it: until TCP gives up. Only where
+ * the guest turns out not to answer that client's network at all (SourceRoutes) it is dialled from the host address instead.
  */
 export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   state: 'held' | 'finding' | 'opening' | 'open' | 'over' = 'held';
@@ -43,6 +48,11 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   #stream: HostStream | undefined;
   #accepted: HostStream | undefined;
   #flow: OpenedFlow | undefined;
+  #neighbor: Neighbor | undefined;
+  /** What the guest sees. */
+  #sourceAddress = 0;
+  /** The attempt under way is being given up for another. */
+  #moving = false;
 
   constructor(context: ForwardContext, owner: DialOwner, target: DialTarget) {
     this.#context = context;
@@ -77,15 +87,24 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
 
   // ── what the link says ──
 
+  /** Here is chosen how the guest's port is dialled. */
   found(neighbor: Neighbor): void {
-    const { sources, tcp, counters } = this.#context;
-    const { port, sourceAddress, sourcePort } = this.target;
     // Of several that waited for one answer, an earlier one may have ended this one.
     if (this.state === 'over') return;
+    this.#neighbor = neighbor;
+    if (takesConnections(listenState(neighbor, this.target.port))) this.#open(neighbor);
+    else this.#fall('refused');
+  }
+
+  #open(neighbor: Neighbor): void {
+    const { sources, routes, tcp, counters } = this.#context;
+    const { port, source, clientAddress, clientPort } = this.target;
+    const own = sources.addressFor(source, clientAddress);
+    this.#sourceAddress = routes.hides(neighbor, own) ? sources.host : own;
     this.state = 'opening';
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
-      const local = sources.portFor(attempt, sourceAddress, sourcePort);
-      const flow = tcp.openFor(this, neighbor, port, sourceAddress, local, this.#stream);
+      const local = sources.portFor(attempt, this.#sourceAddress, clientPort);
+      const flow = tcp.openFor(this, neighbor, port, this.#sourceAddress, local, this.#stream);
       if (flow === 'in-use') continue;
       if (typeof flow === 'string') this.#fall('limit');
       else this.#flow = flow;
@@ -106,14 +125,34 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     this.state = 'open';
     this.#stream = undefined;
     this.#accepted = undefined;
+    if (this.#neighbor !== undefined && this.#isClients)
+      this.#context.routes.proved(this.#neighbor, this.#sourceAddress);
     this.#owner.established(this);
   }
 
   unanswered(): void {
-    this.#owner.unanswered(this);
+    if (this.#neighbor === undefined || !this.#isClients) return;
+    this.#context.routes.doubt(this.#neighbor, this.target.port, this.#sourceAddress, () => this.#move());
+  }
+
+  /** The guest sees the client's own address. */
+  get #isClients(): boolean {
+    return this.#sourceAddress === this.target.clientAddress;
+  }
+
+  /** Tries again, from where the guest answers. */
+  #move(): void {
+    if (this.state !== 'opening' || !this.#isClients) return;
+    this.#moving = true;
+    this.#flow?.abort();
+    this.#moving = false;
+    this.#flow = undefined;
+    this.state = 'held';
+    this.begin();
   }
 
   notOpened(reason: OpenFailure): void {
+    if (this.#moving) return;
     this.#flow = undefined;
     if (this.state === 'over') return;
     if (reason === 'aborted') this.#letGo();

@@ -1,14 +1,17 @@
 import type { Neighbor } from '../ip/neighbor.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
+import { AwaitedGuests } from './awaited-guests.ts';
 
 /** A forward's target that is no address: the first guest, whichever address it has. */
 export const FIRST_GUEST = 0;
 /** An address is asked for so often, so far apart: a second in all (Linux waits as long, `retrans_time_ms` once for each of three). */
 const TRIES = 4;
 const TRY_MS = 250;
-/** How long the first guest stays the same without another look: who is first changes with leases, not with packets. */
+/** How long the first guest's address stays the same without another look: it changes with leases, not with packets. */
 const FIRST_MS = 1_000;
+/** So long the guest that was first for an earlier network thread has to speak, before another is first. */
+const PREFERRED_MS = 750;
 /** Addresses that are asked for when nobody has spoken yet; the first guest is among the first. */
 const MAX_LIKELY_ASKED = 8;
 
@@ -22,8 +25,10 @@ export interface GuestLink {
   leased(): Iterable<number>;
   /** Where guests may be that have not been heard; the likeliest first. */
   likely(): Iterable<number>;
-  /** Asks every guest who has `address`; false when no guest is attached. */
+  /** Asks every guest that has spoken who has `address`; false when there is none. */
   ask(address: number): boolean;
+  /** A guest is attached that has not sent anything yet. */
+  someUnheard(): boolean;
 }
 
 /** Waits for a guest; one of the two is called, once, unless it is cancelled. */
@@ -39,25 +44,49 @@ interface Question {
 }
 
 /**
- * Finds the guest that a forward is for. Most guests have spoken and are known; one that has not (after a restart of the
- * network) is asked for by ARP, and who answers is learned like whoever speaks. As many questions as forwards have
- * targets, as many waiters as clients are held: both are bounded there.
+ * Finds the guest that a forward is for. Most guests have spoken from the address and are known; else it is asked for by ARP,
+ * and who answers is learned like whoever speaks. Nobody is asked who has not sent a frame yet: the relay in front of
+ * a guest may not be ready for any. As many questions as forwards have targets, as many waiters as clients are held:
+ * both are bounded there.
+ *
+ * The first guest, once found, stays the first until it leaves the link, whoever joins.
  */
 export class GuestFinder {
   readonly #link: GuestLink;
   readonly #turn: Turn;
   readonly #questions = new Map<number, Question>();
+  readonly #awaited: AwaitedGuests;
   #first: Neighbor | undefined;
   #firstUntilMs = 0;
+  /** Who was first for an earlier network thread; 0 for nobody. */
+  #preferred = 0;
+  #preferredUntilMs = 0;
 
   constructor(link: GuestLink, turn: Turn) {
     this.#link = link;
     this.#turn = turn;
+    this.#awaited = new AwaitedGuests(turn, (address) => void this.#ask(address));
   }
 
-  /** Addresses being asked for. */
-  get pending(): number {
-    return this.#questions.size;
+  /** A guest is attached that has not sent anything yet, so it may be the one that is missed. */
+  get someUnheard(): boolean {
+    return this.#link.someUnheard();
+  }
+
+  /** The guest with this address shall be the first, where none is yet. */
+  prefer(address: number): void {
+    if (this.#first !== undefined || this.#preferred === address) return;
+    this.#preferred = address;
+    this.#preferredUntilMs = this.#turn.nowMs + PREFERRED_MS;
+  }
+
+  /** `who` misses the guest at `address`: it is asked for now and then, until `unawait`. */
+  await(who: object, address: number): void {
+    this.#awaited.add(who, address);
+  }
+
+  unawait(who: object): void {
+    this.#awaited.remove(who);
   }
 
   /** The guest, if it is known. */
@@ -87,7 +116,7 @@ export class GuestFinder {
 
   /** A guest spoke from an address for the first time, or from another place. */
   heard(neighbor: Neighbor): void {
-    this.#first = undefined;
+    this.#firstUntilMs = 0;
     this.#answer(neighbor.address, neighbor);
     if (!this.#questions.has(FIRST_GUEST)) return;
     const first = this.#findFirst();
@@ -98,6 +127,7 @@ export class GuestFinder {
   close(): void {
     for (const { timer } of this.#questions.values()) this.#turn.timers.cancel(timer);
     this.#questions.clear();
+    this.#awaited.close();
   }
 
   #again(address: number): void {
@@ -108,7 +138,11 @@ export class GuestFinder {
       return;
     }
     this.#questions.delete(address);
-    for (const waiter of question.waiters) waiter.notFound();
+    const guest = this.find(address);
+    for (const waiter of question.waiters) {
+      if (guest === undefined) waiter.notFound();
+      else waiter.found(guest);
+    }
   }
 
   #answer(address: number, neighbor: Neighbor): void {
@@ -122,7 +156,7 @@ export class GuestFinder {
   /** Whether there was something to ask, and somebody. */
   #ask(address: number): boolean {
     if (address !== FIRST_GUEST) return this.#link.ask(address);
-    let asked = 0;
+    let asked = this.#preferred !== 0 && this.#link.ask(this.#preferred) ? 1 : 0;
     for (const likely of this.#link.likely()) {
       if (asked === MAX_LIKELY_ASKED || !this.#link.ask(likely)) break;
       asked++;
@@ -130,20 +164,35 @@ export class GuestFinder {
     return asked > 0;
   }
 
-  /** The one with the lowest leased address; without leases the one with the lowest address. */
+  /** Who was first and is still there; else the one with the lowest leased address; without leases the one with the lowest address. */
   #findFirst(): Neighbor | undefined {
     const { nowMs } = this.#turn;
-    const kept = this.#first;
-    if (kept?.port.attached === true && nowMs < this.#firstUntilMs) return kept;
-    this.#first = this.#leasedFirst() ?? this.#lowest();
+    const kept = this.#first?.port.attached === true ? this.#first : undefined;
+    if (kept !== undefined && nowMs < this.#firstUntilMs) return kept;
+    this.#first = kept === undefined ? this.#choose() : this.#sameGuest(kept);
     this.#firstUntilMs = nowMs + FIRST_MS;
     return this.#first;
   }
 
-  #leasedFirst(): Neighbor | undefined {
+  #choose(): Neighbor | undefined {
+    if (this.#preferred !== 0) {
+      const before = this.#link.find(this.#preferred);
+      if (before !== undefined || this.#turn.nowMs < this.#preferredUntilMs) return before;
+      this.#preferred = 0;
+    }
+    return this.#leased(() => true) ?? this.#lowest();
+  }
+
+  /** The guest at the address that it has now: it may have been given another. */
+  #sameGuest(kept: Neighbor): Neighbor {
+    const leased = this.#leased(({ address }) => address === kept.address);
+    return leased ?? this.#leased(({ mac, port }) => mac === kept.mac && port === kept.port) ?? kept;
+  }
+
+  #leased(isWanted: (neighbor: Neighbor) => boolean): Neighbor | undefined {
     for (const address of this.#link.leased()) {
       const neighbor = this.#link.find(address);
-      if (neighbor !== undefined) return neighbor;
+      if (neighbor !== undefined && isWanted(neighbor)) return neighbor;
     }
     return undefined;
   }

@@ -28,8 +28,14 @@ export class GuestStreams implements DialOwner {
 
   /** Owns `fd` from here on, also when it fails; then the stream is reset. */
   open(fd: number, address: number, port: number, done: GuestStreamDone): void {
-    const { sources, listeners, turn, counters } = this.#context;
-    const dial = new GuestDial(this.#context, this, { address, port, sourceAddress: sources.gateway, sourcePort: 0 });
+    const { listeners, turn, counters } = this.#context;
+    const dial = new GuestDial(this.#context, this, {
+      address,
+      port,
+      source: 'gateway',
+      clientAddress: -1,
+      clientPort: 0,
+    });
     const stream = listeners.adoptStream(fd, dial);
     if (typeof stream === 'string') {
       done(stream);
@@ -57,8 +63,6 @@ export class GuestStreams implements DialOwner {
     this.#open.add(dial);
     this.#settle(dial, undefined);
   }
-
-  unanswered(): void {}
 
   unreached(dial: GuestDial, failure: DialFailure): void {
     this.#settle(dial, failure);

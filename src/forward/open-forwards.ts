@@ -12,14 +12,15 @@ import type { Udp } from '../udp/udp.ts';
 import type { Cidr } from '../wire/cidr.ts';
 import { Allowance } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
-import type { ForwardChange, ForwardReport, ForwardRequest } from './forward-request.ts';
+import type { ForwardChange, ForwardReport, ForwardRequest, ForwardStanding } from './forward-request.ts';
 import { GuestFinder, type GuestLink } from './guest-finder.ts';
 import { type GuestStreamDone, GuestStreams } from './guest-streams.ts';
 import { SourceAddresses } from './source-addresses.ts';
+import { SourceRoutes } from './source-routes.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { UdpForward } from './udp-forward.ts';
 
-/** Clients that wait for their guests, each a descriptor of the host. */
+/** Clients that wait for their guests, each a descriptor of the host; at most half of all flows, so that those who are answered find room. */
 const MAX_WAITING = 16_384;
 /** An opening is answered as soon as something is known of the guest, and at the latest after this time. */
 const FIRST_LOOK_MS = 300;
@@ -40,6 +41,8 @@ export interface ForwardOptions {
   readonly gatewayAddress: number;
   readonly hostAddress: number;
   readonly isOwn: (address: number) => boolean;
+  /** TCP flows in all. */
+  readonly flows: number;
   /** Clients of UDP forwards in all. */
   readonly udpClients: number;
   readonly changed: (change: ForwardChange) => void;
@@ -60,20 +63,22 @@ export class OpenForwards {
   readonly #context: ForwardContext;
   readonly #forwards = new Map<number, TcpForward | UdpForward>();
   readonly #opening = new Map<number, Opening>();
-  /** The `why` that was last reported for each. */
-  readonly #told = new Map<number, string>();
+  /** What was last reported for each. */
+  readonly #told = new Map<number, ForwardStanding>();
   readonly #changed: (change: ForwardChange) => void;
   readonly #streams: GuestStreams;
 
   constructor(options: ForwardOptions) {
     const { turn, link } = options;
+    const sources = new SourceAddresses(options);
     this.#changed = options.changed;
     this.#context = {
       ...options,
       changed: (change) => this.#tell(change),
       guests: new GuestFinder(link, turn),
-      sources: new SourceAddresses(options),
-      waiting: new Allowance(MAX_WAITING),
+      sources,
+      routes: new SourceRoutes({ ...options, sources }),
+      waiting: new Allowance(Math.min(MAX_WAITING, options.flows >> 1)),
       udpClients: new Allowance(options.udpClients),
     };
     this.#streams = new GuestStreams(this.#context);
@@ -99,8 +104,9 @@ export class OpenForwards {
    * moment; a forward whose guest is down is open, too.
    */
   open(request: ForwardRequest, done: ForwardDone): void {
-    const { turn, clock } = this.#context;
-    const { id } = request;
+    const { turn, clock, guests } = this.#context;
+    const { id, firstGuest = 0 } = request;
+    if (firstGuest !== 0) guests.prefer(firstGuest);
     turn.catchUp(clock.nowMs());
     this.close(id, false);
     const looked = (): void => this.#looked(id);
@@ -145,13 +151,7 @@ export class OpenForwards {
   /** A guest spoke from an address for the first time, or from another place. */
   heard(neighbor: Neighbor): void {
     this.#context.guests.heard(neighbor);
-    for (const forward of this.#forwards.values()) forward.guestCame();
-  }
-
-  /** A guest joined the link: it may be the one that is missed. */
-  guestCame(): void {
-    this.#context.turn.catchUp(this.#context.clock.nowMs());
-    for (const forward of this.#forwards.values()) forward.guestCame();
+    for (const forward of this.#forwards.values()) forward.heard(neighbor);
   }
 
   /** A guest left the link. */
@@ -164,6 +164,7 @@ export class OpenForwards {
   destroy(): void {
     for (const id of [...this.#forwards.keys()]) this.close(id, false);
     this.#streams.close();
+    this.#context.routes.close();
     this.#context.guests.close();
   }
 
@@ -186,14 +187,17 @@ export class OpenForwards {
     const { fault } = forward;
     const report = forward.report();
     if (fault !== undefined) this.close(id, true);
-    else this.#told.set(id, report.why);
+    else this.#told.set(id, report);
     opening.done(fault ?? report);
   }
 
   /** Reports a change, unless it was reported already or goes along with the answer to the opening. */
-  #tell({ id, state, why }: ForwardChange): void {
-    if (this.#opening.has(id) || !this.#forwards.has(id) || this.#told.get(id) === why) return;
-    this.#told.set(id, why);
-    this.#changed({ id, state, why });
+  #tell({ id, state, why, guestAddress, guestListens }: ForwardChange): void {
+    if (this.#opening.has(id) || !this.#forwards.has(id)) return;
+    const before = this.#told.get(id);
+    if (before?.why === why && before.guestAddress === guestAddress && before.guestListens === guestListens) return;
+    const change = { id, state, why, guestAddress, guestListens };
+    this.#told.set(id, change);
+    this.#changed(change);
   }
 }

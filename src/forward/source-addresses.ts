@@ -30,9 +30,14 @@ export class SourceAddresses {
     return this.#options.gatewayAddress;
   }
 
+  get host(): number {
+    return this.#options.hostAddress;
+  }
+
   /**
    * 'client': the client's own address where the guest's answers to it come back through the gateway, else the host
-   * address, as for clients on the host itself, of IPv6 and of unix sockets.
+   * address, as for clients on the host itself, of IPv6 and of unix sockets. What only the guest knows (its own networks)
+   * is found out by `SourceRoutes`.
    */
   addressFor(source: 'client' | 'gateway', client: HostAddress): number {
     if (source === 'gateway') return this.#options.gatewayAddress;

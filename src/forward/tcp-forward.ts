@@ -1,32 +1,29 @@
 import type { HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
 import type { BoundSockets, HostClient, HostListener, HostListenerHandler } from '../env/host-listener.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
 import { Timer } from '../turn/timers.ts';
+import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
+import { ForwardTarget } from './forward-target.ts';
 import { type DialFailure, type DialOwner, GuestDial } from './guest-dial.ts';
-import { GuestWatch, type Reach } from './guest-watch.ts';
 import { PrefixedStream } from './prefixed-stream.ts';
 import { proxyHeader } from './proxy-header.ts';
 
-/** In a range each held client tries its own port again, after pauses that double. */
-const FIRST_RETRY_MS = 250;
-const LAST_RETRY_MS = 2_000;
+/** A held client tries again after an eighth of the time that it has waited, within these bounds. */
+const FIRST_RETRY_MS = 40;
+const LAST_RETRY_MS = 1_000;
+/** All held clients together try no more than a hundred times a second. */
+const RETRY_MS_PER_CLIENT = 10;
 /** When the host does not let us listen again, it is asked again after this pause. */
 const LISTEN_AGAIN_MS = 1_000;
 
 /** A client that waits for its guest, `waitMs` at most. */
 interface Held {
   readonly timer: Timer;
+  readonly sinceMs: number;
   readonly untilMs: number;
-  pauseMs: number;
 }
-
-const REACH_OF: Readonly<Record<DialFailure, Exclude<Reach, 'unknown' | 'up'> | undefined>> = {
-  'no-guest': 'no-guest',
-  refused: 'refused',
-  timeout: 'silent',
-  limit: undefined,
-};
 
 const COUNTERS: Readonly<Record<DialFailure, string>> = {
   'no-guest': 'forward-no-guest',
@@ -37,19 +34,19 @@ const COUNTERS: Readonly<Record<DialFailure, string>> = {
 
 /**
  * Clients of the host's side (TCP or unix) joined to a guest's ports. The guest is dialled when a client was accepted; a
- * client whose guest refuses is reset at once, or held as long as `waitMs` says while the guest is tried again.
+ * client whose guest refuses is reset at once, or held as long as `waitMs` says while the guest is tried again. A guest
+ * that does not answer keeps its client waiting, as TCP does.
  *
- * Without `waitMs` nobody listens while the guest is known to be down, so clients get a true ECONNREFUSED. For a single port
- * GuestWatch and clients' connections tell whether it is down; for a range only whether the guest exists is known. Clients
- * that wait for a guest are bounded (`ForwardContext.waiting`), connections by TCP's flows.
+ * Without `waitMs` nobody listens while it is known for sure that nobody would take a client (ForwardTarget), so clients
+ * get a true ECONNREFUSED. What becomes of one client never counts for another. Clients that wait for a guest are bounded
+ * (`ForwardContext.waiting`; the one that has waited longest makes room), connections by TCP's flows.
  */
-export class TcpForward implements HostListenerHandler, DialOwner {
+export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHolder {
   readonly #context: ForwardContext;
   readonly #request: ForwardRequest;
-  readonly #watch: GuestWatch;
-  readonly #isRange: boolean;
+  readonly #target: ForwardTarget;
   readonly #dials = new Set<GuestDial>();
-  /** Those of `#dials` whose guest has not accepted; with `waitMs` until when. */
+  /** Those of `#dials` whose guest has not accepted, the oldest first; with `waitMs` until when. */
   readonly #waiting = new Map<GuestDial, Held | undefined>();
   readonly #again: Timer = new Timer(() => this.#listen());
   readonly #looked: () => void;
@@ -62,10 +59,9 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     this.#context = context;
     this.#request = request;
     this.#looked = looked;
-    const first = firstIndex(request.sockets);
-    this.#isRange = first === undefined;
-    const target = { address: request.guestAddress, port: first === undefined ? 0 : request.guestPort + first };
-    this.#watch = new GuestWatch(context, target, () => this.#reachChanged());
+    const { first, count } = placesOf(request.sockets);
+    const facts = { address: request.guestAddress, port: request.guestPort + first, count };
+    this.#target = new ForwardTarget(context.guests, facts, () => this.#reachChanged());
   }
 
   /** Takes the sockets and looks at the guest. Returns what the host said when it cannot. */
@@ -73,8 +69,9 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     const listener = this.#context.listeners.listenStreams(this.#request.sockets, this);
     if (typeof listener === 'string') return listener;
     this.#listener = listener;
+    this.#context.waiting.join(this);
     if (this.#request.waitMs > 0) this.#listen();
-    this.#watch.look();
+    this.#target.look();
     return this.#fault;
   }
 
@@ -82,23 +79,47 @@ export class TcpForward implements HostListenerHandler, DialOwner {
   close(connections: boolean): void {
     this.#listener?.close();
     this.#listener = undefined;
-    this.#watch.stop();
+    this.#target.stop();
     this.#context.turn.timers.cancel(this.#again);
     for (const dial of [...(connections ? this.#dials : this.#waiting.keys())]) dial.abort();
+    this.#context.waiting.leave(this);
   }
 
-  guestCame(): void {
-    this.#watch.guestCame();
+  heard(neighbor: Neighbor): void {
+    this.#target.heard(neighbor);
   }
 
   guestLeft(): void {
-    this.#watch.guestLeft();
+    this.#target.guestLeft();
   }
 
   report(): ForwardReport {
+    const { guest, guestListens } = this.#target;
     const why = this.#why;
-    const state = why === '' ? 'up' : 'down';
-    return { id: this.#request.id, state, why, connections: this.#dials.size };
+    return {
+      id: this.#request.id,
+      state: why === '' ? 'up' : 'down',
+      why,
+      guestAddress: guest?.address ?? 0,
+      guestListens,
+      connections: this.#dials.size,
+      note: guest === undefined ? '' : this.#context.routes.note(guest),
+    };
+  }
+
+  // ── places that clients take while they wait ──
+
+  get held(): number {
+    return this.#waiting.size;
+  }
+
+  giveUp(): boolean {
+    for (const dial of this.#waiting.keys()) {
+      this.#context.counters.add('forward-waiting-evicted');
+      dial.abort();
+      return true;
+    }
+    return false;
   }
 
   // ── what the listener says ──
@@ -108,11 +129,11 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     const { counters, waiting, turn, clock } = this.#context;
     if (this.#listener === undefined) return undefined;
     turn.catchUp(clock.nowMs());
-    if (waitMs === 0 && this.#watch.isDown) {
+    if (waitMs === 0 && this.#target.isDown) {
       counters.add('forward-guest-down');
       return undefined;
     }
-    if (!waiting.take(this.#waiting.size)) {
+    if (!waiting.take(this)) {
       counters.add('forward-waiting-limit');
       return undefined;
     }
@@ -120,7 +141,7 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     const dial = this.#dialFor(stream, client, index);
     this.#dials.add(dial);
     this.#waiting.set(dial, waitMs > 0 ? this.#hold(dial) : undefined);
-    if (!this.#watch.isDown || this.#isRange) dial.begin();
+    if (!this.#target.isDown) dial.begin();
     return dial.state === 'over' ? undefined : dial;
   }
 
@@ -129,29 +150,25 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     this.#fault = code;
     this.#listener.close();
     this.#listener = undefined;
-    this.#watch.stop();
+    this.#target.stop();
     this.#tell();
     this.#looked();
   }
 
   // ── what becomes of clients ──
 
+  /** Others that are held for the same port need not wait for their own time. */
   established(dial: GuestDial): void {
     this.#release(dial);
-    if (!this.#isRange) this.#watch.told('up');
-  }
-
-  unanswered(): void {
-    if (!this.#isRange && this.#watch.reach === 'up') this.#watch.look();
+    if (this.#request.waitMs === 0) return;
+    for (const other of [...this.#waiting.keys()]) if (other.target.port === dial.target.port) other.begin();
   }
 
   unreached(dial: GuestDial, failure: DialFailure): void {
     this.#context.counters.add(COUNTERS[failure]);
     const held = this.#waiting.get(dial);
-    const reach = REACH_OF[failure];
-    if (reach !== undefined && (!this.#isRange || reach === 'no-guest')) this.#watch.told(reach);
     if (held === undefined || failure === 'limit') dial.abort();
-    else if (this.#isRange) this.#armRetry(held);
+    else if (!this.#target.isDown) this.#armRetry(held);
   }
 
   ended(dial: GuestDial): void {
@@ -161,8 +178,8 @@ export class TcpForward implements HostListenerHandler, DialOwner {
 
   #dialFor(accepted: HostStream, client: HostClient, index: number): GuestDial {
     const { guestAddress, guestPort, source, proxy } = this.#request;
-    const sourceAddress = this.#context.sources.addressFor(source, client.address);
-    const target = { address: guestAddress, port: guestPort + index, sourceAddress, sourcePort: client.port };
+    const { address: clientAddress, port: clientPort } = client;
+    const target = { address: guestAddress, port: guestPort + index, source, clientAddress, clientPort };
     const dial = new GuestDial(this.#context, this, target);
     const { arena, turn } = this.#context;
     if (proxy === 'none') dial.carry(accepted);
@@ -176,17 +193,18 @@ export class TcpForward implements HostListenerHandler, DialOwner {
     const { waitMs } = this.#request;
     const held: Held = {
       timer: new Timer(() => this.#heldLonger(dial, held)),
+      sinceMs: turn.nowMs,
       untilMs: turn.nowMs + waitMs,
-      pauseMs: FIRST_RETRY_MS,
     };
     turn.timers.arm(held.timer, waitMs);
     return held;
   }
 
   #armRetry(held: Held): void {
-    const { turn } = this.#context;
-    turn.timers.arm(held.timer, Math.min(held.pauseMs, Math.max(0, held.untilMs - turn.nowMs)));
-    held.pauseMs = Math.min(LAST_RETRY_MS, held.pauseMs * 2);
+    const { turn, waiting } = this.#context;
+    const pauseMs = Math.min(LAST_RETRY_MS, Math.max(FIRST_RETRY_MS, (turn.nowMs - held.sinceMs) / 8));
+    const fairMs = Math.max(pauseMs, waiting.used * RETRY_MS_PER_CLIENT);
+    turn.timers.arm(held.timer, Math.min(fairMs, Math.max(0, held.untilMs - turn.nowMs)));
   }
 
   #heldLonger(dial: GuestDial, held: Held): void {
@@ -212,17 +230,18 @@ export class TcpForward implements HostListenerHandler, DialOwner {
 
   #reachChanged(): void {
     if (this.#listener === undefined) return;
-    if (this.#watch.isDown && this.#request.waitMs === 0) this.#listener.pause();
-    if (this.#watch.reach === 'up') {
+    if (this.#target.isDown) {
+      if (this.#request.waitMs === 0) this.#listener.pause();
+    } else {
       this.#listen();
-      if (!this.#isRange) for (const dial of [...this.#waiting.keys()]) dial.begin();
+      for (const dial of [...this.#waiting.keys()]) dial.begin();
     }
     this.#tell();
     this.#looked();
   }
 
   #listen(): void {
-    if (this.#listener === undefined || (this.#watch.isDown && this.#request.waitMs === 0)) return;
+    if (this.#listener === undefined || (this.#target.isDown && this.#request.waitMs === 0)) return;
     this.#fault = this.#listener.resume();
     if (this.#fault !== undefined) this.#context.turn.timers.arm(this.#again, LISTEN_AGAIN_MS);
     this.#tell();
@@ -234,7 +253,7 @@ export class TcpForward implements HostListenerHandler, DialOwner {
   }
 
   get #why(): string {
-    return this.#fault === undefined ? this.#watch.why : `the host refuses to listen (${this.#fault})`;
+    return this.#fault === undefined ? this.#target.why : `the host refuses to listen (${this.#fault})`;
   }
 
   #tell(): void {
@@ -242,8 +261,13 @@ export class TcpForward implements HostListenerHandler, DialOwner {
   }
 }
 
-/** The place that all sockets share; undefined for a range. */
-function firstIndex(sockets: BoundSockets): number | undefined {
+/** The places in the range that sockets have. */
+function placesOf(sockets: BoundSockets): { readonly first: number; readonly count: number } {
   const places = sockets.kind === 'descriptors' ? sockets.index : sockets.addresses.map(({ index }) => index);
-  return places.every((place) => place === places[0]) ? (places[0] ?? 0) : undefined;
+  let [first, last] = [places[0] ?? 0, places[0] ?? 0];
+  for (const place of places) {
+    first = Math.min(first, place);
+    last = Math.max(last, place);
+  }
+  return { first, count: last - first + 1 };
 }

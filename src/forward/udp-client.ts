@@ -19,6 +19,7 @@ export class UdpClient implements UdpPeer {
   /** As the guest sees it. */
   readonly sourceAddress: number;
   readonly sourcePort: number;
+  readonly firstMs: number;
   usedMs: number;
   /** The guest has answered it. */
   answered = false;
@@ -44,6 +45,7 @@ export class UdpClient implements UdpPeer {
     this.port = facts.port;
     this.sourceAddress = facts.sourceAddress;
     this.sourcePort = facts.sourcePort;
+    this.firstMs = nowMs;
     this.usedMs = nowMs;
     this.#owner = owner;
     this.#server = server;

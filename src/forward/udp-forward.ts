@@ -4,10 +4,10 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
+import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
-import type { GuestWaiter } from './guest-finder.ts';
-import { GuestWatch } from './guest-watch.ts';
+import { ForwardTarget } from './forward-target.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 import { UdpClient, type UdpClientOwner } from './udp-client.ts';
 
@@ -15,13 +15,15 @@ import { UdpClient, type UdpClientOwner } from './udp-client.ts';
 const IDLE_MS = 120_000;
 /** The order of use is kept to the second, so a stream of datagrams does not reorder the clients each time. */
 const REFRESH_MS = 1_000;
+/** A client that asks on without an answer may be one whose network the guest takes for its own. */
+const UNANSWERED_MS = 1_000;
 /** At most so many clients in conversation are passed over in search of one to forget. */
 const MAX_SPARED = 64;
 /** Distance between the keys of two sockets; a handle is below it. */
 const HANDLES = 2 ** 31;
 
 /** One socket of the forward, while it has something to receive. */
-interface Socket extends Work, GuestWaiter, OutletWaiter {}
+interface Socket extends Work, OutletWaiter {}
 
 /**
  * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a peer
@@ -32,10 +34,10 @@ interface Socket extends Work, GuestWaiter, OutletWaiter {}
  * Nothing is kept here: while a guest is being found or its outlet is full, datagrams wait in the host's socket; what comes
  * for a guest that is not there is dropped and counted.
  */
-export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
+export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, AllowanceHolder {
   readonly #context: ForwardContext;
   readonly #request: ForwardRequest;
-  readonly #watch: GuestWatch;
+  readonly #target: ForwardTarget;
   readonly #handles: Int32Array;
   readonly #sockets = new Map<number, Socket>();
   /** By socket and handle, in the order of last use. */
@@ -50,7 +52,8 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     this.#request = request;
     this.#looked = looked;
     this.#handles = new Int32Array(context.udp.receiveSlots.count);
-    this.#watch = new GuestWatch(context, { address: request.guestAddress, port: 0 }, () => this.#reachChanged());
+    const facts = { address: request.guestAddress, port: 0, count: 1 };
+    this.#target = new ForwardTarget(context.guests, facts, () => this.#reachChanged());
   }
 
   /** Takes the sockets and looks for the guest. Returns what the host said when it cannot. */
@@ -58,28 +61,29 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     const server = this.#context.listeners.serveDatagrams(this.#request.sockets, this);
     if (typeof server === 'string') return server;
     this.#server = server;
-    this.#watch.look();
+    this.#context.udpClients.join(this);
+    this.#target.look();
     return undefined;
   }
 
   /** Clients have no connections: they are forgotten either way. */
   close(): void {
-    const { turn, guests } = this.#context;
-    this.#watch.stop();
+    const { turn, udpClients } = this.#context;
+    this.#target.stop();
     turn.timers.cancel(this.#expiry);
     for (const client of this.#clients.values()) this.#forget(client);
-    for (const socket of this.#sockets.values()) guests.cancel(socket);
     this.#sockets.clear();
+    udpClients.leave(this);
     this.#server?.close();
     this.#server = undefined;
   }
 
-  guestCame(): void {
-    this.#watch.guestCame();
+  heard(neighbor: Neighbor): void {
+    this.#target.heard(neighbor);
   }
 
   guestLeft(): void {
-    this.#watch.guestLeft();
+    this.#target.guestLeft();
   }
 
   /** Nothing that the host says later keeps it down. */
@@ -88,8 +92,30 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   }
 
   report(): ForwardReport {
-    const { why } = this.#watch;
-    return { id: this.#request.id, state: why === '' ? 'up' : 'down', why, connections: this.#clients.size };
+    const { guest, guestListens, why } = this.#target;
+    return {
+      id: this.#request.id,
+      state: why === '' ? 'up' : 'down',
+      why,
+      guestAddress: guest?.address ?? 0,
+      guestListens,
+      connections: this.#clients.size,
+      note: guest === undefined ? '' : this.#context.routes.note(guest),
+    };
+  }
+
+  // ── places of clients ──
+
+  get held(): number {
+    return this.#clients.size;
+  }
+
+  giveUp(): boolean {
+    const oldest = this.#spareOldest();
+    if (oldest === undefined) return false;
+    this.#context.counters.add('forward-udp-evicted');
+    this.#forget(oldest);
+    return true;
   }
 
   readable(index: number): void {
@@ -98,6 +124,8 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
 
   answered(client: UdpClient, sent: boolean): void {
     if (!sent) this.#context.counters.add('forward-udp-answer-dropped');
+    if (!client.answered && client.sourceAddress === client.address)
+      this.#context.routes.proved(client.neighbor, client.address);
     client.answered = true;
     this.#touch(client);
   }
@@ -110,11 +138,6 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
         queued: false,
         work: () => this.#receive(index),
         outletWritable: again,
-        found: again,
-        notFound: () => {
-          this.#watch.told('no-guest');
-          this.#drop(index);
-        },
       };
       this.#sockets.set(index, socket);
     }
@@ -123,14 +146,12 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
 
   /** One batch, in the egress phase; more wait for the next turn, so that others get theirs. */
   #receive(index: number): void {
-    const { udp, guests, turn } = this.#context;
+    const { udp, turn } = this.#context;
     const server = this.#server;
-    if (server === undefined) return;
+    const { guest, state } = this.#target;
+    if (server === undefined || state === 'asking') return;
     const socket = this.#socket(index);
-    const guest = guests.resolve(this.#request.guestAddress, socket);
-    if (guest === 'asking') return;
-    if (guest === 'none') {
-      this.#watch.told('no-guest');
+    if (guest === undefined) {
       this.#drop(index);
       return;
     }
@@ -144,9 +165,19 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
       const { guestPort, sourceAddress, sourcePort } = client;
       if (!udp.send(guest, sourceAddress, sourcePort, guestPort, batch.at[i]!, batch.length[i]!)) continue;
       client.converses = client.answered;
+      if (!client.answered) this.#unanswered(client);
       this.#touch(client);
     }
     if (received === count) turn.egress.add(socket);
+  }
+
+  /** From its next datagram on it may be somebody else to the guest. */
+  #unanswered(client: UdpClient): void {
+    const { turn, routes } = this.#context;
+    if (turn.nowMs - client.firstMs < UNANSWERED_MS || client.sourceAddress !== client.address) return;
+    routes.doubt(client.neighbor, client.guestPort, client.address, () => {
+      if (!client.answered) this.#forget(client);
+    });
   }
 
   /** Nobody is there to have them. */
@@ -174,7 +205,9 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
     }
     if (!this.#makeRoom()) return undefined;
     const { source, guestPort } = this.#request;
-    const sourceAddress = this.#context.sources.addressFor(source, address);
+    const { sources, routes } = this.#context;
+    const own = sources.addressFor(source, address);
+    const sourceAddress = routes.hides(neighbor, own) ? sources.host : own;
     const facts = { key, neighbor, guestPort: guestPort + index, address, port, sourceAddress };
     return this.#admit(server, facts, index, handle);
   }
@@ -203,13 +236,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   /** Takes a place; a client that was not used for long makes room. */
   #makeRoom(): boolean {
     const { udpClients, counters } = this.#context;
-    if (udpClients.take(this.#clients.size)) return true;
-    const oldest = this.#spareOldest();
-    if (oldest !== undefined) {
-      counters.add('forward-udp-evicted');
-      this.#forget(oldest);
-      if (udpClients.take(this.#clients.size)) return true;
-    }
+    if (udpClients.take(this)) return true;
     counters.add('forward-udp-client-limit');
     return false;
   }
@@ -257,6 +284,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner {
   }
 
   #reachChanged(): void {
+    for (const index of this.#sockets.keys()) this.readable(index);
     this.#context.changed(this.report());
     this.#looked();
   }

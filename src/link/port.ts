@@ -2,6 +2,13 @@ import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
 
+/** What is known of a guest when it is attached. */
+export interface PortFacts {
+  readonly sockets?: GuestSockets | undefined;
+  /** An earlier network thread heard it. */
+  readonly heard?: boolean | undefined;
+}
+
 /** A guest's place at the switch. `rx` is what the guest sent (fromGuest), `tx` what it was sent (toGuest). */
 export interface Port {
   /** Small number, unique while attached. */
@@ -16,6 +23,8 @@ export interface Port {
   readonly outlet: Outlet;
   /** Sees the guest's own sockets, where something does. */
   readonly sockets?: GuestSockets | undefined;
+  /** It has sent a frame, now or to an earlier network thread. Before, nothing is sent to it unasked: what is in front of its interface may not be ready. */
+  readonly heard: boolean;
   /** False once detached: whoever keeps a port (a flow, a neighbor) must look before sending. */
   readonly attached: boolean;
   rxFrames: number;

@@ -2,7 +2,7 @@ import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Station } from './forwarding-database.ts';
 import type { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
-import type { Port } from './port.ts';
+import type { Port, PortFacts } from './port.ts';
 
 /** Where a port hands its frames: the switch that it belongs to. */
 export interface PortOwner {
@@ -18,6 +18,7 @@ export class SwitchPort implements Port {
   readonly attachment: string;
   readonly outlet: Outlet;
   readonly sockets: GuestSockets | undefined;
+  heard: boolean;
   attached = true;
   rxFrames = 0;
   rxBytes = 0;
@@ -31,21 +32,15 @@ export class SwitchPort implements Port {
   claimLogged = false;
   readonly #owner: PortOwner;
 
-  constructor(
-    owner: PortOwner,
-    id: number,
-    name: string,
-    ordinal: number,
-    outlet: Outlet,
-    sockets: GuestSockets | undefined,
-  ) {
+  constructor(owner: PortOwner, id: number, name: string, ordinal: number, outlet: Outlet, facts: PortFacts) {
     this.#owner = owner;
     this.id = id;
     this.name = name;
     this.ordinal = ordinal;
     this.attachment = ordinal === 1 ? name : `${name} #${ordinal}`;
     this.outlet = outlet;
-    this.sockets = sockets;
+    this.sockets = facts.sockets;
+    this.heard = facts.heard === true;
   }
 
   receive(frame: Frame): void {

@@ -1,6 +1,5 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Log } from '../env/log.ts';
 import type { Turn } from '../turn/turn.ts';
 import {
@@ -16,7 +15,7 @@ import { formatMac } from '../wire/mac.ts';
 import { ForwardingDatabase } from './forwarding-database.ts';
 import { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
-import type { Port } from './port.ts';
+import type { Port, PortFacts } from './port.ts';
 import { takeOffPriorityTags } from './priority-tag.ts';
 import { SoftwareSegmentation } from './segmentation.ts';
 import { SwitchPort } from './switch-port.ts';
@@ -49,7 +48,7 @@ export interface SwitchOptions {
  *
  * It knows frames, not IP. Unknown unicast, broadcast and multicast are flooded; the gateway hears broadcast and
  * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC, or claim its address
- * before the others, by ARP or in packets. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
+ * before the others, by ARP or in packets. What is flooded goes to no port that has not sent a frame yet. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
  * is dropped, so no port ever waits for another.
  * Tags of VLAN 0 are taken off; those of other VLANs pass between guests and are not for the gateway.
  * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
@@ -88,9 +87,9 @@ export class Switch {
     return this.#stations.size;
   }
 
-  /** A new port for the guest behind `outlet`. `name` is for people; `sockets` sees the guest's own sockets. How many there may be is the attachments' bound. */
-  attach(outlet: Outlet, name: string, sockets?: GuestSockets): Port {
-    const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet, sockets);
+  /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
+  attach(outlet: Outlet, name: string, facts: PortFacts = {}): Port {
+    const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet, facts);
     this.#ports.push(port);
     return port;
   }
@@ -117,6 +116,7 @@ export class Switch {
     const { count } = frame;
     port.rxFrames += count;
     port.rxBytes += frame.length * count;
+    port.heard = true;
     takeOffPriorityTags(this.#arena.bytes, frame);
     const refusal = this.#refusal(port, frame);
     if (refusal !== undefined) this.#counters.add(refusal, count);
@@ -173,10 +173,15 @@ export class Switch {
     return undefined;
   }
 
-  /** Returns to how many ports it went. */
+  /** Returns to how many ports it went: to all that have been heard. */
   #flood(from: SwitchPort, frame: Frame): number {
-    for (const port of this.#ports) if (port !== from) this.#deliver(port, frame);
-    return this.#ports.length - 1;
+    let count = 0;
+    for (const port of this.#ports) {
+      if (port === from || !port.heard) continue;
+      this.#deliver(port, frame);
+      count++;
+    }
+    return count;
   }
 
   /** Copies the frame into the outlet of `port`, cut and checksummed as far as the guest cannot do that itself. */

@@ -7,7 +7,7 @@ import { BROADCAST_MAC, ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, writeEthernet } fr
 
 const FRAME_BYTES = ETHERNET_HEADER_BYTES + ARP_BYTES;
 
-/** Asks all guests who has an address. Who answers is learned as a neighbor, like whoever speaks. */
+/** Asks all guests that have been heard who has an address. Who answers is learned as a neighbor, like whoever speaks. */
 export class ArpProber implements AddressProber {
   readonly #arena: Arena;
   readonly #gatewayMac: number;
@@ -25,14 +25,17 @@ export class ArpProber implements AddressProber {
     this.#ask(address, 0);
   }
 
-  /** Asks as `sender`, one of our own addresses: who answers knows then where its own answers go (RFC 826). */
-  ask(address: number, sender: number): void {
-    this.#ask(address, sender);
+  /** Asks as `sender`, one of our own addresses: who answers knows then where its own answers go (RFC 826). False when there is nobody to ask. */
+  ask(address: number, sender: number): boolean {
+    return this.#ask(address, sender);
   }
 
-  #ask(address: number, sender: number): void {
+  #ask(address: number, sender: number): boolean {
     const { bytes } = this.#arena;
-    for (const { outlet } of this.#ports()) {
+    let asked = false;
+    for (const { outlet, heard } of this.#ports()) {
+      if (!heard) continue;
+      asked = true;
       const at = outlet.reserve(FRAME_BYTES);
       if (at < 0) continue;
       writeEthernet(bytes, at, BROADCAST_MAC, this.#gatewayMac, ETHERTYPE_ARP);
@@ -40,5 +43,6 @@ export class ArpProber implements AddressProber {
       this.#frame.plain(at, FRAME_BYTES);
       outlet.commit(this.#frame);
     }
+    return asked;
   }
 }

@@ -1,9 +1,8 @@
 import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
-import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
-import type { Port } from '../link/port.ts';
+import type { Port, PortFacts } from '../link/port.ts';
 import type { Switch } from '../link/switch.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { NetworkOptions, NetworkWorld } from './network-options.ts';
@@ -20,9 +19,8 @@ export interface AttachedGuest extends HostPipeHandler {
   detach(): void;
 }
 
-/** Who has to know that a guest is there, or is gone. */
+/** Who has to know that a guest is gone. */
 export interface GuestEvents {
-  came(): void;
   /** Its port is off the switch. */
   left(port: Port): void;
 }
@@ -53,20 +51,23 @@ export class AttachedGuests {
   }
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
-  attachQemu(pipe: HostPipe, name: string): AttachedGuest | undefined {
+  attachQemu(pipe: HostPipe, name: string, facts: PortFacts = {}): AttachedGuest | undefined {
     const place: Place = { port: undefined };
     const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, place));
     if (attachment === undefined) return undefined;
-    const guest = this.#attach(attachment, pipe, name, place);
+    const guest = this.#attach(attachment, pipe, name, place, facts);
     this.#world.log.info('guest attached', { guest: name });
     return guest;
   }
 
-  /** A guest behind a tap device, whose own sockets `sockets` sees. Undefined when there is no room for another. */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, sockets?: GuestSockets): AttachedGuest | undefined {
+  /**
+   * A guest behind a tap device. A namespace may have nothing to say, and its kernel minds no frame: it counts as heard.
+   * Undefined when there is no room for another.
+   */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, facts: PortFacts = {}): AttachedGuest | undefined {
     const place: Place = { port: undefined };
     const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, place), ...abilities });
-    return attachment && this.#attach(attachment, pipe, name, place, sockets);
+    return attachment && this.#attach(attachment, pipe, name, place, { ...facts, heard: true });
   }
 
   #attachmentOptions(name: string, place: Place): AttachmentOptions {
@@ -85,11 +86,10 @@ export class AttachedGuests {
     pipe: HostPipe,
     name: string,
     place: Place,
-    sockets?: GuestSockets,
+    facts: PortFacts,
   ): AttachedGuest {
-    place.port = this.#switch.attach(attachment.outlet, name, sockets);
+    place.port = this.#switch.attach(attachment.outlet, name, facts);
     attachment.start(pipe, place.port);
-    this.#events.came();
     return {
       readable: () => attachment.readable(),
       writable: () => attachment.writable(),

@@ -1,5 +1,4 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
-import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostPipe } from '../env/host.ts';
 import { type OwnListener, OwnListeners } from '../flow/own-listeners.ts';
 import {
@@ -17,6 +16,7 @@ import { IcmpEcho } from '../icmp/echo.ts';
 import { IcmpErrorSender } from '../icmp/errors.ts';
 import { Interface } from '../ip/interface.ts';
 import { Ipv4Sender } from '../ip/ipv4-sender.ts';
+import type { PortFacts } from '../link/port.ts';
 import { Switch } from '../link/switch.ts';
 import { Tcp, type TcpFlowStatus } from '../tcp/tcp.ts';
 import { Turn } from '../turn/turn.ts';
@@ -91,7 +91,6 @@ export class VirtualNetwork {
     this.#interface = uplink;
     this.#switch = new Switch({ ...wiring, gatewayMac: GATEWAY_MAC, uplink });
     this.#guests = new AttachedGuests(world, options, turn, this.#switch, {
-      came: () => this.#forwards.guestCame(),
       left: (port) => {
         this.#traffic.left(port);
         this.#tcp.guestLeft(port);
@@ -142,13 +141,13 @@ export class VirtualNetwork {
   }
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
-  attachQemu(pipe: HostPipe, name: string): AttachedGuest | undefined {
-    return this.#guests.attachQemu(pipe, name);
+  attachQemu(pipe: HostPipe, name: string, facts?: PortFacts): AttachedGuest | undefined {
+    return this.#guests.attachQemu(pipe, name, facts);
   }
 
-  /** A guest behind a tap device, whose own sockets `sockets` sees. Undefined when there is no room for another. */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, sockets?: GuestSockets): AttachedGuest | undefined {
-    return this.#guests.attachTap(pipe, name, abilities, sockets);
+  /** A guest behind a tap device. Undefined when there is no room for another. */
+  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, facts?: PortFacts): AttachedGuest | undefined {
+    return this.#guests.attachTap(pipe, name, abilities, facts);
   }
 
   /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */
@@ -308,15 +307,14 @@ export class VirtualNetwork {
         known: () => neighbors.values(),
         leased: () => this.#leasedAddresses(),
         likely: () => this.#dhcp.likelyAddresses(this.turn.nowMs),
-        ask: (address) => {
-          this.#prober.ask(address, gateway);
-          return this.#switch.ports.length > 0;
-        },
+        ask: (address) => this.#prober.ask(address, gateway),
+        someUnheard: () => this.#switch.ports.some(({ heard }) => !heard),
       },
       subnet,
       gatewayAddress: gateway,
       hostAddress,
       isOwn: (address) => own.has(address),
+      flows: limits.flows,
       udpClients: limits.udpMappings,
       changed: (change) => this.#options.onForward?.(change),
     });

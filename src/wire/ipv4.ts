@@ -128,3 +128,11 @@ export function isMulticastIpv4(address: number): boolean {
 export function isLoopbackIpv4(address: number): boolean {
   return address >>> 24 === 127;
 }
+
+/** 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598) and 198.18/15 (RFC 2544): what networks inside a machine are made of. */
+export function isPrivateIpv4(address: number): boolean {
+  const first = address >>> 24;
+  if (first === 10) return true;
+  const two = address >>> 16;
+  return two >>> 4 === 0xac1 || two === 0xc0a8 || two >>> 6 === 0x6440 >>> 6 || two >>> 1 === 0xc612 >>> 1;
+}

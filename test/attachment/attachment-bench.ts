@@ -12,6 +12,7 @@ export class RecordingPort implements Port {
   readonly id = 1;
   readonly name = 'recording';
   readonly attachment = 'recording';
+  heard = true;
   attached = true;
   rxFrames = 0;
   rxBytes = 0;

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LOOPBACK4, LOOPBACK6 } from '../../src/env/host.ts';
+import type { ForwardReport } from '../../src/forward/forward-request.ts';
 import { GATEWAY, HOST, ip } from '../support/core-world.ts';
 import { type Conversation, FIRST_GUEST_ADDRESS, ForwardWorld } from '../support/forward-world.ts';
+import { KnownSockets } from '../support/known-sockets.ts';
 import { assertSameBytes, text } from '../support/tcp-peer.ts';
 
 const MINUTE_MS = 60_000;
@@ -17,7 +19,7 @@ function published(facts: Parameters<ForwardWorld['open']>[0] = {}): {
   const guest = world.guest();
   const talks = guest.listen(80);
   const answer = world.open(facts);
-  assert.deepEqual(answer.outcome, { id: facts.id ?? 1, state: 'up', why: '', connections: 0 });
+  assert.equal((answer.outcome as ForwardReport).state, 'up');
   return { world, guest, talks };
 }
 
@@ -27,7 +29,7 @@ describe('a TCP forward', () => {
     const client = world.connect();
     client.say('GET /');
     world.settle();
-    assert.equal(talks.length, 1, 'the probe reached no program');
+    assert.equal(talks.length, 1);
     assert.equal(talks[0]!.text, 'GET /');
     talks[0]!.say('hello');
     world.settle();
@@ -204,62 +206,236 @@ describe('a TCP forward', () => {
   });
 });
 
-describe('a guest that is down', () => {
-  it('that refuses makes the port refuse, until it listens', () => {
+describe('a guest whose sockets nothing sees', () => {
+  it('that refuses a client costs that client alone a reset, and a service that starts is served at once', () => {
     const world = new ForwardWorld();
     const guest = world.guest();
     const answer = world.open();
-    const why = '192.168.65.3:80 refuses connections';
-    assert.deepEqual(answer.outcome, { id: 1, state: 'down', why, connections: 0 });
+    assert.deepEqual(answer.outcome, {
+      id: 1,
+      state: 'up',
+      why: '',
+      guestAddress: FIRST_GUEST_ADDRESS,
+      guestListens: 'unseen',
+      connections: 0,
+      note: '',
+    });
+    for (let port = 50_000; port < 50_010; port++) assert.equal(world.connect({ port }).reset, 'ECONNRESET');
+    const talks = guest.listen(80);
+    const client = world.connect();
+    assert.deepEqual([client.reset, talks.length], [undefined, 1]);
+    assert.deepEqual(world.changes, []);
+    assert.equal(world.isListening, true);
+  });
+
+  it('is sent nothing while no client comes, closed as its ports may be', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest();
+    for (let i = 0; i < 1_000; i++) {
+      world.open({ id: i + 1, guestPort: 1_000 + i, sockets: { kind: 'descriptors', fds: [1_000 + i], index: [0] } });
+    }
+    const before = world.net.network.traffic['guest-frames-sent'];
+    world.advance(10_000);
+    assert.equal(guest.peers.length, 0);
+    assert.equal(world.net.network.traffic['guest-frames-sent'], before);
+  });
+
+  for (const rejects of ['by ICMP', 'by RST'] as const) {
+    it(`that rejects one client ${rejects} serves the others, every time`, () => {
+      const { world, guest, talks } = published();
+      const banned = ip('10.1.2.9');
+      guest.firewall = (source) => (source === banned ? 'reject' : 'accept');
+      if (rejects === 'by RST') {
+        guest.firewall = undefined;
+        world.open({ id: 2, guestPort: 81, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
+      }
+      for (let i = 0; i < 50; i++) {
+        const to = rejects === 'by RST' ? { fd: 51 } : { fd: 50 };
+        assert.equal(world.connect({ address: banned, port: 40_000 + i }, to).reset, 'ECONNRESET');
+        assert.equal(world.connect({ address: ip('10.1.2.3'), port: 40_000 + i }).reset, undefined);
+        world.advance(10);
+      }
+      assert.equal(talks.length, 50);
+    });
+  }
+
+  it('whose firewall admits one address only serves that client, with nobody having asked from the gateway', () => {
+    const { world, guest, talks } = published();
+    guest.firewall = (source) => (source === ip('10.1.2.3') ? 'accept' : 'drop');
+    const other = world.connect({ address: ip('10.1.2.9') });
+    world.advance(5_000);
+    assert.equal(other.reset, undefined, 'it waits, as a client next to the guest would');
+    assert.equal(world.connect({ address: ip('10.1.2.3') }).reset, undefined);
+    assert.equal(talks.length, 1);
+    assert.equal(world.report?.state, 'up');
+  });
+
+  it('with a rate limit refuses beyond it, and serves again when it is over', () => {
+    const { world, guest, talks } = published();
+    let left = 6;
+    guest.firewall = () => (left-- > 0 ? 'accept' : 'reject');
+    const clients = Array.from({ length: 10 }, (_, i) => world.connect({ port: 50_000 + i }));
+    assert.equal(clients.filter(({ reset }) => reset === 'ECONNRESET').length, 4);
+    world.advance(30_000);
+    left = 1;
+    assert.equal(world.connect({ port: 50_020 }).reset, undefined);
+    assert.equal(talks.length, 7);
+  });
+
+  it('that stalls for four seconds makes its clients wait, and serves them then', () => {
+    const { world, guest, talks } = published();
+    guest.hung = true;
+    const clients = Array.from({ length: 10 }, (_, i) => {
+      world.advance(400);
+      return world.connect({ port: 50_000 + i });
+    });
+    for (const client of clients) client.say('patience');
+    assert.equal(world.isListening, true);
+    guest.hung = false;
+    world.advance(8_000);
+    assert.deepEqual(
+      clients.map(({ reset }) => reset),
+      clients.map(() => undefined),
+    );
+    assert.equal(talks.length, 10);
+    assert.ok(talks.every((talk) => talk.text === 'patience'));
+  });
+
+  it('that hangs for good lets a client go when a host’s own connect would be', () => {
+    const { world, guest } = published();
+    guest.hung = true;
+    const client = world.connect();
+    world.advance(2 * MINUTE_MS);
+    assert.equal(client.reset, undefined);
+    world.advance(12_000);
+    assert.equal(client.reset, 'ECONNRESET');
+    assert.equal(world.report?.state, 'up');
+  });
+
+  it('and that drops one client’s SYNs does not let that client take the places of others', () => {
+    const { world, guest, talks } = published();
+    guest.firewall = (source) => (source === ip('203.0.113.9') ? 'drop' : 'accept');
+    for (let i = 0; i < 200; i++) world.connect({ address: ip('203.0.113.9'), port: 10_000 + i });
+    assert.equal(world.connect().reset, undefined);
+    assert.equal(talks.length, 1);
+    assert.ok(world.counters.get('forward-waiting-evicted') >= 100);
+  });
+
+  it('what its firewall says of open connections is not believed', () => {
+    const { world, guest, talks } = published();
+    const open = world.connect();
+    guest.firewall = () => 'reject';
+    assert.equal(world.connect({ port: 50_001 }).reset, 'ECONNRESET');
+    open.say('still here');
+    world.settle();
+    assert.equal(talks[0]!.text, 'still here');
+  });
+});
+
+describe('a guest whose socket table is seen', () => {
+  const seen = (): { world: ForwardWorld; guest: ReturnType<ForwardWorld['guest']>; sockets: KnownSockets } => {
+    const world = new ForwardWorld();
+    const sockets = new KnownSockets();
+    return { world, sockets, guest: world.guest(FIRST_GUEST_ADDRESS, true, { sockets }) };
+  };
+
+  it('makes the port refuse while nobody listens, and serve in the same turn as somebody does', () => {
+    const { world, guest, sockets } = seen();
+    const { outcome } = world.open();
+    assert.deepEqual(outcome, {
+      id: 1,
+      state: 'down',
+      why: 'nobody listens at 192.168.65.3:80',
+      guestAddress: FIRST_GUEST_ADDRESS,
+      guestListens: 'no',
+      connections: 0,
+      note: '',
+    });
     assert.equal(world.connect().reset, 'ECONNREFUSED');
     const talks = guest.listen(80);
-    world.advance(2_100);
-    assert.deepEqual(world.changes, [{ id: 1, state: 'up', why: '' }]);
+    sockets.set(80, 'listens');
+    world.settle();
+    assert.equal(world.connect().reset, undefined);
+    assert.equal(talks.length, 1);
+    sockets.set(80, 'nobody');
+    assert.equal(world.isListening, false);
+    assert.deepEqual(
+      world.changes.map(({ state, guestListens }) => [state, guestListens]),
+      [
+        ['up', 'yes'],
+        ['down', 'no'],
+      ],
+    );
+  });
+
+  it('that cannot be seen just now is asked for each client', () => {
+    const { world, guest, sockets } = seen();
+    sockets.others = 'unknown';
+    const talks = guest.listen(80);
+    world.open();
     world.connect();
     assert.equal(talks.length, 1);
   });
 
-  it('is asked after 250 ms, then ever less, at most every two seconds', () => {
-    const world = new ForwardWorld();
-    const guest = world.guest();
-    world.open();
-    const times: number[] = [];
-    let seen = guest.peers.length;
-    const from = world.net.nowMs;
-    for (let ms = 0; ms < 9_000; ms += 10) {
-      world.advance(10);
-      if (guest.peers.length > seen) times.push(Math.round((world.net.nowMs - from) / 50) * 50);
-      seen = guest.peers.length;
-    }
-    assert.deepEqual(times, [250, 750, 1750, 3750, 5750, 7750]);
+  it('in a range keeps the row open while one of its ports is, and refuses the others without a packet', () => {
+    const { world, guest, sockets } = seen();
+    const fds = [60, 61, 62];
+    world.open({ guestPort: 8_000, sockets: { kind: 'descriptors', fds, index: [0, 1, 2] } });
+    assert.equal(world.report?.why, 'nobody listens at 192.168.65.3:8000-8002');
+    const talks = guest.listen(8_001);
+    sockets.set(8_001, 'listens');
+    world.settle();
+    assert.equal(world.connect({}, { fd: 60 }).reset, 'ECONNRESET');
+    assert.equal(guest.peers.length, 0);
+    world.connect({ port: 50_001 }, { fd: 61 });
+    assert.equal(talks.length, 1);
   });
 
-  it('that stops costs one client a reset, and then the port refuses', () => {
-    const world = new ForwardWorld();
-    const guest = world.guest();
-    const program = guest.host.listenTcp(FIRST_GUEST_ADDRESS, 80, () => ({}));
-    world.open();
-    assert.equal(world.isListening, true);
-    program.close();
-    assert.equal(world.connect().reset, 'ECONNRESET');
-    assert.equal(world.isListening, false);
-    assert.deepEqual(world.changes, [{ id: 1, state: 'down', why: '192.168.65.3:80 refuses connections' }]);
-    world.assertNothingHeld();
+  it('serves a client that waits as soon as somebody listens', () => {
+    const { world, guest, sockets } = seen();
+    world.open({ waitMs: 30_000 });
+    const client = world.connect();
+    client.say('hello');
+    world.advance(10_000);
+    assert.equal(guest.peers.length, 0);
+    const talks = guest.listen(80);
+    sockets.set(80, 'listens');
+    world.settle();
+    assert.equal(talks[0]?.text, 'hello');
   });
 
-  it('that nobody is, is said', () => {
+  it('is watched no longer than it is published, and where it is now', () => {
+    const { world, guest, sockets } = seen();
+    world.open();
+    assert.equal(sockets.watchers.size, 1);
+    guest.end.hangUp();
+    world.settle();
+    assert.equal(sockets.watchers.size, 0);
+    const others = new KnownSockets();
+    guest.end = world.net.qemu('back', { sockets: others });
+    guest.announce();
+    assert.deepEqual([sockets.watchers.size, others.watchers.size], [0, 1]);
+    world.net.network.closeForward(1, false);
+    assert.equal(others.watchers.size, 0);
+  });
+});
+
+describe('a guest that is not there', () => {
+  it('is said', () => {
     const world = new ForwardWorld();
     const none = world.open({ guestAddress: 0 });
-    assert.deepEqual(none.outcome, { id: 1, state: 'down', why: 'no guest is there', connections: 0 });
+    assert.equal((none.outcome as ForwardReport).why, 'no guest is there');
+    assert.equal((none.outcome as ForwardReport).guestListens, 'no');
+    assert.equal(world.connect().reset, 'ECONNREFUSED');
     world.guest(ip('192.168.65.9'));
     const wrong = world.open({ id: 2, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
     world.advance(300);
-    assert.equal((wrong.outcome as { why: string }).why, '192.168.65.3:80 has not answered yet');
+    assert.equal((wrong.outcome as ForwardReport).why, '192.168.65.3 is being asked for');
     world.advance(800);
     assert.equal(world.net.network.forwards()[1]?.why, 'no guest has 192.168.65.3');
   });
 
-  it('is found the moment it joins or speaks', () => {
+  it('is found the moment it speaks', () => {
     const world = new ForwardWorld();
     world.open();
     assert.equal(world.report?.why, 'no guest has 192.168.65.3');
@@ -267,74 +443,176 @@ describe('a guest that is down', () => {
     world.advance(500);
     const guest = world.guest(FIRST_GUEST_ADDRESS, false);
     guest.listen(80);
-    guest.hung = true;
     world.advance(1_100);
     assert.equal(world.isListening, false);
-    guest.hung = false;
     guest.announce();
     assert.equal(world.isListening, true);
     assert.equal(other.peers.length, 0);
   });
 
-  it('but has not spoken since the network began is asked for by ARP', () => {
+  it('is sent nothing before it has sent its first frame, and that is said', () => {
     const world = new ForwardWorld();
+    world.open();
+    world.open({ id: 2, protocol: 'udp', sockets: { kind: 'descriptors', fds: [51], index: [0] } });
+    world.open({ id: 3, guestAddress: 0, waitMs: 60_000, sockets: { kind: 'descriptors', fds: [52], index: [0] } });
     const guest = world.guest(FIRST_GUEST_ADDRESS, false);
+    const other = world.guest(ip('192.168.65.9'));
+    world.connect({}, { fd: 52 });
+    other.announce();
+    world.advance(20_000);
+    assert.deepEqual(guest.end.take(), []);
+    assert.equal(world.connect().reset, 'ECONNREFUSED');
+    const [first] = world.net.network.forwards();
+    assert.equal(first?.why, 'no guest has 192.168.65.3; one is attached that has not sent anything yet');
+    guest.announce();
+    assert.equal(world.isListening, true);
+  });
+
+  it('but takes the address without a word is found by ARP, with 20 questions a second for a thousand such', () => {
+    const world = new ForwardWorld();
+    const guest = world.guest(ip('192.168.65.9'));
+    const frames = (): number => world.net.network.traffic['guest-frames-sent']!;
+    world.open();
+    for (let i = 0; i < 200; i++) {
+      const sockets = { kind: 'descriptors', fds: [1_000 + i], index: [0] } as const;
+      world.open({ id: 10 + i, guestAddress: ip('192.168.65.20') + i, sockets });
+    }
+    world.advance(2_000);
+    const before = frames();
+    world.advance(5_000);
+    assert.ok(frames() - before <= 101, `${frames() - before} questions`);
+    Object.assign(guest, { address: FIRST_GUEST_ADDRESS });
+    world.advance(12_000);
+    assert.equal(world.isListening, true);
+  });
+
+  it('any more since the network began anew is asked for by ARP', () => {
+    const heard = { heard: true };
+    const world = new ForwardWorld();
+    const guest = world.guest(FIRST_GUEST_ADDRESS, false, heard);
     const talks = guest.listen(80);
     const answer = world.open();
-    assert.equal((answer.outcome as { state: string }).state, 'up');
+    assert.equal((answer.outcome as ForwardReport).state, 'up');
     world.connect();
     assert.equal(talks.length, 1);
     // The first guest is asked for where the first lease would be, and where leases are reserved.
     for (const address of [FIRST_GUEST_ADDRESS, ip('192.168.65.77')]) {
       const other = new ForwardWorld();
       if (address !== FIRST_GUEST_ADDRESS) other.net.network.reserveLease(1, address);
-      const silent = other.guest(address, false).listen(80);
-      assert.equal((other.open({ guestAddress: 0 }).outcome as { state: string }).state, 'up');
+      const silent = other.guest(address, false, heard).listen(80);
+      assert.equal((other.open({ guestAddress: 0 }).outcome as ForwardReport).state, 'up');
       other.connect();
       assert.equal(silent.length, 1);
     }
   });
+});
 
-  it('that hangs is noticed after a second, and who hangs with it is let go when a host’s own connect would be', () => {
-    const { world, guest } = published();
-    guest.hung = true;
-    const client = world.connect();
-    assert.equal(client.reset, undefined);
-    world.advance(2_100);
-    assert.equal(world.report?.why, '192.168.65.3:80 does not answer');
-    assert.equal(world.connect({ port: 50_001 }).reset, 'ECONNREFUSED');
-    world.advance(2 * MINUTE_MS);
-    assert.equal(client.reset, undefined);
-    world.advance(10_000);
-    assert.equal(client.reset, 'ECONNRESET');
-    guest.hung = false;
-    // A look that began while it hung takes its second.
-    world.advance(3_100);
-    assert.equal(world.report?.state, 'up');
-  });
-
-  it('and comes back in time serves the client that hung with it', () => {
-    const { world, guest, talks } = published();
-    guest.hung = true;
-    const client = world.connect();
-    client.say('patience');
-    world.advance(20_000);
-    guest.hung = false;
-    world.advance(20_000);
-    assert.equal(talks[0]?.text, 'patience');
-  });
-
-  it('whose firewall rejects refuses like any other, and what it says of open connections is not believed', () => {
-    const { world, guest, talks } = published();
-    const open = world.connect();
-    guest.firewalled = true;
-    assert.equal(world.connect({ port: 50_001 }).reset, 'ECONNRESET');
-    assert.equal(world.report?.why, '192.168.65.3:80 refuses connections');
-    open.say('still here');
+describe('a forward without an address', () => {
+  it('stays with its guest when one with a lower address joins, until that one leaves', () => {
+    const world = new ForwardWorld();
+    const second = world.guest(ip('192.168.65.7'));
+    const talks = second.listen(80);
+    world.open({ guestAddress: 0 });
+    assert.equal(world.net.network.forwards()[0]?.guestAddress, ip('192.168.65.7'));
+    const first = world.guest(FIRST_GUEST_ADDRESS);
+    const others = first.listen(80);
+    world.advance(5_000);
+    world.connect();
+    assert.deepEqual([talks.length, others.length], [1, 0]);
+    assert.equal(world.changes.length, 0);
+    second.end.hangUp();
     world.settle();
-    assert.equal(talks[0]!.text, 'still here');
+    world.connect({ port: 50_001 });
+    assert.equal(others.length, 1);
+    assert.equal(world.changes.at(-1)?.guestAddress, FIRST_GUEST_ADDRESS);
   });
 
+  it('goes on with the guest that it had before the network began anew', () => {
+    const heard = { heard: true };
+    const world = new ForwardWorld();
+    world.guest(FIRST_GUEST_ADDRESS, false, heard);
+    const talks = world.guest(ip('192.168.65.7'), false, heard).listen(80);
+    world.open({ guestAddress: 0, firstGuest: ip('192.168.65.7') });
+    world.connect();
+    assert.equal(talks.length, 1);
+    assert.equal(world.report?.guestAddress, ip('192.168.65.7'));
+  });
+
+  it('takes another when the guest that it had does not come back', () => {
+    const world = new ForwardWorld();
+    const talks = world.guest(FIRST_GUEST_ADDRESS, false, { heard: true }).listen(80);
+    world.open({ guestAddress: 0, firstGuest: ip('192.168.65.7') });
+    world.advance(1_100);
+    world.connect();
+    assert.equal(talks.length, 1);
+  });
+});
+
+describe('a client whose network the guest takes for its own', () => {
+  const DOCKER = ip('172.17.0.5');
+  const inDocker = (address: number): boolean => address >>> 16 === 0xac11;
+
+  it('is served from the host address after one unanswered SYN, and its neighbors at once', () => {
+    const { world, guest, talks } = published();
+    guest.firewall = (source) => (inDocker(source) ? 'drop' : 'accept');
+    const client = world.connect({ address: DOCKER });
+    client.say('hello');
+    world.advance(1_400);
+    assert.equal(talks[0]?.text, 'hello');
+    assert.equal(guest.peers.at(-1)?.address, HOST);
+    world.connect({ address: DOCKER + 1, port: 50_001 });
+    assert.equal(talks.length, 2);
+    assert.equal(world.counters.get('forward-source-hidden'), 1);
+    assert.match(
+      world.report?.note ?? '',
+      /^the guest does not answer clients of 172\.17\.0\.0\/24 .* 192\.168\.65\.254$/,
+    );
+    world.connect({ address: ip('10.1.2.3'), port: 50_002 });
+    assert.equal(guest.peers.at(-1)?.address, ip('10.1.2.3'), 'others keep theirs');
+  });
+
+  it('has its own address again some minutes later, when the guest answers it', () => {
+    const { world, guest, talks } = published();
+    guest.firewall = (source) => (inDocker(source) ? 'drop' : 'accept');
+    world.connect({ address: DOCKER });
+    world.advance(1_400);
+    guest.firewall = undefined;
+    world.advance(11 * MINUTE_MS);
+    world.connect({ address: DOCKER, port: 50_001 });
+    assert.equal(guest.peers.at(-1)?.address, DOCKER);
+    assert.equal(talks.length, 2);
+  });
+
+  it('is not one that was answered before: a ban or a rate limit is not got round', () => {
+    const { world, guest, talks } = published();
+    world.connect({ address: DOCKER });
+    guest.firewall = (source) => (inDocker(source) ? 'drop' : 'accept');
+    const banned = world.connect({ address: DOCKER, port: 50_001 });
+    world.advance(20_000);
+    assert.deepEqual([talks.length, banned.reset], [1, undefined]);
+    assert.ok(guest.peers.every(({ address }) => address === DOCKER));
+  });
+
+  it('is not one of a public network, nor one whose SYNs are dropped at that port alone, nor of a guest that stalls', () => {
+    for (const [address, verdict] of [
+      [ip('203.0.113.9'), 'drop'],
+      [DOCKER, 'port'],
+      [DOCKER, 'stall'],
+    ] as const) {
+      const { world, guest, talks } = published();
+      guest.firewall = (source, port) =>
+        source === address && (verdict === 'drop' || (verdict === 'port' && port === 80)) ? 'drop' : 'accept';
+      guest.hung = verdict === 'stall';
+      world.connect({ address });
+      world.advance(4_000);
+      assert.equal(talks.length, 0);
+      assert.equal(world.counters.get('forward-source-hidden'), 0);
+      guest.hung = false;
+    }
+  });
+});
+
+describe('a guest that leaves', () => {
   it('that leaves the link makes the port refuse; when it is back its connections go on', () => {
     const { world, guest, talks } = published();
     const client = world.connect();

@@ -29,7 +29,7 @@ function published(facts: Parameters<ForwardWorld['open']>[0] = {}): { world: Fo
   const world = new ForwardWorld();
   const guest = world.guest();
   const answer = world.open({ protocol: 'udp', guestPort: 53, ...facts });
-  assert.deepEqual(answer.outcome, { id: 1, state: 'up', why: '', connections: 0 });
+  assert.equal((answer.outcome as { state: string }).state, 'up');
   return { world, guest };
 }
 
@@ -188,7 +188,7 @@ describe('a UDP forward', () => {
 
   it('waits for a guest that has to be asked for, and drops what is for nobody', () => {
     const world = new ForwardWorld();
-    const guest = world.guest(FIRST_GUEST_ADDRESS, false);
+    const guest = world.guest(FIRST_GUEST_ADDRESS, false, { heard: true });
     world.open({ protocol: 'udp' });
     new Client(world).send(bytesOf(4));
     assert.equal(guest.datagrams.length, 1);

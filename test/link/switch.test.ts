@@ -79,7 +79,7 @@ test("a port tells where its guest's own sockets are seen", () => {
   const { outlet } = world.guest();
   const sockets = new KnownSockets();
   sockets.set(80, 'listens');
-  assert.equal(world.switch.attach(outlet, 'run', sockets).sockets?.tcp(GUEST, 80), 'listens');
+  assert.equal(world.switch.attach(outlet, 'run', { sockets }).sockets?.tcp(GUEST, 80), 'listens');
   assert.equal(world.switch.attach(outlet, 'qemu').sockets, undefined);
 });
 

@@ -85,6 +85,8 @@ describe('DHCP on a link', () => {
   it('asks every guest for an address before it is given, and leaves alone what someone has', () => {
     const world = new World();
     const [alice, bob] = [world.qemu('alice'), world.tap('bob')];
+    bob.send([arpFrame(1, BOB, FIRST + 50, FIRST + 50)]);
+    world.settle();
     alice.send([dhcpFrame(ALICE)]);
     world.settle();
     assert.deepEqual(probesIn(alice.take()), [FIRST]);

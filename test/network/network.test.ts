@@ -208,7 +208,7 @@ describe('a whole network', () => {
     const bob = new Guest(world, BOB);
     alice.end.take();
     const frame = ethernetFrame(BOB.mac, ALICE.mac, 0x0800, bytesOf(500));
-    const carol = world.qemu('carol');
+    const carol = world.qemu('carol', { heard: true });
     alice.say(frame);
     assert.deepEqual(bob.end.take(), [Buffer.from(frame)]);
     assert.deepEqual(carol.take(), []);

@@ -7,7 +7,7 @@ import { nsExec, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { expose, forwardIs, isListening, isWaiting, publishing } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
-import { dial, dialled, drained, endingOf, execute, listen, udp } from '../support/sockets.ts';
+import { dial, dialled, drained, endingOf, listen, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { download, MIB, upload } from './transfers.ts';
@@ -30,7 +30,7 @@ function unreachablesSent(namespace: TestNamespace): number {
   return Number(values?.[names?.indexOf('OutDestUnreachs') ?? -1]);
 }
 
-test('a guest that refuses: the client that was taken is reset at once, the next is refused, a return is noticed', {
+test('a guest that refuses: the client that was taken is reset at once, and the first after its return is served', {
   timeout: 60_000,
 }, async (t) => {
   if (!canRunGuests(t)) return;
@@ -41,17 +41,14 @@ test('a guest that refuses: the client that was taken is reset at once, the next
   const oldServer = await first.accept();
   first.server.close();
 
-  assert.equal(await endingOf(dial(t, home, 8080, '127.0.0.1')), 'ECONNRESET');
-  await isWaiting(slipway, forward, /^the guest refuses connections at port 80$/);
-  for (const host of ['127.0.0.1', '::1']) {
-    await assert.rejects(dialled(t, home, 8080, host), { code: 'ECONNREFUSED' });
+  for (const host of ['127.0.0.1', '::1', '127.0.0.1']) {
+    assert.equal(await endingOf(dial(t, home, 8080, host)), 'ECONNRESET');
   }
   // Who is connected stays so.
   old.write('still here');
   assert.equal(String((await once(oldServer, 'data'))[0]), 'still here');
 
   const { accept } = await listen(t, slipway.guest, { port: 80 });
-  await isListening(slipway, forward);
   const next = await dialled(t, home, 8080, '127.0.0.1');
   (await accept()).end('back');
   assert.equal(String((await drained(next)).bytes), 'back');
@@ -73,15 +70,14 @@ test('with a wait, clients are held while the guest refuses, and turned away whe
   assert.equal(String((await once(await accept(), 'data'))[0]), 'hello');
 });
 
-test('a guest that swallows everything: new clients are refused once that is known, who waits is served afterwards', {
+test('a guest that swallows everything: clients wait, as next to it they would, and are served afterwards', {
   timeout: 60_000,
 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'nft')) return;
   const { home, slipway } = await publishing(t);
   const { accept } = await listen(t, slipway.guest, { port: 80 });
   const forward = await expose(slipway, '8080:80');
-  const brief = await expose(slipway, '8081:80', { waitSeconds: 1 });
-  await isListening(slipway, brief);
+  await expose(slipway, '8081:80', { waitSeconds: 1 });
   swallow(slipway.guest);
   const [held, vain, gone] = [
     await dialled(t, home, 8080, '127.0.0.1'),
@@ -91,11 +87,11 @@ test('a guest that swallows everything: new clients are refused once that is kno
   held.write('hello');
   gone.resetAndDestroy();
   assert.equal(await endingOf(vain), 'ECONNRESET');
-  await isWaiting(slipway, forward, /^the guest does not answer at port 80$/);
-  await assert.rejects(dialled(t, home, 8080, '127.0.0.1'), { code: 'ECONNREFUSED' });
   await slipway.reaches(({ counters }) => counters['forward-client-left'] === 1, 'who left is let go');
+  const late = await dialled(t, home, 8080, '127.0.0.1');
+  late.write('hello');
   answerAgain(slipway.guest);
-  assert.equal(String((await once(await accept(), 'data'))[0]), 'hello');
+  for (const server of [await accept(), await accept()]) assert.equal(String((await once(server, 'data'))[0]), 'hello');
   await isListening(slipway, forward);
 });
 
@@ -131,8 +127,6 @@ test('a guest that leaves is waited for, with the same address or another', { ti
     const { accept } = await listen(t, second.namespace, { port: 80 });
     const echo = await udp(t, second.namespace, '0.0.0.0', 80);
     echo.on('message', (bytes, from) => echo.send(bytes, from.port, from.address));
-    // Nobody can know of a static address that has not said a word.
-    await execute(t, second.namespace, 'ping', '-n', '-c', '1', '-W', '1', '192.168.65.1');
     await isListening(slipway, any);
     const next = await dialled(t, home, 8080, '127.0.0.1');
     (await accept()).end('second');

@@ -87,9 +87,10 @@ export class CoreWorld {
     this.#rx = this.arena.allocate(64 * 66_000);
   }
 
+  /** A guest that has sent frames before. */
   guest(options?: RecordingOutletOptions): Guest {
     const outlet = new RecordingOutlet(this.arena, options);
-    return { outlet, port: this.switch.attach(outlet, `guest ${this.switch.ports.length}`) };
+    return { outlet, port: this.switch.attach(outlet, `guest ${this.switch.ports.length}`, { heard: true }) };
   }
 
   /** Copies `bytes` into receive memory and hands them to the port as an ordinary frame, with `facts` about offloads. */

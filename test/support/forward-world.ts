@@ -7,7 +7,7 @@ import type { MemoryClientOrigin, MemorySocketName } from '../../src/host/memory
 import type { MemoryPeer } from '../../src/host/memory/memory-stream.ts';
 import { Neighbor } from '../../src/ip/neighbor.ts';
 import { Frame } from '../../src/link/frame.ts';
-import type { Port } from '../../src/link/port.ts';
+import type { Port, PortFacts } from '../../src/link/port.ts';
 import type { NetworkOptions } from '../../src/network/network-options.ts';
 import { Tcp } from '../../src/tcp/tcp.ts';
 import { Turn } from '../../src/turn/turn.ts';
@@ -83,8 +83,8 @@ export class ForwardGuest {
   end: GuestEnd;
   /** Hears and says nothing. */
   hung = false;
-  /** Answers SYNs by ICMP "host prohibited", as a REJECT rule of a firewall does. */
-  firewalled = false;
+  /** What a firewall of the guest does with a SYN from an address: REJECT by ICMP "host prohibited", or DROP. */
+  firewall: ((source: number, port: number) => 'accept' | 'reject' | 'drop') | undefined;
   faults: LinkFaults | undefined;
   readonly #fresh = new Set<Conversation>();
   readonly #outlet: GuestOutlet;
@@ -93,7 +93,7 @@ export class ForwardGuest {
   #rxNext = 0;
   #late: Uint8Array[] = [];
 
-  constructor(world: ForwardWorld, address: number, name: string, spoken: boolean) {
+  constructor(world: ForwardWorld, address: number, name: string, facts: PortFacts) {
     this.world = world;
     this.address = address;
     this.mac = 0x5a94_ef00_0000 + (address & 0xff);
@@ -113,8 +113,7 @@ export class ForwardGuest {
       limits: { flows: 20_000, dialsInFlight: 20_000, windowBytes: 8 * 1024 * 1024 },
       decide: (destination, port) => ({ kind: 'host', address: destination, port }),
     });
-    this.end = world.net.qemu(name);
-    if (spoken) this.announce();
+    this.end = world.net.qemu(name, facts);
   }
 
   announce(): void {
@@ -217,10 +216,9 @@ export class ForwardGuest {
     const source = readU32(frame, 26);
     if ((frame[47]! & 0x12) === 0x02) {
       this.peers.push({ address: source, port: readU16(frame, 34) });
-      if (this.firewalled) {
-        this.end.send([this.#prohibited(frame)]);
-        return;
-      }
+      const verdict = this.firewall?.(source, readU16(frame, 36));
+      if (verdict === 'reject') this.end.send([this.#prohibited(frame)]);
+      if (verdict === 'reject' || verdict === 'drop') return;
     }
     assert.equal(readMac(frame, 0), this.mac);
     this.tcp.receive({
@@ -274,8 +272,8 @@ export class ForwardWorld {
   }
 
   /** A guest; `spoken`: the network has heard it. */
-  guest(address: number = FIRST_GUEST_ADDRESS, spoken = true): ForwardGuest {
-    const guest = new ForwardGuest(this, address, `guest ${this.guests.length}`, false);
+  guest(address: number = FIRST_GUEST_ADDRESS, spoken = true, facts: PortFacts = {}): ForwardGuest {
+    const guest = new ForwardGuest(this, address, `guest ${this.guests.length}`, facts);
     this.guests.push(guest);
     if (spoken) guest.announce();
     return guest;

@@ -4,6 +4,7 @@ import { Counters } from '../../src/env/counters.ts';
 import type { LogFields } from '../../src/env/log.ts';
 import { MemoryHost, type MemoryHostOptions } from '../../src/host/memory/memory-host.ts';
 import type { MemoryPeer } from '../../src/host/memory/memory-stream.ts';
+import type { PortFacts } from '../../src/link/port.ts';
 import type { AttachedGuest } from '../../src/network/attached-guests.ts';
 import type { NetworkOptions } from '../../src/network/network-options.ts';
 import { VirtualNetwork } from '../../src/network/virtual-network.ts';
@@ -119,9 +120,9 @@ export class NetworkWorld {
   }
 
   /** A guest on QEMU's stream protocol. */
-  qemu(name = 'guest'): GuestEnd {
+  qemu(name = 'guest', facts: PortFacts = {}): GuestEnd {
     const pipe = new MemoryPipe(this.arena, 'stream');
-    return new GuestEnd('qemu', pipe, this.network.attachQemu(pipe, name));
+    return new GuestEnd('qemu', pipe, this.network.attachQemu(pipe, name, facts));
   }
 
   /** A guest behind a tap that takes every offload. */

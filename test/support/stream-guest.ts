@@ -40,7 +40,7 @@ export async function plugGuest(t: TestContext, options: StreamGuestOptions): Pr
   made += 1;
   const { socket, mac = `52:54:00:00:01:${made.toString(16).padStart(2, '0')}`, mtu = 1_500, address } = options;
   const namespace = createNamespace(t, 'stream');
-  // IPv6 speaks by itself; every frame here is one that the test asked for.
+  // IPv6 speaks by itself; every frame here is one that the test asked for, or one ping where it has a static address.
   nsExec(namespace, 'sysctl', '-q', '-w', 'net.ipv6.conf.all.disable_ipv6=1', 'net.ipv6.conf.default.disable_ipv6=1');
   const argv = [`--net=${namespace.path}`, '--', 'python3', RELAY, socket, TAP, `${mtu}`, mac];
   if (options.priorityTags) argv.push('priority-tags');
@@ -56,6 +56,8 @@ export async function plugGuest(t: TestContext, options: StreamGuestOptions): Pr
   if (address !== undefined) {
     nsExec(namespace, 'ip', 'address', 'add', `${address}/24`, 'dev', TAP);
     nsExec(namespace, 'ip', 'route', 'add', 'default', 'via', GATEWAY);
+    // As a machine that boots does. Nobody is asked who has not sent a frame, nor can know of an address that has not said a word.
+    nsExec(namespace, 'sh', '-c', `ping -n -c 1 -W 1 ${GATEWAY} >/dev/null; true`);
   }
   return { namespace, mac, unplug };
 }

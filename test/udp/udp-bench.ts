@@ -110,7 +110,17 @@ export function udpBench(options: BenchOptions = {}) {
     keep(frame.at + 34, arena.view.getUint32(frame.at + 26), frame.length - 34, frame.needsChecksum),
   );
   const names = { name: 'test', attachment: 'test' };
-  const port = { id: 1, ...names, outlet, attached: true, rxFrames: 0, rxBytes: 0, txFrames: 0, txBytes: 0 };
+  const port = {
+    id: 1,
+    ...names,
+    outlet,
+    heard: true,
+    attached: true,
+    rxFrames: 0,
+    rxBytes: 0,
+    txFrames: 0,
+    txBytes: 0,
+  };
   const neighbor = new Neighbor(GUEST, 0x020000000003, { ...port, receive: () => {} } as Port, 0);
   let identification = 0;
   const udp = new Udp({

@@ -6,6 +6,7 @@ import {
   FORWARD_STATES,
   type ForwardSpec,
   PROXY_HEADERS,
+  GUEST_LISTENS,
 } from '../../config/forward.ts';
 import { forwardOptions, forwardShape } from '../../config/forward-schema.ts';
 import { socketPath } from '../../config/forward-values.ts';
@@ -45,6 +46,11 @@ export const forwardSchema: z.ZodType<ForwardJson> = z
     state: z.enum(FORWARD_STATES),
     why: z.string().meta({ description: 'A sentence for a person; empty while it listens' }),
     code: z.string(),
+    reaches: z.string().meta({ description: 'The address of the guest that clients reach; empty while there is none' }),
+    guestListens: z.enum(GUEST_LISTENS).meta({
+      description: 'unseen: nothing sees the guest’s sockets, so a client that it refuses is accepted and reset',
+    }),
+    note: z.string().meta({ description: 'What is not as usual with clients that are served; empty for nothing' }),
     boundPort: z.int().meta({ description: 'The first port that is bound; what the host chose for 0' }),
     connections: z.int(),
     descriptors: z.int(),

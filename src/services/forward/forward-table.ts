@@ -137,9 +137,7 @@ export class ForwardTable implements Forwards {
   }
 
   async refresh(): Promise<void> {
-    for (const { id, connections } of await this.#edges.network.forwardList()) {
-      this.#byNumber.get(id)?.counted(connections);
-    }
+    for (const report of await this.#edges.network.forwardList()) this.#byNumber.get(report.id)?.counted(report);
   }
 
   addService(service: ServiceForward): Promise<void> {
@@ -163,7 +161,7 @@ export class ForwardTable implements Forwards {
 
   /** From the network: guests of forwards came, went or changed their minds. */
   changed(changes: readonly ForwardChange[]): void {
-    for (const { id, state, why } of changes) this.#byNumber.get(id)?.reached(state, why);
+    for (const change of changes) this.#byNumber.get(change.id)?.reached(change);
   }
 
   /** From the network: it could not give the forward to a new thread. */

@@ -7,7 +7,8 @@ import {
   forwardId,
 } from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
-import type { ForwardReach } from '../../forward/forward-request.ts';
+import type { ForwardReach, ForwardReport, ForwardStanding } from '../../forward/forward-request.ts';
+import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges, OpenPorts, PortRequest, SocketRelay } from './edges.ts';
 
@@ -35,8 +36,11 @@ export class Forward {
   #relay: SocketRelay | undefined;
   #failure: SlipwayError | undefined;
   /** What the network says of the guest. */
-  #reach: { readonly state: ForwardReach; readonly why: string } = { state: 'up', why: '' };
+  #reach: ForwardStanding = { state: 'up', why: '', guestAddress: 0, guestListens: 'unseen' };
+  /** The last guest that clients reached. */
+  #lastGuest = 0;
   #connections = 0;
+  #note = '';
   /** The try or the closing that is under way; the next one waits for it. */
   #work: Promise<unknown> = Promise.resolve();
   #cancelRetry: (() => void) | undefined;
@@ -70,6 +74,9 @@ export class Forward {
       id: this.id,
       spec: this.#spec,
       ...this.#standing(),
+      reaches: this.#reach.guestAddress,
+      guestListens: this.#reach.guestListens,
+      note: this.#note,
       boundPort: this.#ports?.boundPort ?? 0,
       connections: this.#relay?.connections ?? this.#connections,
       descriptors: this.#ports?.descriptors ?? 0,
@@ -118,14 +125,28 @@ export class Forward {
   }
 
   /** What the network says of the guest. */
-  reached(state: ForwardReach, why: string): void {
-    this.#reach = { state, why };
+  reached({ state, why, guestAddress, guestListens }: ForwardStanding): void {
+    this.#reach = { state, why, guestAddress, guestListens };
+    this.#guestIs(guestAddress);
     if (this.#ports !== undefined) this.#tell(this);
   }
 
   /** What the network counted. */
-  counted(connections: number): void {
+  counted({ connections, note }: Pick<ForwardReport, 'connections' | 'note'>): void {
     this.#connections = connections;
+    this.#note = note;
+  }
+
+  /** Only a forward that names no guest gets another one. */
+  #guestIs(address: number): void {
+    const before = this.#lastGuest;
+    if (address === 0 || address === before) return;
+    this.#lastGuest = address;
+    if (before === 0) return;
+    const [from, to] = [before, address].map(formatIpv4Address);
+    this.#edges.log.warn(
+      `${describeForward(this.#spec)} reaches another guest now: ${to}, not ${from}, which is gone; name the guest, such as 8080:${to}:80, where it must not`,
+    );
   }
 
   /** After a recovery the host refused the sockets to the new network thread: it must be opened again. */
@@ -218,7 +239,8 @@ export class Forward {
     const { host, guest, protocol, source, proxy, waitSeconds } = this.#spec;
     if (guest.kind === 'ssh') {
       try {
-        const reached = (state: ForwardReach, why: string): void => this.reached(state, why);
+        const reached = (state: ForwardReach, why: string): void =>
+          this.reached({ state, why, guestAddress: 0, guestListens: 'unseen' });
         this.#relay = await this.#edges.openSsh(this.#spec, ports.sockets, reached);
       } catch (error) {
         ports.removeFile();
@@ -238,6 +260,7 @@ export class Forward {
       source,
       proxy,
       waitMs: waitSeconds * 1000,
+      firstGuest: this.#lastGuest,
     });
     const outcome = await opening.finally(() => ports.handedOver?.());
     // A port that was chosen stays the chosen one, in later tries and after a restart.
@@ -245,7 +268,9 @@ export class Forward {
       this.#spec = { ...this.#spec, host: { kind: 'port', address: host.address, port: ports.boundPort } };
     }
     if (typeof outcome !== 'string') {
-      this.#reach = { state: outcome.state, why: outcome.why };
+      this.#reach = outcome;
+      this.#guestIs(outcome.guestAddress);
+      this.counted(outcome);
       return;
     }
     ports.removeFile();

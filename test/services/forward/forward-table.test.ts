@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { deferred } from '../../support/deferred.ts';
-import { at, refusal, settled, socketSpec, spec, TableWorld } from './table-world.ts';
+import { at, refusal, settled, socketSpec, spec, TableWorld, UP } from './table-world.ts';
 
 test('a forward is bound, handed to the network and listed', async () => {
   const world = new TableWorld();
@@ -12,6 +12,9 @@ test('a forward is bound, handed to the network and listed', async () => {
     state: 'listening',
     why: '',
     code: '',
+    reaches: at('192.168.65.3'),
+    guestListens: 'unseen',
+    note: '',
     boundPort: 8080,
     connections: 0,
     descriptors: 1,
@@ -29,6 +32,7 @@ test('a forward is bound, handed to the network and listed', async () => {
       source: 'gateway',
       proxy: 'v1',
       waitMs: 2000,
+      firstGuest: 0,
     },
   );
   assert.deepEqual(world.table.list(), [status]);
@@ -157,13 +161,13 @@ test('a guest that is down makes a forward wait, and listen when it is up', asyn
   const status = await world.add('8080:80');
   assert.deepEqual([status.state, status.why, status.boundPort], ['waiting', 'no guest is there', 8080]);
   const id = world.number('tcp:*:8080');
-  world.table.changed([{ id, state: 'up', why: '' }]);
+  world.table.changed([{ ...UP, id }]);
   assert.equal(world.table.get('tcp:*:8080')?.state, 'listening');
   world.table.changed([
-    { id, state: 'down', why: '192.168.65.3:80 refuses connections' },
-    { id: 99, state: 'up', why: '' },
+    { ...UP, id, state: 'down', why: 'nobody listens at 192.168.65.3:80', guestListens: 'no' },
+    { ...UP, id: 99 },
   ]);
-  assert.equal(world.table.get('tcp:*:8080')?.why, '192.168.65.3:80 refuses connections');
+  assert.equal(world.table.get('tcp:*:8080')?.why, 'nobody listens at 192.168.65.3:80');
   assert.deepEqual(world.changes, ['tcp:*:8080 waiting', 'tcp:*:8080 listening', 'tcp:*:8080 waiting']);
 });
 

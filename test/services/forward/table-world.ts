@@ -3,7 +3,7 @@ import type { ForwardSpec, ForwardStatus, ServiceForward } from '../../../src/co
 import { FORWARD_DEFAULTS, parsePortSpec } from '../../../src/config/port-spec.ts';
 import { Mismatch } from '../../../src/config/values.ts';
 import type { HostErrorCode } from '../../../src/env/host.ts';
-import type { ForwardReport, ForwardRequest } from '../../../src/forward/forward-request.ts';
+import type { ForwardReport, ForwardRequest, ForwardStanding } from '../../../src/forward/forward-request.ts';
 import type { ForwardEdges, OpenPorts, PortRequest } from '../../../src/services/forward/edges.ts';
 import type { ForwardStore } from '../../../src/services/forward/forward-store.ts';
 import { ForwardTable } from '../../../src/services/forward/forward-table.ts';
@@ -16,6 +16,9 @@ export const GUESTS = {
   gateway: at('192.168.65.1'),
   hostAddress: at('192.168.65.254'),
 };
+
+/** What the network says of a forward whose guest is there. */
+export const UP: ForwardStanding = { state: 'up', why: '', guestAddress: at('192.168.65.3'), guestListens: 'unseen' };
 
 interface Alarm {
   readonly ms: number;
@@ -92,15 +95,14 @@ export class TableWorld {
         forwardOpen: async (forward) => {
           if (this.outcome !== undefined) return this.outcome;
           this.open.set(forward.id, forward);
-          return { id: forward.id, ...this.reach, connections: 0 };
+          return { ...UP, id: forward.id, ...this.reach, connections: 0, note: '' };
         },
         forwardClose: async (id, connections) => {
           await this.closeReady;
           this.open.delete(id);
           this.ended.push({ id, connections });
         },
-        forwardList: async () =>
-          [...this.open.keys()].map((id) => ({ id, state: 'up', why: '', connections: id * 10 }) as const),
+        forwardList: async () => [...this.open.keys()].map((id) => ({ ...UP, id, connections: id * 10, note: '' })),
         guestAddresses: async () => this.guestAddresses,
         setServices: async (services) => {
           if (this.outcome !== undefined) throw new SlipwayError('ERR_NETWORK_THREAD', 'no network');
