@@ -34,7 +34,6 @@ export class Admission {
 
   /** The host has no descriptor left: the guest with most flows gives one up, so that the next SYN finds it. */
   shortage(): void {
-    this.#counters.add('tcp-no-descriptor');
     const { largest } = this.#shares;
     if (largest !== undefined) this.#giveUp(largest, true);
   }

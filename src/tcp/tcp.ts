@@ -274,7 +274,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     const guestAddress = neighbor.address;
     const { sndNxt } = sender;
     const { rcvNxt } = receiver;
-    this.#timeWait.add(guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt);
+    const owner = flow.openedBehind.attachment;
+    this.#timeWait.add(owner, guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt);
   }
 
   closed(flow: TcpConnection): void {

@@ -527,7 +527,7 @@ describe('one guest among many', () => {
         fragmentsOf(udpFrame(route, 1, 7, bytesOf(2000)), 1480, i)[0]!,
       );
     }
-    assert.deepEqual([world.gauges['udp-mappings'], world.gauges.reassemblies], [9, 17]);
+    assert.deepEqual([world.gauges['udp-mappings'], world.gauges.reassemblies], [9, 65]);
     assert.equal(world.counters.get('udp-evicted-guest-limit'), 192);
     assert.equal(modest.say(last!).length, 2, 'the echo of the whole datagram, in two fragments');
   });

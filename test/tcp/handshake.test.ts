@@ -228,7 +228,7 @@ test('the host has no descriptor left: the dial that is missed least goes, and t
   world.sendQuietly({ ...SYN, port: 1 });
   world.host.failDial(REMOTE, REMOTE_PORT, 'EMFILE', true);
   world.send({ ...SYN, port: 4 });
-  assert.equal(world.counters.get('tcp-no-descriptor'), 1);
+  assert.equal(world.counters.get('tcp-dial-no-descriptor'), 1);
   assert.equal(world.counters.get('tcp-dial-evicted'), 1);
   assert.equal(world.tcp.dialsInFlight, 2);
   assert.deepEqual(world.said(), []);
