@@ -8,6 +8,8 @@ import { cidrContains } from '../wire/cidr.ts';
 export interface EmbeddedGuest {
   readonly address: number;
   readonly mac: number;
+  /** Kinds of namespaces that this kernel lacks: of those it has this computer's own. */
+  readonly shared: readonly string[];
   /** Ends when the command has: its exit status, 128 + n for a signal. */
   readonly status: Promise<number>;
   kill(signal: NodeJS.Signals): void;
@@ -48,7 +50,7 @@ export async function startEmbeddedGuest(
     mtu: config.network.mtu,
     ...options,
   });
-  const tap = { fd: guest.tapFd, name: 'tap0', offloads: guest.offloads };
+  const tap = { fd: guest.tapFd, name: 'tap0', offloads: guest.offloads, sockets: guest.sockets };
   try {
     await control.keepLease({ mac, address });
     await control.attachTap(tap);
@@ -57,7 +59,7 @@ export async function startEmbeddedGuest(
     throw error;
   }
   guest.proceed();
-  return { address, mac, status: statusOf(guest), kill: (signal) => guest.kill(signal) };
+  return { address, mac, shared: guest.shared, status: statusOf(guest), kill: (signal) => guest.kill(signal) };
 }
 
 async function statusOf(guest: NamespaceGuest): Promise<number> {

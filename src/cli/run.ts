@@ -39,6 +39,9 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
     if (flags.control !== undefined) api = await guardedControl(network, { config, log, events, token });
     const guest = await startEmbeddedGuest(network, command, { forwardSignals: true, env });
     commandGetsSignals();
+    for (const kind of guest.shared) {
+      log.warn(`this kernel gives no ${kind} namespace: the command shares this computer's (docs/security.md)`);
+    }
     return await guest.status;
   } finally {
     api?.close();

@@ -8,6 +8,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
@@ -49,7 +50,7 @@ export interface Network {
   readonly turn: Turn;
   /** `heard`: an earlier network thread has heard the guest. */
   attachQemu(pipe: HostPipe, name: string, heard: boolean): HostPipeHandler | undefined;
-  attachTap(pipe: HostPipe, tap: TapGuest): HostPipeHandler | undefined;
+  attachTap(pipe: HostPipe, tap: TapGuest, sockets: GuestSockets | undefined): HostPipeHandler | undefined;
   reply(reply: ServiceDatagram): void;
   reserveLease(mac: number, address: number): void;
   /** Returns the addresses whose leases are in force afterwards. */
@@ -89,7 +90,7 @@ export function assembleNetwork(parts: NetworkParts): Network {
   return {
     turn: network.turn,
     attachQemu: (pipe, name, heard) => network.attachQemu(pipe, name, { heard }),
-    attachTap: (pipe, tap) => network.attachTap(pipe, tap.name, tap.offloads),
+    attachTap: (pipe, tap, sockets) => network.attachTap(pipe, tap.name, tap.offloads, { sockets }),
     reply: ({ guestAddress, guestPort, gatewayAddress, gatewayPort, bytes }) => {
       if (bytes.length > REPLY_BYTES) {
         counters.add('service-reply-too-big');

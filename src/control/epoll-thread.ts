@@ -11,7 +11,7 @@ import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
 import { Poller } from '../host/epoll/poller.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
-import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import type { AcceptGuest, AcceptTap, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
 
 /** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
 const KEEPALIVE_SECONDS = 120;
@@ -60,11 +60,13 @@ export class EpollThread implements ThreadEngine {
     return { fd, port: url.target.kind === 'tcp' ? boundPort(this.#memory, fd) : 0 };
   }
 
-  attachTap(tap: TapGuest, handlerOf: AcceptGuest): void {
+  attachTap(tap: TapGuest, handlerOf: AcceptTap): void {
     const pipe = this.host.adoptPipe(tap.fd, 'tap');
     if (typeof pipe === 'string')
       throw new SlipwayError('ERR_SYSTEM_CALL', `the tap ${tap.name} cannot be used: ${pipe}`);
-    pipe.handler = handlerOf(pipe);
+    const sockets = tap.sockets && this.host.seeSockets(tap.sockets);
+    pipe.onClosed = () => sockets?.close();
+    pipe.handler = handlerOf(pipe, sockets);
   }
 
   /** It stays in the table, as all that this engine holds. */

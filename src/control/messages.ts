@@ -5,6 +5,7 @@ import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostAddress, HostErrorCode } from '../env/host.ts';
+import type { GuestSocketDescriptors } from '../host/namespace/namespace-guest.ts';
 import type { LogFields } from '../env/log.ts';
 import type { FlowProtocol } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
@@ -36,6 +37,8 @@ export interface TapGuest {
   readonly fd: number;
   readonly name: string;
   readonly offloads: TapOffloads;
+  /** What sees and makes sockets of the guest's own network, kept as long as the tap. */
+  readonly sockets?: GuestSocketDescriptors | undefined;
 }
 
 /** A guest that is connected already: one end of a stream pair whose other end speaks QEMU's framing. The thread owns `fd`, also when it refuses. */

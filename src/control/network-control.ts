@@ -363,7 +363,7 @@ export class NetworkControl {
   }
 
   #tapDescriptors(): Set<number> {
-    return new Set(this.#taps.map((tap) => tap.fd));
+    return new Set(this.#taps.flatMap(({ fd, sockets }) => [fd, ...(sockets ? [sockets.table, sockets.source] : [])]));
   }
 
   #removeSockets(): void {

@@ -196,7 +196,7 @@ function serve(network: Network, engine: ThreadEngine, request: Request): unknow
       engine.adoptGuest(request.guest.fd, (pipe) => network.attachQemu(pipe, request.guest.name, false));
       return null;
     case 'attach-tap':
-      engine.attachTap(request.tap, (pipe) => network.attachTap(pipe, request.tap));
+      engine.attachTap(request.tap, (pipe, sockets) => network.attachTap(pipe, request.tap, sockets));
       return null;
     case 'reserve-leases':
       for (const { mac, address } of request.leases) network.reserveLease(mac, address);

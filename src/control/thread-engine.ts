@@ -1,3 +1,4 @@
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Listening, ListenRequest, TapGuest, ToNetwork } from './messages.ts';
 
@@ -9,6 +10,9 @@ export interface Turning {
 
 /** Takes a guest that just connected; undefined turns it away. */
 export type AcceptGuest = (pipe: HostPipe) => HostPipeHandler | undefined;
+
+/** The same of a guest on a tap, whose own sockets may be seen. */
+export type AcceptTap = (pipe: HostPipe, sockets: GuestSockets | undefined) => HostPipeHandler | undefined;
 
 /** Called with each message of control, and with undefined when the thread was only woken. */
 export type ReceiveMessage = (message: ToNetwork | undefined) => void;
@@ -23,7 +27,7 @@ export interface ThreadEngine {
   /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
   listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
-  attachTap(tap: TapGuest, handlerOf: AcceptGuest): void;
+  attachTap(tap: TapGuest, handlerOf: AcceptTap): void;
   /** Control handed `fd` over, which it keeps in the table of descriptors meanwhile; called before the engine uses it. */
   taken(fd: number): void;
   /** Makes a pipe of a connected stream socket, which it owns, also when it throws; `accept` gives who is told. Throws ERR_SYSTEM_CALL. */

@@ -1,12 +1,14 @@
+import type { HostErrorCode, HostStream, HostStreamHandler } from './host.ts';
+
 /**
- * Who takes connections to a TCP port of a guest. 'loopback': only a socket at the guest's own 127.0.0.0/8, which a SYN
+ * Who takes connections to a TCP port of a guest. 'loopback': only a socket at the guest's own 127.0.0.0/8 or [::1], which a SYN
  * from outside does not reach. 'unknown': it was not looked at yet, or the last look failed; nothing may rest on it.
  */
 export type ListenState = 'listens' | 'loopback' | 'nobody' | 'unknown';
 
 /** Hears that what `GuestSockets` says may have changed. */
 export interface GuestSocketsWatcher {
-  /** Ask again for the ports of interest. Called in a turn of the network, never from within `watch`. */
+  /** Ask again for the ports of interest. Called between turns, never from within a call to `GuestSockets`. */
   socketsChanged(): void;
 }
 
@@ -15,12 +17,18 @@ export interface GuestSocketsWatcher {
  * a virtual machine. What it says of a port is authoritative, so a forward may stop listening because of it.
  */
 export interface GuestSockets {
-  /** As last seen, for connections to the guest's `address` (IPv4). Without a watcher what was seen may be old. */
+  /** For connections to the guest's `address` (IPv4), as seen a moment ago; 'nobody' never rests on an old look. */
   tcp(address: number, port: number): ListenState;
   /**
-   * Looks again and again, about every 25 ms, while there is a watcher, and tells it within that time. One that is added
-   * twice is kept once. Watchers are as many as forwards, so bounded there.
+   * Looks again and again while there is a watcher, and tells it of a change: about every 25 ms while it was last told that
+   * nobody listens at some port, about every 100 ms otherwise. One that is added twice is kept once. Watchers are as
+   * many as forwards, so bounded there.
    */
   watch(watcher: GuestSocketsWatcher): void;
   unwatch(watcher: GuestSocketsWatcher): void;
+  /**
+   * Connects, from within the guest, to who listens at its loopback only; the error when that failed at once (the handler is
+   * then never called). Undefined: not now; `again` is called once, between turns, when it is worth another try.
+   */
+  dialLoopback(port: number, handler: HostStreamHandler, again: () => void): HostStream | HostErrorCode | undefined;
 }

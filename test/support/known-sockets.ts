@@ -1,9 +1,13 @@
+import type { HostErrorCode, HostStream, HostStreamHandler } from '../../src/env/host.ts';
 import type { GuestSockets, GuestSocketsWatcher, ListenState } from '../../src/env/guest-sockets.ts';
 
 /** A guest's socket table that a test writes; watchers hear of each change at once. */
 export class KnownSockets implements GuestSockets {
   /** What ports say that are not in `ports`. */
   others: ListenState = 'nobody';
+  /** How its loopback is dialled. */
+  dial: (port: number, handler: HostStreamHandler, again: () => void) => HostStream | HostErrorCode | undefined = () =>
+    'ECONNREFUSED';
   readonly watchers = new Set<GuestSocketsWatcher>();
   readonly #ports = new Map<number, ListenState>();
 
@@ -22,5 +26,9 @@ export class KnownSockets implements GuestSockets {
 
   unwatch(watcher: GuestSocketsWatcher): void {
     this.watchers.delete(watcher);
+  }
+
+  dialLoopback(port: number, handler: HostStreamHandler, again: () => void): HostStream | HostErrorCode | undefined {
+    return this.dial(port, handler, again);
   }
 }

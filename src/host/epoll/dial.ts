@@ -1,6 +1,7 @@
 import type { HostAddress, HostErrorCode, HostStreamHandler } from '../../env/host.ts';
 import { LOOPBACK6 } from '../../env/host.ts';
 import { Timer } from '../../turn/timers.ts';
+import { setStreamOptions } from './adopt-stream.ts';
 import type { EpollContext } from './context.ts';
 import { type Intake, KernelQueue } from './intake.ts';
 import * as libc from './libc.ts';
@@ -42,6 +43,33 @@ export function dialTcp(
   const peekOffset = inet6 ? context.peekOffset.inet6 : context.peekOffset.inet;
   const stream = openStream(context, fd, 'tcp', peekOffset, handler);
   stream.traced = traced;
+  return stream.watch() === 0 ? stream : refuse(context, fd);
+}
+
+/**
+ * Starts a TCP connect of a socket that another network namespace made (`SocketStock`) to its loopback: 127.0.0.0/8 or
+ * LOOPBACK6. Owns `fd`, also when it fails.
+ */
+export function dialFrom(
+  context: EpollContext,
+  fd: number,
+  address: HostAddress,
+  port: number,
+  handler: HostStreamHandler,
+): EpollStream | HostErrorCode {
+  const { memory, descriptors } = context;
+  descriptors.record(fd, 'flow');
+  const family = memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
+  setStreamOptions(context, fd, family);
+  const inet6 = family === libc.AF_INET6;
+  if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 0);
+  const length = inet6
+    ? memory.writeMappedName(memory.name, address, port)
+    : memory.writeAddress(memory.name, address, port);
+  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
+    return refuse(context, fd);
+  }
+  const stream = openStream(context, fd, 'tcp', inet6 ? context.peekOffset.inet6 : context.peekOffset.inet, handler);
   return stream.watch() === 0 ? stream : refuse(context, fd);
 }
 

@@ -17,6 +17,7 @@ import type {
   HostListener,
   HostListenerHandler,
 } from '../../env/host-listener.ts';
+import type { GuestSocketDescriptors } from '../namespace/namespace-guest.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { AcceptedClient } from './accepted-client.ts';
 import { adoptStream } from './adopt-stream.ts';
@@ -32,6 +33,7 @@ import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 import { type AcceptGuest, GuestDialer, type GuestEndpoint, GuestListener } from './listener.ts';
 import { MessageTables } from './message-tables.ts';
+import { NamespaceSockets } from './namespace-sockets.ts';
 import { NetworkWatch } from './network-watch.ts';
 import { OpenStreams } from './open-streams.ts';
 import { EpollPipe, type PipeKind } from './pipe.ts';
@@ -153,6 +155,11 @@ export class EpollHost implements Host {
   /** Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless it fails. */
   adoptPipe(fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
     return EpollPipe.adopt(this.#context, fd, kind);
+  }
+
+  /** The sockets of a guest's network namespace; owns both descriptors until its `close`. */
+  seeSockets(descriptors: GuestSocketDescriptors): NamespaceSockets {
+    return new NamespaceSockets(this.#context, descriptors);
   }
 
   /** Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is no such socket. */

@@ -1,5 +1,6 @@
 import type { Arena } from '../../env/arena.ts';
 import { type HostAddress, LOOPBACK6 } from '../../env/host.ts';
+import { writeMappedAddress } from '../mapped-address.ts';
 import * as libc from './libc.ts';
 
 /** An arena whose bytes the kernel may be pointed at: `baseBuffer` never moves. */
@@ -138,6 +139,16 @@ export class KernelMemory {
     view.setUint16(at + 2, port);
     view.setUint32(at + 4, address);
     return SOCKADDR_IN_BYTES;
+  }
+
+  /** sockaddr_in6 at `at` for a socket of both families: IPv4 (mapped) or LOOPBACK6; returns its length. */
+  writeMappedName(at: number, address: HostAddress, port: number): number {
+    const { view, bytes } = this.arena;
+    bytes.fill(0, at, at + SOCKADDR_IN6_BYTES);
+    view.setUint16(at, libc.AF_INET6, true);
+    view.setUint16(at + 2, port);
+    writeMappedAddress(bytes, at + 8, address);
+    return SOCKADDR_IN6_BYTES;
   }
 
   /** sockaddr_un for `path`, at `name`; returns its length, −1 when the path is too long (107 bytes). */

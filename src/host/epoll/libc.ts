@@ -84,6 +84,7 @@ export const SOCK_RAW = 3;
 /** SOCK_NONBLOCK | SOCK_CLOEXEC: every socket of this engine has both. */
 export const SOCK_FLAGS: number = 0o4000 | 0o2000000;
 export const IPPROTO_ICMP = 1;
+export const IPPROTO_TCP = 6;
 export const NETLINK_ROUTE = 0;
 
 export const SOL_IP = 0;
@@ -94,6 +95,7 @@ export const SOL_TCP = 6;
 export const SOL_IPV6 = 41;
 export const SOL_RAW = 255;
 export const SO_REUSEADDR = 2;
+export const SO_TYPE = 3;
 export const SO_ERROR = 4;
 export const SO_SNDBUF = 7;
 export const SO_RCVBUF = 8;
@@ -103,6 +105,7 @@ export const SO_LINGER = 13;
 export const SO_SNDBUFFORCE = 32;
 export const SO_RCVBUFFORCE = 33;
 export const SO_ACCEPTCONN = 30;
+export const SO_PROTOCOL = 38;
 export const SO_DOMAIN = 39;
 export const SO_PEEK_OFF = 42;
 export const TCP_NODELAY = 1;
@@ -132,6 +135,8 @@ export const MSG_TRUNC = 0x20;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
+export const MSG_CMSG_CLOEXEC = 0x40000000;
+export const SCM_RIGHTS = 1;
 export const SHUT_RD = 0;
 export const SHUT_WR = 1;
 /** Bytes written but not yet acknowledged (TCP), the FIN included. */

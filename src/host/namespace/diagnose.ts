@@ -1,5 +1,5 @@
 /** Why a guest's namespaces cannot be made, as the error that a person reads: before the attempt, and after it failed. */
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { SlipwayError } from '../../config/errors.ts';
 import { readProc } from '../proc.ts';
 import { tunError } from './ioctl.ts';
@@ -13,6 +13,16 @@ export function hasNamespaceCapabilities(): boolean {
   const effective = /^CapEff:\s*([0-9a-f]+)/m.exec(readProc('/proc/self/status'))?.[1] ?? '0';
   const capabilities = BigInt(`0x${effective}`);
   return [CAP_NET_ADMIN, CAP_SYS_ADMIN].every((bit) => ((capabilities >> bit) & 1n) === 1n);
+}
+
+/** What a guest gets beyond network, mounts and processes, where the kernel has it and grants any. */
+const FURTHER_NAMESPACES = ['uts', 'ipc', 'cgroup'] as const;
+
+/** Those of a guest's namespaces that this kernel lacks or grants nobody: the guest does without. */
+export function missingNamespaces(): string[] {
+  return FURTHER_NAMESPACES.filter(
+    (kind) => !existsSync(`/proc/self/ns/${kind}`) || readProc(`/proc/sys/user/max_${kind}_namespaces`).trim() === '0',
+  );
 }
 
 /** Throws what would fail anyway, before anything is started. Errors: ERR_TUN_MISSING, ERR_TUN_DENIED, ERR_NAMESPACE_DENIED. */

@@ -26,6 +26,7 @@ import {
   say,
 } from './messages.ts';
 import { keepResolvConf, mountGuestView } from './mounts.ts';
+import { openSocketTable, serveSockets } from './socket-source.ts';
 import { spawn } from './spawn.ts';
 
 const fcntl: (fd: number, command: number, argument: number) => number = declare(
@@ -63,8 +64,20 @@ function setUp(guest: GuestDescription): void {
   addDefaultRoute(tapName, guest.gateway);
   keepResolvConf(guest.resolvConf, mountGuestView(guest.resolvConf));
   process.chdir(guest.cwd);
+  handOverSockets();
   say(SOCKET_FD, { kind: 'ready', offloads: tap.offloads }, tap.fd);
   close(tap.fd);
+}
+
+/** What a process outside needs to know who listens in this network, and to connect from within it. */
+function handOverSockets(): void {
+  const table = openSocketTable();
+  if (table === undefined) return;
+  say(SOCKET_FD, { kind: 'socket-table' }, table);
+  close(table);
+  const source = serveSockets();
+  say(SOCKET_FD, { kind: 'socket-source' }, source);
+  close(source);
 }
 
 /** The network speaks IPv4: without this the kernel solicits routers that are not there. */

@@ -28,8 +28,13 @@ export interface GuestDescription {
   readonly resolvConf: string;
 }
 
-/** From init; `ready` carries the tap's descriptor. */
+/**
+ * From init. `ready` carries the tap's descriptor. Before it come, where the kernel has them, `socket-table`
+ * (NETLINK_SOCK_DIAG: what listens in this network) and `socket-source` (`serveSockets`), each with its own.
+ */
 export type InitMessage =
+  | { readonly kind: 'socket-table' }
+  | { readonly kind: 'socket-source' }
   | { readonly kind: 'ready'; readonly offloads: TapOffloads }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string }
   | { readonly kind: 'exited'; readonly code: number }

@@ -1,9 +1,19 @@
 /**
  * What COMMAND sees of the file tree that is not the host's: its own /etc/resolv.conf, the interfaces of its own network
- * namespace under /sys/class/net, and no socket of a host resolver that would answer around Slipway's DNS. All of it lives
- * in one private tmpfs of the guest's mount namespace and goes with it; nothing is written to a disk.
+ * namespace under /sys/class/net, its own cgroups and message queues, and no socket of a host resolver that would answer around
+ * Slipway's DNS. All of it lives in one private tmpfs of the guest's mount namespace and goes with it; nothing is written to a disk.
  */
-import { existsSync, mkdirSync, realpathSync, rmSync, statSync, watch, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { check, declare } from './libc.ts';
 
@@ -12,6 +22,7 @@ const mountCall: (source: string, target: string, type: string, flags: number, d
 );
 const unmountCall: (target: string, flags: number) => number = declare('int umount2(const char *target, int flags)');
 
+const MS_RDONLY = 1;
 const MS_NOSUID = 2;
 const MS_NODEV = 4;
 const MS_NOEXEC = 8;
@@ -42,6 +53,8 @@ export function mountGuestView(resolvConf: string): FileId {
     const own = mountResolvConf(resolvConf);
     for (const path of HOST_RESOLVER_SOCKETS) if (existsSync(path)) mount('/dev/null', path, '', MS_BIND, '');
     mountInterfaces();
+    mountOwn('/dev/mqueue', 'mqueue', 'mqueue', 0, '');
+    mountCgroups();
     return own;
   });
 }
@@ -116,14 +129,45 @@ function mountResolvConf(text: string): FileId {
   return fileAt(RESOLV_CONF);
 }
 
-/** Only the two folders: a whole new /sys would hide the cgroups. Where the kernel refuses (nested containers), the host's view stays. */
+/** Only the two folders: a whole new /sys would hide the cgroups. */
 function mountInterfaces(): void {
-  const own = `${SCRATCH}/sys`;
-  mkdirSync(own);
-  if (mountCall('sysfs', own, 'sysfs', MS_NOSUID | MS_NODEV | MS_NOEXEC, '') === -1) return;
+  const own = mountAside('sysfs', 'sysfs', 0, '');
+  if (own === undefined) return;
   for (const folder of SYSFS_NETWORK) {
     if (existsSync(`/sys/${folder}`)) mount(`${own}/${folder}`, `/sys/${folder}`, '', MS_BIND, '');
   }
+}
+
+/**
+ * Where cgroups are mounted, once more: a file system of cgroups shows the namespace that it is mounted from, and
+ * /proc/self/cgroup names what this one shows.
+ */
+function mountCgroups(): void {
+  for (const line of readFileSync('/proc/self/mountinfo', 'utf8').split('\n')) {
+    // proc(5): … mount point, mount options, optional fields, '-', type, source, options of the file system.
+    const [place = '', rest = ''] = line.split(' - ');
+    const [type = '', , options = ''] = rest.split(' ');
+    if (type !== 'cgroup' && type !== 'cgroup2') continue;
+    const [, , , , target = '', mountOptions = ''] = place.split(' ');
+    const controllers = options.split(',').filter((option) => !['rw', 'ro'].includes(option));
+    const readOnly = mountOptions.split(',').includes('ro') ? MS_RDONLY : 0;
+    mountOwn(target, type, type, readOnly, type === 'cgroup' ? controllers.join(',') : '');
+  }
+}
+
+/** Over the folder, if there is one. */
+function mountOwn(target: string, source: string, type: string, flags: number, data: string): void {
+  if (!existsSync(target)) return;
+  const own = mountAside(source, type, flags, data);
+  // A bind: the kernel refuses the same file system twice at one place, be it another part of it.
+  if (own !== undefined) mount(own, target, '', MS_BIND, '');
+}
+
+/** A file system in a folder of the scratch; undefined where the kernel refuses (nested containers): the host's view stays. */
+function mountAside(source: string, type: string, flags: number, data: string): string | undefined {
+  const own = mkdtempSync(`${SCRATCH}/${type}-`);
+  const mounted = mountCall(source, own, type, flags | MS_NOSUID | MS_NODEV | MS_NOEXEC, data) !== -1;
+  return mounted ? own : undefined;
 }
 
 function mount(source: string, target: string, type: string, flags: number, data: string): void {

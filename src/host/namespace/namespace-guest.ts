@@ -1,13 +1,13 @@
 /**
- * A guest without a virtual machine: a command of this machine in network, mount and process namespaces of its own,
- * whose only interface is a tap that this process holds the other end of.
+ * A guest without a virtual machine: a command of this machine in network, mount, process, UTS, IPC and cgroup namespaces of
+ * its own, whose only interface is a tap that this process holds the other end of.
  *
  *   this process ── posix_spawn ── unshare (util-linux) ── init.ts, process 1 inside ── COMMAND
  *        └───────────────── one socket: the tap out, `proceed` in ──────────┘
  *
  * Namespaces are made by `unshare`, because a process with threads, as Node is, cannot enter a user namespace. Without
  * the capabilities of root it also makes a user namespace in which the user is root. All that `unshare` and init share
- * with this process is that socket: when either side ends, however it ends, the other sees the socket close, and
+ * with this process is that socket, and the sockets that went out through it: when either side ends, however it ends, the other sees the socket close, and
  * the end of init is the end of every process inside. The interface goes with the last of its descriptors.
  *
  * The network is isolated, the files are not.
@@ -15,13 +15,21 @@
 import { constants } from 'node:os';
 import { SlipwayError } from '../../config/errors.ts';
 import { describeGuest, type NamespaceGuestOptions } from './description.ts';
-import { checkPrerequisites, diagnose, hasNamespaceCapabilities } from './diagnose.ts';
+import { checkPrerequisites, diagnose, hasNamespaceCapabilities, missingNamespaces } from './diagnose.ts';
 import type { TapOffloads } from './ioctl.ts';
 import type { GuestDescription, InitMessage } from './messages.ts';
 import { forwardSignals } from './terminal.ts';
 import { UnshareChild } from './unshare-child.ts';
 
 export type { NamespaceGuestOptions } from './description.ts';
+
+/** Made in the guest's network namespace. */
+export interface GuestSocketDescriptors {
+  /** A sock_diag(7) socket. */
+  readonly table: number;
+  /** The end of a pair whose other end answers with unconnected TCP sockets (`serveSockets`). */
+  readonly source: number;
+}
 
 /** How COMMAND ended. Signals without a name in Node read 'SIG35'. */
 export type GuestEnd = { readonly code: number } | { readonly signal: string };
@@ -30,6 +38,10 @@ export interface NamespaceGuest {
   /** Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `close` does not. */
   readonly tapFd: number;
   readonly offloads: TapOffloads;
+  /** Descriptors that see and make sockets of the guest's network, owned as the tap's is; undefined where the kernel has no sock_diag. */
+  readonly sockets: GuestSocketDescriptors | undefined;
+  /** Kinds of namespaces that this kernel lacks: of those the guest has this computer's own. */
+  readonly shared: readonly string[];
   /** Settles when no process is left inside. Rejects (ERR_COMMAND_…, ERR_NAMESPACE_SETUP) when COMMAND could not be started or init failed. */
   readonly exited: Promise<GuestEnd>;
   /** The network is up: starts COMMAND. Idempotent. */
@@ -56,6 +68,7 @@ export async function startNamespaceGuest(options: NamespaceGuestOptions): Promi
 class LaunchedGuest implements NamespaceGuest {
   tapFd = -1;
   offloads: TapOffloads = { checksum: false, tcpSegmentation: false, udpSegmentation: false };
+  readonly shared: readonly string[];
   readonly exited: Promise<GuestEnd>;
   readonly started: Promise<void>;
   readonly #start = new Settlement<void>();
@@ -63,6 +76,8 @@ class LaunchedGuest implements NamespaceGuest {
   readonly #child: UnshareChild;
   readonly #privileged: boolean;
   readonly #forwards: boolean;
+  #table = -1;
+  #source = -1;
   #state: 'starting' | 'ready' | 'running' | 'closed' = 'starting';
   /** What init said of the end, before the processes are gone. */
   #last: InitMessage | undefined;
@@ -71,14 +86,23 @@ class LaunchedGuest implements NamespaceGuest {
   constructor(description: GuestDescription, privileged: boolean, forwards: boolean) {
     this.#privileged = privileged;
     this.#forwards = forwards;
+    this.shared = missingNamespaces();
     this.started = this.#start.promise;
     this.exited = this.#exit.promise;
     // A caller that learns of the failure elsewhere need not listen here.
     this.exited.catch(() => {});
-    this.#child = new UnshareChild(description, privileged, {
-      heard: (message, descriptor) => this.#heard(message, descriptor),
-      ended: (status, said) => this.#ended(status, said),
-    });
+    this.#child = new UnshareChild(
+      description,
+      { privileged, without: this.shared },
+      {
+        heard: (message, descriptor) => this.#heard(message, descriptor),
+        ended: (status, said) => this.#ended(status, said),
+      },
+    );
+  }
+
+  get sockets(): GuestSocketDescriptors | undefined {
+    return this.#source === -1 ? undefined : { table: this.#table, source: this.#source };
   }
 
   proceed(): void {
@@ -98,6 +122,14 @@ class LaunchedGuest implements NamespaceGuest {
   }
 
   #heard(message: InitMessage, descriptor: number): void {
+    if (message.kind === 'socket-table') {
+      this.#table = descriptor;
+      return;
+    }
+    if (message.kind === 'socket-source') {
+      this.#source = descriptor;
+      return;
+    }
     if (message.kind !== 'ready') {
       this.#last = message;
       return;

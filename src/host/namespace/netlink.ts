@@ -4,7 +4,7 @@
  */
 
 import { SlipwayError } from '../../config/errors.ts';
-import { check, close, declare, errnoName, SOCK_CLOEXEC, SOCK_RAW, socket } from './libc.ts';
+import { AF_NETLINK, check, close, declare, errnoName, SOCK_CLOEXEC, SOCK_RAW, socket } from './libc.ts';
 
 const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
   'intptr_t send(int fd, void *bytes, size_t length, int flags)',
@@ -13,7 +13,6 @@ const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => nu
   'intptr_t recv(int fd, void *bytes, size_t length, int flags)',
 );
 
-const AF_NETLINK = 16;
 const NETLINK_ROUTE = 0;
 const RTM_SETLINK = 19;
 const NLM_F_REQUEST = 1;

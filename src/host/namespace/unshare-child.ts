@@ -51,6 +51,14 @@ const BLOCKED_IN_UNSHARE = (
   ['SIGHUP', 'SIGINT', 'SIGQUIT', 'SIGTERM', 'SIGTSTP', 'SIGTTIN', 'SIGTTOU', 'SIGUSR1', 'SIGUSR2', 'SIGPIPE'] as const
 ).map((name) => constants.signals[name]);
 
+/** How much the namespaces keep apart. */
+export interface Isolation {
+  /** False: a user namespace is needed for the others. */
+  readonly privileged: boolean;
+  /** Kinds that the kernel lacks. */
+  readonly without: readonly string[];
+}
+
 export interface ChildEvents {
   heard(message: InitMessage, descriptor: number): void;
   /** The wait status of unshare, which ends after the last process inside; what it and init wrote as diagnosis. Last call. */
@@ -67,13 +75,13 @@ export class UnshareChild {
   readonly #unwatchExit: () => void;
   #unwatchSocket: (() => void) | undefined;
 
-  constructor(description: GuestDescription, privileged: boolean, events: ChildEvents) {
+  constructor(description: GuestDescription, isolation: Isolation, events: ChildEvents) {
     this.#events = events;
     const [outside, inside] = messagePair();
     this.#socket = outside;
     this.#diagnosis = check('memfd_create', memfdCreate('slipway-diagnosis', MFD_CLOEXEC));
     try {
-      this.#pid = launch(description, privileged, inside, this.#diagnosis);
+      this.#pid = launch(description, isolation, inside, this.#diagnosis);
     } catch (error) {
       close(outside);
       close(this.#diagnosis);
@@ -121,9 +129,11 @@ export class UnshareChild {
 }
 
 /** Starts unshare and through it init; returns the process id of unshare. */
-function launch(description: GuestDescription, privileged: boolean, socket: number, diagnosis: number): number {
+function launch(description: GuestDescription, isolation: Isolation, socket: number, diagnosis: number): number {
   const unshare = findUnshare();
-  const isolation = ['--net', '--mount', '--pid', '--fork', '--mount-proc', '--kill-child'];
+  const { privileged, without } = isolation;
+  const namespaces = ['net', 'mount', 'pid', 'uts', 'ipc', 'cgroup'].filter((kind) => !without.includes(kind));
+  const options = [...namespaces.map((kind) => `--${kind}`), '--fork', '--mount-proc', '--kill-child'];
   const asRoot = privileged ? [] : ['--user', '--map-root-user'];
   const opened: number[] = [];
   const aside = (what: string, fd: number): number => {
@@ -138,7 +148,7 @@ function launch(description: GuestDescription, privileged: boolean, socket: numb
     const quiet = aside('dup', nothing);
     const started = spawn({
       path: unshare,
-      argv: ['unshare', ...isolation, ...asRoot, '--', process.execPath, ...NODE_FLAGS, INIT],
+      argv: ['unshare', ...options, ...asRoot, '--', process.execPath, ...NODE_FLAGS, INIT],
       // Not COMMAND's: NODE_OPTIONS and the like are not meant for init.
       env: { PATH: process.env.PATH },
       descriptors: [

@@ -374,7 +374,14 @@ class LeftOut {
   readonly status: ForwardStatus;
 
   constructor(spec: ForwardSpec, why: string, code: string) {
-    const nothing = { boundPort: 0, connections: 0, descriptors: 0 };
+    const nothing = {
+      boundPort: 0,
+      connections: 0,
+      descriptors: 0,
+      reaches: 0,
+      guestListens: 'unseen',
+      note: '',
+    } as const;
     this.status = { id: forwardId(spec), spec, state: 'failed', why, code, ...nothing };
   }
 

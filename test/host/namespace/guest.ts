@@ -27,6 +27,13 @@ export function runGuestCommand(command: readonly string[], options: Partial<Nam
   return [process.execPath, RUN_GUEST, JSON.stringify({ ...NETWORK, ...options, command })];
 }
 
+/** A private mount namespace with a /dev/net/tun of that mode ('': none), in which uid 1000 runs COMMAND as a guest. */
+export function asOrdinaryUser(mode: string, command: readonly string[], also = ''): string[] {
+  const node = mode === '' ? '' : `mknod -m ${mode} /dev/net/tun c 10 200;`;
+  const script = `set -e; mount -t tmpfs tmpfs /dev/net; ${node} ${also} exec setpriv --reuid=1000 --regid=1000 --clear-groups "$@"`;
+  return ['unshare', '--mount', 'sh', '-c', script, 'sh', ...runGuestCommand(command, { cwd: '/' })];
+}
+
 /** Starts a process of its own that runs COMMAND as a guest. It is killed after the test if it still runs. */
 export function startGuest(
   t: TestContext,

@@ -8,6 +8,7 @@ import { type NamespaceGuestOptions, startNamespaceGuest } from '../../../src/ho
 import { needs } from '../../support/needs.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import {
+  asOrdinaryUser,
   canRunGuests,
   childrenOf,
   type Finished,
@@ -232,13 +233,6 @@ test('where user namespaces are switched off the error names the setting', TIMEO
   assert.match(end.error, /^ERR_NAMESPACE_DENIED: .*sudo sysctl -w user.max_user_namespaces=15000/);
 });
 
-/** A private mount namespace with a /dev/net/tun of that mode ('': none), in which uid 1000 runs COMMAND as a guest. */
-function asOrdinaryUser(mode: string, command: readonly string[], also = ''): string[] {
-  const node = mode === '' ? '' : `mknod -m ${mode} /dev/net/tun c 10 200;`;
-  const script = `set -e; mount -t tmpfs tmpfs /dev/net; ${node} ${also} exec setpriv --reuid=1000 --regid=1000 --clear-groups "$@"`;
-  return ['unshare', '--mount', 'sh', '-c', script, 'sh', ...runGuestCommand(command, { cwd: '/' })];
-}
-
 test(
   'the tap gives whole frames behind a virtio header, and the first is COMMAND’s question for the gateway',
   TIMEOUT,
@@ -291,7 +285,8 @@ test('ten guests come and go, and this process has the descriptors of before', T
     const guest = await startNamespaceGuest({ ...NETWORK, command: ['true'] });
     guest.proceed();
     assert.deepEqual(await guest.exited, { code: 0 });
-    closeSync(guest.tapFd);
+    assert.ok(guest.sockets);
+    for (const fd of [guest.tapFd, guest.sockets.table, guest.sockets.source]) closeSync(fd);
   }
   assert.equal(descriptors(), before);
 });

@@ -1,0 +1,209 @@
+/**
+ * Sees who listens in a guest's network namespace, by a sock_diag(7) socket that was made there, and connects to its
+ * loopback by sockets that were made there (`SocketStock`).
+ *
+ * The kernel tells nobody when a socket begins to listen, so it is asked, again and again while somebody cares: one question
+ * that brings all listeners, whatever number of ports is waited for. What a look costs spaces the looks, so that all of
+ * them take at most a hundredth of a core whatever the guest opens.
+ *
+ * A listener that a list of several parts left out is believed gone when the next look finds it neither: while one part is
+ * fetched, sockets come and go.
+ */
+import type { GuestSockets, GuestSocketsWatcher, ListenState } from '../../env/guest-sockets.ts';
+import type { HostAddress, HostErrorCode, HostStream, HostStreamHandler } from '../../env/host.ts';
+import { Timer } from '../../turn/timers.ts';
+import type { GuestSocketDescriptors } from '../namespace/namespace-guest.ts';
+import type { EpollContext } from './context.ts';
+import { dialFrom } from './dial.ts';
+import { SCRATCH_BYTES } from './kernel-memory.ts';
+import * as libc from './libc.ts';
+import { isReached, ListenerList, loopbackOf } from './listener-list.ts';
+import {
+  LISTENERS_REQUEST_BYTES,
+  type ListenersReader,
+  readListeners,
+  writeListenersRequest,
+} from './sock-diag-messages.ts';
+import { SocketStock } from './socket-stock.ts';
+
+/** While a port is waited for, and while none is. */
+const EAGER_MS = 25;
+const CALM_MS = 100;
+/** A look may take a hundredth of the time until the next. */
+const SPACING = 100;
+/** Of the last look in the average of what looks cost: one that was interrupted says little. */
+const WEIGHT = 1 / 8;
+/** A guest that makes looks dear hears later, but it hears. */
+const LONGEST_MS = 1_000;
+/** 'nobody' is said only of a look that is no older, or, where looks are dear, than twenty of them take. */
+const FRESH_MS = 5;
+const FRESH_LOOKS = 20;
+/** Parts of one list, of up to 32 KiB each; more hold more listeners than are kept. */
+const MAX_PARTS = 64;
+
+export class NamespaceSockets implements GuestSockets {
+  readonly #context: EpollContext;
+  readonly #table: number;
+  readonly #stock: SocketStock;
+  readonly #watchers = new Set<GuestSocketsWatcher>();
+  readonly #next: Timer = new Timer(() => this.#lookAgain());
+  readonly #reader: ListenersReader;
+  /** As the last look found them, and what it is compared with. */
+  #list = new ListenerList();
+  #before = new ListenerList();
+  #byPort: ReadonlyMap<number, readonly HostAddress[]> = new Map();
+  /** The last look found out. */
+  #known = false;
+  #lookedMs = Number.NEGATIVE_INFINITY;
+  #costMs = 0;
+  /** Somebody was told that nobody listens at a port. */
+  #awaited = false;
+  /** Watchers do not know yet. */
+  #news = false;
+  /** What was seen is completed by the look before. */
+  #patched = false;
+  /** Set by the end of a list. */
+  #made: boolean | undefined;
+  /** A list is under way that was not read to its end. */
+  #asked = false;
+  #closed = false;
+
+  /** Owns both descriptors. */
+  constructor(context: EpollContext, { table, source }: GuestSocketDescriptors) {
+    this.#context = context;
+    this.#table = table;
+    context.descriptors.record(table, 'other');
+    context.descriptors.record(source, 'other');
+    this.#stock = new SocketStock(context, source);
+    this.#reader = {
+      listener: (address, port) => this.#list.add(address, port),
+      listed: (made) => {
+        this.#made = made;
+      },
+    };
+  }
+
+  tcp(address: number, port: number): ListenState {
+    const state = this.#stateOf(address, port);
+    if (state === 'listens' || state === 'loopback' || this.#isFresh) return this.#said(state);
+    this.#look();
+    // Watchers hear soon, not now.
+    if (this.#news && this.#watchers.size > 0) this.#context.poller.timers.arm(this.#next, 0);
+    return this.#said(this.#stateOf(address, port));
+  }
+
+  watch(watcher: GuestSocketsWatcher): void {
+    if (this.#closed) return;
+    this.#watchers.add(watcher);
+    if (!this.#next.armed) this.#context.poller.timers.arm(this.#next, EAGER_MS);
+  }
+
+  unwatch(watcher: GuestSocketsWatcher): void {
+    this.#watchers.delete(watcher);
+    if (this.#watchers.size === 0) this.#context.poller.timers.cancel(this.#next);
+  }
+
+  dialLoopback(port: number, handler: HostStreamHandler, again: () => void): HostStream | HostErrorCode | undefined {
+    const address = loopbackOf(this.#byPort.get(port) ?? []);
+    if (address === undefined || this.#closed) return 'ECONNREFUSED';
+    const fd = this.#stock.take();
+    if (fd >= 0) return dialFrom(this.#context, fd, address, port, handler);
+    this.#stock.whenFilled(again);
+    return undefined;
+  }
+
+  /** The guest is gone: closes what was made in its network, or that network would live on. */
+  close(): void {
+    this.#closed = true;
+    this.#watchers.clear();
+    this.#context.poller.timers.cancel(this.#next);
+    this.#context.poller.closeDescriptor(this.#table);
+    this.#known = false;
+    this.#stock.close();
+  }
+
+  get #isFresh(): boolean {
+    return performance.now() - this.#lookedMs < Math.max(FRESH_MS, this.#costMs * FRESH_LOOKS);
+  }
+
+  #stateOf(address: number, port: number): ListenState {
+    if (!this.#known) return 'unknown';
+    const listeners = this.#byPort.get(port);
+    if (listeners !== undefined) {
+      if (isReached(listeners, address)) return 'listens';
+      if (loopbackOf(listeners) !== undefined) return 'loopback';
+    }
+    return this.#list.cut ? 'unknown' : 'nobody';
+  }
+
+  #said(state: ListenState): ListenState {
+    if (state === 'nobody') this.#awaited = true;
+    return state;
+  }
+
+  #lookAgain(): void {
+    if (!this.#isFresh) this.#look();
+    if (this.#news) {
+      this.#news = false;
+      this.#awaited = false;
+      for (const watcher of [...this.#watchers]) watcher.socketsChanged();
+    }
+    if (this.#watchers.size === 0) return;
+    const pause = this.#awaited ? EAGER_MS : CALM_MS;
+    this.#context.poller.timers.arm(this.#next, Math.min(LONGEST_MS, Math.max(pause, this.#costMs * SPACING)));
+  }
+
+  #look(): void {
+    if (this.#closed) return;
+    const begun = performance.now();
+    const earlier = this.#list;
+    this.#list = this.#before;
+    this.#before = earlier;
+    const parts = this.#fetch();
+    const known = this.#made === true;
+    if (!known) this.#context.counters.add('guest-sockets-unseen');
+    if (this.#list.cut) this.#context.counters.add('guest-sockets-limit');
+    if (known !== this.#known || this.#patched || !this.#list.equals(earlier)) {
+      this.#known = known;
+      this.#patched = parts > 1 && !this.#list.equals(earlier);
+      this.#byPort = this.#list.byPort(this.#patched ? earlier : undefined);
+      this.#news = true;
+    }
+    this.#lookedMs = performance.now();
+    this.#costMs += (this.#lookedMs - begun - this.#costMs) * WEIGHT;
+  }
+
+  /** Fills the list; returns in how many parts it came. */
+  #fetch(): number {
+    const { memory } = this.#context;
+    // The rest of a list that was too long: until it is read the kernel makes no other.
+    if (this.#asked) this.#read();
+    this.#list.clear();
+    this.#made = undefined;
+    if (!this.#asked) {
+      writeListenersRequest(memory.arena.view, memory.scratch);
+      libc.send(this.#table, memory.base + memory.scratch, LISTENERS_REQUEST_BYTES, libc.MSG_DONTWAIT);
+    }
+    const parts = this.#read();
+    if (!this.#asked) return parts;
+    this.#list.cut = true;
+    this.#made = true;
+    return parts;
+  }
+
+  /** Reads a list to its end, or to as much as is read at once; returns in how many parts it came. */
+  #read(): number {
+    const { memory } = this.#context;
+    const { base, scratch } = memory;
+    this.#asked = true;
+    for (let parts = 0; parts < MAX_PARTS; parts++) {
+      // The kernel prepares each part of a list before it hands out the one before: this never has to wait.
+      const length = libc.recv(this.#table, base + scratch, SCRATCH_BYTES, libc.MSG_DONTWAIT);
+      if (length > 0) readListeners(memory.arena.view, scratch, length, this.#reader);
+      if (length > 0 && this.#made === undefined) continue;
+      this.#asked = false;
+      return parts;
+    }
+    return MAX_PARTS;
+  }
+}

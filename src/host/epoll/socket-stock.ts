@@ -1,0 +1,114 @@
+/**
+ * Unconnected TCP sockets of a guest's network namespace, as the guest's init makes and hands them over (SCM_RIGHTS). A few
+ * are in store, so that a connection into the guest waits for no other process.
+ *
+ * What comes is the guest's word: its root may have taken over init. So nothing is used that is no TCP socket, and no
+ * more is kept than was asked for.
+ */
+import { Timer } from '../../turn/timers.ts';
+import type { EpollContext } from './context.ts';
+import * as libc from './libc.ts';
+import { INPUT_EVENTS, type PollHandler } from './poller.ts';
+
+/** Kept at most; asked for anew when half of them are gone. init gives 32 for one request. */
+const STOCK = 32;
+/** How long an answer may take before it is asked for again: the network thread that asked may have died. */
+const ANSWER_MS = 1_000;
+/** struct cmsghdr with one descriptor. */
+const CONTROL_BYTES = 24;
+const CMSG_DATA = 16;
+
+export class SocketStock implements PollHandler {
+  readonly #context: EpollContext;
+  readonly #source: number;
+  readonly #slot: number;
+  readonly #sockets: number[] = [];
+  /** Each waits for one socket; as many as clients wait for a guest, so bounded there. */
+  readonly #waiting: (() => void)[] = [];
+  #closed = false;
+  readonly #overdue: Timer = new Timer(() => this.#refill());
+
+  /** `source` is the end of `serveSockets` that asks. It is not closed here before `close`. */
+  constructor(context: EpollContext, source: number) {
+    this.#context = context;
+    this.#source = source;
+    this.#slot = context.poller.add(source, this, INPUT_EVENTS);
+    this.#refill();
+  }
+
+  /** A socket that is the caller's, non-blocking; −1 when none is there: `whenFilled` tells. */
+  take(): number {
+    const fd = this.#sockets.pop() ?? -1;
+    this.#refill();
+    return fd;
+  }
+
+  /** Calls `ready` once, between turns, when a socket came or none will come any more. */
+  whenFilled(ready: () => void): void {
+    this.#waiting.push(ready);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#context.poller.timers.cancel(this.#overdue);
+    if (this.#slot >= 0) this.#context.poller.remove(this.#slot);
+    // A copy may live on in a message that nobody took.
+    this.#context.poller.deregister(this.#source);
+    this.#context.poller.closeDescriptor(this.#source);
+    for (const fd of this.#sockets) this.#context.poller.closeDescriptor(fd);
+    this.#sockets.length = 0;
+    for (const ready of this.#waiting.splice(0)) ready();
+  }
+
+  ready(): void {
+    for (let fd = this.#receive(); fd !== undefined; fd = this.#receive()) this.#keep(fd);
+    if (this.#sockets.length > 0) this.#context.poller.timers.cancel(this.#overdue);
+    while (this.#sockets.length > 0 && this.#waiting.length > 0) {
+      // As many as there are sockets; who got none in the end stands in line again.
+      for (const ready of this.#waiting.splice(0, this.#sockets.length)) ready();
+    }
+    this.#refill();
+  }
+
+  /** One request at a time is under way, however many are wanted. */
+  #refill(): void {
+    const { memory, poller } = this.#context;
+    if (this.#closed || this.#overdue.armed || this.#sockets.length >= STOCK / 2) return;
+    memory.arena.bytes[memory.scratch] = STOCK;
+    libc.send(this.#source, memory.base + memory.scratch, 1, libc.MSG_DONTWAIT | libc.MSG_NOSIGNAL);
+    poller.timers.arm(this.#overdue, ANSWER_MS);
+  }
+
+  /** The next message's descriptor, −1 for one without; undefined when none waits. */
+  #receive(): number | undefined {
+    const { memory } = this.#context;
+    const { base, message, control, scratch } = memory;
+    memory.setIovec(memory.iovecs, 0, scratch, 1);
+    memory.setPointer(message + 32, base + control);
+    memory.setPointer(message + 40, CONTROL_BYTES);
+    const received = libc.recvmsg(this.#source, memory.gather(1), libc.MSG_DONTWAIT | libc.MSG_CMSG_CLOEXEC);
+    const controlBytes = memory.u32(message + 40);
+    memory.setPointer(message + 32, 0);
+    memory.setPointer(message + 40, 0);
+    if (received <= 0) return undefined;
+    const carried =
+      controlBytes >= CMSG_DATA + 4 &&
+      memory.u32(control + 8) === libc.SOL_SOCKET &&
+      memory.u32(control + 12) === libc.SCM_RIGHTS;
+    return carried ? memory.i32(control + CMSG_DATA) : -1;
+  }
+
+  #keep(fd: number): void {
+    if (fd < 0) return;
+    const { memory, descriptors, counters, poller } = this.#context;
+    descriptors.record(fd, 'other');
+    const option = (name: number): number => memory.option(fd, libc.SOL_SOCKET, name);
+    const tcp = option(libc.SO_TYPE) === libc.SOCK_STREAM && option(libc.SO_PROTOCOL) === libc.IPPROTO_TCP;
+    if (tcp && this.#sockets.length < STOCK && libc.fcntl(fd, libc.F_SETFL, libc.O_NONBLOCK) >= 0) {
+      this.#sockets.push(fd);
+      return;
+    }
+    if (!tcp) counters.add('guest-socket-unusable');
+    poller.closeDescriptor(fd);
+  }
+}
