@@ -9,7 +9,7 @@ import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
 import type { InstallFlags, ServeFlags } from './helper.ts';
 import { addNetworkFlags, type NetworkFlags } from './options.ts';
-import { describeError, STATUS_USAGE, statusOf } from './print-error.ts';
+import { describeError, STATUS_USAGE, statusForFailure, statusOf } from './print-error.ts';
 import { exitInSpiteOfLookups } from './prompt-exit.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
@@ -80,8 +80,8 @@ addNetworkFlags(program.command('run'), DEFAULT_RUN_MTU)
   .passThroughOptions()
   .exitOverride()
   .action(async (command: string[], flags: NetworkFlags) => {
-    const { run, statusForFailure } = await import('./run.ts');
     try {
+      const { run } = await import('./run.ts');
       process.exit(await run(command, flags));
     } catch (error) {
       fail(error, statusForFailure(error));

@@ -11,13 +11,8 @@ import { TOKEN_VARIABLE } from './control-place.ts';
 import { startEmbeddedGuest } from './embedded-guest.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
-import { describeError } from './print-error.ts';
+import { describeError, STATUS_OWN_FAILURE } from './print-error.ts';
 import { STANDARD_ERROR, say } from './say.ts';
-
-/** What `docker run` and `env` end with too: our own failure, a command that cannot be executed, one that does not exist. */
-export const STATUS_OWN_FAILURE = 125;
-const STATUS_NOT_EXECUTABLE = 126;
-const STATUS_NOT_FOUND = 127;
 
 /** `slipway run`: COMMAND in a namespace whose only way out is Slipway. Returns the status to exit with. */
 export async function run(command: readonly string[], flags: NetworkFlags): Promise<number> {
@@ -74,11 +69,4 @@ async function guardedControl(
     say(STANDARD_ERROR, `slipway: control socket ${api.socket}, ${TOKEN_VARIABLE}=${token}\n`);
   }
   return api;
-}
-
-/** The status for a failure of `run` itself. */
-export function statusForFailure(error: unknown): number {
-  if (!(error instanceof SlipwayError)) return STATUS_OWN_FAILURE;
-  if (error.code === 'ERR_COMMAND_NOT_FOUND') return STATUS_NOT_FOUND;
-  return error.code === 'ERR_COMMAND_NOT_EXECUTABLE' ? STATUS_NOT_EXECUTABLE : STATUS_OWN_FAILURE;
 }

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import inspector from 'node:inspector';
 import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
@@ -24,13 +23,12 @@ import type { DatagramService } from './datagram-services.ts';
 import type { NetworkStatus, OwnPlace } from './messages.ts';
 import { type ControlLog, NetworkControl } from './network-control.ts';
 import { ownPort } from './own-port.ts';
+import { assertLimits, descriptorLimit } from './process-limits.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 
 /** Between two looks at what the services counted. */
 const COUNTERS_MS = 1000;
-/** The soft limit of a system where it cannot be read. */
-const MODEST_DESCRIPTORS = 1024;
 
 export interface RunningNetwork {
   readonly control: NetworkControl;
@@ -94,6 +92,7 @@ export async function startNetwork(
   makers: readonly GatewayServiceMaker[] = [],
   published: readonly ForwardSpec[] = [],
 ): Promise<RunningNetwork> {
+  assertLimits();
   const descriptors = descriptorLimit();
   const config: Config = { ...wanted, limits: fittingLimits(wanted.limits, descriptors) };
   const engine = chooseEngine(config);
@@ -246,13 +245,4 @@ function chooseEngine(config: Config): 'epoll' | 'node' {
   }
   if (config.engine !== 'auto') return config.engine;
   return able ? 'epoll' : 'node';
-}
-
-function descriptorLimit(): number {
-  try {
-    const soft = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-    return soft === undefined ? MODEST_DESCRIPTORS : Number(soft);
-  } catch {
-    return MODEST_DESCRIPTORS;
-  }
 }
