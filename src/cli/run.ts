@@ -3,7 +3,7 @@ import { EventFeed } from '../api/event-feed.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
-import { SlipwayError } from '../config/errors.ts';
+import type { SlipwayError } from '../config/errors.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
