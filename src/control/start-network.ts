@@ -26,6 +26,7 @@ import { ownPort } from './own-port.ts';
 import { assertLimits, descriptorLimit } from './process-limits.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
+import { SubnetOverlap } from './subnet-overlap.ts';
 
 /** Between two looks at what the services counted. */
 const COUNTERS_MS = 1000;
@@ -106,6 +107,7 @@ export async function startNetwork(
     dns,
     makers.map((make) => make({ forwards, counters })),
   );
+  const overlap = new SubnetOverlap(config.network.subnet, log);
   const control: NetworkControl = new NetworkControl({
     config,
     engine,
@@ -115,6 +117,7 @@ export async function startNetwork(
     leases,
     forwards,
     onNetworkChange: () => {
+      overlap.look();
       dns.addressesChanged();
       forwards.networkChanged();
     },
@@ -136,6 +139,7 @@ export async function startNetwork(
   };
   try {
     await control.start();
+    overlap.look();
     await control.claim(ownPlaces(config));
     await forwards.start(config.forwards, config.services, published);
   } catch (cause) {

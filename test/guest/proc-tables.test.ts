@@ -8,7 +8,7 @@ import { endianness } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { localAddresses } from '../../src/guest/interface-address.ts';
-import { defaultGateway, type Ipv4Route, ipv4Routes } from '../../src/guest/ipv4-routes.ts';
+import { defaultGateway, type Ipv4Route, ipv4Routes } from '../../src/host/ipv4-routes.ts';
 import { portHolder } from '../../src/guest/port-holder.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { readProc } from '../host/proc.ts';
+import { readProc } from './proc.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 
 /** RTF_UP and RTF_GATEWAY of <linux/route.h>. */
@@ -15,7 +15,7 @@ export interface Ipv4Route {
   readonly metric: number;
 }
 
-/** The guest's IPv4 routes that are up, in the kernel's order; none where /proc does not tell. */
+/** The IPv4 routes of this computer's main table that are up, in the kernel's order; none where /proc does not tell. */
 export function ipv4Routes(file = '/proc/net/route'): readonly Ipv4Route[] {
   const routes: Ipv4Route[] = [];
   for (const line of readProc(file).split('\n').slice(1)) {
