@@ -11,8 +11,6 @@ export const LIMITS: Readonly<Record<string, readonly [what: string, key: string
   'tcp-flow-limit': ['TCP connections', 'limits.flows'],
   'tcp-flow-limit-of-guest': ['TCP connections of one guest', 'limits.flows'],
   'tcp-dial-evicted': ['TCP connections being opened', 'limits.dialsInFlight'],
-  'tcp-flow-evicted': ['TCP connections', 'limits.flows'],
-  'tcp-dial-evicted': ['TCP connections being opened', 'limits.dialsInFlight'],
   'tcp-dial-limit': ['TCP connections being opened', 'limits.dialsInFlight'],
   'tcp-dial-limit-of-guest': ['TCP connections of one guest being opened', 'limits.dialsInFlight'],
   'tcp-dial-no-descriptor': ['descriptors for TCP connections', DESCRIPTORS],
