@@ -72,9 +72,18 @@ export class AttachmentSpace {
     this.#limits = limits;
   }
 
+  /** Whether the limit of guests and the arena leave room for one more. */
+  hasRoom(): boolean {
+    if (this.#inUse >= this.#limits.guests) return false;
+    if (this.#free.length > 0) return true;
+    const region = this.#allocate();
+    if (region !== undefined) this.#free.push(region);
+    return region !== undefined;
+  }
+
   /** Memory for the guest called `name`; undefined (counted and logged) when the limit of guests or the arena's end is reached. */
   takeRegion(name: string): AttachmentRegion | undefined {
-    const region = this.#inUse < this.#limits.guests ? (this.#free.pop() ?? this.#allocate()) : undefined;
+    const region = this.hasRoom() ? this.#free.pop() : undefined;
     if (region === undefined) {
       this.counters.add('attachment-refused-limit');
       this.log.warn(`${name} was turned away: ${this.#inUse} guests are attached, which is all there is room for`, {

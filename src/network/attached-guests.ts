@@ -37,6 +37,8 @@ export class AttachedGuests {
   readonly #space: AttachmentSpace;
   readonly #switch: Switch;
   readonly #events: GuestEvents;
+  /** Who came by a socket, which more than one program may connect to; the longest attached first. */
+  readonly #streams = new Map<Place, QemuStreamAttachment>();
 
   /** Throws a RangeError when the arena has no room for them. */
   constructor(world: NetworkWorld, options: NetworkOptions, turn: Turn, theSwitch: Switch, events: GuestEvents) {
@@ -52,10 +54,12 @@ export class AttachedGuests {
 
   /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
   attachQemu(pipe: HostPipe, name: string, facts: PortFacts = {}): AttachedGuest | undefined {
+    if (!this.#space.hasRoom()) this.#makeRoom(name);
     const place: Place = { port: undefined };
     const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, place));
     if (attachment === undefined) return undefined;
     const guest = this.#attach(attachment, pipe, name, place, facts);
+    this.#streams.set(place, attachment);
     this.#world.log.info('guest attached', { guest: name });
     return guest;
   }
@@ -100,8 +104,25 @@ export class AttachedGuests {
     };
   }
 
+  /**
+   * A connection that has not sent one frame since it came is not known to be a guest: the longest of them gives up its place, so
+   * that nobody turns guests away by holding connections. A machine that has not booted yet connects again.
+   */
+  #makeRoom(newcomer: string): void {
+    for (const [place, attachment] of this.#streams) {
+      if (place.port === undefined || place.port.rxFrames > 0) continue;
+      this.#world.counters.add('attachment-evicted-silent');
+      const guest = attachment.name;
+      this.#world.log.warn('a guest that never sent a frame gave up its place', { guest, newcomer });
+      attachment.detach();
+      this.#release(place);
+      return;
+    }
+  }
+
   #release(place: Place): void {
     const { port } = place;
+    this.#streams.delete(place);
     if (port === undefined) return;
     place.port = undefined;
     this.#switch.detach(port);

@@ -379,16 +379,35 @@ describe('a guest that leaves', () => {
 
   it('leaves its place to the next', () => {
     const world = new NetworkWorld({ network: { limits: { guests: 1, flows: 8, dialsInFlight: 8, udpMappings: 8 } } });
-    const first = world.qemu('first');
+    const first = new Guest(world, ALICE);
     assert.equal(world.qemu('second').attached, undefined);
     assert.equal(world.counters.get('attachment-refused-limit'), 1);
-    first.hangUp();
+    first.end.hangUp();
     world.settle();
     assert.notEqual(world.qemu('third').attached, undefined);
   });
 });
 
 describe('one guest among many', () => {
+  it('that holds connections and never sends a frame gives its places up to those who come, the longest first', () => {
+    const world = new NetworkWorld({ network: { limits: { guests: 4, flows: 8, dialsInFlight: 8, udpMappings: 8 } } });
+    world.listen(ip('127.0.0.1'), 80);
+    const alice = new Guest(world, ALICE);
+    const idle = Array.from({ length: 3 }, (_, i) => world.qemu(`idle ${i}`));
+    const bob = new Guest(world, BOB);
+    assert.deepEqual(
+      idle.map(({ pipe }) => pipe.closed),
+      [true, false, false],
+    );
+    for (let i = 0; i < 20; i++) world.qemu('more');
+    for (const guest of [alice, bob]) {
+      assert.equal(guest.end.pipe.closed, false, 'who has spoken stays');
+      new Conversation(guest, HOST, 80).open();
+    }
+    assert.equal(world.counters.get('attachment-evicted-silent'), 21);
+    assert.equal(world.counters.get('attachment-refused-limit'), 0);
+  });
+
   it('leaves an eighth of the dials to others, whatever addresses it speaks from', () => {
     const world = new NetworkWorld();
     world.host.blackHole(OUTSIDE);
