@@ -54,7 +54,7 @@ test('a route that comes and goes is told once', () => {
 test('a route that comes while the network runs is told then', { timeout: 60_000 }, async (t) => {
   if (!canRunGuests(t)) return;
   const home = createNamespace(t, 'home');
-  nsExec(home, 'ip', 'link', 'add', 'vpn0', 'type', 'dummy');
+  nsExec(home, 'ip', 'link', 'add', 'vpn0', 'type', 'veth', 'peer', 'name', 'far');
   nsExec(home, 'ip', 'link', 'set', 'vpn0', 'up');
   const slipway = await Slipway.start(t, { namespace: home, guest: false });
   assert.deepEqual(slipway.log, []);
