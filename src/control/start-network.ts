@@ -229,8 +229,8 @@ function datagrams({ service }: DnsStack, server: DnsServerName): DatagramServic
   };
 }
 
-function running({ service, zones, system }: DnsStack): RunningDns {
-  return { zones, flush: () => system.flush(), lookup: (lookup) => service.lookup(lookup) };
+function running({ service, zones, cache }: DnsStack): RunningDns {
+  return { zones, flush: () => cache.flush(), lookup: (lookup) => service.lookup(lookup) };
 }
 
 async function status(control: NetworkControl, counters: Counters): Promise<NetworkStatus> {

@@ -17,14 +17,8 @@ export interface DnsQuery {
   readonly dnssecOk: boolean;
   /** The CD bit (RFC 4035 §3.2.2). */
   readonly checkingDisabled: boolean;
-}
-
-/**
- * Answers queries with whole DNS messages. A message answers the question but is not yet fitted to the asker: its id, its
- * question's case, its OPT record, its AD bit and its length are anybody's; the front fits them (`fitAnswer`). Whoever
- * gets a message owns it.
- */
-export interface DnsBackend {
-  /** Never rejects: what cannot be answered is answered with SERVFAIL. */
-  resolve(query: DnsQuery, trace: LookupTrace | undefined): Promise<Uint8Array>;
+  /** Who asks (`Port.attachment`); undefined for a question of our own, which no guest's share counts. */
+  readonly guest?: string | undefined;
+  /** Who wants to know how the answer comes about (`--explain`); mostly nobody. It travels with the question to whoever works on it. */
+  readonly trace?: LookupTrace | undefined;
 }

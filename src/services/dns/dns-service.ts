@@ -23,23 +23,16 @@ import {
 } from '../../wire/dns-message.ts';
 import { DNS_MAX_NAME_BYTES, dnsNameKey } from '../../wire/dns-name.ts';
 import type { DnsQuery, DnsTransport } from './dns-query.ts';
+import type { DnsSources } from './dns-sources.ts';
 import type { DnsAnswers, DnsServerName } from './dns-stream-server.ts';
 import { fitAnswer } from './fit-answer.ts';
-import { joinedAnswer } from './joined-answer.ts';
 import type { LookupTrace } from './lookup-trace.ts';
-import type { LookupPlace, QueryLimit } from './query-limit.ts';
-import type { SystemServer } from './system/system-server.ts';
-import { traceRefusal, traceZone } from './trace-front.ts';
-import type { ZoneAnswer } from './zones/zone-answer.ts';
-import type { ZoneStore } from './zones/zone-store.ts';
+import type { QueryLimit } from './query-limit.ts';
 
 const OPCODE_MASK = 0x7800;
 
 export interface DnsServiceOptions {
-  /** The internal server's data. */
-  readonly zones: ZoneStore;
-  /** The rest of the world, as the host sees it. */
-  readonly system: SystemServer;
+  readonly servers: DnsSources['servers'];
   readonly limit: QueryLimit;
   readonly counters: Counters;
 }
@@ -54,9 +47,12 @@ export interface DnsLookup {
   readonly trace?: LookupTrace | undefined;
 }
 
+/** Whose question it is. */
+type Asker = Pick<DnsQuery, 'guest' | 'trace'>;
+
 /**
- * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the zones and then
- * the host's world, and fits the answer to its asker. Zones and cached answers come back at once, everything else by promise.
+ * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the sources and fits
+ * the answer to its asker. Zones and cached answers come back at once, everything else by promise.
  *
  * Guest bytes never make it throw or reject; a defect behind it costs the one answer (SERVFAIL, 'dns-defect').
  */
@@ -68,9 +64,9 @@ export class DnsService implements DnsAnswers {
   }
 
   /**
-   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an answer, or over the guest's
-   * limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones and refuses the rest.
-   * Keeps `bytes`, which nobody may change any more; the answer is the caller's.
+   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an answer, or over
+   * the guest's limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones and refuses the
+   * rest. Keeps `bytes`, which nobody may change any more; the answer is the caller's.
    */
   answer(
     bytes: Uint8Array,
@@ -79,68 +75,57 @@ export class DnsService implements DnsAnswers {
     server: DnsServerName,
   ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
     const { limit } = this.#options;
-    if (limit.admit(guest)) return this.#answer(bytes, guest, transport, server);
-    if (transport === 'udp') return undefined;
-    return limit.admitted(guest).then(() => this.#answer(bytes, guest, transport, server));
+    const answered = (): Uint8Array | undefined | Promise<Uint8Array> => {
+      const query = this.#read(bytes, { guest });
+      return isQuery(query) ? this.#ask(query, transport, server) : query;
+    };
+    if (limit.admit(guest)) return answered();
+    return transport === 'udp' ? undefined : limit.admitted(guest).then(answered);
   }
 
   /**
    * Answers a question of our own (`slipway dns lookup`), whole, without the guests' limits. Rejects with ERR_USAGE for a name
    * that is none.
    */
-  async lookup(lookup: DnsLookup): Promise<Uint8Array> {
-    const { name, type, trace, server = 'all', dnssecOk = false } = lookup;
+  async lookup({ name, type, trace, server = 'all', dnssecOk = false }: DnsLookup): Promise<Uint8Array> {
     const room = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4 + DNS_OPT_BYTES);
     const length = writeDnsQuery(room, 0, room.length, 0, name, type);
     if (length < 0) {
-      throw new SlipwayError('ERR_USAGE', `${JSON.stringify(name)} is no domain name`, 'A label has 1 to 63 octets.');
+      throw new SlipwayError(
+        'ERR_USAGE',
+        `${JSON.stringify(name)} is no domain name`,
+        'A label has 1 to 63 octets.',
+      );
     }
     const end = appendOpt(room, length, { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: 0, dnssecOk });
     const bytes = room.slice(0, end);
-    const question = new DnsQuestion();
-    const query = this.#read(bytes, question);
-    if (!isQuery(query)) return query ?? bytes;
-    try {
-      const found = this.#find(query, server, trace);
-      const message = found instanceof Uint8Array ? found : await found();
-      return fitAnswer(message, query, 'tcp') ?? this.#unfit(query);
-    } catch {
-      return this.#defect(query);
-    }
+    const query = this.#read(bytes, { trace });
+    return isQuery(query) ? this.#ask(query, 'tcp', server) : (query ?? bytes);
   }
 
-  #answer(
-    bytes: Uint8Array,
-    guest: string,
-    transport: DnsTransport,
-    server: DnsServerName,
-  ): Uint8Array | undefined | Promise<Uint8Array | undefined> {
-    const question = new DnsQuestion();
-    const query = this.#read(bytes, question);
-    if (!isQuery(query)) return query;
-    const fit = (message: Uint8Array): Uint8Array => fitAnswer(message, query, transport) ?? this.#unfit(query);
-    const { limit } = this.#options;
-    let lookup: () => Promise<Uint8Array>;
-    let place: LookupPlace | undefined;
+  #ask(query: DnsQuery, transport: DnsTransport, server: DnsServerName): Uint8Array | Promise<Uint8Array> {
+    const answer = this.#options.servers[server](query);
+    if (answer instanceof Promise) return answer.then(({ message }) => this.#fit(message, query, transport));
+    return this.#fit(answer.message, query, transport);
+  }
+
+  #fit(message: Uint8Array, query: DnsQuery, transport: DnsTransport): Uint8Array {
+    const { counters } = this.#options;
+    const { bytes, question, edns } = query;
     try {
-      const found = this.#find(query, server, undefined);
-      if (found instanceof Uint8Array) return fit(found);
-      lookup = found;
-      place = limit.enter(guest);
+      const fitted = fitAnswer(message, query, transport);
+      if (fitted !== undefined) return fitted;
+      counters.add('dns-bad-answer');
     } catch {
-      return this.#defect(query);
+      counters.add('dns-defect');
     }
-    if (place === undefined) return refusal(bytes, question, query.edns, DNS_SERVFAIL);
-    const held = place;
-    return lookup()
-      .then(fit)
-      .catch(() => this.#defect(query))
-      .finally(() => limit.leave(held));
+    return refusal(bytes, question, edns, DNS_SERVFAIL);
   }
 
   /** The question in a message, or the answer that it gets without further thought; undefined for none. */
-  #read(bytes: Uint8Array, question: DnsQuestion): DnsQuery | Uint8Array | undefined {
+  #read(bytes: Uint8Array, asker: Asker): DnsQuery | Uint8Array | undefined {
     const { counters } = this.#options;
+    const question = new DnsQuestion();
     const fault = parseDnsQuestion(bytes, 0, bytes.length, question);
     if (fault !== undefined) counters.add(fault);
     if (fault === 'dns-truncated') return undefined;
@@ -163,6 +148,7 @@ export class DnsService implements DnsAnswers {
       return refusal(bytes, question, edns, DNS_REFUSED);
     }
     return {
+      ...asker,
       bytes,
       question,
       name: dnsNameKey(question.name),
@@ -171,71 +157,10 @@ export class DnsService implements DnsAnswers {
       checkingDisabled: (question.flags & DNS_CD) !== 0,
     };
   }
-
-  /** What can be said at once (by a zone, by the cache, or that this server does not answer such names), or how it is found out. */
-  #find(
-    query: DnsQuery,
-    server: DnsServerName,
-    trace: LookupTrace | undefined,
-  ): Uint8Array | (() => Promise<Uint8Array>) {
-    const { zones, system, counters } = this.#options;
-    const found = zones.answer(query);
-    if (found !== undefined) {
-      counters.add('dns-zone-answer');
-      if (trace !== undefined) traceZone(trace, query, found);
-      const { aliasTarget } = found;
-      return aliasTarget === undefined ? found.message : () => this.#complete(query, found, aliasTarget, trace);
-    }
-    if (server === 'internal') {
-      if (trace !== undefined) traceRefusal(trace);
-      return refusal(query.bytes, query.question, undefined, DNS_REFUSED);
-    }
-    trace?.step({ kind: 'server', server: 'system', why: 'no zone of Slipway has the name' });
-    // With a trace the system server tells of its cache itself.
-    const cached = trace === undefined ? system.cached(query) : undefined;
-    return cached ?? (() => system.resolve(query, trace));
-  }
-
-  /** A name of ours that is another name elsewhere: the rest of the answer is the world's. It leads nowhere further. */
-  async #complete(
-    query: DnsQuery,
-    found: ZoneAnswer,
-    target: string,
-    trace: LookupTrace | undefined,
-  ): Promise<Uint8Array> {
-    const { system, counters } = this.#options;
-    trace?.step({ kind: 'server', server: 'system', why: `no zone of Slipway has ${target}` });
-    const rest = await system.resolve(queryFor(query, target), trace);
-    const joined = joinedAnswer(found.message, rest);
-    if (joined !== undefined) return joined;
-    counters.add('dns-bad-answer');
-    return refusal(query.bytes, query.question, undefined, DNS_SERVFAIL);
-  }
-
-  #unfit({ bytes, question, edns }: DnsQuery): Uint8Array {
-    this.#options.counters.add('dns-bad-answer');
-    return refusal(bytes, question, edns, DNS_SERVFAIL);
-  }
-
-  #defect({ bytes, question, edns }: DnsQuery): Uint8Array {
-    this.#options.counters.add('dns-defect');
-    return refusal(bytes, question, edns, DNS_SERVFAIL);
-  }
 }
 
 function isQuery(read: DnsQuery | Uint8Array | undefined): read is DnsQuery {
   return read !== undefined && !(read instanceof Uint8Array);
-}
-
-/** The same question for another name, which a record of ours has, so it is one. */
-function queryFor(query: DnsQuery, target: string): DnsQuery {
-  const { type, flags } = query.question;
-  const bytes = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4);
-  const length = writeDnsQuery(bytes, 0, bytes.length, 0, target, type);
-  writeU16(bytes, 2, flags & (DNS_RD | DNS_CD));
-  const question = new DnsQuestion();
-  parseDnsQuestion(bytes, 0, length, question);
-  return { ...query, bytes: bytes.subarray(0, length), question, name: dnsNameKey(target), edns: undefined };
 }
 
 /** An answer of nothing but a response code (12 bits) and the question, where there was one. */

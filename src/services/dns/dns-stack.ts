@@ -4,10 +4,10 @@ import type { Log } from '../../env/log.ts';
 import type { Random } from '../../env/random.ts';
 import type { Cidr } from '../../wire/cidr.ts';
 import { DnsService } from './dns-service.ts';
+import { type DnsSources, dnsSources } from './dns-sources.ts';
 import { DnsStreamServer } from './dns-stream-server.ts';
 import { QueryLimit } from './query-limit.ts';
-import { HostResolver } from './system/host-resolver.ts';
-import { SystemServer } from './system/system-server.ts';
+import { HostResolver } from './sources/host-resolver.ts';
 import { Forwarder } from './upstream/forwarder.ts';
 import { SystemConfigWatch } from './upstream/system-config.ts';
 import { systemTimers } from './upstream/timers.ts';
@@ -28,7 +28,7 @@ export interface DnsStackOptions {
 export interface DnsStack {
   readonly service: DnsService;
   readonly zones: ZoneStore;
-  readonly system: SystemServer;
+  readonly cache: DnsSources['cache'];
   /** Streams for gateway:53, which answers everything, and for gateway:5301, which answers zones. */
   readonly streams: { readonly all: DnsStreamServer; readonly internal: DnsStreamServer };
   /** The computer's addresses or routes changed: what was learned before may be wrong. */
@@ -46,10 +46,10 @@ export function dnsStack(options: DnsStackOptions): DnsStack {
   for (const zone of dns.zones) zones.setZone(zone);
   const forwarder = new Forwarder({ system: host, counters, random });
   const resolver = new HostResolver(counters, () => host.generation);
-  const system = new SystemServer({ ...dns, forwarder, resolver, system: host, counters });
   const { lookups, queriesPerSecond } = dns;
   const limit = new QueryLimit({ queriesPerSecond, lookups, clock: systemTimers, counters, log });
-  const service = new DnsService({ zones, system, limit, counters });
+  const { servers, cache } = dnsSources({ ...dns, zones, forwarder, resolver, system: host, limit, counters });
+  const service = new DnsService({ servers, limit, counters });
   const streams = {
     all: new DnsStreamServer(service, 'all', counters),
     internal: new DnsStreamServer(service, 'internal', counters),
@@ -57,7 +57,7 @@ export function dnsStack(options: DnsStackOptions): DnsStack {
   return {
     service,
     zones,
-    system,
+    cache,
     streams,
     addressesChanged: () => host.addressesChanged(),
     close: () => {

@@ -1,11 +1,10 @@
 import { isIPv6 } from 'node:net';
 import { dnsRcodeName } from '../../wire/dns-message.ts';
-import type { AnswerSource, TraceStep } from './lookup-trace.ts';
+import type { SourceName, TraceStep } from './lookup-trace.ts';
+import { DNS_PORT } from './protocol.ts';
 import type { Nameserver } from './upstream/nameserver.ts';
 
-const DNS_PORT = 53;
-
-const WHO: Readonly<Record<AnswerSource, string>> = {
+const WHO: Readonly<Record<SourceName, string>> = {
   zone: 'a zone of Slipway',
   'host-record': 'a host of the configuration',
   cache: 'the cache',

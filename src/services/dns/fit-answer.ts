@@ -28,9 +28,8 @@ import {
 import { DnsRecordCursor, DnsRecords } from '../../wire/dns-record.ts';
 import { utf8From } from '../../wire/utf8.ts';
 import type { DnsTransport } from './dns-query.ts';
+import { DNS_MAX_MESSAGE_BYTES } from './protocol.ts';
 
-/** Largest message over TCP (RFC 1035 §4.2.2). */
-const STREAM_MAX_BYTES = 65_535;
 /** Largest that we send in one datagram, whatever the asker takes: what most servers send, and askers say. */
 const DATAGRAM_MAX_BYTES = 4096;
 /** Option code, length and error code before the text (RFC 8914 §2). */
@@ -51,7 +50,7 @@ export interface Asked {
 
 /** The most bytes that the asker takes, OPT record included: what it said itself, 512 when it said nothing (RFC 6891 §6.2.3). */
 export function answerBytes(edns: DnsEdns | undefined, transport: DnsTransport): number {
-  if (transport === 'tcp') return STREAM_MAX_BYTES;
+  if (transport === 'tcp') return DNS_MAX_MESSAGE_BYTES;
   return Math.min(edns?.udpBytes ?? DNS_UDP_MAX_BYTES, DATAGRAM_MAX_BYTES);
 }
 

@@ -19,8 +19,8 @@ import {
 } from '../../wire/dns-message.ts';
 import { DnsName, dnsNameKey, parseDnsName, writeDnsName } from '../../wire/dns-name.ts';
 import { DnsRecordCursor, DnsRecords } from '../../wire/dns-record.ts';
+import { DNS_MAX_MESSAGE_BYTES } from './protocol.ts';
 
-const MAX_BYTES = 65_535;
 /** Option header, code and as much text as we keep of an extended error. */
 const ERROR_BYTES = 256;
 const MAX_POINTER = 0x3fff;
@@ -69,13 +69,13 @@ export function joinedAnswer(chain: Uint8Array, rest: Uint8Array): Uint8Array | 
 
 /** A message that grows record by record. */
 class MessageCopy {
-  readonly #bytes = new Uint8Array(MAX_BYTES);
+  readonly #bytes = new Uint8Array(DNS_MAX_MESSAGE_BYTES);
   /** Where an owner stands, by key. */
   readonly #owners = new Map<string, number>();
   readonly #records = new DnsRecords();
   readonly #cursor = new DnsRecordCursor();
   readonly #name = new DnsName();
-  readonly #end = MAX_BYTES - DNS_OPT_BYTES - ERROR_BYTES;
+  readonly #end = DNS_MAX_MESSAGE_BYTES - DNS_OPT_BYTES - ERROR_BYTES;
   #at: number;
   #answers = 0;
   #authorities = 0;

@@ -1,14 +1,7 @@
 import type { Nameserver } from './upstream/nameserver.ts';
 
-/** Who decided an answer. */
-export type AnswerSource =
-  | 'zone'
-  | 'host-record'
-  | 'cache'
-  | 'stale-cache'
-  | 'upstream'
-  | 'operating-system'
-  | 'slipway';
+/** Which source an answer comes from. */
+export type SourceName = 'zone' | 'host-record' | 'cache' | 'stale-cache' | 'upstream' | 'operating-system' | 'slipway';
 
 /** One step on the way from a question to its answer, in the order in which they happened. */
 export type TraceStep =
@@ -41,7 +34,7 @@ export type TraceStep =
       readonly ms: number;
     }
   /** The end. `why` is a sentence for a person. */
-  | { readonly kind: 'answer'; readonly source: AnswerSource; readonly rcode: number; readonly why: string };
+  | { readonly kind: 'answer'; readonly source: SourceName; readonly rcode: number; readonly why: string };
 
 /** Collects the steps of one lookup; most lookups have none. */
 export interface LookupTrace {
@@ -54,5 +47,22 @@ export class RecordedTrace implements LookupTrace {
 
   step(step: TraceStep): void {
     this.steps.push(step);
+  }
+}
+
+/** Passes steps on until it is closed: what comes to light after the answer explains nothing. */
+export class OpenTrace implements LookupTrace {
+  #trace: LookupTrace | undefined;
+
+  constructor(trace: LookupTrace) {
+    this.#trace = trace;
+  }
+
+  step(step: TraceStep): void {
+    this.#trace?.step(step);
+  }
+
+  close(): void {
+    this.#trace = undefined;
   }
 }

@@ -12,10 +12,13 @@ import { Counters } from '../../../src/env/counters.ts';
 import { describeMessage } from '../../../src/services/dns/described-message.ts';
 import type { DnsTransport } from '../../../src/services/dns/dns-query.ts';
 import { DnsService } from '../../../src/services/dns/dns-service.ts';
+import { dnsSources } from '../../../src/services/dns/dns-sources.ts';
 import { type DnsStack, dnsStack } from '../../../src/services/dns/dns-stack.ts';
 import type { DnsServerName } from '../../../src/services/dns/dns-stream-server.ts';
 import { RecordedTrace } from '../../../src/services/dns/lookup-trace.ts';
 import { QueryLimit } from '../../../src/services/dns/query-limit.ts';
+import { HostResolver } from '../../../src/services/dns/sources/host-resolver.ts';
+import { Forwarder } from '../../../src/services/dns/upstream/forwarder.ts';
 import type { Nameserver } from '../../../src/services/dns/upstream/nameserver.ts';
 import { SystemConfigWatch } from '../../../src/services/dns/upstream/system-config.ts';
 import { ZoneStore } from '../../../src/services/dns/zones/zone-store.ts';
@@ -358,11 +361,16 @@ test('a defect costs one answer', async (t) => {
       throw new Error('a defect');
     }
   }
-  const { system } = world(t);
   const counters = new Counters();
   const clock = { nowMs: () => 0 };
   const limit = new QueryLimit({ queriesPerSecond: 10, lookups: 1, clock, counters, log });
-  const service = new DnsService({ zones: new Broken({ defaultTtlSeconds: 1 }), system, limit, counters });
+  const system = new SystemConfigWatch({ resolvConf: '/nonexistent/resolv.conf' });
+  const forwarder = new Forwarder({ system, counters, random: new BatchedRandom() });
+  t.after(() => forwarder.close());
+  const resolver = new HostResolver(counters, () => 0);
+  const zones = new Broken({ defaultTtlSeconds: 1 });
+  const { servers } = dnsSources({ ...resolveDns({}), zones, forwarder, resolver, system, limit, counters });
+  const service = new DnsService({ servers, limit, counters });
   const answer = service.answer(queryBytes('www.example', DNS_TYPE_A, { edns: {} }), GUEST, 'udp', 'all');
   assert.ok(answer instanceof Uint8Array);
   assert.equal(readMessage(answer).head.rcode, DNS_SERVFAIL);

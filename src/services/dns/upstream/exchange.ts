@@ -7,7 +7,6 @@ import {
   dnsRcodeName,
   parseDnsQuestion,
 } from '../../../wire/dns-message.ts';
-import type { LookupTrace } from '../lookup-trace.ts';
 import type { OwnQuery, Pending, Request } from './request.ts';
 import type { Timers } from './timers.ts';
 import type { UpstreamServer } from './upstream-server.ts';
@@ -35,7 +34,6 @@ interface ExchangeOptions {
   readonly query: OwnQuery;
   readonly end: ExchangeEnd;
   readonly timers: Timers;
-  readonly trace: LookupTrace | undefined;
 }
 
 /**
@@ -137,7 +135,7 @@ export class Exchange {
   }
 
   #step(outcome: string, bytes: number): void {
-    this.#options.trace?.step({
+    this.#options.query.trace?.step({
       kind: 'upstream',
       nameserver: this.#options.server.nameserver,
       transport: this.#transport,

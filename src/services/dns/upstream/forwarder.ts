@@ -1,7 +1,6 @@
 import type { Counters } from '../../../env/counters.ts';
 import type { Random } from '../../../env/random.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import type { LookupTrace } from '../lookup-trace.ts';
 import { Lookup } from './lookup.ts';
 import type { Nameserver } from './nameserver.ts';
 import { OwnQuery } from './request.ts';
@@ -44,11 +43,7 @@ export class Forwarder {
   }
 
   /** Asks the servers in order until one answers (lookup.ts tells how). Never rejects; settles within 4.5 s. */
-  ask(
-    query: DnsQuery,
-    nameservers: readonly Nameserver[] | 'system',
-    trace: LookupTrace | undefined,
-  ): Promise<ForwardResult> {
+  ask(query: DnsQuery, nameservers: readonly Nameserver[] | 'system'): Promise<ForwardResult> {
     if (this.#closed) return Promise.resolve('no-answer');
     return new Promise((resolve) => {
       const lookup = new Lookup({
@@ -56,7 +51,6 @@ export class Forwarder {
         servers: () => this.#list(nameservers),
         timers: this.#timers,
         counters: this.#options.counters,
-        trace,
         settle: (result) => {
           this.#lookups.delete(lookup);
           resolve(result);

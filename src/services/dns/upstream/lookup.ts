@@ -12,14 +12,12 @@
  */
 import type { Counters } from '../../../env/counters.ts';
 import { DNS_NOERROR, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
-import type { LookupTrace } from '../lookup-trace.ts';
 import { Exchange, type ServerAnswer } from './exchange.ts';
 import type { OwnQuery } from './request.ts';
-import type { Timer, Timers } from './timers.ts';
+import { GIVE_UP_MS, type Timer, type Timers } from './timers.ts';
 import type { UpstreamServer } from './upstream-server.ts';
 
 const PATIENCE_MS = 800;
-const BUDGET_MS = 4500;
 /** A file that is being written is empty for a moment. */
 const EMPTY_LIST_MS = 100;
 /** For a server that cannot be reached, or when there is a kept answer. Otherwise the budget is the bound: six. */
@@ -31,7 +29,6 @@ export interface LookupOptions {
   readonly servers: () => readonly UpstreamServer[];
   readonly timers: Timers;
   readonly counters: Counters;
-  readonly trace: LookupTrace | undefined;
   /** Called once. */
   readonly settle: (result: { readonly message: Uint8Array } | 'no-answer' | 'no-nameservers') => void;
 }
@@ -83,7 +80,7 @@ export class Lookup {
   /** Time for the next attempt. */
   #ticked(): void {
     for (const { exchanges } of this.#standings) for (const exchange of exchanges) exchange.overdue();
-    const late = this.#elapsedMs() >= BUDGET_MS;
+    const late = this.#elapsedMs() >= GIVE_UP_MS;
     const hopeless = !late && !this.#ask(true) && (this.#kept !== undefined || !this.#waiting());
     if (late || hopeless) this.#end();
     else this.#arm();
@@ -134,7 +131,7 @@ export class Lookup {
   }
 
   #exchange(standing: Standing): void {
-    const { query, timers, trace } = this.#options;
+    const { query, timers } = this.#options;
     standing.attempts++;
     standing.waiting++;
     const end = {
@@ -149,7 +146,7 @@ export class Lookup {
         this.#fellShort();
       },
     };
-    standing.exchanges.push(new Exchange({ server: standing.server, query, end, timers, trace }));
+    standing.exchanges.push(new Exchange({ server: standing.server, query, end, timers }));
   }
 
   #answered(answer: ServerAnswer): void {
@@ -174,7 +171,7 @@ export class Lookup {
 
   #arm(): void {
     this.#timer?.cancel();
-    const leftMs = Math.max(0, BUDGET_MS - this.#elapsedMs());
+    const leftMs = Math.max(0, GIVE_UP_MS - this.#elapsedMs());
     this.#timer = this.#options.timers.after(Math.min(PATIENCE_MS, leftMs), () => this.#ticked());
   }
 

@@ -14,6 +14,7 @@ import {
   writeDnsQuery,
 } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
+import type { LookupTrace } from '../lookup-trace.ts';
 
 /**
  * Why a message is ignored; the answer may still come. 'dns-upstream-unasked': nobody waits for its id, mostly because another
@@ -50,6 +51,8 @@ export interface Pending {
  * it was validated (RFC 6840 §5.7); the guest's EDNS options stay here, most are for one hop only (RFC 7873).
  */
 export class OwnQuery {
+  /** Who hears of its exchanges. */
+  readonly trace: LookupTrace | undefined;
   /** The question without OPT record; undefined when its name cannot be written. */
   readonly #plain: Uint8Array;
   readonly #dnssecOk: boolean;
@@ -62,6 +65,7 @@ export class OwnQuery {
     writeU16(bytes, 2, flags);
     this.#plain = bytes.subarray(0, Math.max(length, DNS_HEADER_BYTES));
     this.#dnssecOk = query.dnssecOk;
+    this.trace = query.trace;
   }
 
   /** Where the question ends in the message. */

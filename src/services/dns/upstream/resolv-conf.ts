@@ -1,11 +1,11 @@
 import { isIP } from 'node:net';
+import { DNS_PORT } from '../protocol.ts';
 import type { Nameserver } from './nameserver.ts';
 
 /** resolv.conf(5): MAXNS. */
 const MAX_NAMESERVERS = 3;
 /** resolv.conf(5): glibc before 2.26 took six; no reader of ours needs more. */
 const MAX_SEARCH = 32;
-const DNS_PORT = 53;
 
 /** What resolv.conf(5) says, as far as Slipway uses it; options are the C library's own affair. */
 export interface ResolvConf {

@@ -1,6 +1,7 @@
 import { type BigIntStats, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../../env/clock.ts';
+import { DNS_PORT } from '../protocol.ts';
 import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
 import type { Nameserver } from './nameserver.ts';
 import { parseResolvConf, type ResolvConf } from './resolv-conf.ts';
@@ -28,7 +29,7 @@ const MAX_CONF_BYTES = 65_536;
 /** What is not there, or not for us to read, says nothing. */
 const NO_CONF: ResolvConf = { nameservers: [], search: [] };
 /** resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local machine". */
-const LOCAL_NAMESERVERS: readonly Nameserver[] = [{ address: '127.0.0.1', port: 53 }];
+const LOCAL_NAMESERVERS: readonly Nameserver[] = [{ address: '127.0.0.1', port: DNS_PORT }];
 
 export interface SystemConfigOptions {
   readonly resolvConf?: string;

@@ -1,5 +1,8 @@
 import type { Clock } from '../../../env/clock.ts';
 
+/** Clients wait for five seconds (glibc, musl, dig): the answer that nobody answers must come before. */
+export const GIVE_UP_MS = 4500;
+
 /** A call that is to come. */
 export interface Timer {
   /** Idempotent; harmless after the call. */

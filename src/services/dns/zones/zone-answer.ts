@@ -13,9 +13,8 @@ import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { DnsWriter } from '../../../wire/dns-writer.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { type Authority, NO_SETS, type RecordSet } from './zone.ts';
+import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 
-/** Largest DNS message there is (RFC 1035 §4.2.2). */
-export const MAX_MESSAGE_BYTES = 65_535;
 /** CNAMEs after each other. Resolvers give up between 8 (glibc's own limit of old) and 16 (BIND). */
 const MAX_ALIASES = 16;
 
@@ -54,7 +53,7 @@ interface Owned {
  */
 export class ZoneAnswers {
   readonly #lookup: ZoneLookup;
-  readonly #bytes = new Uint8Array(MAX_MESSAGE_BYTES);
+  readonly #bytes = new Uint8Array(DNS_MAX_MESSAGE_BYTES);
   readonly #writer = new DnsWriter(this.#bytes);
 
   constructor(lookup: ZoneLookup) {
@@ -104,7 +103,7 @@ export class ZoneAnswers {
   ): ZoneAnswer {
     const writer = this.#writer;
     const { name, ttlSeconds, soa } = authority;
-    writer.start(0, Math.min(maxBytes, MAX_MESSAGE_BYTES), query.bytes, query.question, rcode, DNS_AA);
+    writer.start(0, Math.min(maxBytes, DNS_MAX_MESSAGE_BYTES), query.bytes, query.question, rcode, DNS_AA);
     for (const { owner, set } of answers) for (const data of set.data) writer.answer(owner, set.ttlSeconds, data);
     if (aliasTarget === undefined && rcode !== DNS_SERVFAIL && isNegative(answers, query.question.type)) {
       writer.authority(name, ttlSeconds, { type: 'SOA', soa });

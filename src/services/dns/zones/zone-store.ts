@@ -4,6 +4,7 @@ import type { Counters } from '../../../env/counters.ts';
 import type { DnsData } from '../../../wire/dns-data.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
+import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import { GuestNames } from './guest-names.ts';
 import type { LeaseName } from './lease-names.ts';
@@ -11,7 +12,7 @@ import { MAX_PATTERN_STEPS, NamePattern } from './name-pattern.ts';
 import { ReverseZone } from './reverse-zone.ts';
 import { ServiceNames } from './service-names.ts';
 import { type AddressPattern, Zone, type ZoneSettings } from './zone.ts';
-import { type Finding, MAX_MESSAGE_BYTES, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
+import { type Finding, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
 import { canonicalKey } from './zone-names.ts';
 import {
   isTtl,
@@ -219,7 +220,7 @@ export class ZoneStore {
    * The answer to a query; undefined when its name is not ours. The message is at most `maxBytes` (at least 512), which must leave
    * room for the OPT record that the front adds.
    */
-  answer(query: DnsQuery, maxBytes: number = MAX_MESSAGE_BYTES): ZoneAnswer | undefined {
+  answer(query: DnsQuery, maxBytes: number = DNS_MAX_MESSAGE_BYTES): ZoneAnswer | undefined {
     return this.#answers.answer(query, maxBytes);
   }
 

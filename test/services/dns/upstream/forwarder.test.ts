@@ -554,7 +554,7 @@ test('the trace tells each exchange: with whom, how, what came, how long it took
   await using second = await FakeNameserver.open();
   using world = new UpstreamWorld();
   const trace = new RecordedTrace();
-  const asked = world.forwarder.ask(query('a.test'), [first.nameserver, second.nameserver], trace);
+  const asked = world.forwarder.ask({ ...query('a.test'), trace }, [first.nameserver, second.nameserver]);
   await first.next();
   world.timers.advance(800);
   const cut = await second.next();

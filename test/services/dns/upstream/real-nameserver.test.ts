@@ -50,7 +50,7 @@ async function fetchBig(t: TestContext, port: number): Promise<void> {
   const trace = new RecordedTrace();
   const nameservers = [{ address: '127.0.0.1', port }];
   const ask = (): ReturnType<Forwarder['ask']> =>
-    forwarder.ask(query('big.test', { type: DNS_TYPE_TXT }), nameservers, trace);
+    forwarder.ask({ ...query('big.test', { type: DNS_TYPE_TXT }), trace }, nameservers);
   for (const result of await Promise.all(Array.from({ length: 20 }, ask))) {
     assert.ok(typeof result === 'object');
     assert.ok(result.message.length > 250 * TEXTS.length);

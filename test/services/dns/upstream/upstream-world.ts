@@ -57,7 +57,7 @@ export class UpstreamWorld {
 
   /** A message, or a word. */
   async ask(what: DnsQuery, nameservers: readonly Nameserver[] | 'system' = 'system'): Promise<Uint8Array | string> {
-    const result: ForwardResult = await this.forwarder.ask(what, nameservers, undefined);
+    const result: ForwardResult = await this.forwarder.ask(what, nameservers);
     return typeof result === 'string' ? result : result.message;
   }
 

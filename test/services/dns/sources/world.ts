@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { Counters } from '../../../../src/env/counters.ts';
 import type { DnsQuery } from '../../../../src/services/dns/dns-query.ts';
-import { RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
-import { type HostAnswer, HostResolver } from '../../../../src/services/dns/system/host-resolver.ts';
-import { SystemServer, type SystemServerOptions } from '../../../../src/services/dns/system/system-server.ts';
+import { type DnsSourcesOptions, dnsSources } from '../../../../src/services/dns/dns-sources.ts';
+import { type LookupTrace, RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
+import { QueryLimit } from '../../../../src/services/dns/query-limit.ts';
+import type { Cache } from '../../../../src/services/dns/sources/cache.ts';
+import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sources/host-resolver.ts';
+import { traced } from '../../../../src/services/dns/sources/traced.ts';
 import type { ForwardResult } from '../../../../src/services/dns/upstream/forwarder.ts';
 import type { Nameserver } from '../../../../src/services/dns/upstream/nameserver.ts';
 import type { Timers } from '../../../../src/services/dns/upstream/timers.ts';
+import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';
 import type { DnsData } from '../../../../src/wire/dns-data.ts';
 import { appendOpt, findExtendedError } from '../../../../src/wire/dns-edns.ts';
@@ -178,21 +182,28 @@ export interface World {
   readonly host: ScriptedLookup;
   readonly counters: Counters;
   readonly system: { generation: number; ipv6: boolean; hasIpv6(): boolean };
-  readonly server: SystemServer;
+  readonly cache: Cache;
+  /** The message of whoever answers. */
+  resolve(asked: DnsQuery, trace?: LookupTrace): Promise<Uint8Array>;
+  /** What the cache says, at once. */
+  cached(asked: DnsQuery): Uint8Array | undefined;
   ask(name: string, type: string, asking?: Asking): Promise<Said>;
   /** The steps too. */
   explain(name: string, type: string, asking?: Asking): Promise<{ answer: Said; trace: RecordedTrace }>;
 }
 
-/** A server between scripted ends. Unless told otherwise no nameserver has an answer, and the host knows no name. */
-export function world(options: Partial<SystemServerOptions> & { raw?: Script; os?: HostScript } = {}): World {
+/** All sources but the zones between scripted ends. Unless told otherwise no nameserver has an answer, and the host knows no name. */
+export function world(options: Partial<DnsSourcesOptions> & { raw?: Script; os?: HostScript } = {}): World {
   const { raw, os, ...rest } = options;
   const timers = new ManualTimers();
   const forwarder = new ScriptedForwarder(timers, raw ?? (() => 'no-answer'));
   const host = new ScriptedLookup(os ?? (() => 'no-such-name'));
   const counters = new Counters();
   const system = { generation: 1, ipv6: true, hasIpv6: () => system.ipv6 };
-  const server = new SystemServer({
+  const log = { info: () => {}, warn: () => {} };
+  const { elsewhere, cache } = dnsSources({
+    zones: new ZoneStore({ defaultTtlSeconds: 10 }),
+    limit: new QueryLimit({ queriesPerSecond: 1, lookups: 1, clock: timers, counters, log }),
     ttlSeconds: 10,
     ipv6: 'auto',
     upstreams: [],
@@ -206,17 +217,22 @@ export function world(options: Partial<SystemServerOptions> & { raw?: Script; os
     timers,
     ...rest,
   });
+  const ask = traced(elsewhere);
+  const resolve = async (asked: DnsQuery, trace?: LookupTrace): Promise<Uint8Array> =>
+    (await ask({ ...asked, trace })).message;
   return {
     timers,
     forwarder,
     host,
     counters,
     system,
-    server,
-    ask: async (name, type, asking) => said(await server.resolve(query(name, type, asking), undefined)),
+    cache,
+    resolve,
+    cached: (asked) => cache.answer(asked)?.message,
+    ask: async (name, type, asking) => said(await resolve(query(name, type, asking))),
     explain: async (name, type, asking) => {
       const trace = new RecordedTrace();
-      return { answer: said(await server.resolve(query(name, type, asking), trace)), trace };
+      return { answer: said(await resolve(query(name, type, asking), trace)), trace };
     },
   };
 }

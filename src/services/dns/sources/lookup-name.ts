@@ -1,3 +1,7 @@
+import { DNS_TYPE_A, DNS_TYPE_AAAA } from '../../../wire/dns-message.ts';
+import type { DnsQuery } from '../dns-query.ts';
+import type { AddressFamily } from './host-resolver.ts';
+
 /** getaddrinfo takes names of at most 253 characters (RFC 1035 §3.1: 255 octets on the wire). */
 const MAX_CHARACTERS = 253;
 
@@ -18,4 +22,18 @@ export function lookupNameKind(name: string): LookupNameKind {
   if (name.length > MAX_CHARACTERS || !TAKEN_BY_GETADDRINFO.test(name)) return 'raw';
   if (ADDRESS.test(name)) return 'address';
   return name === 'localhost' || name.endsWith('.localhost') ? 'localhost' : 'host';
+}
+
+/** The family of the addresses that are asked for; undefined for another type. */
+export function addressFamily({ question }: DnsQuery): AddressFamily | undefined {
+  if (question.type === DNS_TYPE_A) return 4;
+  return question.type === DNS_TYPE_AAAA ? 6 : undefined;
+}
+
+/**
+ * Whether the operating system can have a part in the answer: it knows addresses alone, and a question without RD asks for
+ * nothing but what the nameservers know.
+ */
+export function asksTheHost(query: DnsQuery): boolean {
+  return query.question.recursionDesired && addressFamily(query) !== undefined;
 }

@@ -1,12 +1,13 @@
 import { DNS_NOERROR, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
-import { type RawAnswer, sameAddresses } from './agreement.ts';
+import type { NoMessage } from './nameserver-answers.ts';
+import { type RawAnswer, sameAddresses } from './raw-answer.ts';
 import type { HostAnswer } from './host-resolver.ts';
 
 const OTHER_FAMILY = 'the operating system knows the name, without this family';
 const NO_ADDRESS = 'the operating system knows the name, without an address';
 
 /** What became of the raw question; 'late' when the operating system's answer could not wait for it any longer. */
-export type RawOutcome = RawAnswer | 'no-answer' | 'no-nameservers' | 'late';
+export type RawOutcome = RawAnswer | NoMessage | 'late';
 /** What became of the operating system's lookup, as far as it concerns the family asked for. */
 export type HostOutcome = HostAnswer | 'not-in-time';
 
@@ -17,7 +18,7 @@ export type AddressDecision =
   /** An answer built of these addresses; without any it says that the name has none of this family (NODATA). */
   | { readonly from: 'operating-system'; readonly addresses: readonly string[]; readonly why: string }
   /** SERVFAIL. */
-  | { readonly from: 'nobody'; readonly raw: 'no-answer' | 'no-nameservers' | 'late'; readonly why: string };
+  | { readonly from: 'nobody'; readonly raw: NoMessage | 'late'; readonly why: string };
 
 /**
  * Weighs the operating system's answer and the nameserver's to one question for A or AAAA. The operating system decides
@@ -60,7 +61,7 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
   return { from: 'upstream', raw, why: 'the operating system has no address; the nameserver tells why' };
 }
 
-function decideAlone(host: HostOutcome, raw: 'no-answer' | 'no-nameservers' | 'late'): AddressDecision {
+function decideAlone(host: HostOutcome, raw: NoMessage | 'late'): AddressDecision {
   if (typeof host !== 'string') {
     const why = {
       'no-answer': 'only the operating system answered; no nameserver did',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters } from '../../../../src/env/counters.ts';
-import { type HostAnswer, HostResolver } from '../../../../src/services/dns/system/host-resolver.ts';
+import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sources/host-resolver.ts';
 import { settled } from './world.ts';
 
 interface Call {

@@ -3,7 +3,8 @@ import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts'
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { reverseIpv4Name, reverseIpv6Name } from '../../../wire/dns-reverse-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { addressData, authorAnswer, soaOf } from './authored-answer.ts';
+import { addressData, authored, soaOf } from './authored-answer.ts';
+import type { Answer, Source } from './source.ts';
 
 /** What the hosts file would say, for guests only. */
 export interface HostRecord {
@@ -13,11 +14,11 @@ export interface HostRecord {
 }
 
 /**
- * The configured hosts: their addresses, and the name of each address (the first that has it). A name that is here has nothing
+ * The configured hosts (`dns.hosts`): their addresses, and the name of each address (the first that has it). A name that is here has nothing
  * else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not contradict. Each name is a zone of its
  * own: nothing is said of the names around it.
  */
-export class HostRecords {
+export class ConfiguredHosts implements Source {
   readonly #ttlSeconds: number;
   readonly #records = new Map<string, DnsData[]>();
 
@@ -34,20 +35,15 @@ export class HostRecords {
     }
   }
 
-  /** The whole answer; undefined when the name is not here. */
-  answer(query: DnsQuery): Uint8Array | undefined {
+  answer(query: DnsQuery): Answer | undefined {
     const records = this.#records.get(query.name);
     if (records === undefined) return undefined;
     const { type, name } = query.question;
     const ttlSeconds = this.#ttlSeconds;
     const all: DnsData[] = [...records, { type: 'SOA', soa: soaOf(name, ttlSeconds) }];
-    return authorAnswer(query, {
-      rcode: DNS_NOERROR,
-      flags: DNS_AA,
-      ttlSeconds,
-      records: all.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type),
-      zone: name,
-    });
+    const asked = all.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type);
+    const what = { rcode: DNS_NOERROR, flags: DNS_AA, ttlSeconds, records: asked, zone: name };
+    return authored(query, what, { source: 'host-record', why: 'dns.hosts of the configuration' });
   }
 
   #of(key: string): DnsData[] {

@@ -1,5 +1,5 @@
 import type { LookupTrace, TraceStep } from '../lookup-trace.ts';
-import type { Timer, Timers } from '../upstream/timers.ts';
+import { GIVE_UP_MS, type Timer, type Timers } from '../upstream/timers.ts';
 import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
 import type { AddressFamily, HostAnswer, HostLookup } from './host-resolver.ts';
 
@@ -12,6 +12,7 @@ const HOST_AFTER_RAW_MS = 1000;
 const RAW_AFTER_HOST_MS = 250;
 /** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */
 const WANTED_RAW_AFTER_HOST_MS = 2000;
+
 export interface AddressRaceOptions {
   readonly family: AddressFamily;
   /** Of both families. */
@@ -20,8 +21,6 @@ export interface AddressRaceOptions {
   readonly raw: Promise<RawOutcome>;
   /** The asker set DO or CD. */
   readonly wantsRaw: boolean;
-  /** When nothing more is waited for. */
-  readonly giveUpMs: number;
   readonly timers: Timers;
   readonly trace: LookupTrace | undefined;
 }
@@ -49,8 +48,8 @@ class AddressRace {
   }
 
   async run(): Promise<void> {
-    const { timers, giveUpMs, lookup, raw } = this.#options;
-    this.#deadline = timers.after(giveUpMs, () => this.#decideLate(this.#raw ?? 'late'));
+    const { timers, lookup, raw } = this.#options;
+    this.#deadline = timers.after(GIVE_UP_MS, () => this.#decideLate(this.#raw ?? 'late'));
     await Promise.all([
       lookup.answer.then((answer) => this.#hostSays(answer)),
       raw.then((outcome) => this.#rawSays(outcome)),

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
 import { Counters } from '../../../../src/env/counters.ts';
 import { explainedStep } from '../../../../src/services/dns/explained-step.ts';
-import { type HostAnswer, HostResolver } from '../../../../src/services/dns/system/host-resolver.ts';
+import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sources/host-resolver.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';
 import { DNS_NXDOMAIN, DNS_SERVFAIL } from '../../../../src/wire/dns-message.ts';
 import { a, aaaa, pass, query, said, settled, world } from './world.ts';
@@ -140,25 +140,25 @@ test('dns.ipv6 never hides AAAA always, always never', async () => {
 test('the cache answers with what is left of the TTL, at once and by itself', async () => {
   const w = world({ raw: () => ({ answers: a(ONE), ttlSeconds: 100 }), os: () => ['10.0.0.1'] });
   const asked = query('host.example', 'A');
-  assert.equal(w.server.cached(asked), undefined);
+  assert.equal(w.cached(asked), undefined);
   await w.ask('host.example', 'A');
   w.timers.advance(40_500);
-  assert.deepEqual(said(w.server.cached(asked)!).ttls, [60]);
+  assert.deepEqual(said(w.cached(asked)!).ttls, [60]);
   const { trace } = await w.explain('HOST.example', 'A');
   assert.deepEqual(trace.steps[0], { kind: 'cache', outcome: 'hit', ttlSeconds: 60 });
   assert.equal(w.forwarder.asked.length, 1);
   // Who asks with DO or CD may hear something else.
-  assert.equal(w.server.cached(query('host.example', 'A', { dnssecOk: true })), undefined);
-  assert.equal(w.server.cached(query('host.example', 'A', { checkingDisabled: true })), undefined);
+  assert.equal(w.cached(query('host.example', 'A', { dnssecOk: true })), undefined);
+  assert.equal(w.cached(query('host.example', 'A', { checkingDisabled: true })), undefined);
   w.timers.advance(59_500);
-  assert.equal(w.server.cached(asked), undefined);
+  assert.equal(w.cached(asked), undefined);
 });
 
 test('a message that goes out may be changed by who gets it: the cache and the other askers keep theirs', async () => {
   const w = world({ raw: () => ({ answers: a(ONE) }), os: () => ['10.0.0.1'] });
-  const both = await Promise.all([1, 2].map(() => w.server.resolve(query('host.example', 'A'), undefined)));
+  const both = await Promise.all([1, 2].map(() => w.resolve(query('host.example', 'A'))));
   both[0]!.fill(0);
-  w.server.cached(query('host.example', 'A'))!.fill(0);
+  w.cached(query('host.example', 'A'))!.fill(0);
   assert.equal(said(both[1]!).answers.length, 1);
   assert.equal((await w.ask('host.example', 'A')).answers.length, 1);
 });
@@ -179,7 +179,7 @@ test('what the operating system alone knows is kept for the configured TTL, fail
 test('a thousand askers of one question are one asking, and each owns its answer', async () => {
   const w = world({ raw: () => ({ answers: a(ONE) }), os: () => ['10.0.0.1'] });
   w.forwarder.delayMs = 100;
-  const all = Array.from({ length: 1000 }, () => w.server.resolve(query('host.example', 'A'), undefined));
+  const all = Array.from({ length: 1000 }, () => w.resolve(query('host.example', 'A')));
   await pass(w.timers, 100);
   const answers = await Promise.all(all);
   assert.equal(w.forwarder.asked.length, 1);
@@ -254,16 +254,16 @@ test('a failure that came while the network changed is asked again on the new on
     return { rcode: DNS_SERVFAIL };
   };
   assert.deepEqual((await w.ask('host.example', 'A')).answers, ['host.example A 10.0.0.1']);
-  assert.notEqual(w.server.cached(query('host.example', 'A')), undefined);
+  assert.notEqual(w.cached(query('host.example', 'A')), undefined);
 });
 
 test('flush forgets everything', async () => {
   const w = world({ raw: () => ({ answers: a(ONE) }), os: () => ['10.0.0.1'] });
   await w.ask('host.example', 'A');
-  assert.equal(w.server.kept.entries, 1);
-  w.server.flush();
-  assert.deepEqual(w.server.kept, { entries: 0, bytes: 0 });
-  assert.equal(w.server.cached(query('host.example', 'A')), undefined);
+  assert.equal(w.cache.kept.entries, 1);
+  w.cache.flush();
+  assert.deepEqual(w.cache.kept, { entries: 0, bytes: 0 });
+  assert.equal(w.cached(query('host.example', 'A')), undefined);
   await w.ask('host.example', 'A');
   assert.equal(w.forwarder.asked.length, 2);
 });
@@ -371,7 +371,7 @@ test('after a change of network an old answer stands in for a minute, and only w
   const w = world({ raw: () => ({ answers: a(ONE), ttlSeconds: 86_400 }), upstreams });
   await w.ask('host.example', 'A');
   w.system.generation++;
-  assert.equal(w.server.cached(query('host.example', 'A')), undefined);
+  assert.equal(w.cached(query('host.example', 'A')), undefined);
   w.forwarder.script = () => 'no-answer';
   w.timers.advance(59_000);
   assert.equal((await w.ask('host.example', 'A')).error, 3);
@@ -402,7 +402,7 @@ test('a slow operating system is waited for one second after the nameserver', as
   const w = world({ raw: () => ({ answers: a(ONE) }), os: () => 'silent' });
   const asking = w.explain('slow.example', 'A');
   await pass(w.timers, 990);
-  assert.equal(w.server.cached(query('slow.example', 'A')), undefined);
+  assert.equal(w.cached(query('slow.example', 'A')), undefined);
   await pass(w.timers, 10);
   const { answer, trace } = await asking;
   assert.deepEqual(answer.answers, ['slow.example A 10.0.0.1']);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
-import type { HostAnswer } from '../../../../src/services/dns/system/host-resolver.ts';
+import type { HostAnswer } from '../../../../src/services/dns/sources/host-resolver.ts';
 import { readU16 } from '../../../../src/wire/bytes.ts';
 import { DNS_AD, DNS_NXDOMAIN, DNS_REFUSED, DNS_SERVFAIL, DNS_TC } from '../../../../src/wire/dns-message.ts';
 import { type Asking, a, query, said, type Written, world, written } from './world.ts';
@@ -92,7 +92,7 @@ for (const [os, row] of Object.entries(TABLE)) {
         const w = world({ raw: () => outcome, os: () => OS[os]! });
         const asked = query('host.example', 'A', asking);
         const trace = new RecordedTrace();
-        const message = await w.server.resolve(asked, trace);
+        const message = await w.resolve(asked, trace);
         const answer = said(message);
         const last = trace.steps.at(-1)!;
         assert.equal(last.kind, 'answer');

@@ -3,6 +3,7 @@ import { readU16, readU32, writeU16, writeU32 } from '../../../wire/bytes.ts';
 import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES } from '../../../wire/dns-edns.ts';
 import { DNS_AA, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
+import { EDE_STALE_ANSWER, EDE_STALE_NXDOMAIN_ANSWER } from '../protocol.ts';
 import { type AnswerLife, answerLife } from './answer-life.ts';
 
 /** RFC 8767 §4 recommends 30 s for data that is past its life. */
@@ -16,11 +17,8 @@ const FORMER_GENERATIONS = 64;
 /** What an entry costs beside message, key and offsets: two objects, a table's slot, two buffers. */
 const ENTRY_BYTES = 400;
 
-/** "Stale Answer" and "Stale NXDOMAIN Answer" (RFC 8914 §4.4, §4.20). */
-const EDE_STALE = 3;
-const EDE_STALE_NXDOMAIN = 19;
-/** Its option with the text. */
-const EDE_MAX_BYTES = 64;
+/** The option that says that an answer is old, with its text. */
+const STALE_OPTION_BYTES = 64;
 /** Offset of ARCOUNT in the header. */
 const ADDITIONAL_COUNT_AT = 10;
 
@@ -232,7 +230,7 @@ export function answerKey(query: DnsQuery): string {
 function staleCopy({ message, life }: Entry): Uint8Array {
   const { endAt, optAt, ttlAt, rcode } = life;
   const keptBytes = optAt < 0 ? endAt : optAt;
-  const copy = new Uint8Array(keptBytes + DNS_OPT_BYTES + EDE_MAX_BYTES);
+  const copy = new Uint8Array(keptBytes + DNS_OPT_BYTES + STALE_OPTION_BYTES);
   copy.set(message.subarray(0, keptBytes));
   for (const at of ttlAt) writeU32(copy, at, STALE_TTL_SECONDS);
   // There may be one OPT record only, and one with others behind it stays, as those may point to each other.
@@ -244,7 +242,7 @@ function staleCopy({ message, life }: Entry): Uint8Array {
     extendedRcode: 0,
     dnssecOk: false,
     extendedError: {
-      code: rcode === DNS_NXDOMAIN ? EDE_STALE_NXDOMAIN : EDE_STALE,
+      code: rcode === DNS_NXDOMAIN ? EDE_STALE_NXDOMAIN_ANSWER : EDE_STALE_ANSWER,
       text: 'nobody answers; this is an older answer',
     },
   });

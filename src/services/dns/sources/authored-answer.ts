@@ -6,11 +6,11 @@ import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../../../wire/ipv6-address.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { authorityOf } from '../zones/zone.ts';
+import type { Answer } from './source.ts';
+import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 
 /** A record of the question's name: owner as a pointer, and as much data as a name has. */
 const MAX_RECORD_BYTES = 2 + 10 + 255;
-/** No message is longer (RFC 1035 §4.2.2). */
-const MAX_MESSAGE_BYTES = 65_535;
 /** The option's header, code and text of an extended error (RFC 8914 §2). */
 const MAX_ERROR_BYTES = 200;
 
@@ -33,19 +33,27 @@ export interface AuthoredAnswer {
 /** Such zones are made of the configuration alone. */
 const SERIAL = 1;
 
+/** Where an answer of our own comes from, and how long it may be kept. */
+export type Provenance = Omit<Answer, 'message' | 'rcode'>;
+
+/** An answer of our own, whole. */
+export function authored(query: DnsQuery, what: AuthoredAnswer, provenance: Provenance): Answer {
+  return { ...provenance, message: authorAnswer(query, what), rcode: what.rcode };
+}
+
 /** The SOA of a zone that is ours by nature: a configured host's own name, localhost. */
 export function soaOf(zone: string, ttlSeconds: number): DnsSoa {
   return authorityOf(zone, ttlSeconds, SERIAL).soa;
 }
 
 /** Writes the whole message. Records beyond 64 KiB are left out, with TC. */
-export function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Array {
+function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Array {
   const { question } = query;
   const { records = [], extendedError, rcode, flags = 0, ttlSeconds = 0, zone } = answer;
   const fixed = DNS_HEADER_BYTES + (question.questionEnd - question.questionAt);
   const wanted = Math.max(512, fixed + records.length * MAX_RECORD_BYTES);
   const optBytes = DNS_OPT_BYTES + MAX_ERROR_BYTES;
-  const maxBytes = Math.min(wanted, MAX_MESSAGE_BYTES - optBytes);
+  const maxBytes = Math.min(wanted, DNS_MAX_MESSAGE_BYTES - optBytes);
   const bytes = new Uint8Array(maxBytes + optBytes);
   const writer = new DnsWriter(bytes);
   writer.start(0, maxBytes, query.bytes, question, rcode, flags | DNS_RA);

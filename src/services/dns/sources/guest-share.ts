@@ -1,0 +1,29 @@
+import { DNS_SERVFAIL } from '../../../wire/dns-message.ts';
+import type { DnsQuery } from '../dns-query.ts';
+import type { LookupPlace, QueryLimit } from '../query-limit.ts';
+import { authored } from './authored-answer.ts';
+import type { Answer, Ask, Source } from './source.ts';
+
+/** Each guest's share of what the sources after it do at once: who has used it up hears SERVFAIL ('dns-busy'). */
+export class GuestShare implements Source {
+  readonly #limit: QueryLimit;
+
+  constructor(limit: QueryLimit) {
+    this.#limit = limit;
+  }
+
+  answer(query: DnsQuery, rest: Ask): Answer | Promise<Answer> | undefined {
+    if (query.guest === undefined) return undefined;
+    const place = this.#limit.enter(query.guest);
+    if (place !== undefined) return this.#within(place, query, rest);
+    return authored(query, { rcode: DNS_SERVFAIL }, { source: 'slipway', why: 'too many lookups are on their way' });
+  }
+
+  async #within(place: LookupPlace, query: DnsQuery, rest: Ask): Promise<Answer> {
+    try {
+      return await rest(query);
+    } finally {
+      this.#limit.leave(place);
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import type { DnsQuery } from '../dns-query.ts';
+import type { Answer, Ask } from './source.ts';
+
+/** Tells the question's trace, in the end, whose answer it is and why. */
+export function traced(ask: Ask): Ask {
+  const tell = (query: DnsQuery, answer: Answer): Answer => {
+    const { source, rcode, why } = answer;
+    query.trace?.step({ kind: 'answer', source, rcode, why });
+    return answer;
+  };
+  return (query) => {
+    const answer = ask(query);
+    if (query.trace === undefined) return answer;
+    return answer instanceof Promise ? answer.then((late) => tell(query, late)) : tell(query, answer);
+  };
+}
