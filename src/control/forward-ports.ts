@@ -1,4 +1,5 @@
 import { createSocket } from 'node:dgram';
+import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { SlipwayError } from '../config/errors.ts';
 import type { HostErrorCode } from '../env/host.ts';
@@ -37,7 +38,7 @@ export function boundForwardPorts(helper: string): ForwardPorts {
     open: async (request) => {
       const { openPorts, closePorts } = await load();
       const ports = await openPorts(request, { helper });
-      return { ...ports, close: () => closePorts(ports), removeFile: () => {} };
+      return { ...ports, close: () => closePorts(ports), isThere: () => true, removeFile: () => {} };
     },
     openUnix: async (path) => {
       const { bindUnix, closePorts } = await load();
@@ -79,6 +80,7 @@ export function namedForwardPorts(): ForwardPorts {
         boundPort: port,
         descriptors: sockets.length,
         close: () => {},
+        isThere: () => true,
         removeFile: () => {},
       };
     },
@@ -92,6 +94,8 @@ export function namedForwardPorts(): ForwardPorts {
         boundPort: 0,
         descriptors: 1,
         close: () => {},
+        // Closing it would have libuv remove whatever is there by then.
+        isThere: () => existsSync(path),
         // libuv unlinks what it bound when it closes it.
         removeFile: () => {},
       };

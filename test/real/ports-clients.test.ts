@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { serve } from '../support/dns-host.ts';
@@ -38,6 +38,10 @@ test('nginx of a guest is published at every address of the host', { timeout: 60
   await t.test('by a unix socket of the host', async (t) => {
     const path = join(temporaryFolder('ports'), 'web.sock');
     assert.equal((await expose(slipway, socketSpec(path, 80))).state, 'listening');
+    assert.equal(await fetched(t, home, '--unix-socket', path, 'http://web/'), 'hello');
+    // Somebody removed it: exposing it again makes it again.
+    rmSync(path);
+    await expose(slipway, socketSpec(path, 80));
     assert.equal(await fetched(t, home, '--unix-socket', path, 'http://web/'), 'hello');
   });
 

@@ -10,6 +10,8 @@ import { bindUnixSocket, connectUnixSocket, errorName, UNIX_PATH_BYTES } from '.
 import { unixSocketAt } from './socket-table.ts';
 
 export interface BoundUnix extends BoundPorts {
+  /** Whether the file is still the one that was made. Never throws. */
+  readonly isThere: () => boolean;
   /** Removes the file if it is still the one that was made. Never throws. */
   readonly remove: () => void;
 }
@@ -39,15 +41,16 @@ export function bindUnix(file: string, mode: number = PRIVATE): BoundUnix {
   const fd = bindUnixSocket(file, mode);
   if (fd < 0) throw refused(file, errorName(fd));
   const inode = look(file)?.ino;
+  const isThere = (): boolean => inode !== undefined && look(file)?.ino === inode;
   const remove = (): void => {
-    if (inode === undefined || look(file)?.ino !== inode) return;
+    if (!isThere()) return;
     try {
       unlinkSync(file);
     } catch {
       // Someone was faster, or the folder became read-only: nothing better can be done now.
     }
   };
-  return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, remove };
+  return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, isThere, remove };
 }
 
 /** Removes a socket that nobody holds; throws for everything else that is there. */

@@ -44,6 +44,8 @@ export interface OpenPorts {
   handedOver?(): void;
   /** Closes sockets that nobody has taken over. */
   close(): void;
+  /** Whether the file of a unix socket is still the one that was made; true for ports. Never throws. */
+  isThere(): boolean;
   /** Removes the file of a unix socket, if it is still ours. Never throws. */
   removeFile(): void;
 }

@@ -194,6 +194,7 @@ export class ForwardTable implements Forwards {
     // The kernel would say that a port of ours which is just being closed is somebody else's.
     for (let leaving = this.#leaving(spec); leaving !== undefined; leaving = this.#leaving(spec)) await leaving;
     const there = this.#standing(spec);
+    if (there !== undefined) await there.mend();
     const forward = there ?? this.#create(spec);
     const failure = await this.#opening.get(forward);
     if (failure !== undefined && !this.#accepted.has(forward.id)) {

@@ -14,6 +14,8 @@ import type { ForwardEdges, OpenPorts, PortRequest, SocketRelay } from './edges.
 
 /** A new IPv4 address is reported on Linux; any other is found only by trying to bind it again. */
 const ADDRESS_RETRY_MS = 1_000;
+/** How long a socket may be without its file; looking costs a system call. */
+const FILE_CHECK_MS = 5_000;
 /** A port that another program holds may stay held for long, so the pauses between tries double. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 30_000;
@@ -91,6 +93,21 @@ export class Forward {
   /** Tries to bind the ports and hand them over. Resolves with the error, if there is one; then the next try is scheduled already. */
   open(): Promise<SlipwayError | undefined> {
     return this.#next(() => this.#try());
+  }
+
+  /** A socket whose file somebody removed is reached by nobody: it is made again, if it can be. */
+  async mend(): Promise<void> {
+    if (this.#ports?.isThere() !== false) return;
+    await this.#next(async () => {
+      const [ports, relay] = [this.#ports, this.#relay];
+      if (ports === undefined || ports.isThere() || this.#closed) return;
+      this.#edges.log.warn(`the socket of ${describeForward(this.#spec)} was removed; it is made again`);
+      this.#ports = undefined;
+      this.#relay = undefined;
+      if (relay === undefined) await this.#edges.network.forwardClose(this.number, false);
+      else relay.close(false);
+    });
+    await this.open();
   }
 
   /** Closes listeners and removes the file of a socket. Established connections live on unless `connections`. */
@@ -174,6 +191,15 @@ export class Forward {
     return { state: 'listening', why: '', code: '' };
   }
 
+  #watchFile(): void {
+    if (this.#spec.host.kind !== 'unix' || this.#closed) return;
+    this.#cancelRetry = this.#edges.schedule(FILE_CHECK_MS, () => {
+      void this.mend().finally(() => {
+        if (this.#ports !== undefined) this.#watchFile();
+      });
+    });
+  }
+
   #next<T>(act: () => Promise<T>): Promise<T> {
     const done = this.#work.then(act);
     this.#work = done.catch(() => {});
@@ -190,6 +216,7 @@ export class Forward {
       this.#ports = ports;
       this.#failure = undefined;
       this.#retries = 0;
+      this.#watchFile();
       this.#tell(this);
       return undefined;
     } catch (error) {

@@ -239,6 +239,31 @@ test('a socket is removed with its forward, and when the process ends', async ()
   assert.deepEqual([...world.files], []);
 });
 
+test('a socket whose file was removed is made again: within seconds by itself, at once for who exposes it', async () => {
+  const world = new TableWorld();
+  const { id } = await world.table.add(socketSpec('/run/a.sock'));
+  assert.deepEqual(await world.pass(), [5_000], 'its file is looked at');
+  world.files.clear();
+  await world.pass();
+  assert.deepEqual([[...world.files], world.table.get(id)?.state], [['/run/a.sock'], 'listening']);
+  world.files.clear();
+  assert.equal((await world.table.add(socketSpec('/run/a.sock'))).state, 'listening');
+  assert.deepEqual([...world.files], ['/run/a.sock']);
+  assert.deepEqual(
+    world.ended.map(({ connections }) => connections),
+    [false, false],
+    'those who are connected stay',
+  );
+  assert.equal(world.open.size, 1);
+  // Another program's file is left alone, and the forward says so.
+  world.files.clear();
+  world.refused.set('/run/a.sock', 'ERR_PORT_IN_USE');
+  await world.pass();
+  assert.deepEqual(world.standing, ['unix:/run/a.sock failed ERR_PORT_IN_USE']);
+  await world.table.remove(id);
+  assert.deepEqual(world.alarms, []);
+});
+
 test('a socket behind an sshd needs no network thread', async () => {
   const world = new TableWorld();
   const guest = { kind: 'ssh', address: undefined, port: 22, user: 'core', path: '/run/x', keyFile: '/key' } as const;

@@ -145,6 +145,7 @@ export class TableWorld {
       boundPort: port,
       descriptors: count,
       close: () => {},
+      isThere: () => true,
       removeFile: () => {},
     };
   }
@@ -158,6 +159,7 @@ export class TableWorld {
       boundPort: 0,
       descriptors: 1,
       close: () => {},
+      isThere: () => this.files.has(path),
       removeFile: () => void this.files.delete(path),
     };
   }
