@@ -9,6 +9,7 @@ export function makeDatagramBatch(capacity: number): DatagramBatch {
     port: new Int32Array(capacity),
     ttl: new Int32Array(capacity),
     dontFragment: new Uint8Array(capacity),
+    tos: new Uint8Array(capacity),
     count: 0,
   };
 }

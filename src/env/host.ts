@@ -104,6 +104,8 @@ export interface HostStream {
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number;
   /** Drops the oldest `length` bytes, all of which have been peeked. */
   consume(length: number): void;
+  /** What is sent from now on leaves with this DSCP (a type of service without its two bits of ECN, which are the kernel's). */
+  setDscp(dscp: number): void;
   /** Takes as much as it can, in order; returns the bytes taken (≥ 0; 0 means none fits now), or FAILED. Copies at once: the pieces may be reused. */
   write(pieces: PieceList): number;
   /** Half-close: what was written is delivered, then a FIN. Idempotent. */
@@ -129,6 +131,8 @@ export interface DatagramBatch {
    * and `failed` tells EMSGSIZE with that MTU, once for those of a batch to one place. Receive: unused.
    */
   readonly dontFragment: Uint8Array;
+  /** Type of service, DSCP and ECN. Send: what it leaves with. Receive: what it came with; 0 where the engine cannot tell. */
+  readonly tos: Uint8Array;
   count: number;
 }
 
@@ -201,6 +205,8 @@ export interface HostCapabilities {
   readonly icmpErrors: boolean;
   /** `ttl` of a dial, `ttl` and `dontFragment` of a datagram are honoured. */
   readonly ttl: boolean;
+  /** The type of service of datagrams, both ways, and the DSCP of streams are honoured. */
+  readonly tos: boolean;
   /** `openEcho` works. When false, `pingHint` says what would allow it. */
   readonly ping: boolean;
   /** A paused `HostListener` refuses its clients (ECONNREFUSED); otherwise it accepts and resets them. */
@@ -223,8 +229,14 @@ export interface Origin {
 
 export interface Host extends HostListeners {
   readonly capabilities: HostCapabilities;
-  /** Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default. Returns the stream, or the error when it failed at once (the handler is then never called). */
-  dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode;
+  /** Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default; `dscp` as of `setDscp`. Returns the stream, or the error when it failed at once (the handler is then never called). */
+  dial(
+    address: HostAddress,
+    port: number,
+    ttl: number,
+    handler: HostStreamHandler,
+    dscp?: number,
+  ): HostStream | HostErrorCode;
   /** Starts a connection to the service of that name, which first gets a PROXY v2 header with `origin`; undefined: nothing but the stream. */
   dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode;
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode;

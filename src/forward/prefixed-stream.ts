@@ -51,6 +51,10 @@ export class PrefixedStream implements HostStream {
     return length;
   }
 
+  setDscp(dscp: number): void {
+    this.#stream.setDscp(dscp);
+  }
+
   consume(length: number): void {
     const own = Math.min(length, this.#left);
     this.#consumed += own;

@@ -9,6 +9,8 @@ export interface ArrivedDatagram {
   readonly bytes: Uint8Array;
   readonly address: HostAddress;
   readonly port: number;
+  /** Type of service; 0 where the engine cannot tell. */
+  readonly tos?: number;
 }
 
 /** Datagrams between an engine whose sockets push them and a network that takes them in its turn. */
@@ -32,7 +34,7 @@ export class DatagramQueue<T extends ArrivedDatagram = ArrivedDatagram> {
   take(arena: Uint8Array, batch: DatagramBatch, at: number, slotBytes: number, count: number): readonly T[] {
     const taken = this.#waiting.splice(0, count);
     for (let i = 0; i < taken.length; i++) {
-      const { bytes, address, port } = taken[i] as T;
+      const { bytes, address, port, tos = 0 } = taken[i] as T;
       const length = Math.min(bytes.length, slotBytes);
       arena.set(bytes.subarray(0, length), at + i * slotBytes);
       this.#bytes -= bytes.length;
@@ -40,6 +42,7 @@ export class DatagramQueue<T extends ArrivedDatagram = ArrivedDatagram> {
       batch.length[i] = length;
       batch.address[i] = address;
       batch.port[i] = port;
+      batch.tos[i] = tos;
     }
     batch.count = taken.length;
     return taken;

@@ -107,6 +107,7 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     batch.port[i] = 0;
     batch.ttl[i] = Math.max(packet.ttl - 1, 1);
     batch.dontFragment[i] = packet.dontFragment ? 1 : 0;
+    batch.tos[i] = packet.tos;
     const asked = this.#asked[this.#askedCount++ % REMEMBERED];
     if (asked !== undefined) {
       asked.sequence = readU16(arena.bytes, packet.payloadAt + 6);
@@ -172,14 +173,16 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
       if (count > 0) counters.add('icmp-echo-guest-gone', count);
       return;
     }
-    for (let i = 0; i < count; i++) this.#reply(replies.address[i] ?? 0, replies.at[i] ?? 0, replies.length[i] ?? 0);
+    for (let i = 0; i < count; i++) {
+      this.#reply(replies.address[i] ?? 0, replies.at[i] ?? 0, replies.length[i] ?? 0, replies.tos[i] ?? 0);
+    }
     if (count === 0) return;
     turn.timers.arm(this.#idle, ECHO_IDLE_MS);
     this.#context.onUsed(this, this.rank === 2 ? 2 : 1);
   }
 
   /** The reply with the guest's own identifier in it again. */
-  #reply(source: number, at: number, length: number): void {
+  #reply(source: number, at: number, length: number, tos: number): void {
     const { arena, counters, output } = this.#context;
     const { bytes } = arena;
     if (length < ICMP_HEADER_BYTES || bytes[at] !== ICMP_ECHO_REPLY) {
@@ -188,7 +191,7 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     }
     writeIcmpEcho(bytes, at, ICMP_ECHO_REPLY, this.identifier, readU16(bytes, at + 6));
     writeU16(bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(arena.sum(at, length, 0)));
-    const sent = output.send(this.neighbor, source, PROTOCOL_ICMP, REPLY_TTL, at, length);
+    const sent = output.send(this.neighbor, source, PROTOCOL_ICMP, REPLY_TTL, at, length, tos);
     if (!sent) counters.add('icmp-echo-reply-port-full');
   }
 

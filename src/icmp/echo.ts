@@ -122,7 +122,7 @@ export class IcmpEcho implements ProtocolHandler {
     const length = payloadEnd - at;
     writeIcmpEcho(arena.bytes, at, ICMP_ECHO_REPLY, this.#header.identifier, this.#header.sequence);
     writeU16(arena.bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(arena.sum(at, length, 0)));
-    const sent = output.send(packet.neighbor, packet.destination, PROTOCOL_ICMP, REPLY_TTL, at, length);
+    const sent = output.send(packet.neighbor, packet.destination, PROTOCOL_ICMP, REPLY_TTL, at, length, packet.tos);
     return sent ? 'icmp-echo-answered' : 'icmp-echo-reply-port-full';
   }
 

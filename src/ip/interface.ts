@@ -251,6 +251,7 @@ export class Interface implements Uplink {
     packet.destination = header.destination;
     packet.protocol = header.protocol;
     packet.ttl = header.ttl;
+    packet.tos = header.tos;
     packet.dontFragment = header.dontFragment;
     packet.probesPath = header.dontFragment && header.identification === 0;
     return packet;

@@ -37,8 +37,16 @@ export class Ipv4Sender implements Ipv4Output {
     this.#identification = options.random.u32() & 0xffff;
   }
 
-  send(neighbor: Neighbor, source: number, protocol: number, ttl: number, at: number, length: number): boolean {
-    return this.sendToMac(neighbor.port, neighbor.mac, source, neighbor.address, protocol, ttl, at, length);
+  send(
+    neighbor: Neighbor,
+    source: number,
+    protocol: number,
+    ttl: number,
+    at: number,
+    length: number,
+    tos = 0,
+  ): boolean {
+    return this.sendToMac(neighbor.port, neighbor.mac, source, neighbor.address, protocol, ttl, at, length, tos);
   }
 
   /** Like `send`, to a MAC and an address that need not be a neighbor's: for DHCP, which answers guests without an address. */
@@ -51,6 +59,7 @@ export class Ipv4Sender implements Ipv4Output {
     ttl: number,
     at: number,
     length: number,
+    tos = 0,
   ): boolean {
     if (!port.attached || length > IPV4_MAX_BYTES - IPV4_HEADER_BYTES) return false;
     const room = Math.max(port.outlet.mtu, MIN_MTU) - IPV4_HEADER_BYTES;
@@ -76,6 +85,7 @@ export class Ipv4Sender implements Ipv4Output {
         protocol,
         source,
         destination,
+        tos,
       );
       bytes.copyWithin(frameAt + HEADERS_BYTES, at + offset, at + offset + size);
       this.#frame.plain(frameAt, HEADERS_BYTES + size);

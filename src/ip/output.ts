@@ -9,7 +9,15 @@ export interface Ipv4Output {
    * fragments when it exceeds the guest's MTU. Copies at once. Returns false when the outlet had no room for all of it (then nothing was
    * sent; the caller counts the drop).
    */
-  send(neighbor: Neighbor, source: number, protocol: number, ttl: number, at: number, length: number): boolean;
+  send(
+    neighbor: Neighbor,
+    source: number,
+    protocol: number,
+    ttl: number,
+    at: number,
+    length: number,
+    tos?: number,
+  ): boolean;
   /** The next IPv4 identification. */
   nextIdentification(): number;
 }

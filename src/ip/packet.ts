@@ -19,6 +19,8 @@ export interface Packet {
   readonly destination: number;
   readonly protocol: number;
   readonly ttl: number;
+  /** Type of service: DSCP (RFC 2474) and, in the two lowest bits, ECN (RFC 3168). */
+  readonly tos: number;
   readonly dontFragment: boolean;
   /**
    * Don't Fragment and no identification: the program asked for it to find out the path's MTU. Linux sets the bit on every

@@ -13,6 +13,7 @@ export class ReceivedPacket implements Packet {
   destination = 0;
   protocol = 0;
   ttl = 0;
+  tos = 0;
   dontFragment = false;
   probesPath = false;
 

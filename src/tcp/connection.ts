@@ -67,6 +67,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly guestPort: number;
   readonly remoteAddress: number;
   readonly remotePort: number;
+  /** DSCP of what the guest sent last, with the two bits of ECN 0. */
+  dscp = 0;
   /** Where its guest was when it began: whose share of the flows it takes. */
   readonly openedBehind: Port;
   /** The host side opened it. */
@@ -118,6 +120,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#commitWork = { queued: false, work: () => this.#commit() };
     this.#pumpWork = { queued: false, work: () => this.#pump() };
     this.#ackWork = { queued: false, work: () => this.#acknowledge() };
+  }
+
+  /** The guest's segments bear another DSCP: what goes to the host does too (RFC 2474). */
+  marked(dscp: number): void {
+    this.dscp = dscp;
+    this.#stream?.setDscp(dscp);
   }
 
   /** The guest's SYN: kept while the host connects. */

@@ -81,7 +81,7 @@ export class GuestDials {
     const dial = this.#loopback.get(flow);
     if (dial === undefined || error !== 'ECONNREFUSED') return undefined;
     this.#loopback.delete(flow);
-    const stream = this.#host.dial(LOOPBACK6, dial.port, dial.ttl, flow);
+    const stream = this.#host.dial(LOOPBACK6, dial.port, dial.ttl, flow, flow.dscp);
     return typeof stream === 'string' ? undefined : stream;
   }
 
@@ -113,7 +113,7 @@ export class GuestDials {
     switch (target.kind) {
       case 'host':
         if (target.address === LOOPBACK4) this.#loopback.set(flow, { port: target.port, ttl });
-        return host.dial(target.address, target.port, ttl, flow);
+        return host.dial(target.address, target.port, ttl, flow, flow.dscp);
       case 'socket':
         return host.dialService(target.service, undefined, flow);
       case 'service': {

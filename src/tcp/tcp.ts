@@ -36,6 +36,9 @@ import { WindowBudget } from './window-budget.ts';
 const GATHER_PIECES = 8_192;
 /** Pieces of one gather write (UIO_MAXIOV). */
 const WRITE_PIECES = 1_024;
+/** Of a type of service; the other two bits are ECN, each side's own (RFC 3168 §6.1). */
+const DSCP_MASK = 0xfc;
+
 export interface TcpLimits {
   /** Flows at once. */
   readonly flows: number;
@@ -304,6 +307,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       this.#withoutFlow(packet, header, options, end - textAt);
       return 1;
     }
+    if ((packet.tos & DSCP_MASK) !== flow.dscp) flow.marked(packet.tos & DSCP_MASK);
     const taken = count > 1 && flow.takesTrain(header, count * (end - textAt)) ? count : 1;
     flow.segment(header, options, textAt, end - textAt, taken, packet.frame.stride);
     return taken;
@@ -365,6 +369,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#shares.begin(flow);
     flow.heldSyn(header, options);
     this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
+    flow.dscp = packet.tos & DSCP_MASK;
     this.#dials.begin(flow, target, packet.ttl);
   }
 

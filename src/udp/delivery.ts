@@ -35,17 +35,18 @@ export class UdpDelivery {
     destinationPort: number,
     at: number,
     length: number,
+    tos: number,
   ): boolean {
     const datagramBytes = UDP_HEADER_BYTES + length;
     if (IPV4_HEADER_BYTES + datagramBytes <= neighbor.port.outlet.mtu) {
-      return this.#sendFrame(neighbor, source, sourcePort, destinationPort, at, length);
+      return this.#sendFrame(neighbor, source, sourcePort, destinationPort, at, length, tos);
     }
     const { bytes } = this.#arena;
     const datagramAt = at - UDP_HEADER_BYTES;
     writeUdp(bytes, datagramAt, sourcePort, destinationPort, datagramBytes);
     const pseudo = pseudoHeaderSum(source, neighbor.address, PROTOCOL_UDP, datagramBytes);
     this.#writeChecksum(datagramAt, datagramBytes, pseudo);
-    return this.#output.send(neighbor, source, PROTOCOL_UDP, TTL, datagramAt, datagramBytes);
+    return this.#output.send(neighbor, source, PROTOCOL_UDP, TTL, datagramAt, datagramBytes, tos);
   }
 
   #sendFrame(
@@ -55,6 +56,7 @@ export class UdpDelivery {
     destinationPort: number,
     payloadAt: number,
     length: number,
+    tos: number,
   ): boolean {
     const { outlet } = neighbor.port;
     const at = outlet.reserve(HEADERS_BYTES + length);
@@ -74,6 +76,7 @@ export class UdpDelivery {
       PROTOCOL_UDP,
       source,
       neighbor.address,
+      tos,
     );
     writeUdp(bytes, datagramAt, sourcePort, destinationPort, datagramBytes);
     bytes.copyWithin(at + HEADERS_BYTES, payloadAt, payloadAt + length);

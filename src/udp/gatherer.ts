@@ -41,6 +41,7 @@ export class Gatherer implements Work {
     port: number,
     ttl: number,
     dontFragment: boolean,
+    tos: number,
   ): void {
     const batch = owner.batch ?? this.#begin(owner);
     const i = batch.count++;
@@ -50,6 +51,7 @@ export class Gatherer implements Work {
     batch.port[i] = port;
     batch.ttl[i] = ttl;
     batch.dontFragment[i] = dontFragment ? 1 : 0;
+    batch.tos[i] = tos;
     if (batch.count === BATCH_DATAGRAMS) this.#send(owner, batch);
   }
 

@@ -45,6 +45,7 @@ export class LoopbackRetries implements Work {
       batch.port[0] = port;
       batch.ttl[0] = 0;
       batch.dontFragment[0] = 0;
+      batch.tos[0] = 0;
       batch.count = 1;
       mapping.socket.send(batch);
     }

@@ -196,8 +196,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
     destinationPort: number,
     at: number,
     length: number,
+    tos = 0,
   ): boolean {
-    if (this.#delivery.send(neighbor, source, sourcePort, destinationPort, at, length)) return true;
+    if (this.#delivery.send(neighbor, source, sourcePort, destinationPort, at, length, tos)) return true;
     this.#options.counters.add('udp-outlet-full');
     return false;
   }
@@ -222,7 +223,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
       if (room === 0) return;
       const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, room);
       for (let i = 0; i < count; i++) {
-        this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!);
+        this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!, batch.tos[i]!);
         if (!mapping.live) return;
       }
       if (count < room) return;
@@ -350,7 +351,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     let from = 0;
     do {
       const part = Math.min(step, length - from);
-      this.#gatherer.add(mapping, at + from, part, remote, port, ttl, packet.dontFragment);
+      this.#gatherer.add(mapping, at + from, part, remote, port, ttl, packet.dontFragment, packet.tos);
       from += step;
     } while (from < length);
   }
@@ -410,7 +411,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     mapping.close();
   }
 
-  #answer(mapping: Mapping, address: HostAddress, port: number, at: number, length: number): void {
+  #answer(mapping: Mapping, address: HostAddress, port: number, at: number, length: number, tos: number): void {
     const { counters } = this.#options;
     const { neighbor } = mapping;
     if (!neighbor.port.attached) {
@@ -423,7 +424,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
       counters.add('udp-filtered');
       return;
     }
-    if (!this.send(neighbor, source, service?.port ?? port, mapping.guestPort, at, length)) return;
+    if (!this.send(neighbor, source, service?.port ?? port, mapping.guestPort, at, length, tos)) return;
     mapping.received(address, port, length);
   }
 }

@@ -29,6 +29,8 @@ export class Ipv4Header {
   totalLength = 0;
   identification = 0;
   dontFragment = false;
+  /** Type of service: DSCP (RFC 2474) and, in the two lowest bits, ECN (RFC 3168). */
+  tos = 0;
   moreFragments = false;
   /** In bytes. */
   fragmentOffset = 0;
@@ -61,6 +63,7 @@ export function parseIpv4Header(bytes: Uint8Array, at: number, end: number, into
   const flagsAndOffset = readU16(bytes, at + 6);
   into.headerBytes = headerBytes;
   into.totalLength = totalLength;
+  into.tos = bytes[at + 1]!;
   into.identification = readU16(bytes, at + 4);
   into.dontFragment = (flagsAndOffset & IPV4_DONT_FRAGMENT) !== 0;
   into.moreFragments = (flagsAndOffset & IPV4_MORE_FRAGMENTS) !== 0;
@@ -89,8 +92,9 @@ export function writeIpv4(
   protocol: number,
   source: number,
   destination: number,
+  tos = 0,
 ): void {
-  writeU16(bytes, at, 0x4500);
+  writeU16(bytes, at, 0x4500 | tos);
   writeU16(bytes, at + 2, totalLength);
   writeU16(bytes, at + 4, identification);
   writeU16(bytes, at + 6, flagsAndOffset);
@@ -99,7 +103,7 @@ export function writeIpv4(
   writeU32(bytes, at + 12, source);
   writeU32(bytes, at + 16, destination);
   const sum =
-    0x4500 +
+    (0x4500 | tos) +
     (totalLength & 0xffff) +
     (identification & 0xffff) +
     (flagsAndOffset & 0xffff) +

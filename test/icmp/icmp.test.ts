@@ -45,6 +45,7 @@ class PingHost {
       capabilities: {
         icmpErrors: true,
         ttl: true,
+        tos: true,
         ping,
         refusal: true,
         tap: false,

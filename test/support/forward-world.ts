@@ -233,6 +233,7 @@ export class ForwardGuest {
       ttl: 64,
       dontFragment: true,
       probesPath: false,
+      tos: 0,
     });
   }
 

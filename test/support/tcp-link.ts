@@ -97,6 +97,7 @@ export class LinkEnd {
         ttl: 64,
         dontFragment: true,
         probesPath: false,
+        tos: 0,
       });
     }
   }

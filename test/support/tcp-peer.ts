@@ -61,6 +61,8 @@ export interface SegmentFacts {
   readonly train?: number;
   /** Of the packet; 64 unless told. */
   readonly ttl?: number;
+  /** Of the packet; 0 unless told. */
+  readonly tos?: number;
 }
 
 /** The scripted server: what reached it, and how it ended. */
@@ -266,6 +268,7 @@ export class TcpWorld {
       ttl: facts.ttl ?? 64,
       dontFragment: true,
       probesPath: false,
+      tos: facts.tos ?? 0,
     };
     this.tcp.receive(packet);
   }

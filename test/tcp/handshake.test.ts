@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { LOOPBACK4, LOOPBACK6 } from '../../src/env/host.ts';
 import { echo } from '../../src/host/memory/memory-stream.ts';
 import { parseProxyV2 } from '../../src/wire/proxy-v2.ts';
-import { established, GUEST, ISNS, REMOTE, REMOTE_PORT, synReceived, TcpWorld } from '../support/tcp-peer.ts';
+import { established, GUEST, ISNS, REMOTE, REMOTE_PORT, synReceived, TcpWorld, text } from '../support/tcp-peer.ts';
 
 const SYN = { flags: 'S', seq: 0, syn: { mss: 1460, scale: 7, sack: true } } as const;
 
@@ -348,4 +348,16 @@ test('bad checksums and headers are counted and answered by nothing', () => {
   for (const word of ['tcp-truncated', 'tcp-bad-header-length', 'tcp-bad-checksum']) {
     assert.equal(world.counters.get(word), 1, word);
   }
+});
+
+test('a connection to the host bears the DSCP of the guest’s SYN, then of what came last, never its ECN bits', () => {
+  const world = new TcpWorld();
+  world.listen();
+  world.send({ ...SYN, tos: 0x4b });
+  world.send({ tos: 0x4a });
+  assert.equal(world.server.peer.dscp, 0x48);
+  world.send({ text: text(10), tos: 0x21 });
+  assert.equal(world.server.peer.dscp, 0x20);
+  world.send({ seq: 11, tos: 0 });
+  assert.equal(world.server.peer.dscp, 0);
 });

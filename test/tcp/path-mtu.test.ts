@@ -60,6 +60,7 @@ function tell(world: TcpWorld, facts: Told): void {
     ttl: 64,
     dontFragment: false,
     probesPath: false,
+    tos: 0,
   };
   world.tcp.unreachable(packet, facts.code ?? 4, mtu, at, at + length);
   world.settle();

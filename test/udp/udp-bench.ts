@@ -30,6 +30,7 @@ export interface Delivered {
   readonly length: number;
   readonly checksum: number;
   readonly needsChecksum: boolean;
+  readonly tos: number;
 }
 
 export interface Reported {
@@ -91,7 +92,7 @@ export function udpBench(options: BenchOptions = {}) {
   const serviceCalls: { service: string; text: string; guestPort: number }[] = [];
   const text = (at: number, length: number): string =>
     new TextDecoder('latin1').decode(arena.bytes.slice(at, at + length));
-  const keep = (at: number, source: number, length: number, needsChecksum: boolean): void => {
+  const keep = (at: number, source: number, length: number, needsChecksum: boolean, tos: number): void => {
     const udp = new UdpHeader();
     if (parseUdp(arena.bytes, at, at + length, udp) !== undefined)
       throw new Error('a malformed datagram was delivered');
@@ -104,10 +105,17 @@ export function udpBench(options: BenchOptions = {}) {
       length: length - 8,
       checksum: sum,
       needsChecksum,
+      tos,
     });
   };
   const outlet = new SlotOutlet(arena.allocate(2048), (frame) =>
-    keep(frame.at + 34, arena.view.getUint32(frame.at + 26), frame.length - 34, frame.needsChecksum),
+    keep(
+      frame.at + 34,
+      arena.view.getUint32(frame.at + 26),
+      frame.length - 34,
+      frame.needsChecksum,
+      arena.bytes[frame.at + 15]!,
+    ),
   );
   const names = { name: 'test', attachment: 'test' };
   const port = {
@@ -131,8 +139,8 @@ export function udpBench(options: BenchOptions = {}) {
     output: {
       gatewayMac: 0x020000000001,
       nextIdentification: () => identification++,
-      send: (_neighbor, source, _protocol, _ttl, at, length) => {
-        keep(at, source, length, false);
+      send: (_neighbor, source, _protocol, _ttl, at, length, tos = 0) => {
+        keep(at, source, length, false, tos);
         return true;
       },
     },
@@ -176,6 +184,7 @@ export function udpBench(options: BenchOptions = {}) {
       ttl?: number;
       dontFragment?: boolean;
       probesPath?: boolean;
+      tos?: number;
       frame?: Partial<Frame>;
       badChecksum?: boolean;
       /** Another guest; the bench's own unless told. */
@@ -203,6 +212,7 @@ export function udpBench(options: BenchOptions = {}) {
       ttl: facts.ttl ?? 64,
       dontFragment: facts.dontFragment ?? false,
       probesPath: facts.probesPath ?? false,
+      tos: facts.tos ?? 0,
     };
     udp.receive(packet);
   };

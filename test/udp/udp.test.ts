@@ -208,6 +208,23 @@ describe('Udp', () => {
     assert.equal(t.pathMtus.length, 1);
   });
 
+  it('carries the type of service, DSCP and ECN, of each datagram both ways, in one frame or in fragments', () => {
+    const t = udpBench();
+    const seen: number[] = [];
+    t.memory.listenUdp(REMOTE, 9, ({ tos, bytes, reply }) => {
+      seen.push(tos);
+      reply(bytes, tos ^ 1);
+    });
+    for (const tos of [0xb8, 0, 0x02]) t.send(5000, REMOTE, 9, 'x', { tos });
+    t.send(5000, REMOTE, 9, new Uint8Array(3000), { tos: 0x48 });
+    t.settle();
+    assert.deepEqual(seen, [0xb8, 0, 0x02, 0x48]);
+    assert.deepEqual(
+      t.delivered.map(({ tos }) => tos),
+      [0xb9, 1, 0x03, 0x49],
+    );
+  });
+
   it('answers a datagram whose time to live ends here itself', () => {
     const t = udpBench();
     t.send(5000, REMOTE, 33_434, 'probe', { ttl: 1 });
@@ -324,6 +341,7 @@ describe('Udp', () => {
           ttl: 64,
           dontFragment: false,
           probesPath: false,
+          tos: 0,
         });
       }),
     );

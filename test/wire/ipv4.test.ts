@@ -29,6 +29,7 @@ test('a header is parsed field by field and written byte for byte, checksum incl
       totalLength: 0x73,
       identification: 0,
       dontFragment: true,
+      tos: 0,
       moreFragments: false,
       fragmentOffset: 0,
       ttl: 64,

@@ -21,6 +21,7 @@ export function dialTcp(
   address: HostAddress,
   port: number,
   ttl: number,
+  dscp: number,
   handler: HostStreamHandler,
 ): EpollStream | HostErrorCode {
   const { memory } = context;
@@ -29,6 +30,7 @@ export function dialTcp(
   if (fd < 0) return libc.errorCode(libc.errno());
   memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
   memory.setResetOnClose(fd, true);
+  if (dscp > 0) memory.setDscp(fd, dscp);
   // No router is on the way to [::1].
   const traced = ttl > 0 && !inet6;
   if (traced) memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);

@@ -99,6 +99,7 @@ export class EpollHost implements Host {
     this.capabilities = {
       icmpErrors: true,
       ttl: true,
+      tos: true,
       ping,
       refusal: true,
       tap: true,
@@ -111,8 +112,14 @@ export class EpollHost implements Host {
     this.#watch.onChange = tell;
   }
 
-  dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
-    return dialTcp(this.#context, address, port, ttl, handler);
+  dial(
+    address: HostAddress,
+    port: number,
+    ttl: number,
+    handler: HostStreamHandler,
+    dscp = 0,
+  ): HostStream | HostErrorCode {
+    return dialTcp(this.#context, address, port, ttl, dscp, handler);
   }
 
   dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode {

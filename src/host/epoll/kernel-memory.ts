@@ -185,6 +185,12 @@ export class KernelMemory {
     return libc.setsockopt(fd, level, option, this.base + this.scalar, 4) === 0;
   }
 
+  /** What a TCP socket of either family sends bears this DSCP. */
+  setDscp(fd: number, dscp: number): void {
+    this.setOption(fd, libc.SOL_IP, libc.IP_TOS, dscp);
+    this.setOption(fd, libc.SOL_IPV6, libc.IPV6_TCLASS, dscp);
+  }
+
   /** Buffers of so many bytes both ways: as root beyond the limits of net.core (rmem_max, wmem_max), else up to them. */
   raiseBuffers(fd: number, bytes: number): void {
     if (!this.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, bytes)) {

@@ -115,10 +115,12 @@ export const TCP_KEEPCNT = 6;
 export const TCP_INFO = 11;
 /** A state in struct tcp_info. */
 export const TCP_SYN_SENT = 2;
+export const IP_TOS = 1;
 export const IP_TTL = 2;
 export const IP_PKTINFO = 8;
 export const IP_MTU_DISCOVER = 10;
 export const IP_RECVERR = 11;
+export const IP_RECVTOS = 13;
 export const IP_PMTUDISC_DONT = 0;
 export const IP_PMTUDISC_DO = 2;
 export const IPV6_UNICAST_HOPS = 16;
@@ -127,6 +129,7 @@ export const IPV6_MTU_DISCOVER = 23;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
+export const IPV6_TCLASS = 67;
 export const ICMP_FILTER = 1;
 
 export const MSG_OOB = 0x1;

@@ -37,7 +37,7 @@ export interface MessageShape {
  *
  * An error from one peer is pending on the socket and fails whatever is called next, unsent; so after each failure the
  * error queue is emptied, and if it held something the same datagram is sent again. Only a failure with an empty queue is
- * the datagram's own. TTL and Don't Fragment are options of the socket: a batch is sent in runs that agree in them. What
+ * the datagram's own. TTL, type of service and Don't Fragment are options of the socket: a batch is sent in runs that agree in them. What
  * is longer than the host's own MTU is sent again without Don't Fragment: the kernel cuts it.
  */
 export class MessageSocket implements PollHandler {
@@ -51,6 +51,7 @@ export class MessageSocket implements PollHandler {
   #segments: boolean;
   #slot = -1;
   #ttl = 0;
+  #tos = 0;
   #dontFragment = -1;
   /** Path MTU that the kernel told with the last EMSGSIZE of its own. */
   #localMtu = 0;
@@ -83,6 +84,7 @@ export class MessageSocket implements PollHandler {
     context.descriptors.record(fd, 'flow');
     if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 1);
     memory.setOption(fd, inet6 ? libc.SOL_IPV6 : libc.SOL_IP, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 1);
+    if (!inet6) memory.setOption(fd, libc.SOL_IP, libc.IP_RECVTOS, 1);
     memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
     memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
     const socket = new MessageSocket(context, fd, inet6, shape, handler);
@@ -105,13 +107,15 @@ export class MessageSocket implements PollHandler {
     for (let next = first; next < end && dropped === 0; ) {
       const ttl = batch.ttl[next] as number;
       const dontFragment = batch.dontFragment[next] as number;
+      const tos = batch.tos[next] as number;
       let count = 0;
       while (next + count < end && count < MAX_MESSAGES) {
         const item = next + count;
         if (batch.ttl[item] !== ttl || batch.dontFragment[item] !== dontFragment) break;
+        if (batch.tos[item] !== tos) break;
         this.#shape.dress(this.#tables, count++, batch, item);
       }
-      this.#setRoute(ttl, dontFragment);
+      this.#setRoute(ttl, dontFragment, tos);
       const left = this.#sendRun(batch, next, count);
       if (left > 0) dropped = left + (end - next - count);
       next += count;
@@ -143,6 +147,7 @@ export class MessageSocket implements PollHandler {
       batch.at[target] = at + target * slotBytes;
       batch.length[target] = length;
       batch.address[target] = address;
+      batch.tos[target] = tables.receivedTos(i);
       batch.port[target] = this.#shape.echo ? 0 : tables.memory.readPort(tables.name(i));
       // Behind one that was left out: each lies in its own slot.
       if (kept <= i) tables.memory.arena.bytes.copyWithin(batch.at[target] as number, slot, slot + length);
@@ -266,7 +271,7 @@ export class MessageSocket implements PollHandler {
       this.#handler.failed(this.#failures.shift() as DatagramFailure);
   }
 
-  #setRoute(ttl: number, dontFragment: number): void {
+  #setRoute(ttl: number, dontFragment: number, tos: number): void {
     const { memory } = this.#context;
     if (ttl !== this.#ttl) {
       this.#ttl = ttl;
@@ -274,7 +279,12 @@ export class MessageSocket implements PollHandler {
       const option = this.#inet6 ? libc.IPV6_UNICAST_HOPS : libc.IP_TTL;
       memory.setOption(this.#fd, level, option, ttl === 0 ? -1 : ttl);
     }
-    if (!this.#inet6) this.#setDontFragment(dontFragment);
+    // What goes to [::1] stays in this computer.
+    if (this.#inet6) return;
+    this.#setDontFragment(dontFragment);
+    if (tos === this.#tos) return;
+    this.#tos = tos;
+    memory.setOption(this.#fd, libc.SOL_IP, libc.IP_TOS, tos);
   }
 
   #setDontFragment(dontFragment: number): void {

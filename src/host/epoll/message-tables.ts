@@ -1,5 +1,6 @@
 import type { DatagramBatch } from '../../env/host.ts';
 import { IOVEC_BYTES, type KernelMemory, MMSGHDR_BYTES, MSGHDR_BYTES, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';
+import * as libc from './libc.ts';
 import { UdpSegments } from './udp-segments.ts';
 
 /** Datagrams in one sendmmsg or recvmmsg; the seam's bound. */
@@ -12,6 +13,9 @@ const IOVECS_EACH = 2;
 export const ECHO_HEADER_BYTES = 8;
 /** An ICMP header to send or an IPv4 header that came, without options; 20 bytes at most. */
 const PREFIX_STRIDE = 32;
+/** struct cmsghdr { size_t length; int level; int type }, then one byte, padded. */
+const CMSG_HEADER_BYTES = 16;
+const CONTROL_STRIDE = 32;
 
 /** The mmsghdr array of one thread with the names and pieces that it points at. */
 export class MessageTables {
@@ -22,6 +26,7 @@ export class MessageTables {
   readonly #names: number;
   readonly #iovecs: number;
   readonly #prefixes: number;
+  readonly #controls: number;
   /** A msghdr with name, one piece of scratch and control data, for the error queue. */
   readonly errorMessage: number;
   readonly segments: UdpSegments;
@@ -32,6 +37,7 @@ export class MessageTables {
     this.#names = memory.allocate(MAX_MESSAGES * NAME_STRIDE);
     this.#iovecs = memory.allocate(MAX_MESSAGES * IOVECS_EACH * IOVEC_BYTES);
     this.#prefixes = memory.allocate(MAX_MESSAGES * PREFIX_STRIDE);
+    this.#controls = memory.allocate(MAX_MESSAGES * CONTROL_STRIDE);
     this.errorMessage = memory.allocate(MSGHDR_BYTES);
     this.segments = new UdpSegments(memory);
     this.address = memory.base + this.#messages;
@@ -39,6 +45,7 @@ export class MessageTables {
       const message = this.message(i);
       memory.setPointer(message, memory.base + this.name(i));
       memory.setPointer(message + 16, memory.base + this.#iovecs + i * IOVECS_EACH * IOVEC_BYTES);
+      memory.setPointer(message + 32, memory.base + this.#controls + i * CONTROL_STRIDE);
     }
   }
 
@@ -63,6 +70,7 @@ export class MessageTables {
     const nameBytes = memory.writeAddress(name, batch.address[item] as number, batch.port[item] as number);
     memory.setU32(message + 8, nameBytes);
     memory.setU32(message + 24, 1);
+    memory.setU32(message + 40, 0);
     memory.setIovec(this.#iovecs, index * IOVECS_EACH, batch.at[item] as number, batch.length[item] as number);
   }
 
@@ -83,12 +91,21 @@ export class MessageTables {
     const first = index * IOVECS_EACH;
     memory.setU32(message + 8, SOCKADDR_IN6_BYTES);
     memory.setU32(message + 24, prefixBytes === 0 ? 1 : 2);
+    memory.setU32(message + 40, CONTROL_STRIDE);
     if (prefixBytes > 0) memory.setIovec(this.#iovecs, first, this.prefix(index), prefixBytes);
     memory.setIovec(this.#iovecs, prefixBytes === 0 ? first : first + 1, at, length);
   }
 
   receivedBytes(index: number): number {
     return this.memory.u32(this.message(index) + 56);
+  }
+
+  /** The type of service that message `index` came with (IP_RECVTOS, which is all the control data there is); 0 without. */
+  receivedTos(index: number): number {
+    const { memory } = this;
+    const control = this.#controls + index * CONTROL_STRIDE;
+    if (memory.u32(this.message(index) + 40) <= CMSG_HEADER_BYTES || memory.i32(control + 12) !== libc.IP_TOS) return 0;
+    return memory.arena.bytes[control + CMSG_HEADER_BYTES] ?? 0;
   }
 
   receivedFlags(index: number): number {

@@ -170,6 +170,11 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#error === undefined ? WOULD_BLOCK : FAILED;
   }
 
+  setDscp(dscp: number): void {
+    const released = this.#state === 'closed';
+    if (!released && this.#transport === 'tcp') this.#context.memory.setDscp(this.fd, dscp);
+  }
+
   consume(length: number): void {
     if (this.#state !== 'open') return;
     if (this.#leftBeforeEnd >= 0) this.#leftBeforeEnd -= length;

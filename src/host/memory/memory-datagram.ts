@@ -11,7 +11,7 @@ import { DatagramQueue } from '../datagram-queue.ts';
 /** What the in-memory network does with one datagram. */
 export interface MemoryDatagramRoute {
   /** `socket` sent `bytes` (its own copy). */
-  carry(socket: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean): void;
+  carry(socket: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean, tos: number): void;
   closed(socket: MemoryDatagram): void;
 }
 
@@ -62,7 +62,7 @@ export class MemoryDatagram implements HostDatagram {
       const at = batch.at[i] as number;
       const bytes = this.#arena.slice(at, at + (batch.length[i] as number));
       const to = { address: batch.address[i] as number, port: batch.port[i] as number };
-      this.#route.carry(this, bytes, to, batch.ttl[i] as number, batch.dontFragment[i] === 1);
+      this.#route.carry(this, bytes, to, batch.ttl[i] as number, batch.dontFragment[i] === 1, batch.tos[i] as number);
     }
     return 0;
   }
@@ -78,9 +78,9 @@ export class MemoryDatagram implements HostDatagram {
   }
 
   /** A datagram arrives, from `from`. */
-  arrive(bytes: Uint8Array, from: Remote): void {
+  arrive(bytes: Uint8Array, from: Remote, tos = 0): void {
     if (this.#handler === undefined) return;
-    if (this.#waiting.push({ bytes, address: from.address, port: from.port })) this.#handler.readable();
+    if (this.#waiting.push({ bytes, address: from.address, port: from.port, tos })) this.#handler.readable();
     else this.dropped++;
   }
 

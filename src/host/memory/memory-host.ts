@@ -58,8 +58,9 @@ export interface MemoryDatagramArrival {
   /** As the core set it; 0 for the host's default. */
   readonly ttl: number;
   readonly dontFragment: boolean;
+  readonly tos: number;
   /** Sends `bytes` back from the peer's address, to where this came from. */
-  reply(bytes: Uint8Array): void;
+  reply(bytes: Uint8Array, tos?: number): void;
 }
 
 /** A scripted UDP peer. */
@@ -104,6 +105,7 @@ export class MemoryHost implements Host {
     this.capabilities = {
       icmpErrors: true,
       ttl: true,
+      tos: true,
       ping: true,
       refusal: true,
       tap: false,
@@ -200,10 +202,17 @@ export class MemoryHost implements Host {
 
   // ── what the core asks ──
 
-  dial(address: HostAddress, port: number, ttl: number, handler: HostStreamHandler): HostStream | HostErrorCode {
+  dial(
+    address: HostAddress,
+    port: number,
+    ttl: number,
+    handler: HostStreamHandler,
+    dscp = 0,
+  ): HostStream | HostErrorCode {
     const target = this.#dials.get(key(address, port)) ?? this.#dials.get(key(address, 0));
     if (typeof target === 'object' && target.atOnce) return target.code;
     const stream = this.#stream(handler);
+    stream.setDscp(dscp);
     const offender = ttl > 0 ? this.#routers.get(address)?.[ttl - 1] : undefined;
     if (offender !== undefined) {
       this.deliveries.add(() => stream.refuse('EHOSTUNREACH', { icmpType: 11, icmpCode: 0, offender }));
@@ -255,8 +264,8 @@ export class MemoryHost implements Host {
     const port = this.#freePort();
     if (port === undefined) return 'EADDRINUSE';
     const route = {
-      carry: (from: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean) =>
-        this.deliveries.add(() => this.#carry(from, bytes, to, ttl, dontFragment)),
+      carry: (from: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean, tos: number) =>
+        this.deliveries.add(() => this.#carry(from, bytes, to, ttl, dontFragment, tos)),
       closed: (gone: MemoryDatagram) => this.#sockets.delete(gone.port),
     };
     const socket = new MemoryDatagram(this.#arena, route, handler, protocol, port);
@@ -280,7 +289,7 @@ export class MemoryHost implements Host {
   }
 
   /** One datagram's way: size, routers, declared losses, then the peer. */
-  #carry(socket: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean): void {
+  #carry(socket: MemoryDatagram, bytes: Uint8Array, to: Remote, ttl: number, dontFragment: boolean, tos: number): void {
     const error = this.#errorOnTheWay(socket, bytes, to, ttl, dontFragment);
     if (error === 'black-hole') return;
     const ownMtu = this.#mtus.get(to.address);
@@ -292,9 +301,9 @@ export class MemoryHost implements Host {
     else if (receive === undefined) socket.fail(bytes, to, { ...PORT_UNREACHABLE, offender: to.address });
     else {
       const from = { address: this.#address, port: socket.port };
-      const reply = (answer: Uint8Array): void =>
-        this.deliveries.add(() => this.#sockets.get(socket.port)?.arrive(answer.slice(), to));
-      receive({ bytes, from, ttl, dontFragment: dontFragment && !inFragments, reply });
+      const reply = (answer: Uint8Array, answerTos = 0): void =>
+        this.deliveries.add(() => this.#sockets.get(socket.port)?.arrive(answer.slice(), to, answerTos));
+      receive({ bytes, from, ttl, dontFragment: dontFragment && !inFragments, tos, reply });
     }
   }
 

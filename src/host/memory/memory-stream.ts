@@ -125,6 +125,10 @@ export class MemoryStream implements HostStream {
     return this.#toHost.finArrived && offset === queue.length ? 0 : WOULD_BLOCK;
   }
 
+  setDscp(dscp: number): void {
+    this.peer.dscp = dscp;
+  }
+
   consume(length: number): void {
     this.#toHost.arrived.consume(length);
     this.#queueToHost();
@@ -235,6 +239,8 @@ interface PeerEvents {
 
 /** The scripted end of a connection. Its methods may be called at any time; what they do arrives by a later step. */
 export class MemoryPeer {
+  /** What the core set for what it sends here. */
+  dscp = 0;
   readonly #out: ByteDirection;
   readonly #in: ByteDirection;
   readonly #events: PeerEvents;

@@ -48,6 +48,7 @@ export class NodeHost implements Host {
   readonly capabilities: HostCapabilities = {
     icmpErrors: false,
     ttl: false,
+    tos: false,
     ping: false,
     refusal: false,
     tap: false,

@@ -93,6 +93,9 @@ export class NodeStream implements HostStream {
     return this.#ended && offset === this.#received.length ? 0 : WOULD_BLOCK;
   }
 
+  /** Node sets no socket option of IP (capability tos: false). */
+  setDscp(): void {}
+
   consume(length: number): void {
     this.#received.consume(length);
     if (!this.#paused || this.#received.length >= RETAIN_BYTES / 2) return;

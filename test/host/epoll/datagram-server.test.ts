@@ -191,5 +191,6 @@ const batch: DatagramBatch = {
   port: new Int32Array(64),
   ttl: new Int32Array(64),
   dontFragment: new Uint8Array(64),
+  tos: new Uint8Array(64),
   count: 0,
 };

@@ -56,6 +56,7 @@ function emptyBatch(): DatagramBatch {
     port: new Int32Array(256),
     ttl: new Int32Array(256),
     dontFragment: new Uint8Array(256),
+    tos: new Uint8Array(256),
     count: 0,
   };
 }
@@ -109,6 +110,38 @@ async function collect(harness: EpollHarness, socket: HostDatagram, at: number, 
 }
 
 describe('a UDP socket', () => {
+  it('bears the type of service that each datagram was given, and tells what it came with', async (t) => {
+    const harness = createEpollHarness();
+    t.after(() => harness.close());
+    const handler = { readable: (): void => {}, failed: (): void => {} };
+    const [from, to] = [harness.host.openDatagram(handler), harness.host.openDatagram(handler)];
+    assert.ok(typeof from !== 'string' && typeof to !== 'string');
+    const at = harness.arena.allocate(2 ** 20);
+    // The port of `to`, by asking somebody.
+    const server = dgram.createSocket('udp4').bind(0, '127.0.0.1');
+    t.after(() => server.close());
+    await once(server, 'listening');
+    const asked = once(server, 'message') as Promise<[Buffer, { port: number }]>;
+    to.send(batchOf(harness, at, [{ bytes: Uint8Array.of(1), port: server.address().port }]));
+    const [, { port }] = await asked;
+    const marks = [0, 0xb8, 0xb8, 0x02, 0, 0x03, 0x48];
+    const sent = batchOf(
+      harness,
+      at,
+      marks.map((_, i) => ({ bytes: Uint8Array.of(i), port })),
+    );
+    sent.tos.set(marks);
+    assert.equal(from.send(sent), 0);
+    const got: number[] = [];
+    const batch = emptyBatch();
+    await harness.until(() => {
+      const count = to.receive(batch, at, 2048, 64);
+      for (let i = 0; i < count; i++) got.push(batch.tos[i]!);
+      return got.length === marks.length;
+    }, 'all of them');
+    assert.deepEqual(got, marks);
+  });
+
   it('sends and receives datagrams of every size, whole', async (t) => {
     const { port } = await echoServer(t);
     const { harness, socket, at } = open(t);

@@ -27,6 +27,7 @@ const batch = {
   port: new Int32Array(1),
   ttl: new Int32Array(1),
   dontFragment: new Uint8Array(1),
+  tos: new Uint8Array(1),
   count: 0,
 };
 const findings: { asked: string; answered: string; address: number }[] = [];

@@ -43,6 +43,7 @@ function batch(address: number, port: number, length: number, ttl: number, dontF
     port: Int32Array.of(port),
     ttl: Int32Array.of(ttl),
     dontFragment: Uint8Array.of(dontFragment ? 1 : 0),
+    tos: new Uint8Array(1),
     count: 1,
   };
 }

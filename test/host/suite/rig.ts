@@ -433,6 +433,7 @@ function makeBatch(capacity: number): DatagramBatch {
     port: new Int32Array(capacity),
     ttl: new Int32Array(capacity),
     dontFragment: new Uint8Array(capacity),
+    tos: new Uint8Array(capacity),
     count: 0,
   };
 }
