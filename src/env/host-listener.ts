@@ -59,6 +59,11 @@ export interface HostDatagramServer {
     count: number,
   ): number;
   /**
+   * A handle for whoever is at an IPv4 address and port and has not sent anything: what goes to it leaves from socket `index`.
+   * −1 where that socket is of IPv6 or bound to a loopback address. What comes from there may bring another handle.
+   */
+  reach(index: number, address: number, port: number): number;
+  /**
    * Sends [at, at + length) from socket `index` to the client behind the handle; false when it is gone or the host has no
    * room. Copies at once; answers of one turn leave together when it ends, and what the host has no room for then is lost.
    */

@@ -8,6 +8,7 @@ import type { Udp } from '../udp/udp.ts';
 import type { Allowance } from './allowance.ts';
 import type { ForwardChange } from './forward-request.ts';
 import type { GuestFinder } from './guest-finder.ts';
+import type { PublishedPorts } from './published-sockets.ts';
 import type { SourceAddresses } from './source-addresses.ts';
 import type { SourceRoutes } from './source-routes.ts';
 
@@ -23,6 +24,7 @@ export interface ForwardContext {
   readonly guests: GuestFinder;
   readonly sources: SourceAddresses;
   readonly routes: SourceRoutes;
+  readonly published: PublishedPorts;
   /** Clients whose guest has not accepted yet. */
   readonly waiting: Allowance;
   /** Clients of UDP forwards. */

@@ -15,6 +15,7 @@ import type { ForwardContext } from './forward-context.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest, ForwardStanding } from './forward-request.ts';
 import { GuestFinder, type GuestLink } from './guest-finder.ts';
 import { type GuestStreamDone, GuestStreams } from './guest-streams.ts';
+import { PublishedPorts } from './published-sockets.ts';
 import { SourceAddresses } from './source-addresses.ts';
 import { SourceRoutes } from './source-routes.ts';
 import { TcpForward } from './tcp-forward.ts';
@@ -71,12 +72,15 @@ export class OpenForwards {
   constructor(options: ForwardOptions) {
     const { turn, link } = options;
     const sources = new SourceAddresses(options);
+    const published = new PublishedPorts();
     this.#changed = options.changed;
+    options.udp.peers.published = published;
     this.#context = {
       ...options,
       changed: (change) => this.#tell(change),
       guests: new GuestFinder(link, turn),
       sources,
+      published,
       routes: new SourceRoutes({ ...options, sources }),
       waiting: new Allowance(Math.min(MAX_WAITING, options.flows >> 1)),
       udpClients: new Allowance(options.udpClients),

@@ -1,5 +1,5 @@
 import type { HostErrorCode, HostStream, HostStreamHandler } from '../env/host.ts';
-import type { BoundSockets, HostClient, HostListener, HostListenerHandler } from '../env/host-listener.ts';
+import type { HostClient, HostListener, HostListenerHandler } from '../env/host-listener.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import { Timer } from '../turn/timers.ts';
 import type { AllowanceHolder } from './allowance.ts';
@@ -8,6 +8,7 @@ import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
 import { type DialFailure, type DialOwner, GuestDial } from './guest-dial.ts';
 import { PrefixedStream } from './prefixed-stream.ts';
+import { placesOf } from './places.ts';
 import { proxyHeader } from './proxy-header.ts';
 
 /** A held client tries again after an eighth of the time that it has waited, within these bounds. */
@@ -259,15 +260,4 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
   #tell(): void {
     this.#context.changed(this.report());
   }
-}
-
-/** The places in the range that sockets have. */
-function placesOf(sockets: BoundSockets): { readonly first: number; readonly count: number } {
-  const places = sockets.kind === 'descriptors' ? sockets.index : sockets.addresses.map(({ index }) => index);
-  let [first, last] = [places[0] ?? 0, places[0] ?? 0];
-  for (const place of places) {
-    first = Math.min(first, place);
-    last = Math.max(last, place);
-  }
-  return { first, count: last - first + 1 };
 }

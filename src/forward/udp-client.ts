@@ -10,7 +10,7 @@ export interface UdpClientOwner {
 
 /** A client of the host's side as a guest's port knows it: one address and port, until two minutes without a datagram. */
 export class UdpClient implements UdpPeer {
-  readonly key: number;
+  key: number;
   readonly neighbor: Neighbor;
   readonly guestPort: number;
   /** Its own, to know it again. */
@@ -23,12 +23,14 @@ export class UdpClient implements UdpPeer {
   usedMs: number;
   /** The guest has answered it. */
   answered = false;
+  /** The guest began, and nothing came from there yet. */
+  begun = false;
   /** It asked again after an answer, since it was last spared when the table was full. */
   converses = false;
   readonly #owner: UdpClientOwner;
   readonly #server: HostDatagramServer;
   readonly #index: number;
-  readonly #handle: number;
+  #handle: number;
 
   constructor(
     owner: UdpClientOwner,
@@ -51,6 +53,13 @@ export class UdpClient implements UdpPeer {
     this.#server = server;
     this.#index = index;
     this.#handle = handle;
+  }
+
+  /** It has come with another handle, which says which of our addresses it asked. */
+  came(key: number, handle: number): void {
+    this.key = key;
+    this.#handle = handle;
+    this.begun = false;
   }
 
   datagram(at: number, length: number): void {

@@ -8,6 +8,7 @@ import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
+import { placesOf } from './places.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 import { UdpClient, type UdpClientOwner } from './udp-client.ts';
 
@@ -39,6 +40,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
   readonly #request: ForwardRequest;
   readonly #target: ForwardTarget;
   readonly #handles: Int32Array;
+  readonly #places: ReturnType<typeof placesOf>;
   readonly #sockets = new Map<number, Socket>();
   /** By socket and handle, in the order of last use. */
   readonly #clients = new Map<number, UdpClient>();
@@ -52,6 +54,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     this.#request = request;
     this.#looked = looked;
     this.#handles = new Int32Array(context.udp.receiveSlots.count);
+    this.#places = placesOf(request.sockets);
     const facts = { address: request.guestAddress, port: 0, count: 1 };
     this.#target = new ForwardTarget(context.guests, facts, () => this.#reachChanged());
   }
@@ -62,18 +65,20 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     if (typeof server === 'string') return server;
     this.#server = server;
     this.#context.udpClients.join(this);
+    this.#context.published.add(this, this.#request.guestPort + this.#places.first, this.#places.count);
     this.#target.look();
     return undefined;
   }
 
   /** Clients have no connections: they are forgotten either way. */
   close(): void {
-    const { turn, udpClients } = this.#context;
+    const { turn, udpClients, published } = this.#context;
     this.#target.stop();
     turn.timers.cancel(this.#expiry);
     for (const client of this.#clients.values()) this.#forget(client);
     this.#sockets.clear();
     udpClients.leave(this);
+    published.remove(this, this.#request.guestPort + this.#places.first, this.#places.count);
     this.#server?.close();
     this.#server = undefined;
   }
@@ -123,11 +128,33 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
   }
 
   answered(client: UdpClient, sent: boolean): void {
-    if (!sent) this.#context.counters.add('forward-udp-answer-dropped');
+    if (!sent) {
+      this.#context.counters.add('forward-udp-answer-dropped');
+      if (client.begun) this.#forget(client);
+    }
     if (!client.answered && client.sourceAddress === client.address)
       this.#context.routes.proved(client.neighbor, client.address);
     client.answered = true;
     this.#touch(client);
+  }
+
+  /**
+   * Who takes what `guest` sends from a published port to somebody who has not asked: it leaves from the forward's own socket, and
+   * what comes back is a client's. Undefined where it is not this forward's guest, or its socket does not reach there.
+   */
+  peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpClient | undefined {
+    const server = this.#server;
+    if (server === undefined || guest !== this.#target.guest) return undefined;
+    const index = guestPort - this.#request.guestPort;
+    const handle = server.reach(index, address, port);
+    const key = index * HANDLES + handle;
+    if (handle < 0 || this.#clients.has(key) || !this.#makeRoom()) return undefined;
+    const facts = { key, neighbor: guest, guestPort, address, port, sourceAddress: address, sourcePort: port };
+    const client = new UdpClient(this, server, facts, index, handle, this.#context.turn.nowMs);
+    client.begun = true;
+    if (this.#enter(client)) return client;
+    this.#context.udpClients.give();
+    return undefined;
   }
 
   #socket(index: number): Socket {
@@ -203,8 +230,14 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
       if (known.neighbor === neighbor && known.address === address && known.port === port) return known;
       this.#forget(known);
     }
-    if (!this.#makeRoom()) return undefined;
     const { source, guestPort } = this.#request;
+    const begun = this.#context.udp.peers.get(neighbor.address, guestPort + index, address, port);
+    if (begun instanceof UdpClient && begun.begun && this.#clients.delete(begun.key)) {
+      begun.came(key, handle);
+      this.#clients.set(key, begun);
+      return begun;
+    }
+    if (!this.#makeRoom()) return undefined;
     const { sources, routes } = this.#context;
     const own = sources.addressFor(source, address);
     const sourceAddress = routes.hides(neighbor, own) ? sources.host : own;
@@ -219,18 +252,25 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     index: number,
     handle: number,
   ): UdpClient | undefined {
-    const { udp, sources, turn, counters, udpClients } = this.#context;
+    const { sources, turn, counters, udpClients } = this.#context;
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
       const sourcePort = sources.portFor(attempt, facts.sourceAddress, facts.port);
       const client = new UdpClient(this, server, { ...facts, sourcePort }, index, handle, turn.nowMs);
-      if (!udp.peers.add(facts.neighbor.address, facts.guestPort, facts.sourceAddress, sourcePort, client)) continue;
-      this.#clients.set(facts.key, client);
-      if (!this.#expiry.armed) turn.timers.arm(this.#expiry, IDLE_MS);
-      return client;
+      if (this.#enter(client)) return client;
     }
     udpClients.give();
     counters.add('forward-no-source-port');
     return undefined;
+  }
+
+  /** False when another client has these four numbers towards the guest. */
+  #enter(client: UdpClient): boolean {
+    const { udp, turn } = this.#context;
+    const { neighbor, guestPort, sourceAddress, sourcePort } = client;
+    if (!udp.peers.add(neighbor.address, guestPort, sourceAddress, sourcePort, client)) return false;
+    this.#clients.set(client.key, client);
+    if (!this.#expiry.armed) turn.timers.arm(this.#expiry, IDLE_MS);
+    return true;
   }
 
   /** Takes a place; a client that was not used for long makes room. */

@@ -1,5 +1,6 @@
 import type { DatagramBatch } from '../env/host.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
+import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet } from '../ip/packet.ts';
 import { UDP_HEADER_BYTES, type UdpHeader } from '../wire/udp.ts';
 
@@ -7,6 +8,12 @@ import { UDP_HEADER_BYTES, type UdpHeader } from '../wire/udp.ts';
 export interface UdpPeer {
   /** A datagram of the guest: the payload at [at, at + length), valid until the turn's commit is over. */
   datagram(at: number, length: number): void;
+}
+
+/** Sockets of the host that are published for guests' ports: what a guest sends from there leaves by them. */
+export interface PublishedSockets {
+  /** Who takes what `guest` sends from `guestPort` to an address of the outside; undefined where an ordinary mapping does. */
+  peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpPeer | undefined;
 }
 
 /** Where datagrams are received into before they go to a guest; free for one batch at a time. */
@@ -21,6 +28,8 @@ export interface ReceiveSlots {
 
 /** Clients of forwards, by the guest's address and port and by their own as the guest knows them. Whoever adds them bounds them. */
 export class UdpPeers {
+  /** Asked for a guest's datagram to somebody new. */
+  published: PublishedSockets | undefined;
   readonly #table: TupleTable<UdpPeer>;
 
   /** @param seed so that no guest can choose ports that collide */
@@ -37,6 +46,11 @@ export class UdpPeers {
 
   remove(guestAddress: number, guestPort: number, address: number, port: number): void {
     this.#table.delete(guestAddress, guestPort, address, port);
+  }
+
+  /** Who has these four numbers. */
+  get(guestAddress: number, guestPort: number, address: number, port: number): UdpPeer | undefined {
+    return this.#table.get(guestAddress, guestPort, address, port);
   }
 
   /** Whom a guest's datagram is for, if for one of them. */

@@ -340,6 +340,13 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const length = header.length - UDP_HEADER_BYTES;
     const step = this.#segmentBytes(packet, length);
     if (step === 0) return;
+    const published = toHostItself
+      ? undefined
+      : this.peers.published?.peerFor(packet.neighbor, header.sourcePort, address, port);
+    if (published !== undefined) {
+      deliverToPeer(published, packet, header, step);
+      return;
+    }
     const mapping = this.#find(packet, header.sourcePort) ?? this.#open(packet, header.sourcePort);
     if (mapping === undefined) return;
     const remote = toHostItself && translated !== true ? mapping.loopback.addressFor(port) : address;

@@ -206,6 +206,37 @@ describe('a UDP forward', () => {
     assert.equal(guest.datagrams.at(-1)!.bytes.length, 6);
   });
 
+  it('sends what the guest begins from the published port by its own socket, and brings the answers back', () => {
+    const { world, guest } = published({ guestPort: 27_015 });
+    const remote = new Client(world, { address: ip('203.0.113.9'), port: 27_010 });
+    guest.sendUdp(27_015, ip('203.0.113.9'), 27_010, bytesOf(40, 1));
+    guest.sendUdp(27_015, ip('203.0.113.9'), 27_010, bytesOf(41, 1));
+    assert.deepEqual(
+      remote.answers.map(({ length }) => length),
+      [40, 41],
+    );
+    assert.equal(world.net.gauges['udp-mappings'], 0);
+    remote.send(bytesOf(50, 2));
+    const [got] = guest.datagrams;
+    assert.deepEqual([got!.source, got!.sourcePort, got!.port], [ip('203.0.113.9'), 27_010, 27_015]);
+    assert.equal(world.report?.connections, 1);
+    world.advance(130_000);
+    assert.equal(world.report?.connections, 0);
+    guest.sendUdp(27_015, ip('203.0.113.9'), 27_010, bytesOf(42, 1));
+    assert.equal(remote.answers.length, 3, 'also after two minutes');
+  });
+
+  it('leaves to an ordinary mapping what its guest sends from another port, and what another guest sends from that one', () => {
+    const { world, guest } = published({ guestPort: 27_015 });
+    const remote = new Client(world, { address: ip('203.0.113.9'), port: 27_010 });
+    guest.sendUdp(27_016, ip('203.0.113.9'), 27_010, bytesOf(40, 1));
+    world.guest(ip('192.168.65.9')).sendUdp(27_015, ip('203.0.113.9'), 27_010, bytesOf(40, 1));
+    assert.deepEqual([remote.answers.length, world.net.gauges['udp-mappings']], [0, 2]);
+    world.net.network.closeForward(1, false);
+    guest.sendUdp(27_015, ip('203.0.113.9'), 27_010, bytesOf(40, 1));
+    assert.deepEqual([remote.answers.length, world.net.gauges['udp-mappings']], [0, 3]);
+  });
+
   it('leaves datagrams with the host while the guest’s outlet is full', () => {
     const { world, guest } = published();
     guest.end.makeRoom(0);

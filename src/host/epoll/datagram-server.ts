@@ -1,5 +1,6 @@
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
+import { isLoopbackIpv4 } from '../../wire/ipv4.ts';
 import { ClientTable } from '../client-table.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
@@ -18,6 +19,8 @@ interface ServedSocket extends PollHandler {
   readonly number: number;
   readonly index: number;
   readonly inet6: boolean;
+  /** It is of IPv4 and not bound to a loopback address. */
+  readonly outward: boolean;
   slot: number;
 }
 
@@ -89,6 +92,13 @@ export class EpollDatagramServer implements HostDatagramServer {
     return received;
   }
 
+  reach(index: number, address: number, port: number): number {
+    const socket = this.#places.get(index)?.find(({ outward }) => outward);
+    if (socket === undefined || this.#closed) return -1;
+    this.#messages.writeRemote(socket.number, address, port, this.#clients.key);
+    return this.#clients.find();
+  }
+
   send(index: number, client: number, at: number, length: number): boolean {
     const key = this.#clients.at(client);
     if (key < 0 || this.#closed) return false;
@@ -127,6 +137,7 @@ export class EpollDatagramServer implements HostDatagramServer {
       number: this.#sockets.length,
       index,
       inet6,
+      outward: family === libc.AF_INET && !isLoopbackIpv4(memory.localAddress(fd)),
       slot: -1,
       ready: () => {
         if (!this.#closed) this.#handler.readable(index);

@@ -95,6 +95,14 @@ export class ServerMessages {
     this.#writeLocal(index, key);
   }
 
+  /** The key of an IPv4 address and port that nothing came from; the host chooses which address of ours goes there. */
+  writeRemote(socket: number, address: number, port: number, key: Int32Array): void {
+    key.fill(0);
+    key[SOCKET_WORD] = socket;
+    key[PORT_WORD] = port;
+    key[CLIENT_WORD] = swapBytes(address);
+  }
+
   /** The number of the socket in the key at `at`. */
   socketOf(clients: ClientTable, at: number): number {
     return clients.words[at + SOCKET_WORD] as number;
@@ -128,4 +136,9 @@ export class ServerMessages {
     if (level !== libc.SOL_IPV6 || type !== libc.IPV6_PKTINFO || bytes < CMSG_HEADER_BYTES + IN6_PKTINFO_BYTES) return;
     for (let i = 0; i < ADDRESS_WORDS; i++) key[LOCAL_WORD + i] = memory.i32(data + 4 * i);
   }
+}
+
+/** As the kernel has an address of IPv4, in the words of this machine (little-endian, as all that the FFI runs on). */
+function swapBytes(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
 }

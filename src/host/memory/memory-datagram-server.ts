@@ -33,12 +33,20 @@ export class MemoryDatagramServer implements HostDatagramServer {
   readonly #receivers: MemoryClientBytes[] = [];
   readonly #waiting = new Map<number, DatagramQueue<Arrival>>();
   readonly #onClose: () => void;
+  readonly #remote: (address: number, port: number) => MemoryClientBytes | undefined;
   #handler: HostDatagramServerHandler | undefined;
 
-  constructor(arena: Uint8Array, deliveries: Deliveries, handler: HostDatagramServerHandler, onClose: () => void) {
+  constructor(
+    arena: Uint8Array,
+    deliveries: Deliveries,
+    handler: HostDatagramServerHandler,
+    remote: (address: number, port: number) => MemoryClientBytes | undefined,
+    onClose: () => void,
+  ) {
     this.#arena = arena;
     this.#deliveries = deliveries;
     this.#handler = handler;
+    this.#remote = remote;
     this.#onClose = onClose;
   }
 
@@ -56,6 +64,11 @@ export class MemoryDatagramServer implements HostDatagramServer {
     const taken = queue.take(this.#arena, batch, at, slotBytes, count);
     for (const [i, { from }] of taken.entries()) client[i] = this.#handleOf(index, from);
     return taken.length;
+  }
+
+  reach(index: number, address: number, port: number): number {
+    const from = this.#remote(address, port);
+    return from === undefined ? -1 : this.#handleOf(index, from);
   }
 
   send(index: number, client: number, at: number, length: number): boolean {

@@ -51,6 +51,8 @@ export class MemoryListeners implements HostListeners {
   readonly #limits: MemoryStreamLimits;
   readonly #streams = new Map<string, Listening>();
   readonly #datagrams = new Map<string, { readonly server: MemoryDatagramServer; readonly index: number }>();
+  /** UDP clients of scripts, which a served socket may also send to first. */
+  readonly #remotes = new Map<string, MemoryClientBytes>();
   readonly #failures = new Map<string, HostErrorCode>();
   readonly #offered = new Map<number, Acceptor>();
 
@@ -83,6 +85,7 @@ export class MemoryListeners implements HostListeners {
   /** A UDP client of a served socket: `receive` gets each answer. What nobody serves swallows its datagrams. */
   openUdp(to: MemorySocketName, from: MemoryClientOrigin, receive: (bytes: Uint8Array) => void): MemoryUdpClient {
     const client: MemoryClientBytes = { ...hostClient(from), receive };
+    this.#remotes.set(`${from.address}:${from.port}`, client);
     return {
       send: (bytes) =>
         this.#deliveries.add(() => {
@@ -142,7 +145,9 @@ export class MemoryListeners implements HostListeners {
     const names = namesOf(sockets);
     const failure = this.#failureOf(names, this.#datagrams);
     if (failure !== undefined) return failure;
-    const server = new MemoryDatagramServer(this.#arena, this.#deliveries, handler, () => {
+    const remote = (address: number, port: number): MemoryClientBytes | undefined =>
+      this.#remotes.get(`${address}:${port}`);
+    const server = new MemoryDatagramServer(this.#arena, this.#deliveries, handler, remote, () => {
       for (const [name] of names) if (this.#datagrams.get(name)?.server === server) this.#datagrams.delete(name);
     });
     for (const [name, index] of names) this.#datagrams.set(name, { server, index });

@@ -9,6 +9,7 @@ import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { Counters } from '../../env/counters.ts';
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
+import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { ClientTable, clientPlace } from '../client-table.ts';
 import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
 import { hostErrorCode } from '../error-code.ts';
@@ -51,6 +52,8 @@ export class NodeDatagramServer implements HostDatagramServer {
   /** What came to the sockets of each place of the range. */
   readonly #places = new Map<number, DatagramQueue<Arrival>>();
   readonly #sockets: Socket[] = [];
+  /** Of each place the socket of IPv4 that is not bound to a loopback address. */
+  readonly #outward = new Map<number, number>();
   #closed = false;
 
   private constructor(handler: HostDatagramServerHandler, options: NodeDatagramServerOptions) {
@@ -90,6 +93,14 @@ export class NodeDatagramServer implements HostDatagramServer {
     return taken.length;
   }
 
+  reach(index: number, address: number, port: number): number {
+    const socket = this.#outward.get(index);
+    if (this.#closed || socket === undefined) return -1;
+    const text = formatIpv4Address(address);
+    const from = { address: text, port, family: 'IPv4' as const, size: 0 };
+    return this.#handleOf(index, { socket, from, clientBytes: parseMappedAddress(text) });
+  }
+
   send(index: number, client: number, at: number, length: number): boolean {
     if (this.#closed || this.#table.at(client) < 0) return false;
     const to = this.#clients[clientPlace(client)];
@@ -125,6 +136,7 @@ export class NodeDatagramServer implements HostDatagramServer {
     socket.bind({ port, address, exclusive: true });
     if (failure !== undefined) return failure;
     const number = this.#sockets.push(socket) - 1;
+    if (!inet6 && !address.startsWith('127.')) this.#outward.set(index, number);
     if (!this.#places.has(index)) this.#places.set(index, new DatagramQueue());
     socket.on('message', (bytes, from) => this.#arrived(index, number, bytes, from));
     return undefined;
@@ -143,7 +155,7 @@ export class NodeDatagramServer implements HostDatagramServer {
     this.#options.wake();
   }
 
-  #handleOf(index: number, { socket, from, clientBytes }: Arrival): number {
+  #handleOf(index: number, { socket, from, clientBytes }: Pick<Arrival, 'socket' | 'from' | 'clientBytes'>): number {
     const { key } = this.#table;
     const view = new DataView(clientBytes.buffer);
     key.fill(0);

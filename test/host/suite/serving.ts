@@ -28,6 +28,28 @@ export const serving: readonly HostCase[] = [
     },
   },
   {
+    name: 'what is for somebody who never asked leaves from the port that is served, but not from one at a loopback address',
+    async run(rig) {
+      const { server, places } = await rig.serve([
+        { address: 0, index: 7 },
+        { address: LOOPBACK4, index: 8 },
+      ]);
+      const remote = await rig.peers.openUdp();
+      // The in-memory host knows its peers once they have spoken.
+      remote.send(pattern(10), places[0]!);
+      await rig.served(server, 7, 1);
+      const handle = server.reach(7, LOOPBACK4, remote.port);
+      assert.ok(handle >= 0);
+      assert.equal(rig.answer(server, 7, handle, pattern(300, 3)), true);
+      await rig.until(() => remote.received.length === 1, 'the datagram');
+      assertSameBytes(remote.received[0]!.bytes, pattern(300, 3));
+      assert.equal(remote.received[0]!.from.port, places[0]!.port);
+      assert.equal(server.reach(8, 0xcb00_7109, 9), -1);
+      assert.equal(server.reach(9, 0xcb00_7109, 9), -1, 'no such place');
+      server.close();
+    },
+  },
+  {
     name: 'clients are told apart, and a row of sockets too',
     async run(rig) {
       const wanted = [0, 1, 1].map((index, i) => ({ address: i === 2 ? LOOPBACK6 : LOOPBACK4, index }));

@@ -1,0 +1,34 @@
+import type { Neighbor } from '../ip/neighbor.ts';
+import type { PublishedSockets, UdpPeer } from '../udp/peers.ts';
+import type { UdpForward } from './udp-forward.ts';
+
+/** The UDP forwards by the guests' ports that they publish, so that what a guest sends from there leaves from the published port. */
+export class PublishedPorts implements PublishedSockets {
+  /** Those of one port in the order in which they were opened: the first that can is taken. */
+  readonly #byPort = new Map<number, Set<UdpForward>>();
+
+  add(forward: UdpForward, firstPort: number, count: number): void {
+    for (let port = firstPort; port < firstPort + count; port++) {
+      const forwards = this.#byPort.get(port);
+      if (forwards === undefined) this.#byPort.set(port, new Set([forward]));
+      else forwards.add(forward);
+    }
+  }
+
+  remove(forward: UdpForward, firstPort: number, count: number): void {
+    for (let port = firstPort; port < firstPort + count; port++) {
+      const forwards = this.#byPort.get(port);
+      if (forwards?.delete(forward) === true && forwards.size === 0) this.#byPort.delete(port);
+    }
+  }
+
+  peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpPeer | undefined {
+    const forwards = this.#byPort.get(guestPort);
+    if (forwards === undefined) return undefined;
+    for (const forward of forwards) {
+      const peer = forward.peerFor(guest, guestPort, address, port);
+      if (peer !== undefined) return peer;
+    }
+    return undefined;
+  }
+}
