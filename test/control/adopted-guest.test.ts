@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 
-const TIMEOUT = { timeout: 30_000 };
+const TIMEOUT = { timeout: 180_000 };
 const ENGINES = process.platform === 'linux' ? (['epoll', 'node'] as const) : (['node'] as const);
 /** Who has 192.168.65.1? Tell 192.168.65.3 (02:00:00:00:00:03). */
 const WHO_HAS_GATEWAY = Buffer.from(
