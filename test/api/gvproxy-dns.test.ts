@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
-import { NamePattern } from '../../src/services/dns/zones/name-pattern.ts';
+import { AddressPatterns } from '../../src/services/dns/zones/address-patterns.ts';
 import { Zone } from '../../src/services/dns/zones/zone.ts';
 import { storedRecord } from '../../src/services/dns/zones/zone-record.ts';
 import { CompatWorld } from './compat-world.ts';
@@ -82,10 +82,10 @@ test('dns/add takes expressions, as CRC has them', async (t) => {
 });
 
 test('a name has its own record, else the first expression that fits, else the default address', () => {
-  const patterns = [
-    { pattern: new NamePattern('^api-'), address: 1 },
-    { pattern: new NamePattern('api'), address: 2 },
-  ];
+  const patterns = new AddressPatterns([
+    { expression: '^api-', address: 1 },
+    { expression: 'api', address: 2 },
+  ]);
   const zone = new Zone('testing', { ttlSeconds: 0, defaultAddress: 3, defaultAtApex: false, patterns });
   zone.add('own', storedRecord('testing', { name: 'api-own', data: { type: 'A', address: 4 } }));
   const addresses = ['api-own', 'api-x', 'my.api', 'web'].map((name) => zone.find(`${name}.testing`)?.[0]?.data[0]);
@@ -118,10 +118,10 @@ test('dns/add refuses what does not fit, and says where', async (t) => {
 });
 
 test('an expression takes a time that grows with the name alone, whatever it is', () => {
+  const pattern = (expression: string): AddressPatterns => new AddressPatterns([{ expression, address: 1 }]);
   const rows: readonly [string, string, boolean][] = [
     ['(a*)*b', 'a'.repeat(250), false],
     ['(a|aa)+$', `${'a'.repeat(250)}b`, false],
-    ['((((){1000}){1000}){1000}){1000}', 'x', true],
     ['^api-[0-9]{1,3}$', 'api-12', true],
     ['^api-[0-9]{1,3}$', 'api-1234', false],
     ['^(?:web|www)\\.\\w+$', 'WWW.shop', true],
@@ -129,9 +129,22 @@ test('an expression takes a time that grows with the name alone, whatever it is'
     ['[[:digit:]]x?\\d', '42', true],
   ];
   for (const [expression, name, matches] of rows)
-    assert.equal(new NamePattern(expression).matches(name), matches, expression);
-  for (const bad of ['a**', '*', '[z-a]', '(?=a)', 'a{1001}', '\\', ')', '[a', '(a{1000}){1000}', '('.repeat(900)]) {
-    assert.throws(() => new NamePattern(bad), /^Error: error parsing regexp: /, bad);
+    assert.equal(pattern(expression).find(name) === 1, matches, expression);
+  // The last is Go’s own refusal: what repeats nothing a million times.
+  for (const bad of [
+    'a**',
+    '*',
+    '[z-a]',
+    '(?=a)',
+    'a{1001}',
+    '\\',
+    ')',
+    '[a',
+    '(a{1000}){1000}',
+    '('.repeat(900),
+    '((((){1000}){1000}){1000}){1000}',
+  ]) {
+    assert.throws(() => pattern(bad), /^Error: error parsing regexp: /, bad);
   }
 });
 

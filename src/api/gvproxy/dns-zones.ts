@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { SlipwayError } from '../../config/errors.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import type { ZonePattern, ZoneRecord } from '../../config/zone-description.ts';
-import { NamePattern } from '../../services/dns/zones/name-pattern.ts';
+import { patternInstructions, zonePatterns } from '../../services/dns/zones/address-patterns.ts';
 import type { ListedZone, ZoneStore } from '../../services/dns/zones/zone-store.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatIpv6Address, parseIpv6Address } from '../../wire/ipv6-address.ts';
@@ -80,7 +80,7 @@ export class DnsZones {
       throw new SlipwayError('ERR_DNS_ZONE', `a zone takes at most ${MAX_RECORDS} records here`);
     }
     const others = (there?.records ?? []).filter(({ data }) => data.type !== 'A' && data.type !== 'AAAA');
-    const effective = inForce(records);
+    const effective = inForce(name, records);
     const defaultAddress = parseIpv4Address(DefaultIP);
     const { defaultAtApex, ttlSeconds } = there ?? { ttlSeconds: TTL_SECONDS };
     this.#zones.setZone({
@@ -112,26 +112,31 @@ export class DnsZones {
 }
 
 /** What answers: for each name the first record that gvproxy would find, by name or by expression. */
-function inForce(records: readonly GoRecord[]): { records: ZoneRecord[]; patterns: ZonePattern[] } {
-  const found: { readonly pattern: NamePattern; readonly expression: string; readonly address: number }[] = [];
+function inForce(zone: string, all: readonly GoRecord[]): { records: ZoneRecord[]; patterns: ZonePattern[] } {
+  const patterns: ZonePattern[] = [];
+  /** Where each pattern stands among all records. */
+  const places: number[] = [];
+  for (const [place, { IP, Regexp }] of all.entries()) {
+    const address = parseIpv4Address(IP);
+    if (Regexp === undefined || address === undefined) continue;
+    patterns.push({ expression: Regexp, address });
+    places.push(place);
+  }
+  const compiled = zonePatterns(zone, patterns);
   const names = new Map<string, ZoneRecord[]>();
   /** Names whose first record was set elsewhere: several addresses of a name are nothing that gvproxy knows, but were meant. */
   const elsewhere = new Set<string>();
-  for (const { Name, IP, Regexp, own } of records) {
+  for (const [place, { Name, IP, own }] of all.entries()) {
     const key = Name.toLowerCase();
-    const hidden = Name === '' ? undefined : found.find(({ pattern }) => pattern.matches(key));
-    const data = hidden === undefined ? dataOf(IP) : ({ type: 'A', address: hidden.address } as const);
+    const first = Name === '' ? undefined : compiled?.first(key);
+    const hiding = first !== undefined && places[first]! < place ? patterns[first] : undefined;
+    const data = hiding === undefined ? dataOf(IP) : ({ type: 'A', address: hiding.address } as const);
     if (own !== undefined && elsewhere.has(key)) names.get(key)?.push(own);
-    else if (own !== undefined && hidden === undefined && !names.has(key)) {
+    else if (own !== undefined && hiding === undefined && !names.has(key)) {
       elsewhere.add(key);
       names.set(key, [own]);
     } else if (Name !== '' && data !== undefined && !names.has(key)) names.set(key, [{ name: Name, data }]);
-    const address = parseIpv4Address(IP);
-    if (Regexp !== undefined && address !== undefined) {
-      found.push({ pattern: new NamePattern(Regexp), expression: Regexp, address });
-    }
   }
-  const patterns = found.map(({ expression, address }) => ({ expression, address }));
   return { records: [...names.values()].flat(), patterns };
 }
 
@@ -172,7 +177,8 @@ const expressionField = z
   .transform((said, context) => {
     if (said == null) return undefined;
     try {
-      return new NamePattern(said).text;
+      patternInstructions(said);
+      return said;
     } catch (error) {
       context.addIssue({ code: 'custom', message: `an expression (${(error as Error).message})` });
       return z.NEVER;

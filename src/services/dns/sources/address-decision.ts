@@ -1,7 +1,7 @@
 import { DNS_NOERROR, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
+import type { HostAnswer } from './host-resolver.ts';
 import type { NoMessage } from './nameserver-answers.ts';
 import { type RawAnswer, sameAddresses } from './raw-answer.ts';
-import type { HostAnswer } from './host-resolver.ts';
 
 const OTHER_FAMILY = 'the operating system knows the name, without this family';
 const NO_ADDRESS = 'the operating system knows the name, without an address';

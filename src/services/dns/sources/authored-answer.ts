@@ -5,9 +5,9 @@ import { DnsWriter } from '../../../wire/dns-writer.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../../../wire/ipv6-address.ts';
 import type { DnsQuery } from '../dns-query.ts';
+import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import { authorityOf } from '../zones/zone.ts';
 import type { Answer } from './source.ts';
-import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 
 /** A record of the question's name: owner as a pointer, and as much data as a name has. */
 const MAX_RECORD_BYTES = 2 + 10 + 255;

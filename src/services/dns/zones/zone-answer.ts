@@ -12,8 +12,8 @@ import {
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { DnsWriter } from '../../../wire/dns-writer.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { type Authority, NO_SETS, type RecordSet } from './zone.ts';
 import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
+import { type Authority, NO_SETS, type RecordSet } from './zone.ts';
 
 /** CNAMEs after each other. Resolvers give up between 8 (glibc's own limit of old) and 16 (BIND). */
 const MAX_ALIASES = 16;

@@ -5,13 +5,13 @@ import type { DnsData } from '../../../wire/dns-data.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
+import { type AddressPatterns, zonePatterns } from './address-patterns.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import { GuestNames } from './guest-names.ts';
 import type { LeaseName } from './lease-names.ts';
-import { MAX_PATTERN_STEPS, NamePattern } from './name-pattern.ts';
 import { ReverseZone } from './reverse-zone.ts';
 import { ServiceNames } from './service-names.ts';
-import { type AddressPattern, Zone, type ZoneSettings } from './zone.ts';
+import { Zone, type ZoneSettings } from './zone.ts';
 import { type Finding, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
 import { canonicalKey } from './zone-names.ts';
 import {
@@ -271,10 +271,7 @@ export class ZoneStore {
     throw new SlipwayError('ERR_DNS_ZONE', `there is no zone ${zoneText(name)}`, 'Add the zone first.');
   }
 
-  #settings(
-    { ttlSeconds, defaultAddress, defaultAtApex }: OwnSettings,
-    patterns: readonly AddressPattern[] = [],
-  ): ZoneSettings {
+  #settings({ ttlSeconds, defaultAddress, defaultAtApex }: OwnSettings, patterns?: AddressPatterns): ZoneSettings {
     return {
       ttlSeconds: ttlSeconds ?? this.#defaultTtlSeconds,
       defaultAddress,
@@ -293,7 +290,7 @@ export class ZoneStore {
       const hint = 'Give it an IPv4 address such as 192.168.65.254, or none.';
       throw new SlipwayError('ERR_DNS_ZONE', `the default address of the zone ${zoneText(name)} is none`, hint);
     }
-    return this.#settings(description, compiled(name, description));
+    return this.#settings(description, zonePatterns(name, description.patterns));
   }
 
   /** What lies in a deeper zone would never be answered. */
@@ -340,24 +337,6 @@ export class ZoneStore {
     this.#serial = (this.#serial + 1) >>> 0 || 1;
     zone.raise(this.#serial);
   }
-}
-
-/** The patterns of a zone; each query tries them all. Throws SlipwayError ERR_DNS_ZONE. */
-function compiled(zone: string, { patterns = [] }: OwnSettings): AddressPattern[] {
-  let steps = 0;
-  return patterns.map(({ expression, address }) => {
-    try {
-      const pattern = new NamePattern(expression);
-      steps += pattern.size;
-      if (steps > MAX_PATTERN_STEPS) throw new Error(`its patterns take more than ${MAX_PATTERN_STEPS} steps together`);
-      return { pattern, address };
-    } catch (cause) {
-      const hint = 'Patterns are regular expressions in Go’s syntax; a wildcard does for most.';
-      throw new SlipwayError('ERR_DNS_ZONE', `the zone ${zoneText(zone)}: ${(cause as Error).message}`, hint, {
-        cause,
-      });
-    }
-  });
 }
 
 /** Throws SlipwayError ERR_DNS_ZONE when the name is none. */

@@ -1,6 +1,6 @@
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
-import type { NamePattern } from './name-pattern.ts';
+import type { AddressPatterns } from './address-patterns.ts';
 import { labelStarts, parentKey } from './zone-names.ts';
 import type { StoredRecord } from './zone-record.ts';
 
@@ -95,13 +95,7 @@ export interface ZoneSettings {
   readonly ttlSeconds: number;
   readonly defaultAddress: number | undefined;
   readonly defaultAtApex: boolean;
-  readonly patterns: readonly AddressPattern[];
-}
-
-/** Names that match have the address. */
-export interface AddressPattern {
-  readonly pattern: NamePattern;
-  readonly address: number;
+  readonly patterns: AddressPatterns | undefined;
 }
 
 /** The names of one zone. It trusts its records: `storedRecord` checked each, the store checked them together. */
@@ -142,10 +136,7 @@ export class Zone {
   change(settings: ZoneSettings): void {
     this.#settings = settings;
     const { defaultAddress, ttlSeconds } = settings;
-    this.#defaultSets =
-      defaultAddress === undefined
-        ? NO_SETS
-        : [{ type: DNS_TYPE_A, ttlSeconds, data: [{ type: 'A', address: defaultAddress }] }];
+    this.#defaultSets = defaultAddress === undefined ? NO_SETS : addressSets(defaultAddress, ttlSeconds);
     for (const node of this.#nodes.values()) this.#settle(node);
   }
 
@@ -209,10 +200,8 @@ export class Zone {
 
   #matched(key: string): readonly RecordSet[] | undefined {
     const { patterns, ttlSeconds } = this.#settings;
-    if (patterns.length === 0) return undefined;
-    const prefix = key.slice(0, -(this.name.length + 1));
-    const found = patterns.find(({ pattern }) => pattern.matches(prefix));
-    return found && [{ type: DNS_TYPE_A, ttlSeconds, data: [{ type: 'A', address: found.address }] }];
+    const address = patterns?.find(key.slice(0, -(this.name.length + 1)));
+    return address === undefined ? undefined : addressSets(address, ttlSeconds);
   }
 
   /** RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not exist. */
@@ -281,6 +270,10 @@ export class Zone {
     }
     return [...sets.values()];
   }
+}
+
+function addressSets(address: number, ttlSeconds: number): readonly RecordSet[] {
+  return [{ type: DNS_TYPE_A, ttlSeconds, data: [{ type: 'A', address }] }];
 }
 
 /** RFC 4592 §2.1.1: the first label is an asterisk and nothing else. */
