@@ -3,8 +3,13 @@ import type { NetworkThreadHandle } from './network-thread-handle.ts';
 import { ThreadProgress } from './thread-progress.ts';
 
 const LOOK_MS = 100;
-/** Looks in one and the same system call (2 s): a thread that was woken leaves it as soon as it gets a processor. */
-const BLOCKED_LOOKS = 20;
+/**
+ * Looks in one and the same system call (5 s): a thread that was woken leaves it as soon as it gets a processor, unless it waits for
+ * helpers of V8 (garbage collection, compilation) that have none themselves.
+ */
+const BLOCKED_LOOKS = 50;
+/** A thread that has not turned yet waits for its source to be read, by threads that may have no processor either (20 s). */
+const FIRST_BLOCKED_LOOKS = 200;
 /** Processor time for the last turn and the resets of all flows: 65,536 take about one second. */
 const BUSY_MS = 2000;
 
@@ -20,6 +25,8 @@ export class ThreadEnd {
     this.#thread = thread;
     this.#progress = new ThreadProgress(() => thread.state.thread);
     thread.requestStop();
+    // Nothing holds it yet that cannot be ended, and there is nothing to end gently.
+    if (thread.loop.beats === 0) thread.terminate(new Error('stopped before its first turn'));
   }
 
   /** False when it sits in a system call that nothing ends. */
@@ -36,16 +43,20 @@ export class ThreadEnd {
 
   /** The same without promises. One whose JavaScript never comes back is left to Node, which terminates it as the process exits. */
   comeNow(): boolean {
+    // Terminated already, and Node waits for it.
+    if (this.#thread.loop.beats === 0) return true;
     while (!this.#thread.state.waitForEnd(LOOK_MS)) {
       const verdict = this.#look();
-      if (verdict !== 'slow') return verdict === 'busy';
+      if (verdict !== 'slow') return verdict !== 'blocked';
     }
     return true;
   }
 
-  #look(): 'blocked' | 'busy' | 'slow' {
-    const { busyMs, blockedLooks } = this.#progress.look(0);
-    if (blockedLooks >= BLOCKED_LOOKS) return 'blocked';
+  #look(): 'blocked' | 'busy' | 'slow' | 'gone' {
+    const { busyMs, blockedLooks, gone } = this.#progress.look(0);
+    if (gone) return 'gone';
+    const most = this.#thread.loop.beats === 0 ? FIRST_BLOCKED_LOOKS : BLOCKED_LOOKS;
+    if (blockedLooks >= most) return 'blocked';
     return busyMs >= BUSY_MS ? 'busy' : 'slow';
   }
 }

@@ -3,6 +3,7 @@ import { readProc } from '../host/proc.ts';
 
 /** What the kernel says of a thread at one moment. */
 interface Sample {
+  readonly gone: boolean;
   /** It waits inside of a system call (S and D of proc(5)); one that wants a processor is R, whether it has one or not. */
   readonly waits: boolean;
   readonly cpuMs: number;
@@ -16,6 +17,8 @@ export interface Idleness {
   readonly busyMs: number;
   /** Looks in a row at which it sat in the same system call as at the look before, without having run in between. */
   readonly blockedLooks: number;
+  /** It was there and has ended. */
+  readonly gone: boolean;
 }
 
 /** USER_HZ, which proc(5) counts in: 100 on every architecture that Node runs on. */
@@ -58,7 +61,7 @@ export class ThreadProgress {
       this.#blockedLooks = ran || sample?.waits === false ? 0 : this.#blockedLooks + 1;
     }
     this.#runs = sample?.runs ?? -1;
-    return { busyMs: cpuMs - this.#cpuMs, blockedLooks: this.#blockedLooks };
+    return { busyMs: cpuMs - this.#cpuMs, blockedLooks: this.#blockedLooks, gone: sample?.gone === true };
   }
 }
 
@@ -81,6 +84,7 @@ function sampleOf(thread: number): Sample {
   const switches = [...readProc(`${folder}/status`).matchAll(/ctxt_switches:\s+(\d+)/g)];
   const ticks = Number(fields[USER_TICKS] ?? 0) + Number(fields[SYSTEM_TICKS] ?? 0);
   return {
+    gone: fields.length === 1,
     waits: /^[SD]$/.test(fields[STATE] ?? ''),
     cpuMs: ticks * MS_PER_TICK,
     runs: switches.reduce((sum, [, count]) => sum + Number(count), 0),

@@ -54,7 +54,7 @@ test('a thread in a loop that never comes back is busy, and never blocked', { ti
 test('a sign of life starts both counts anew', { timeout: 60_000 }, async (t) => {
   const progress = await threadThat(t, 'for (;;);');
   await looks(progress, ({ busyMs }) => busyMs >= 300);
-  assert.deepEqual(progress.look(1), { busyMs: 0, blockedLooks: 0 });
+  assert.deepEqual(progress.look(1), { busyMs: 0, blockedLooks: 0, gone: false });
 });
 
 test('a network thread that gets no processor is waited for, not killed', { timeout: 120_000 }, async (t) => {
