@@ -6,8 +6,8 @@ import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Outbox } from './outbox.ts';
 
-/** 'drained': all is sent. 'blocked': the pipe takes no more until it says writable. 'failed': it is broken. */
-export type DrainResult = 'drained' | 'blocked' | 'failed';
+/** 'drained': all is sent. 'more': the rest waits for the next turn. 'blocked': the pipe takes no more until it says writable. 'failed': it is broken. */
+export type DrainResult = 'drained' | 'more' | 'blocked' | 'failed';
 
 /** How one kind of attachment puts frames on its pipe. */
 export interface Framing {
@@ -114,6 +114,7 @@ export class PipeOutlet implements Outlet, Work {
       return;
     }
     this.#blocked = result === 'blocked';
+    if (result === 'more') this.#turn.flushes.add(this);
     if (this.#waiters.size > 0 && this.#outbox.halfFree) this.#tellWaiters();
   }
 

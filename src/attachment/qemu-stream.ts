@@ -5,7 +5,9 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
+  FRAMES_PER_TURN,
   MAX_FRAME_BYTES,
+  READ_BYTES,
 } from './attachment-space.ts';
 import { describeStranger } from './describe-stranger.ts';
 import type { Outbox } from './outbox.ts';
@@ -16,13 +18,12 @@ import type { DrainResult, Framing } from './pipe-outlet.ts';
 const LENGTH_BYTES = 4;
 /** An Ethernet header. */
 const MIN_FRAME_BYTES = 14;
-/** One read a turn: one guest's bulk data does not starve the rest, and what was read is still in the CPU's cache when it is
- * written on (measured: 2 MiB and 256 KiB both cost more CPU a byte). */
-const READ_BYTES = 1024 * 1024;
 /** Below this a read is not worth its system call: the guest waits for the next turn. */
 const MIN_READ_BYTES = 128 * 1024;
 /** Reads a turn: a long frame that is cut off need not be moved when its end is there too, be it beyond READ_BYTES. */
 const MAX_READS = 4;
+/** So many frames of a train cost as much as one by itself. */
+const TRAIN_SHIFT = 3;
 /** A shorter frame is moved sooner than another system call is made. */
 const MIN_READ_ON_BYTES = 8 * 1024;
 
@@ -31,8 +32,8 @@ const MIN_READ_ON_BYTES = 8 * 1024;
  *
  * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a long frame is cut off;
  * frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends another
- * is detached, with one log line that shows its bytes. A frame that is still cut off then (at most 64 KiB) goes to the
- * stash and before the next turn's read.
+ * is detached, with one log line that shows its bytes. A turn looks at FRAMES_PER_TURN; what it leaves, be it only a frame that is
+ * still cut off (at most 64 KiB), goes to the stash. While whole frames wait there nothing is read: the guest's socket fills up.
  * Writing: the outbox holds frames with their lengths back to back, so one write sends all that waits.
  *
  * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
@@ -40,7 +41,13 @@ const MIN_READ_ON_BYTES = 8 * 1024;
  */
 export class QemuStreamAttachment extends PipeAttachment {
   readonly #frame = new Frame();
+  /** What lies in the stash: bytes, and where they begin. */
   #stashed = 0;
+  #stashedAt = 0;
+  /** The stash holds more than a frame that is cut off, or a length that cannot be. */
+  #behind = false;
+  /** Frames that may be looked at yet in this turn. */
+  #left = 0;
 
   /** Undefined when there is no room for another guest (counted and logged). */
   static make(space: AttachmentSpace, options: AttachmentOptions): QemuStreamAttachment | undefined {
@@ -61,7 +68,12 @@ export class QemuStreamAttachment extends PipeAttachment {
     const pipe = this.pipe;
     const port = this.port;
     if (pipe === undefined || port === undefined) return;
+    this.#left = FRAMES_PER_TURN;
     const area = this.space.area;
+    if (this.#behind) {
+      this.#catchUp(port);
+      return;
+    }
     const free = area.freeBytes;
     if (free < MIN_READ_BYTES) {
       area.turnAway(this.reader);
@@ -87,11 +99,20 @@ export class QemuStreamAttachment extends PipeAttachment {
       // What a frame sets off may detach this guest (a policy, a failed pipe): its stash is then another's.
       if (!this.started) return;
       const frameEnd = this.#frameEnd(start, end);
-      if (frameEnd - start < MIN_READ_ON_BYTES) break;
+      if (frameEnd - start < MIN_READ_ON_BYTES || this.#left <= 0) break;
       limit = Math.min(Math.max(limit, frameEnd), at + free);
     }
     if (start < end && this.#stashed === 0) this.#stash(start, end);
-    if (full) area.again(this.reader);
+    if (full || this.#behind) area.again(this.reader);
+  }
+
+  /** Looks at what earlier turns left, where it lies: it stays until this turn is over. */
+  #catchUp(port: Port): void {
+    const end = this.#stashedAt + this.#stashed;
+    const start = this.#cut(port, this.#stashedAt, end);
+    if (!this.started) return;
+    this.#keep(start, end);
+    this.space.area.again(this.reader);
   }
 
   /** Where the frame at `start` ends, as far as it is known. */
@@ -101,21 +122,30 @@ export class QemuStreamAttachment extends PipeAttachment {
 
   /** The frame that the last turn's reads cut off goes to `at`, before what was read behind it. */
   #unstash(at: number): void {
-    const { stashAt } = this.region;
-    this.space.arena.bytes.copyWithin(at, stashAt, stashAt + this.#stashed);
+    this.space.arena.bytes.copyWithin(at, this.#stashedAt, this.#stashedAt + this.#stashed);
     this.#stashed = 0;
   }
 
   #stash(start: number, end: number): void {
-    this.space.arena.bytes.copyWithin(this.region.stashAt, start, end);
+    const { stashAt } = this.region;
+    this.space.arena.bytes.copyWithin(stashAt, start, end);
+    this.#keep(stashAt, stashAt + end - start);
+  }
+
+  /** [start, end) of the stash waits for the next turn. */
+  #keep(start: number, end: number): void {
+    this.#stashedAt = start;
     this.#stashed = end - start;
+    const frameEnd = this.#frameEnd(start, end);
+    this.#behind =
+      end - start >= LENGTH_BYTES && (frameEnd <= end || frameEnd - start > LENGTH_BYTES + MAX_FRAME_BYTES);
   }
 
   /** Hands every whole frame in [at, end) to the port; returns where the rest begins. */
   #cut(port: Port, start: number, end: number): number {
     const { view } = this.space.arena;
     let at = start;
-    while (end - at >= LENGTH_BYTES) {
+    while (end - at >= LENGTH_BYTES && this.#left > 0) {
       const length = view.getUint32(at);
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
         this.#turnOut(at, end, length);
@@ -128,6 +158,7 @@ export class QemuStreamAttachment extends PipeAttachment {
       frame.count = this.space.arena.train(frame.at, length, end);
       frame.stride = LENGTH_BYTES + length;
       at += frame.count * frame.stride;
+      this.#left -= 1 + (frame.count >> TRAIN_SHIFT);
       port.receive(frame);
       if (!this.started) break;
     }

@@ -7,14 +7,13 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
+  FRAMES_PER_TURN,
   MAX_FRAME_BYTES,
+  READ_BYTES,
 } from './attachment-space.ts';
 import { PipeAttachment } from './pipe-attachment.ts';
 import { FrameFacts, TapFraming } from './tap-framing.ts';
 
-/** Frames and bytes read in one turn, so that one guest's bulk data does not starve the rest. */
-const READ_FRAMES = 256;
-const READ_BYTES = 2 * 2 ** 20;
 const SLOT_BYTES = VIRTIO_NET_HEADER_BYTES + MAX_FRAME_BYTES;
 
 /** What the kernel granted when the tap was opened (TUNSETOFFLOAD). */
@@ -28,7 +27,7 @@ export interface TapOptions extends AttachmentOptions {
  * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
  * header with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
  *
- * One frame a read, up to 256 frames or 2 MiB a turn, until the tap says WOULD_BLOCK (there is no new edge before). A tap
+ * One frame a read, up to FRAMES_PER_TURN or READ_BYTES a turn, until the tap says WOULD_BLOCK (there is no new edge before). A tap
  * takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a header that
  * contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').
  *
@@ -55,7 +54,7 @@ export class TapAttachment extends PipeAttachment {
       return;
     }
     let bytes = 0;
-    for (let frames = 0; frames < READ_FRAMES && bytes < READ_BYTES && area.freeBytes >= SLOT_BYTES; frames++) {
+    for (let frames = 0; frames < FRAMES_PER_TURN && bytes < READ_BYTES && area.freeBytes >= SLOT_BYTES; frames++) {
       const pipe = this.pipe;
       if (pipe === undefined) return;
       const at = area.at;

@@ -40,6 +40,7 @@ export interface NetworkParts {
   readonly counters: Counters;
   readonly host: Host;
   readonly services: GatewayServices;
+  readonly beat: () => void;
   readonly config: Config;
   readonly onLease: (change: LeaseChange) => void;
   readonly onForward: (change: ForwardChange) => void;

@@ -16,6 +16,9 @@ import type { AcceptGuest, AcceptTap, ReceiveMessage, ThreadEngine, Turning } fr
 /** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
 const KEEPALIVE_SECONDS = 120;
 
+/** Messages of control before the network has its turn; the rest is taken after it. */
+const MESSAGES_PER_TURN = 64;
+
 /** The epoll engine and its loop. Loaded on demand: it brings the FFI. */
 export class EpollThread implements ThreadEngine {
   readonly host: EpollHost;
@@ -85,9 +88,12 @@ export class EpollThread implements ThreadEngine {
     const { port } = this.#data;
     this.#poller.onWake = () => {
       receive(undefined);
-      for (let next = receiveMessageOnPort(port); next !== undefined; next = receiveMessageOnPort(port)) {
+      for (let taken = 0; taken < MESSAGES_PER_TURN; taken++) {
+        const next = receiveMessageOnPort(port);
+        if (next === undefined) return;
         receive(next.message as ToNetwork);
       }
+      this.#poller.wake();
     };
     // What came before the eventfd was known has woken nobody.
     this.#poller.wake();

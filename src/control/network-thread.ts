@@ -75,6 +75,7 @@ async function live(): Promise<void> {
     counters,
     host: engine.host,
     services: new ServiceOutbox(arena, counters, state, datagrams),
+    beat: () => control.beat(),
     config: data.config,
     onLease: (change) => leases.add(change),
     onForward: (change) => forwards.add(change),

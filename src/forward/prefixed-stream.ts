@@ -1,5 +1,5 @@
 import type { HostErrorCode, HostStream, HostStreamHandler, PieceList } from '../env/host.ts';
-import type { Work } from '../turn/ready-queue.ts';
+import type { FairWork } from '../turn/fair-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
 /**
@@ -10,7 +10,7 @@ export class PrefixedStream implements HostStream {
   readonly #stream: HostStream;
   readonly #arena: Uint8Array;
   readonly #turn: Turn;
-  readonly #more: Work;
+  readonly #more: FairWork;
   /** Undefined once all of it is consumed. */
   #prefix: Uint8Array | undefined;
   #consumed = 0;
@@ -22,7 +22,7 @@ export class PrefixedStream implements HostStream {
     this.#prefix = prefix;
     this.#arena = arena;
     this.#turn = turn;
-    this.#more = { queued: false, work: () => handler.readable() };
+    this.#more = { queued: false, lane: turn, work: () => handler.readable() };
   }
 
   get error(): HostErrorCode | undefined {

@@ -2,7 +2,7 @@ import type { HostErrorCode } from '../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../env/host-listener.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
-import type { Work } from '../turn/ready-queue.ts';
+import type { FairWork } from '../turn/fair-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
@@ -24,7 +24,7 @@ const MAX_SPARED = 64;
 const HANDLES = 2 ** 31;
 
 /** One socket of the forward, while it has something to receive. */
-interface Socket extends Work, OutletWaiter {}
+interface Socket extends FairWork, OutletWaiter {}
 
 /**
  * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a peer
@@ -163,6 +163,7 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
       const again = (): void => this.readable(index);
       socket = {
         queued: false,
+        lane: this,
         work: () => this.#receive(index),
         outletWritable: again,
       };

@@ -7,7 +7,7 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
-import type { Work } from '../turn/ready-queue.ts';
+import type { FairWork } from '../turn/fair-queue.ts';
 import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
@@ -46,11 +46,13 @@ export interface EchoContext {
 }
 
 /** The work of one phase of the turn. */
-class Phase implements Work {
+class Phase implements FairWork {
   queued = false;
+  readonly lane: Port;
   readonly work: () => void;
 
-  constructor(work: () => void) {
+  constructor(lane: Port, work: () => void) {
+    this.lane = lane;
     this.work = work;
   }
 }
@@ -67,8 +69,8 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
   neighbor: Neighbor;
   readonly #context: EchoContext;
   readonly #requests = makeDatagramBatch(ECHO_BATCH);
-  readonly #sending: Phase = new Phase(() => this.#flush());
-  readonly #receiving: Phase = new Phase(() => this.#receive());
+  readonly #sending: Phase;
+  readonly #receiving: Phase;
   readonly #idle: Timer = new Timer(() => this.#context.onIdle(this));
   /** The last requests, a ring: sequence, destination, IP payload length, ICMP checksum. */
   readonly #asked = Array.from({ length: REMEMBERED }, () => ({
@@ -88,6 +90,8 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     this.neighbor = neighbor;
     this.owner = neighbor.port;
     this.identifier = identifier;
+    this.#sending = new Phase(neighbor.port, () => this.#flush());
+    this.#receiving = new Phase(neighbor.port, () => this.#receive());
   }
 
   open(socket: HostDatagram): void {

@@ -20,6 +20,8 @@ export interface NetworkWorld {
   readonly host: Host;
   /** Takes datagrams to UDP services of the gateway (DNS). */
   readonly services: GatewayServices;
+  /** Called all through each turn: the loop lives. */
+  readonly beat?: () => void;
 }
 
 /** How the network is set up; consistent (`config/addresses` checks it) and frozen while it runs. */

@@ -73,7 +73,7 @@ export class VirtualNetwork {
   constructor(world: NetworkWorld, options: NetworkOptions) {
     const { arena, random, log, counters, host, services } = world;
     const { subnet, gateway, hostAddress, limits } = options;
-    const turn = new Turn(world.clock.nowMs());
+    const turn = new Turn(world.clock.nowMs(), world);
     const wiring = { arena, turn, counters, log, random, host };
     this.turn = turn;
     this.#world = world;
@@ -281,7 +281,7 @@ export class VirtualNetwork {
     this.#udp.close();
     this.#icmp.close();
     this.#dhcp.close();
-    this.turn.flushes.run();
+    this.turn.flush();
   }
 
   #warnOfOwner(address: number): void {

@@ -2,6 +2,7 @@ import { FAILED, type HostErrorCode, type HostStream, type HostStreamHandler, ty
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
+import type { FairWork } from '../turn/fair-queue.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
@@ -92,7 +93,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly #timer: GuestTimer;
   readonly #ackTimer: Timer;
   readonly #commitWork: Work;
-  readonly #pumpWork: Work;
+  readonly #pumpWork: FairWork;
   readonly #ackWork: Work;
 
   /** Follow with `heldSyn` (the guest opens) or `open` (the host side opens). */
@@ -118,7 +119,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       if (this.receiver?.ackDue) this.#owe();
     });
     this.#commitWork = { queued: false, work: () => this.#commit() };
-    this.#pumpWork = { queued: false, work: () => this.#pump() };
+    this.#pumpWork = { queued: false, lane: neighbor.port, work: () => this.#pump() };
     this.#ackWork = { queued: false, work: () => this.#acknowledge() };
   }
 

@@ -1,3 +1,5 @@
+import type { Slice } from './slice.ts';
+
 /**
  * Timers of the core: a hashed wheel with a granularity of 4 ms, so arming, re-arming and cancelling are O(1).
  *
@@ -58,8 +60,11 @@ export class Timers {
     if (timer.tick >= 0) this.#unlink(timer);
   }
 
-  /** Moves the time and fires all that is due. A fired timer is disarmed first, so it may arm itself again. */
-  run(nowMs: number): void {
+  /**
+   * Moves the time and fires what is due, as far as `slice` goes: the rest is due still. A fired timer is disarmed first, so
+   * it may arm itself again.
+   */
+  run(nowMs: number, slice: Slice): void {
     this.#nowMs = nowMs;
     const target = Math.floor(nowMs / GRANULE_MS);
     if (this.#entries === 0) {
@@ -70,7 +75,7 @@ export class Timers {
     const first = Math.max(this.#tick, target - SLOTS + 1);
     for (let tick = first; tick <= target; tick++) {
       this.#tick = tick;
-      this.#runSlot(tick, nowMs);
+      if (!this.#runSlot(tick, nowMs, slice)) return;
     }
     this.#tick = target;
   }
@@ -90,7 +95,8 @@ export class Timers {
     return limitMs;
   }
 
-  #runSlot(tick: number, nowMs: number): void {
+  /** False when `slice` ended before the slot. */
+  #runSlot(tick: number, nowMs: number, slice: Slice): boolean {
     let timer = this.#slots[tick % SLOTS];
     while (timer !== undefined) {
       const following: Timer | undefined = timer.next;
@@ -99,6 +105,7 @@ export class Timers {
           this.#unlink(timer);
           timer.deadlineMs = Number.POSITIVE_INFINITY;
           timer.fire();
+          if (slice.spent()) return false;
           // What fired may have unlinked anything: begin the slot again. Each pass removes an entry, so it ends.
           timer = this.#slots[tick % SLOTS];
           continue;
@@ -108,6 +115,7 @@ export class Timers {
       }
       timer = following;
     }
+    return true;
   }
 
   #link(timer: Timer): void {

@@ -1,9 +1,23 @@
+import { FairQueue } from './fair-queue.ts';
 import { ReadyQueue } from './ready-queue.ts';
+import { type Pace, Slice } from './slice.ts';
 import { Timers } from './timers.ts';
+
+/**
+ * Shares of a turn, so that whoever has little to say is heard soon however much the others say: a ping within 50 ms.
+ * What the work of ingress and egress leaves for the other phases is bounded by theirs. Numbers bound a turn where no clock is.
+ */
+const INGRESS_MS = 10;
+const EGRESS_MS = 10;
+const TIMERS_MS = 5;
+const INGRESS_PIECES = 64;
+const EGRESS_PIECES = 1024;
+const TIMER_PIECES = 1024;
 
 /**
  * One pass of the network, in this order: frames from guests → commit what the batch gathered for the host → data from
  * the host → timers → commit once more → acknowledgements that no data carried → flush what lies in the outlets. Whoever has work adds itself to the queue of the phase.
+ * Each phase has its share of time and work; what it leaves over goes first in the next turn.
  */
 export class Turn {
   /** The time of this turn in ms (`Clock.nowMs`, read once a turn). */
@@ -13,15 +27,17 @@ export class Turn {
   /** Flows and mappings that gathered payload for the host during this turn. */
   readonly commits: ReadyQueue = new ReadyQueue();
   /** Flows and mappings with data from the host to send to their guest. */
-  readonly egress: ReadyQueue = new ReadyQueue();
+  readonly egress: FairQueue = new FairQueue();
   /** Flows that owe their guest an acknowledgement unless data carries it first. */
   readonly acknowledgements: ReadyQueue = new ReadyQueue();
   /** Attachments with frames to write. */
   readonly flushes: ReadyQueue = new ReadyQueue();
   readonly timers: Timers;
+  readonly #slice: Slice;
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, pace: Pace = {}) {
     this.nowMs = nowMs;
+    this.#slice = new Slice(pace);
     this.timers = new Timers(nowMs);
   }
 
@@ -34,13 +50,19 @@ export class Turn {
   /** Runs one turn at `nowMs`. */
   run(nowMs: number): void {
     this.catchUp(nowMs);
-    this.ingress.run();
-    this.commits.run();
-    this.egress.run();
-    this.timers.run(nowMs);
-    this.commits.run();
-    this.acknowledgements.run();
-    this.flushes.run();
+    const slice = this.#slice;
+    this.ingress.run(slice.begin(INGRESS_MS, INGRESS_PIECES));
+    this.commits.run(slice.whole());
+    this.egress.run(slice.begin(EGRESS_MS, EGRESS_PIECES));
+    this.timers.run(nowMs, slice.begin(TIMERS_MS, TIMER_PIECES));
+    this.commits.run(slice.whole());
+    this.acknowledgements.run(slice.whole());
+    this.flushes.run(slice.whole());
+  }
+
+  /** Runs what waits to be written, and nothing else: the last thing that a network does. */
+  flush(): void {
+    this.flushes.run(this.#slice.whole());
   }
 
   /** How long the engine may sleep before the next turn: 0 while work is left, else until the next timer, at most `limitMs`. */

@@ -9,7 +9,7 @@ import {
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
-import type { Work } from '../turn/ready-queue.ts';
+import type { FairWork } from '../turn/fair-queue.ts';
 import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { GatherOwner } from './gatherer.ts';
@@ -56,7 +56,7 @@ export interface MappingOwner {
  * that it ever asked, at port 53. What comes for a guest that is gone keeps nothing alive: if the guest is not back by then,
  * its mappings are gone too.
  */
-export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Shared<Port, Mapping>, Work {
+export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Shared<Port, Mapping>, FairWork {
   queued = false;
   readonly guestAddress: number;
   readonly guestPort: number;
@@ -98,6 +98,10 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   get socket(): HostDatagram {
     if (this.#socket === undefined) throw new Error('a UDP mapping was used before its socket was opened');
     return this.#socket;
+  }
+
+  get lane(): Port {
+    return this.neighbor.port;
   }
 
   open(socket: HostDatagram): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { FRAMES_PER_TURN } from '../../src/attachment/attachment-space.ts';
 import { QemuStreamAttachment } from '../../src/attachment/qemu-stream.ts';
 import { Frame } from '../../src/link/frame.ts';
 import { MemoryPipe } from '../support/memory-pipe.ts';
@@ -184,6 +185,31 @@ describe('QemuStreamAttachment', () => {
     }
     assert.equal(told, 1);
     assert.deepEqual(t.pipe.written, joined(sent.map(framed)));
+  });
+
+  it('looks at so many frames a turn, and at the rest in order in the next ones, reading nothing meanwhile', () => {
+    const t = attach();
+    const sent = Array.from({ length: 3 * FRAMES_PER_TURN }, (_, i) => new Uint8Array(60).fill(i));
+    t.pipe.push(joined(sent.map(framed)));
+    const late = new Uint8Array(70).fill(9);
+    t.attachment.readable();
+    for (let turn = 1; turn <= 3; turn++) {
+      t.turn.run(turn);
+      assert.equal(t.port.frames.length, turn * FRAMES_PER_TURN);
+      if (turn === 1) t.pipe.push(framed(late).slice(0, 10));
+    }
+    t.pipe.push(framed(late).slice(10));
+    t.drain();
+    assert.deepEqual(t.port.frames, [...sent, late]);
+  });
+
+  it('turns out who sends an impossible length behind more frames than a turn looks at', () => {
+    const t = attach();
+    const sent = Array.from({ length: FRAMES_PER_TURN }, () => framed(new Uint8Array(60)));
+    t.pipe.push(joined([...sent, new Uint8Array(200_000).fill(0xff)]));
+    t.drain();
+    assert.equal(t.port.frames.length, FRAMES_PER_TURN);
+    assert.equal(t.counters.get('qemu-bad-frame-length'), 1);
   });
 
   it('tells every waiter once there is room, those first who waited first', () => {

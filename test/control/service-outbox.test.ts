@@ -26,7 +26,7 @@ test('a guest that floods a service leaves room for the datagrams of others', ()
     for (let i = 0; i < count; i++) {
       outbox.datagram('dns', guest + 10 * (i % addresses), 5353, 0, 53, 64, 30, place);
     }
-    turn.flushes.run();
+    turn.flush();
   };
   const take = (): number[] => {
     const taken = waiting.splice(0, 100);

@@ -38,11 +38,12 @@ export interface Arrived {
 export interface NetworkWorldOptions {
   readonly host?: MemoryHostOptions;
   readonly network?: Partial<NetworkOptions>;
+  readonly arenaBytes?: number;
 }
 
 /** The whole network over a guarded arena, the host in memory behind it, time by hand. */
 export class NetworkWorld {
-  readonly arena: GuardedArena = new GuardedArena(ARENA_BYTES);
+  readonly arena: GuardedArena;
   readonly counters: Counters = new Counters();
   readonly lines: { message: string; fields: LogFields | undefined }[] = [];
   readonly questions: ServiceQuestion[] = [];
@@ -53,6 +54,7 @@ export class NetworkWorld {
 
   constructor(options: NetworkWorldOptions = {}) {
     let random = 0x1234_5678;
+    this.arena = new GuardedArena(options.arenaBytes ?? ARENA_BYTES);
     this.host = new MemoryHost(this.arena, options.host);
     const line = (message: string, fields?: LogFields): void => void this.lines.push({ message, fields });
     const world = {

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ReadyQueue, type Work } from '../../src/turn/ready-queue.ts';
+import { Slice } from '../../src/turn/slice.ts';
 import { TokenBucket } from '../../src/turn/token-bucket.ts';
 import { Turn } from '../../src/turn/turn.ts';
+
+const whole = (): Slice => new Slice({}).whole();
 
 test('work runs in the order it was added, each once however often it was added', () => {
   const queue = new ReadyQueue();
@@ -10,7 +13,7 @@ test('work runs in the order it was added, each once however often it was added'
   const works = [0, 1, 2].map((n): Work => ({ queued: false, work: () => log.push(n) }));
   for (const work of [...works, ...works]) queue.add(work);
   assert.equal(queue.pending, true);
-  queue.run();
+  queue.run(whole());
   assert.deepEqual(log, [0, 1, 2]);
   assert.equal(queue.pending, false);
 });
@@ -28,9 +31,9 @@ test('what adds itself again waits for the next run, behind those that were adde
     },
   };
   queue.add(greedy);
-  queue.run();
+  queue.run(whole());
   assert.deepEqual(log, ['greedy']);
-  queue.run();
+  queue.run(whole());
   assert.deepEqual(log, ['greedy', 'late', 'greedy']);
 });
 
@@ -41,7 +44,7 @@ test('a turn runs frames, commits, egress, timers, commits again, acknowledgemen
   const second = work('second commit');
   turn.flushes.add(work('flush'));
   turn.acknowledgements.add(work('acknowledge'));
-  turn.egress.add({ queued: false, work: () => turn.commits.add(second) });
+  turn.egress.add({ queued: false, lane: turn, work: () => turn.commits.add(second) });
   turn.commits.add(work('commit'));
   turn.ingress.add(work('frame'));
   assert.equal(turn.waitMs(1000), 0);

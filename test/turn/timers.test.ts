@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { Slice } from '../../src/turn/slice.ts';
 import { Timer, Timers } from '../../src/turn/timers.ts';
 import { Turn } from '../../src/turn/turn.ts';
+
+const whole = new Slice({}).whole();
 
 const GRANULE_MS = 4;
 
@@ -53,7 +56,7 @@ test('a timer never fires early, at most one granule late, and never after it wa
           now += s.by;
           const before = all.map((m) => ({ deadline: m.deadline, fired: m.fired.length }));
           for (const m of all) m.now = now;
-          timers.run(now);
+          timers.run(now, whole);
           for (const [i, m] of all.entries()) {
             const { deadline, fired } = before[i]!;
             const times = m.fired.length - fired;
@@ -88,7 +91,7 @@ test('a sleep of waitMs never passes a deadline by more than a granule, and a ru
           assert.ok(sleeps < 100, 'busy loop');
           // Engines sleep whole milliseconds.
           now += Math.ceil(timers.waitMs(1000));
-          timers.run(now);
+          timers.run(now, whole);
         }
         assert.equal(timers.waitMs(1000), 1000);
       },
@@ -100,7 +103,7 @@ test('what is armed in a turn after a long sleep counts from that turn', () => {
   const turn = new Turn(0);
   let fired = 0;
   const timer = new Timer(() => fired++);
-  turn.egress.add({ queued: false, work: () => turn.timers.arm(timer, 200) });
+  turn.egress.add({ queued: false, lane: turn, work: () => turn.timers.arm(timer, 200) });
   turn.run(10_000);
   assert.equal(fired, 0);
   turn.run(10_199);
@@ -122,6 +125,6 @@ test('a fired timer may arm itself, cancel others and arm others', () => {
   });
   timers.arm(victim, 6);
   timers.arm(again, 5);
-  for (let now = 0; now <= 40; now += 4) timers.run(now);
+  for (let now = 0; now <= 40; now += 4) timers.run(now, whole);
   assert.deepEqual(log, ['again', 'again', 'again', 'heir']);
 });

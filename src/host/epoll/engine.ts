@@ -89,7 +89,7 @@ export class EpollHost implements Host {
         unix: wanted && canPeekAtOffset(memory, libc.AF_UNIX),
       },
     };
-    this.#client = new AcceptedClient(memory);
+    this.#client = new AcceptedClient(memory, poller);
     this.#serverMessages = new ServerMessages(memory);
     this.#serverOutbox = new ServerOutbox(this.#context);
     this.#services = options.services;

@@ -26,7 +26,7 @@ import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
 /** The kernel takes net.core.somaxconn when that is less. */
 const BACKLOG = 4096;
-/** Clients that one socket accepts before the others have their turn. */
+/** Clients that one socket accepts before the others have their turn; what all accept before the network has its own, `AcceptedClient` bounds. */
 const ACCEPTS_AT_ONCE = 64;
 const REST_MS = 100;
 
@@ -145,6 +145,10 @@ export class ForwardListener implements HostListener {
   accept(socket: ListeningSocket): void {
     if (this.#resting.size > 0) {
       this.#resting.add(socket);
+      return;
+    }
+    if (this.#client.hadItsShare) {
+      this.#context.poller.owe(socket);
       return;
     }
     let accepted = 0;

@@ -1,4 +1,5 @@
 import type { Clock } from '../../env/clock.ts';
+import { Slice } from '../../turn/slice.ts';
 import { Timers } from '../../turn/timers.ts';
 import type { DescriptorTable } from './descriptors.ts';
 import type { KernelMemory } from './kernel-memory.ts';
@@ -13,7 +14,7 @@ export interface PollHandler {
 export const ALL_EVENTS: number = libc.EPOLLIN | libc.EPOLLOUT | libc.EPOLLPRI | libc.EPOLLRDHUP | libc.EPOLLET;
 export const INPUT_EVENTS: number = libc.EPOLLIN | libc.EPOLLRDHUP | libc.EPOLLET;
 
-/** One wait brings at most this many events; the rest comes with the next. */
+/** One wait brings at most this many events, and fires as many timers; the rest comes with the next. */
 const EVENTS_PER_WAIT = 512;
 
 /**
@@ -31,6 +32,8 @@ export class Poller {
   readonly wakeDescriptor: number;
   /** Runs when somebody woke the poller. */
   onWake: (() => void) | undefined;
+  /** How often it has waited. */
+  waits = 0;
   readonly #memory: KernelMemory;
   readonly #descriptors: DescriptorTable;
   readonly #clock: Clock;
@@ -39,6 +42,7 @@ export class Poller {
   readonly #handlers: (PollHandler | undefined)[] = [];
   readonly #generations: number[] = [];
   readonly #freeSlots: number[] = [];
+  readonly #slice = new Slice({});
   #owed: PollHandler[] = [];
   #calling: PollHandler[] = [];
 
@@ -101,7 +105,8 @@ export class Poller {
 
   /** Sleeps at most `timeoutMs` (0: not at all) for events and hands them out. */
   wait(timeoutMs: number): void {
-    this.timers.run(this.#clock.nowMs());
+    this.waits++;
+    this.timers.run(this.#clock.nowMs(), this.#slice.begin(0, EVENTS_PER_WAIT));
     const sleepMs = this.#owed.length > 0 ? 0 : Math.ceil(this.timers.waitMs(timeoutMs));
     const count = libc.epollWait(this.#epoll, this.#memory.base + this.#events, EVENTS_PER_WAIT, sleepMs);
     // What handlers arm counts from now, not from before the sleep.
