@@ -20,7 +20,7 @@ const SHARE_OF_EARLY = 0.75;
 export class ChunkPool {
   readonly #free: Int32Array;
   #freeCount: number;
-  readonly #used = new Tally<object>();
+  readonly #used = new Tally<string>();
 
   /** Sets `bytes` of the arena aside (less where the arena has less); pages are touched only as chunks are first used. */
   constructor(arena: Arena, bytes: number) {
@@ -45,8 +45,8 @@ export class ChunkPool {
     return (this.#free.length - this.#freeCount) * CHUNK_BYTES;
   }
 
-  /** Offset of a chunk for `owner`, or −1 when none is left for it (`early`: for text out of order). */
-  take(owner: object, early: boolean): number {
+  /** Offset of a chunk for the guest `owner` (`Port.attachment`), or −1 when none is left for it (`early`: for text out of order). */
+  take(owner: string, early: boolean): number {
     const total = this.#free.length;
     const own = this.#used.of(owner);
     // A pool of few chunks is not divided.
@@ -57,7 +57,7 @@ export class ChunkPool {
   }
 
   /** Gives back a chunk that `owner` took. */
-  give(at: number, owner: object): void {
+  give(at: number, owner: string): void {
     this.#free[this.#freeCount++] = at;
     this.#used.drop(owner);
   }

@@ -53,8 +53,8 @@ export class Handshake {
 
   /** The half that receives from the guest. Windows that it tells are scaled if both offered it; a SYN's never is. */
   receiver(): Receiver {
-    const { port } = this.#to.neighbor;
-    const receiver = new Receiver(this.#context, port, seqAdd(this.irs, 1), this.#ourMss);
+    const { attachment } = this.#to.neighbor.port;
+    const receiver = new Receiver(this.#context, attachment, seqAdd(this.irs, 1), this.#ourMss);
     if (this.#guestScale >= 0) receiver.windowScale = WINDOW_SCALE;
     return receiver;
   }

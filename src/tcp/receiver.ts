@@ -1,5 +1,4 @@
 import { FAILED, type HostStream } from '../env/host.ts';
-import type { Port } from '../link/port.ts';
 import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import type { TcpContext } from './context.ts';
 import { Ranges } from './ranges.ts';
@@ -35,7 +34,7 @@ export class Receiver {
   bytes = 0;
   readonly held: Ranges = new Ranges(MAX_GAPS);
   readonly #context: TcpContext;
-  readonly #port: Port;
+  readonly #owner: string;
   readonly #mss: number;
   #hostNxt: number;
   #edge: number;
@@ -51,10 +50,10 @@ export class Receiver {
   /** Bytes of the first gathered frame that the host already took. */
   #gatherSkip = 0;
 
-  /** @param port the guest's, whose share of the chunks it takes. @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
-  constructor(context: TcpContext, port: Port, next: number, mss: number) {
+  /** @param owner the guest whose share of the chunks it takes (`Port.attachment`). @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
+  constructor(context: TcpContext, owner: string, next: number, mss: number) {
     this.#context = context;
-    this.#port = port;
+    this.#owner = owner;
     this.#mss = mss;
     this.rcvNxt = next;
     this.#hostNxt = next;
@@ -264,8 +263,8 @@ export class Receiver {
   }
 
   #store(sequence: number, at: number, length: number): number {
-    this.#buffer ??= new SequenceBuffer(this.#context.arena.bytes, this.#context.pool, this.#port);
-    const stored = this.#buffer.store(sequence, at, length, sequence !== this.rcvNxt);
+    this.#buffer ??= new SequenceBuffer(this.#context.arena.bytes, this.#context.pool, this.#owner);
+    const stored = this.#buffer.store(sequence, at, length, seqGt(sequence, this.rcvNxt));
     if (stored < length) this.#context.counters.add('tcp-chunk-pool-exhausted');
     return stored;
   }

@@ -14,11 +14,11 @@ export class SequenceBuffer {
   readonly #bytes: Uint8Array;
   readonly #pool: ChunkPool;
   /** Whose share of the pool it takes. */
-  readonly #owner: object;
+  readonly #owner: string;
   /** Chunk number → offset in the arena. At most a window's worth. */
   readonly #chunks = new Map<number, number>();
 
-  constructor(bytes: Uint8Array, pool: ChunkPool, owner: object) {
+  constructor(bytes: Uint8Array, pool: ChunkPool, owner: string) {
     this.#bytes = bytes;
     this.#pool = pool;
     this.#owner = owner;

@@ -160,6 +160,41 @@ test('one byte out of order in each of many flows leaves chunks to text in order
   assert.equal(world.tcp.chunkBytesUsed, (pool * 3) / 4);
 });
 
+test('where text out of order has its part of the chunks, text in order that a slow server leaves still finds one', () => {
+  const world = established({ host: { limits: { hostSendBytes: 10, peerReceiveBytes: 10 } } });
+  const pool = 4 * 2 ** 20;
+  for (let port = 41_000; port < 41_192; port++) {
+    world.send({ port, flags: 'S', syn: { mss: 1460 } });
+    world.send({ port });
+    world.send({ port, seq: 3, text: text(1) });
+  }
+  assert.equal(world.tcp.chunkBytesUsed, (pool * 3) / 4);
+  world.neighbor.port = { ...world.neighbor.port, attachment: 'tap1' };
+  world.send({ port: 42_000, flags: 'S', syn: { mss: 1460 } });
+  world.send({ port: 42_000 });
+  world.servers.at(-1)?.peer.pause();
+  world.take();
+  world.send({ port: 42_000, text: text(100) });
+  world.advance(100);
+  assert.equal(world.counters.get('tcp-chunk-pool-exhausted'), 0);
+  assert.deepEqual(world.said(), ['A 1 101']);
+});
+
+test('a guest that comes back has no chunks anew: what it holds still counts', () => {
+  const world = established({ host: { limits: { hostSendBytes: 10, peerReceiveBytes: 10 } } });
+  const stuck = (port: number): void => {
+    world.send({ port, flags: 'S', syn: { mss: 1460 } });
+    world.servers.at(-1)?.peer.pause();
+    world.send({ port });
+    world.send({ port, text: text(100) });
+  };
+  for (let port = 41_000; port < 41_192; port++) stuck(port);
+  assert.equal(world.tcp.chunkBytesUsed, 3 * 2 ** 20);
+  world.neighbor.port = { ...world.neighbor.port };
+  for (let port = 42_000; port < 42_010; port++) stuck(port);
+  assert.equal(world.tcp.chunkBytesUsed, 3 * 2 ** 20);
+});
+
 test('with little budget and large segments the window is small but never shut for good', () => {
   const world = established({ limits: { windowBytes: 32_768 }, outlet: { mtu: 65_520 }, syn: { mss: 65_480 } });
   let next = 1;
