@@ -34,3 +34,9 @@ export function guestShown({ guest, ssh, reaches }: Pick<ForwardJson, 'guest' | 
   if (guest !== undefined && reaches !== '' && !guest.includes(':')) return `${guest} of ${reaches}`;
   return guest ?? `${ssh?.user}@${ssh?.address ?? 'guest'}:${ssh?.path}`;
 }
+
+/** One as a sentence has it: what reaches what, and why it does not, if it does not. */
+export function forwardShown(forward: ForwardJson): string {
+  const { protocol, why } = forward;
+  return `${protocol} ${hostShown(forward)} → ${guestShown(forward)}${why === '' ? '' : ` (${why})`}`;
+}

@@ -8,9 +8,10 @@ import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
 import type { InstallFlags, ServeFlags } from './helper.ts';
-import { addNetworkFlags, type NetworkFlags } from './options.ts';
+import { addNetworkFlags } from './options.ts';
 import { describeError, STATUS_USAGE, statusForFailure, statusOf } from './print-error.ts';
 import { exitInSpiteOfLookups } from './prompt-exit.ts';
+import type { RunFlags } from './run.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
 import { version } from './version.ts';
@@ -29,6 +30,7 @@ exitInSpiteOfLookups();
 const EXAMPLES = `
 Examples:
   slipway run -- curl -I https://example.org       one command in a network of its own
+  slipway run -p 8080:80 -- nginx -g 'daemon off;' a command whose port 80 is 8080 of this computer
   slipway run --no-host-loopback -- bash           a shell that cannot reach this computer's own services
   slipway up --listen qemu+unix:///tmp/vm.sock     the network for virtual machines
   slipway ports expose 8080:80                     a port of the machine as one of this computer
@@ -74,12 +76,17 @@ addNetworkFlags(program.command('run'), DEFAULT_RUN_MTU)
   .description('a command in a fresh network namespace whose only way out is Slipway')
   .argument('<command...>', 'the command and its arguments, after --')
   .option(
+    '-p, --publish <ports>',
+    "a port of the command's as docker run -p takes it, 8080:80, also one that it has at 127.0.0.1 only; may be repeated",
+    repeated,
+  )
+  .option(
     '--control <path>',
     'opens a control socket there, which wants the token of SLIPWAY_CONTROL_TOKEN (default: none)',
   )
   .passThroughOptions()
   .exitOverride()
-  .action(async (command: string[], flags: NetworkFlags) => {
+  .action(async (command: string[], flags: RunFlags) => {
     try {
       const { run } = await import('./run.ts');
       process.exit(await run(command, flags));

@@ -1,11 +1,12 @@
 import { SlipwayError } from '../config/errors.ts';
-import { type ForwardSpec, SSH_PORT } from '../config/forward.ts';
+import { type ForwardSpec, type ForwardStatus, SSH_PORT } from '../config/forward.ts';
 import { filePath, socketPath } from '../config/forward-values.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
 import { Mismatch, type ValueParser } from '../config/values.ts';
+import type { RunningNetwork } from '../control/start-network.ts';
 import { absolute, parsedFlag } from './options.ts';
 
-/** What `slipway up` publishes from the start. The four of a socket are gvproxy's, one of each for every socket. */
+/** What `slipway up` publishes from the start, and `run` the ports of. The four of a socket are gvproxy's, one of each for every socket. */
 export interface PublishFlags {
   readonly publish?: readonly string[];
   readonly forwardSock?: readonly string[];
@@ -20,9 +21,24 @@ export function publishedBy(flags: PublishFlags): ForwardSpec[] {
 }
 
 /** What `docker run -p` would make of it. */
-function publishedPorts(text: string): ForwardSpec[] {
-  const ports = upFlag('--publish', text, (raw) => parsePortSpec(String(raw)));
+export function publishedPorts(text: string): ForwardSpec[] {
+  const ports = parsedFlag('--publish', text, (raw) => parsePortSpec(String(raw)));
   return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
+}
+
+/** Opens one. Rejects with what keeps it from standing: the owner of a port in use, a twin of the configuration. */
+export async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<ForwardStatus> {
+  try {
+    return await network.forwards.add(spec);
+  } catch (error) {
+    if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;
+    // Its own hint asks the daemon, which ends with this error.
+    throw new SlipwayError(
+      error.code,
+      error.message,
+      'Leave one of the two out: of the flags, or of the file of --config.',
+    );
+  }
 }
 
 /** Unix sockets of the first guest through its sshd, as `gvproxy -forward-sock` has them. */

@@ -1,21 +1,28 @@
 import type { ControlApi } from '../api/control-api.ts';
 import { EventFeed } from '../api/event-feed.ts';
+import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { SlipwayError } from '../config/errors.ts';
+import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { TOKEN_VARIABLE } from './control-place.ts';
 import { startEmbeddedGuest } from './embedded-guest.ts';
+import { hostShown } from './forward-table.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError, STATUS_OWN_FAILURE } from './print-error.ts';
+import { type PublishFlags, publish, publishedPorts } from './published.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 
+export interface RunFlags extends NetworkFlags, Pick<PublishFlags, 'publish'> {}
+
 /** `slipway run`: COMMAND in a namespace whose only way out is Slipway. Returns the status to exit with. */
-export async function run(command: readonly string[], flags: NetworkFlags): Promise<number> {
+export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
+  const published = (flags.publish ?? []).flatMap(publishedPorts);
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
   // Its guest is gone with it: nothing is worth keeping.
   const events = new EventFeed();
@@ -26,12 +33,13 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
   };
   // Until COMMAND gets them: who ends by the default action leaves the control socket and those of forwards behind.
   const commandGetsSignals = endOnSignals(async () => {});
-  const network = await startNetwork({ ...config, state: '' }, log, onFatal, guestApiServices(config.api));
+  const network = await startNetwork({ ...config, state: '' }, log, onFatal, guestApiServices(config.api), published);
   const { [TOKEN_VARIABLE]: token, ...env } = process.env;
   let api: ControlApi | undefined;
   try {
     // A daemon's file may name a socket, which is the daemon's: none is opened here unless asked for.
     if (flags.control !== undefined) api = await guardedControl(network, { config, log, events, token });
+    for (const spec of published) tellChosen(spec, await publish(network, spec));
     const guest = await startEmbeddedGuest(network, command, { forwardSignals: true, env });
     commandGetsSignals();
     for (const kind of guest.shared) {
@@ -42,6 +50,12 @@ export async function run(command: readonly string[], flags: NetworkFlags): Prom
     api?.close();
     await network.stop();
   }
+}
+
+/** A port that the host chose is known to nobody else. */
+function tellChosen({ host }: ForwardSpec, status: ForwardStatus): void {
+  if (host.kind === 'unix' || (host.port !== 0 && (host.lastPort ?? host.port) === host.port)) return;
+  say(STANDARD_ERROR, `slipway: publishing ${hostShown(forwardJson(status))}\n`);
 }
 
 /**

@@ -5,7 +5,7 @@ import { forwardJson } from '../api/forward-json.ts';
 import { guestApiServices } from '../api/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../config/errors.ts';
-import { type ForwardSpec, type ForwardStatus, forwardId } from '../config/forward.ts';
+import { type ForwardStatus, forwardId } from '../config/forward.ts';
 import { type AttachmentUrl, qemuArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/messages.ts';
@@ -14,11 +14,11 @@ import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { usualControlSocket } from './control-place.ts';
-import { guestShown, hostShown } from './forward-table.ts';
+import { forwardShown } from './forward-table.ts';
 import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
-import { type PublishFlags, publishedBy } from './published.ts';
+import { type PublishFlags, publish, publishedBy } from './published.ts';
 import { Reload } from './reload.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 import { serveControl } from './serve-control.ts';
@@ -90,20 +90,6 @@ function chosenByHost({ config, forwards }: RunningNetwork): readonly ForwardSta
   return forwards.ownedBy('config').filter(({ id }) => !ids.has(id));
 }
 
-async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<ForwardStatus> {
-  try {
-    return await network.forwards.add(spec);
-  } catch (error) {
-    if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;
-    // Its own hint asks the daemon, which ends with this error.
-    throw new SlipwayError(
-      error.code,
-      error.message,
-      'Leave one of the two out: of the flags, or of the file of --config.',
-    );
-  }
-}
-
 /** What stands when the daemon does. */
 interface Standing {
   readonly network: RunningNetwork;
@@ -126,15 +112,10 @@ function asText({ network, listening, forwards, api }: Standing): string {
     `slipway ${version()}: network ${formatCidr(subnet)}, gateway and DNS ${formatIpv4Address(gateway)}, ${host}, MTU ${mtu}`,
     `engine ${engine}; up to ${flows} flows, ${dialsInFlight} dials, ${udpMappings} UDP mappings, ${guests} guests (RLIMIT_NOFILE ${descriptors})`,
     ...places,
-    ...forwards.map(publishedLine),
+    ...forwards.map((forward) => `publishing ${forwardShown(forward)}`),
     ...(api === undefined ? [] : [controlLine(api)]),
     `process ${process.pid}; Ctrl-C ends it`,
   ].join('\n')}\n`;
-}
-
-function publishedLine(forward: ForwardJson): string {
-  const { protocol, why } = forward;
-  return `publishing ${protocol} ${hostShown(forward)} → ${guestShown(forward)}${why === '' ? '' : ` (${why})`}`;
 }
 
 function controlLine({ socket, tcp, tokenFile }: ControlApi): string {

@@ -8,6 +8,7 @@ import type { Udp } from '../udp/udp.ts';
 import type { Allowance } from './allowance.ts';
 import type { ForwardChange } from './forward-request.ts';
 import type { GuestFinder } from './guest-finder.ts';
+import type { LoopbackRelays } from './loopback-relay.ts';
 import type { PublishedPorts } from './published-sockets.ts';
 import type { SourceAddresses } from './source-addresses.ts';
 import type { SourceRoutes } from './source-routes.ts';
@@ -23,6 +24,8 @@ export interface ForwardContext {
   readonly listeners: HostListeners;
   readonly guests: GuestFinder;
   readonly sources: SourceAddresses;
+  /** To who listens only at a guest's loopback. */
+  readonly relays: LoopbackRelays;
   readonly routes: SourceRoutes;
   readonly published: PublishedPorts;
   /** Clients whose guest has not accepted yet. */

@@ -141,7 +141,7 @@ export function listenState(guest: Neighbor, port: number): ListenState {
   return guest.port.sockets?.tcp(guest.address, port) ?? 'unknown';
 }
 
-/** Whether a connection from outside may be taken. */
+/** Whether a client is taken: also for who listens at the guest's loopback, to which it is joined from within. */
 export function takesConnections(state: ListenState): boolean {
-  return state === 'listens' || state === 'unknown';
+  return state !== 'nobody';
 }

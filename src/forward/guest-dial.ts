@@ -1,3 +1,4 @@
+import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostAddress, HostStream, HostStreamHandler } from '../env/host.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { FlowOpener, OpenedFlow, OpenFailure } from '../tcp/flow-opener.ts';
@@ -92,8 +93,20 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     // Of several that waited for one answer, an earlier one may have ended this one.
     if (this.state === 'over') return;
     this.#neighbor = neighbor;
-    if (takesConnections(listenState(neighbor, this.target.port))) this.#open(neighbor);
+    const state = listenState(neighbor, this.target.port);
+    if (state === 'loopback') this.#openLoopback(neighbor.port.sockets);
+    else if (takesConnections(state)) this.#open(neighbor);
     else this.#fall('refused');
+  }
+
+  /** No address of the client's reaches there, so none is seen. */
+  #openLoopback(sockets: GuestSockets | undefined): void {
+    if (sockets === undefined || this.#stream === undefined) return;
+    this.#neighbor = undefined;
+    this.state = 'opening';
+    const flow = this.#context.relays.open(this, this.#stream, sockets, this.target.port);
+    if (typeof flow === 'string') this.#fall(flow);
+    else this.#flow = flow;
   }
 
   #open(neighbor: Neighbor): void {

@@ -15,6 +15,7 @@ import type { ForwardContext } from './forward-context.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest, ForwardStanding } from './forward-request.ts';
 import { GuestFinder, type GuestLink } from './guest-finder.ts';
 import { type GuestStreamDone, GuestStreams } from './guest-streams.ts';
+import { LoopbackRelays } from './loopback-relay.ts';
 import { PublishedPorts } from './published-sockets.ts';
 import { SourceAddresses } from './source-addresses.ts';
 import { SourceRoutes } from './source-routes.ts';
@@ -82,6 +83,7 @@ export class OpenForwards {
       sources,
       published,
       routes: new SourceRoutes({ ...options, sources }),
+      relays: new LoopbackRelays(options),
       waiting: new Allowance(Math.min(MAX_WAITING, options.flows >> 1)),
       udpClients: new Allowance(options.udpClients),
     };
