@@ -40,6 +40,8 @@ import { type DhcpReply, INFINITE_SECONDS } from './reply.ts';
 const HEADER_BYTES = 28;
 /** An Ethernet frame's worth, whatever MTU a guest has: no one has that much to say. */
 const MAX_PACKET_BYTES = 1500;
+/** What every client takes for the MTU when nothing is said (RFC 894). */
+const ETHERNET_MTU = 1500;
 /** The longest message that is written. */
 export const DHCP_REPLY_BYTES: number = MAX_PACKET_BYTES - HEADER_BYTES;
 
@@ -70,7 +72,7 @@ export interface DhcpNetwork {
 
 /**
  * Writes answers as DHCP messages: first what the protocol needs, then what the client asked for in its order (option 55; RFC
- * 2132 §9.8), all that there is when it sent no list, and last of all what a relay added. The mask is always sent and stands
+ * 2132 §9.8), all that there is when it sent no list, the MTU in any case where it is not Ethernet's, and last of all what a relay added. The mask is always sent and stands
  * before the router (RFC 2132 §3.3), classless routes too (RFC 3442). What the message has no room for, `file` and `sname`
  * included, is left out from the end and counted.
  */
@@ -136,7 +138,7 @@ export class ReplyWriter {
   }
 
   #putParameters(writer: DhcpWriter, reply: DhcpReply, mtu: number): void {
-    for (const code of this.#orderFor(reply.request.requestedOptions)) {
+    for (const code of this.#orderFor(reply.request.requestedOptions, mtu)) {
       if (code === OPTION_HOST_NAME && reply.hostName !== '') {
         this.#check(writer.putText(code, reply.hostName));
       } else if (code === OPTION_INTERFACE_MTU && !this.#customMtu) {
@@ -148,7 +150,7 @@ export class ReplyWriter {
     }
   }
 
-  #orderFor(requested: Uint8Array | undefined): Iterable<number> {
+  #orderFor(requested: Uint8Array | undefined, mtu: number): Iterable<number> {
     if (requested === undefined || requested.length === 0) {
       return new Set([...this.#values.keys(), OPTION_INTERFACE_MTU, OPTION_HOST_NAME]);
     }
@@ -162,6 +164,8 @@ export class ReplyWriter {
       }
       order.add(code);
     }
+    // busybox's udhcpc never asks for it, and what a guest sends beyond another MTU than it believes is lost.
+    if (mtu !== ETHERNET_MTU) order.add(OPTION_INTERFACE_MTU);
     return order;
   }
 

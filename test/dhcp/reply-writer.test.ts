@@ -52,6 +52,16 @@ describe('an answer', () => {
     assert.deepEqual(offer({}, { list: [15, 119, 42, 12] }).codes, [...PROTOCOL, 1]);
   });
 
+  it('has the MTU for a client that does not ask for it, where it is not 1500', () => {
+    for (const mtu of [576, 1400, 9000, 65520]) {
+      const { codes, message } = offer({}, { list: [1, 3, 6] }, mtu);
+      assert.deepEqual(codes, [...PROTOCOL, 1, 3, 6, 26]);
+      assert.equal(message.options.u16(26), mtu);
+    }
+    assert.deepEqual(offer({}, { list: [1, 3, 6] }, 1500).codes, [...PROTOCOL, 1, 3, 6]);
+    assert.deepEqual(offer({}, { list: [26, 3] }, 1400).codes, [...PROTOCOL, 1, 26, 3]);
+  });
+
   it('has the mask before the router (RFC 2132 §3.3), and classless routes too', () => {
     assert.deepEqual(offer(EVERYTHING, { list: [6, 3, 121, 1] }).codes, [...PROTOCOL, 6, 1, 121, 3]);
     assert.deepEqual(offer({}, { list: [6, 3, 121, 1] }).codes, [...PROTOCOL, 6, 1, 3]);

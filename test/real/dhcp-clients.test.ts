@@ -95,6 +95,13 @@ for (const name of CLIENTS) {
   });
 }
 
+test('udhcpc, which never asks for the MTU, is told one that is not 1500', { timeout: 60_000 }, async (t) => {
+  if (!able(t, 'udhcpc')) return;
+  const site = await Site.open(t, '');
+  const client = site.client('udhcpc', await site.guest(), { modest: true });
+  assert.equal(client.fact(await client.hear(BOUND), 'mtu'), '1400');
+});
+
 test('a reservation by MAC and one by client identifier hold, with their names', { timeout: 60_000 }, async (t) => {
   if (!able(t, ...CLIENTS)) return;
   const site = await Site.open(t);

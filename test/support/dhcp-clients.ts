@@ -29,6 +29,8 @@ export interface DhcpClientOptions {
   readonly clientId?: string;
   /** Where the client keeps its lease; a client that starts again there asks for the same address (INIT-REBOOT). */
   readonly memory?: string;
+  /** Asks only for what it asks for by itself (udhcpc only). */
+  readonly modest?: boolean;
   /** Asks by ARP whether an address that it got is in use, and declines it then (udhcpc only). */
   readonly checks?: boolean;
   /** The address with its prefix that it has by hand, so that it asks for the rest alone (dhcpcd only). */
@@ -248,11 +250,9 @@ const CONFIGURED = (folder: string): string[] => ['-cf', join(folder, 'dhclient.
 type Start = (folder: string, memory: string, options: DhcpClientOptions) => string[];
 
 const START: Readonly<Record<ClientName, Start>> = {
-  udhcpc: (_folder, memory, { hostName, clientId, checks }) => {
-    const wanted = ['search', 'ntpsrv', 'mtu', 'staticroutes', 'hostname', 'domain', 'tftp'].flatMap((name) => [
-      '-O',
-      name,
-    ]);
+  udhcpc: (_folder, memory, { hostName, clientId, checks, modest }) => {
+    const more = modest === true ? [] : ['search', 'ntpsrv', 'mtu', 'staticroutes', 'hostname', 'domain', 'tftp'];
+    const wanted = more.flatMap((name) => ['-O', name]);
     // It remembers nothing by itself: who starts it again says which address it had.
     const had = join(memory, 'udhcpc-address');
     return [
