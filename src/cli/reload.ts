@@ -1,5 +1,5 @@
 import type { Config } from '../config/config.ts';
-import { forwardId, type ForwardSpec } from '../config/forward.ts';
+import { type ForwardSpec, forwardId } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';

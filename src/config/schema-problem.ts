@@ -1,5 +1,5 @@
-import { editDistance } from './edit-distance.ts';
 import type { z } from 'zod';
+import { editDistance } from './edit-distance.ts';
 import { shown } from './values.ts';
 
 /** What does not fit a schema, for a person. */

@@ -5,10 +5,10 @@ import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostAddress, HostErrorCode } from '../env/host.ts';
-import type { GuestSocketDescriptors } from '../host/namespace/namespace-guest.ts';
 import type { LogFields } from '../env/log.ts';
 import type { FlowProtocol } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
+import type { GuestSocketDescriptors } from '../host/namespace/namespace-guest.ts';
 
 /** What the network thread is born with. */
 export interface ThreadData {

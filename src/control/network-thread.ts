@@ -16,10 +16,10 @@ import type { ForwardChange, ForwardRequest } from '../forward/forward-request.t
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { sitInOneCall } from '../host/one-call.ts';
-import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { Timer } from '../turn/timers.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
+import { assembleNetwork, type Network, socketService } from './assemble-network.ts';
 import { BatchedRandom } from './batched-random.ts';
 import { CounterLog } from './counter-log.ts';
 import type {

@@ -7,8 +7,8 @@ import type { ForwardContext } from './forward-context.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
 import { type DialFailure, type DialOwner, GuestDial } from './guest-dial.ts';
-import { PrefixedStream } from './prefixed-stream.ts';
 import { placesOf } from './places.ts';
+import { PrefixedStream } from './prefixed-stream.ts';
 import { proxyHeader } from './proxy-header.ts';
 
 /** A held client tries again after an eighth of the time that it has waited, within these bounds. */

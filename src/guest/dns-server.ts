@@ -1,10 +1,10 @@
 import { Counters } from '../env/counters.ts';
+import { defaultGateway } from '../host/ipv4-routes.ts';
 import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
 import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';
 import { DnsRoutes, type DnsServerName } from './dns-routes.ts';
 import { GatewayExchange } from './gateway-exchange.ts';
-import { defaultGateway } from '../host/ipv4-routes.ts';
 
 /** Ports of the two servers at the gateway. */
 export const INTERNAL_PORT = 5301;

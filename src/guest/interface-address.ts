@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
+import { ipv4Routes } from '../host/ipv4-routes.ts';
 import { readProc } from '../host/proc.ts';
 import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
-import { ipv4Routes } from '../host/ipv4-routes.ts';
 
 /**
  * The IPv4 address of an interface, as text; undefined while it has none or does not exist.

@@ -1,6 +1,6 @@
 import { endianness } from 'node:os';
-import { readProc } from './proc.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { readProc } from './proc.ts';
 
 /** RTF_UP and RTF_GATEWAY of <linux/route.h>. */
 const RTF_UP = 1;

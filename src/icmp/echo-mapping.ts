@@ -62,6 +62,8 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
   readonly key: number;
   readonly identifier: number;
   owner: Port;
+  /** Its guest's, with `owner` to know that guest again: another may have got the address. */
+  mac: number;
   rank: Rank = 0;
   older: EchoMapping | undefined;
   newer: EchoMapping | undefined;
@@ -89,6 +91,7 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     this.key = key;
     this.neighbor = neighbor;
     this.owner = neighbor.port;
+    this.mac = neighbor.mac;
     this.identifier = identifier;
     this.#sending = new Phase(neighbor.port, () => this.#flush());
     this.#receiving = new Phase(neighbor.port, () => this.#receive());

@@ -9,8 +9,8 @@
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
-import type { OwnAddresses } from '../ip/own-addresses.ts';
 import { isSameGuest } from '../ip/neighbor.ts';
+import type { OwnAddresses } from '../ip/own-addresses.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import { Shares } from '../turn/shares.ts';
@@ -130,8 +130,9 @@ export class IcmpEcho implements ProtocolHandler {
     const { identifier } = this.#header;
     const key = packet.source * 0x1_0000 + identifier;
     const known = this.#mappings.get(key);
-    if (known !== undefined && isSameGuest(known.neighbor, packet.neighbor)) {
+    if (known !== undefined && isSameGuest({ mac: known.mac, port: known.owner }, packet.neighbor)) {
       known.neighbor = packet.neighbor;
+      known.mac = packet.neighbor.mac;
       known.request(packet);
       return undefined;
     }

@@ -25,6 +25,7 @@ export type ArpOutcome =
   | 'arp-bad-sender-mac'
   | 'arp-gateway-address-claimed'
   | 'arp-spoofed-sender'
+  | 'arp-address-in-use'
   | 'arp-reply-port-full';
 
 export interface ArpOptions {
@@ -76,7 +77,7 @@ export class Arp {
     }
     if (!probe) {
       if (!isGuestAddress(senderAddress)) return 'arp-spoofed-sender';
-      neighbors.learn(senderAddress, senderMac, port, turn.nowMs);
+      if (neighbors.learn(senderAddress, senderMac, port, turn.nowMs) === undefined) return 'arp-address-in-use';
     }
     if (operation === ARP_REQUEST && own.has(targetAddress)) return this.#answer(port);
     return probe ? 'arp-not-for-us' : 'arp-learned';

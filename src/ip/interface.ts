@@ -51,6 +51,7 @@ import {
   parseIpv4,
 } from '../wire/ipv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
+import { AddressConflicts } from './address-conflicts.ts';
 import { AddressRules, type SourceFault } from './address-rules.ts';
 import { Arp } from './arp.ts';
 import type { IcmpErrors } from './icmp-errors.ts';
@@ -72,6 +73,7 @@ export type InterfaceDrop =
   | 'ethernet-ipv6'
   | 'ethernet-unknown-type'
   | 'ipv4-bad-checksum'
+  | 'ipv4-address-in-use'
   | 'ipv4-martian-destination'
   | 'ipv4-unicast-in-broadcast-frame'
   | 'ipv4-broadcast-not-served'
@@ -117,7 +119,7 @@ export class Interface implements Uplink {
     this.#counters = options.counters;
     this.#errors = options.errors;
     this.own = new OwnAddresses(options.gatewayAddress, options.hostAddress);
-    this.neighbors = new NeighborCache(options.counters);
+    this.neighbors = new NeighborCache(options.counters, new AddressConflicts(options));
     this.#rules = new AddressRules(options.subnet, this.own);
     this.#arp = new Arp({
       ...options,
@@ -197,6 +199,7 @@ export class Interface implements Uplink {
     const neighbor = addressless
       ? new Neighbor(0, mac, port, this.#turn.nowMs)
       : this.neighbors.learn(header.source, mac, port, this.#turn.nowMs);
+    if (neighbor === undefined) return 'ipv4-address-in-use';
     return this.#dispatch(this.#fill(frame, neighbor, at));
   }
 

@@ -9,6 +9,8 @@ export class Neighbor {
   port: Port;
   /** Turn time when it was last heard. */
   seenMs: number;
+  /** Turn time when it was asked whether it is there, of which it has not been heard since; −1 otherwise. */
+  askedMs = -1;
 
   constructor(address: number, mac: number, port: Port, seenMs: number) {
     this.address = address;

@@ -24,7 +24,7 @@ import { NodePipe } from '../host/node/node-pipe.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import { Interface } from '../ip/interface.ts';
 import { Ipv4Sender } from '../ip/ipv4-sender.ts';
-import type { Neighbor } from '../ip/neighbor.ts';
+import { Neighbor } from '../ip/neighbor.ts';
 import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import { Switch } from '../link/switch.ts';
@@ -207,7 +207,7 @@ export class MemoryGuest {
       await this.#until(() => find() !== undefined);
     }
     const { mac, port, seenMs } = find() as Neighbor;
-    return { address, mac, port, seenMs };
+    return new Neighbor(address, mac, port, seenMs);
   }
 
   #askFor(address: number): void {

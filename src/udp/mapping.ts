@@ -63,6 +63,8 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
   neighbor: Neighbor;
   batch: DatagramBatch | undefined;
   owner: Port;
+  /** Its guest's, with `owner` to know that guest again: another may have got the address. */
+  mac: number;
   rank: Rank = 0;
   older: Mapping | undefined;
   newer: Mapping | undefined;
@@ -89,6 +91,7 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
     this.#udp = udp;
     this.neighbor = neighbor;
     this.owner = neighbor.port;
+    this.mac = neighbor.mac;
     this.guestAddress = neighbor.address;
     this.guestPort = guestPort;
     this.timer = new Timer(() => udp.expired(this));

@@ -208,6 +208,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
   }
 
   used(mapping: Mapping, rank: Rank): void {
+    mapping.mac = mapping.neighbor.mac;
     this.#table.shares.used(mapping, mapping.neighbor.port, rank);
   }
 
@@ -366,8 +367,8 @@ export class Udp implements ProtocolHandler, MappingOwner {
   /** The mapping of the packet's sender; one of another guest that had the address before is not. */
   #find(packet: Packet, guestPort: number): Mapping | undefined {
     const mapping = this.#table.find(packet.source, guestPort);
-    if (mapping === undefined || mapping.neighbor === packet.neighbor) return mapping;
-    if (isSameGuest(mapping.neighbor, packet.neighbor)) {
+    if (mapping === undefined) return undefined;
+    if (isSameGuest({ mac: mapping.mac, port: mapping.owner }, packet.neighbor)) {
       mapping.neighbor = packet.neighbor;
       return mapping;
     }
@@ -423,6 +424,11 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const { neighbor } = mapping;
     if (!neighbor.port.attached) {
       counters.add('udp-guest-gone');
+      return;
+    }
+    if (!isSameGuest({ mac: mapping.mac, port: mapping.owner }, neighbor)) {
+      counters.add('udp-guest-gone');
+      this.#remove(mapping);
       return;
     }
     const service = mapping.translation(address, port);

@@ -56,8 +56,9 @@ test('a gratuitous ARP moves the neighbor that flows already keep', () => {
   const [a, b] = [world.guest(), world.guest()];
   world.receive(a, arpFrame(1, GUEST_MAC, GUEST, GUEST));
   const neighbor = world.interface.neighbors.find(GUEST)!;
-  world.receive(b, arpFrame(2, GUEST_MAC + 1, GUEST, GUEST));
+  world.receive(b, arpFrame(2, GUEST_MAC, GUEST, GUEST));
   assert.equal(neighbor.port, b.port);
+  world.receive(b, arpFrame(2, GUEST_MAC + 1, GUEST, GUEST));
   assert.equal(neighbor.mac, GUEST_MAC + 1);
 });
 

@@ -1,5 +1,5 @@
-import type { HostErrorCode, HostStream, HostStreamHandler } from '../../src/env/host.ts';
 import type { GuestSockets, GuestSocketsWatcher, ListenState } from '../../src/env/guest-sockets.ts';
+import type { HostErrorCode, HostStream, HostStreamHandler } from '../../src/env/host.ts';
 
 /** A guest's socket table that a test writes; watchers hear of each change at once. */
 export class KnownSockets implements GuestSockets {

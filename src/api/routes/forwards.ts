@@ -5,8 +5,8 @@ import {
   FORWARD_SOURCES,
   FORWARD_STATES,
   type ForwardSpec,
-  PROXY_HEADERS,
   GUEST_LISTENS,
+  PROXY_HEADERS,
 } from '../../config/forward.ts';
 import { forwardOptions, forwardShape } from '../../config/forward-schema.ts';
 import { socketPath } from '../../config/forward-values.ts';

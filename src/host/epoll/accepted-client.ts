@@ -2,8 +2,8 @@ import type { HostAddress } from '../../env/host.ts';
 import type { HostClient } from '../../env/host-listener.ts';
 import { MAPPED_ADDRESS_BYTES, readMappedAddress, writeMappedAddress } from '../mapped-address.ts';
 import { type KernelMemory, NAME_BYTES } from './kernel-memory.ts';
-import type { Poller } from './poller.ts';
 import * as libc from './libc.ts';
+import type { Poller } from './poller.ts';
 
 /** Clients that all forwards accept before the network has its turn: about 3 ms. */
 const ACCEPTS_PER_WAIT = 128;
