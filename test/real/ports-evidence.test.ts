@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { test } from 'node:test';
+import { connectNamespaces, createNamespace, nsExec } from '../support/namespace.ts';
+import { needs } from '../support/needs.ts';
+import { expose, forwardIs, httpServer, isListening, isWaiting, publishing } from '../support/published.ts';
+import { canRunGuests } from '../support/slipway.ts';
+import { dial, dialled, drained, endingOf, listen, start, udp } from '../support/sockets.ts';
+
+/** Listens with room for one, accepts nobody until it is told to, then everybody. */
+const FULL = `
+import socket, sys
+server = socket.socket()
+server.bind(("0.0.0.0", 80))
+server.listen(1)
+print("listening", flush=True)
+sys.stdin.readline()
+while True:
+    client, _ = server.accept()
+    client.sendall(b"served")
+    client.close()
+`;
+
+for (const how of ['tcp reset', 'icmp type port-unreachable']) {
+  test(`a guest that rejects one client (${how}) costs no other client a connection`, {
+    timeout: 60_000,
+  }, async (t) => {
+    if (!canRunGuests(t) || !needs(t, 'nft')) return;
+    const { home, slipway } = await publishing(t);
+    const banned = createNamespace(t, 'banned');
+    connectNamespaces(
+      { namespace: home, device: 'up0', address: '10.1.0.2/24' },
+      { namespace: banned, device: 'in0', address: '10.1.0.9/24' },
+    );
+    await httpServer(t, slipway.guest, 80, 'hello');
+    await expose(slipway, '8080:80');
+    const chain = 'type filter hook input priority 0; ip saddr 10.1.0.9 tcp dport 80 reject with';
+    nsExec(slipway.guest, 'nft', `table inet ban { chain input { ${chain} ${how}; }; }`);
+    for (let i = 0; i < 30; i++) {
+      assert.equal(await endingOf(dial(t, banned, 8080, '10.1.0.2')), 'ECONNRESET');
+      const good = await dialled(t, home, 8080, '127.0.0.1');
+      good.end('GET / HTTP/1.0\r\n\r\n');
+      assert.match(String((await drained(good)).bytes), /hello/);
+    }
+  });
+}
+
+test('a client whose network is one of the guest’s own (docker0) is served, and ports ls says how', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t)) return;
+  const { home, slipway } = await publishing(t);
+  const container = createNamespace(t, 'container');
+  connectNamespaces(
+    { namespace: home, device: 'up0', address: '172.17.0.9/24' },
+    { namespace: container, device: 'in0', address: '172.17.0.5/24' },
+  );
+  nsExec(slipway.guest, 'ip', 'link', 'add', 'docker0', 'type', 'bridge');
+  nsExec(slipway.guest, 'ip', 'address', 'add', '172.17.0.1/16', 'dev', 'docker0');
+  nsExec(slipway.guest, 'ip', 'link', 'set', 'docker0', 'up');
+  await httpServer(t, slipway.guest, 80, 'hello');
+  const forward = await expose(slipway, '8080:80');
+  const client = await dialled(t, container, 8080, '172.17.0.9');
+  client.end('GET / HTTP/1.0\r\n\r\n');
+  assert.match(String((await drained(client)).bytes), /hello 192\.168\.65\.254$/);
+  await slipway.reaches(({ counters }) => counters['forward-source-hidden'] === 1, 'it is counted');
+  const { note } = await forwardIs(slipway, forward, (status) => status.note !== '');
+  assert.match(note, /172\.17\.0\.0\/24/);
+});
+
+test('a full accept queue makes clients wait, and refuses none', { timeout: 180_000 }, async (t) => {
+  if (!canRunGuests(t) || !needs(t, 'python3')) return;
+  const { home, slipway } = await publishing(t);
+  const program = start(t, slipway.guest, 'python3', '-c', FULL);
+  await once(program.stdout!, 'data');
+  const forward = await expose(slipway, '8080:80');
+  await isListening(slipway, forward);
+  const clients = await Promise.all(Array.from({ length: 12 }, () => dialled(t, home, 8080, '127.0.0.1')));
+  // Two are in the guest's queue, the others wait in front of it.
+  program.stdin!.write('accept\n');
+  for (const client of clients) assert.equal(String((await drained(client)).bytes), 'served');
+});
+
+test('what a guest sends by UDP from a published port comes from that port of the host', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t)) return;
+  const { home, slipway } = await publishing(t);
+  const outside = createNamespace(t, 'outside');
+  connectNamespaces(
+    { namespace: home, device: 'up0', address: '10.1.0.2/24' },
+    { namespace: outside, device: 'in0', address: '10.1.0.9/24' },
+  );
+  await expose(slipway, '27015:27015/udp');
+  const remote = await udp(t, outside, '10.1.0.9', 27_010);
+  const game = await udp(t, slipway.guest, '0.0.0.0', 27_015);
+  const heard = once(remote, 'message');
+  game.send('announce', 27_010, '10.1.0.9');
+  const [, from] = await heard;
+  assert.deepEqual([from.address, from.port], ['10.1.0.2', 27_015]);
+  const answered = once(game, 'message');
+  remote.send('welcome', 27_015, '10.1.0.2');
+  const [bytes, peer] = await answered;
+  assert.deepEqual([String(bytes), peer.address, peer.port], ['welcome', '10.1.0.9', 27_010]);
+});
+
+test('a guest whose sockets are seen refuses while nobody listens, and serves when somebody does', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t)) return;
+  const { home, slipway } = await publishing(t);
+  const forward = await expose(slipway, '8080:80');
+  await isWaiting(slipway, forward, /^nobody listens at port 80 of the guest$/);
+  await assert.rejects(dialled(t, home, 8080, '127.0.0.1'), { code: 'ECONNREFUSED' });
+  const { accept } = await listen(t, slipway.guest, { port: 80 });
+  const from = performance.now();
+  await isListening(slipway, forward);
+  t.diagnostic(`listened after ${Math.round(performance.now() - from)} ms`);
+  const client = await dialled(t, home, 8080, '127.0.0.1');
+  (await accept()).end('served');
+  assert.equal(String((await drained(client)).bytes), 'served');
+});
