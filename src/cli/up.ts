@@ -37,13 +37,6 @@ export async function up(flags: UpFlags): Promise<void> {
   const read = (): Promise<Config> =>
     configOf(flags, { state: stateFolder(process.env), control: { socket: usualControlSocket() } });
   const config = await read();
-  if (config.listen.length === 0) {
-    throw new SlipwayError(
-      'ERR_USAGE',
-      'there is nowhere for guests to attach',
-      'Say where, for instance: slipway up --listen qemu+unix:///tmp/slipway.sock',
-    );
-  }
   const events = new EventFeed();
   const log = events.listeningTo(await daemonLog(config.log.level, flags.json === true));
   const onFatal = (error: SlipwayError): void => {
@@ -64,6 +57,8 @@ export async function up(flags: UpFlags): Promise<void> {
     const attachments: string[] = [];
     // First, because a daemon that is there already says so.
     stands.api = await serveControl(network, { config: config.control, log, events, attachments });
+    // Guests come there too, by gvproxy's /connect.
+    if (config.listen.length === 0 && stands.api === undefined) throw nowhere();
     const attach = async (url: AttachmentUrl): Promise<void> => {
       const listening = await network.control.listen(url);
       stands.listening.push(listening);
@@ -79,6 +74,14 @@ export async function up(flags: UpFlags): Promise<void> {
     throw error;
   }
   say(STANDARD_OUTPUT, flags.json === true ? asJson(stands) : asText(stands));
+}
+
+function nowhere(): SlipwayError {
+  return new SlipwayError(
+    'ERR_USAGE',
+    'there is nowhere for guests to attach',
+    'Say where, for instance: slipway up --listen qemu+unix:///tmp/slipway.sock (or let it have a control socket, where they attach too).',
+  );
 }
 
 /** Forwards of the configuration whose port it leaves to the host. From then on they are like others, so those are what the others leave. */
@@ -112,6 +115,7 @@ function asText({ network, listening, forwards, api }: Standing): string {
     `slipway ${version()}: network ${formatCidr(subnet)}, gateway and DNS ${formatIpv4Address(gateway)}, ${host}, MTU ${mtu}`,
     `engine ${engine}; up to ${flows} flows, ${dialsInFlight} dials, ${udpMappings} UDP mappings, ${guests} guests (RLIMIT_NOFILE ${descriptors})`,
     ...places,
+    ...(places.length === 0 ? ['guests attach at the control socket, by /connect'] : []),
     ...forwards.map((forward) => `publishing ${forwardShown(forward)}`),
     ...(api === undefined ? [] : [controlLine(api)]),
     `process ${process.pid}; Ctrl-C ends it`,

@@ -23,12 +23,27 @@ test('a slip in a flag is named, with what was expected and a code', async (t) =
   const listen = await slipway(t, 'up', '--listen', 'qemu+tcp://0.0.0.0:1');
   assert.equal(listen.status, 2);
   assert.match(listen.stderr, /--listen: expected a loopback address[\s\S]*ERR_LISTEN_URL/);
-  const nowhere = await slipway(t, 'up');
+  const nowhere = await slipway(t, 'up', '--control', 'none');
   assert.equal(nowhere.status, 2);
   assert.match(nowhere.stderr, /nowhere for guests to attach[\s\S]*--listen/);
   const unknown = await slipway(t, 'up', '--listn', 'x');
   assert.equal(unknown.status, 2);
   assert.match(unknown.stderr, /Did you mean --listen\?/);
+});
+
+test('without --listen the daemon stands, and guests come by the control socket', async (t) => {
+  const socket = path.join(temporaryFolder('test'), 'control.sock');
+  const up = new SlipwayProcess(t, 'up', '--control', socket);
+  await up.prints(/guests attach at the control socket, by \/connect[\s\S]*Ctrl-C/);
+  const guest = connect(socket);
+  guest.write('POST /connect HTTP/1.1\r\nHost: slipway\r\n\r\n');
+  t.after(() => guest.destroy());
+  for (;;) {
+    const { stdout } = await slipway(t, 'status', '--control', socket, '--json');
+    if (JSON.parse(stdout).guests.length === 1) break;
+  }
+  up.child.kill('SIGTERM');
+  assert.equal((await up.end()).status, 0);
 });
 
 test('an address that is said twice is not taken for another process', async (t) => {
