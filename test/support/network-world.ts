@@ -13,7 +13,7 @@ import { GATEWAY, HOST } from './core-world.ts';
 import { GuardedArena } from './guarded-arena.ts';
 import { MemoryPipe } from './memory-pipe.ts';
 
-const ARENA_BYTES = 160 * 2 ** 20;
+const ARENA_BYTES = 128 * 2 ** 20;
 /** In front of a tap's frame when nothing is offloaded. */
 const PLAIN_HEADER = new Uint8Array(10);
 
