@@ -87,7 +87,7 @@ test('a name has its own record, else the first expression that fits, else the d
     { expression: 'api', address: 2 },
   ]);
   const zone = new Zone('testing', { ttlSeconds: 0, defaultAddress: 3, defaultAtApex: false, patterns });
-  zone.add('own', storedRecord('testing', { name: 'api-own', data: { type: 'A', address: 4 } }));
+  zone.add(storedRecord('testing', { name: 'api-own', data: { type: 'A', address: 4 } }));
   const addresses = ['api-own', 'api-x', 'my.api', 'web'].map((name) => zone.find(`${name}.testing`)?.[0]?.data[0]);
   assert.deepEqual(
     addresses,

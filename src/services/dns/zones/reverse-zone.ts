@@ -3,11 +3,9 @@ import { DNS_TYPE_PTR } from '../../../wire/dns-message.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import type { GuestNames } from './guest-names.ts';
 import { ReverseNames, type ReversePlace } from './reverse-names.ts';
-import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, ZONE_LAYERS, type Zone } from './zone.ts';
+import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, type Zone, type ZoneNode } from './zone.ts';
 import type { Finding } from './zone-answer.ts';
 import type { ZoneTree } from './zone-tree.ts';
-
-const COLLECTED = ZONE_LAYERS.filter((layer) => layer !== 'lease');
 
 /**
  * PTR for the addresses of the subnet, made from the A records of all zones: of several names the first one, which for the host
@@ -69,17 +67,12 @@ export class ReverseZone {
   #collect(): Map<number, string> {
     const pointers = new Map<number, string>();
     for (const zone of this.#tree.all) {
-      for (const { key, layers } of zone.nodes) {
+      for (const node of zone.nodes) {
+        const { key } = node;
         // What lies in a deeper zone is hidden by that.
         if (isWildcard(key) || this.#tree.of(key) !== zone) continue;
-        // Leases change too often to be collected: the guests' names are asked for each time.
-        const strongest = COLLECTED.find((layer) =>
-          layers[layer].some(({ record }) => record.data.type === 'A' || record.data.type === 'CNAME'),
-        );
-        for (const { record } of strongest === undefined ? [] : layers[strongest]) {
-          const { data } = record;
-          if (data.type !== 'A' || pointers.has(data.address) || !cidrContains(this.#subnet, data.address)) continue;
-          pointers.set(data.address, key);
+        for (const address of addressesOf(node)) {
+          if (!pointers.has(address) && cidrContains(this.#subnet, address)) pointers.set(address, key);
         }
       }
     }
@@ -89,4 +82,11 @@ export class ReverseZone {
     }
     return pointers;
   }
+}
+
+/** The addresses of a name itself. Names of guests change too often to be collected: they are asked for each time. */
+function addressesOf({ given, standing }: ZoneNode): number[] {
+  const hidden = given.some(({ record }) => record.data.type === 'A' || record.data.type === 'CNAME');
+  const records = hidden || standing === undefined || standing.origin === 'guest' ? given : [standing];
+  return records.flatMap(({ record }) => (record.data.type === 'A' ? [record.data.address] : []));
 }

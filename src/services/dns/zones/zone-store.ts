@@ -2,7 +2,6 @@ import { SlipwayError } from '../../../config/errors.ts';
 import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsData } from '../../../wire/dns-data.ts';
-import { dnsNameKey } from '../../../wire/dns-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import { type AddressPatterns, zonePatterns } from './address-patterns.ts';
@@ -10,9 +9,10 @@ import type { BuiltinZones } from './builtin-zones.ts';
 import { GuestNames } from './guest-names.ts';
 import type { LeaseName } from './lease-names.ts';
 import { ReverseZone } from './reverse-zone.ts';
-import { ServiceNames } from './service-names.ts';
+import { StandingNames } from './standing-names.ts';
 import { Zone, type ZoneSettings } from './zone.ts';
 import { type Finding, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
+import { checkNames, checkZoneCount, unique, ZoneRoom } from './zone-limits.ts';
 import { canonicalKey } from './zone-names.ts';
 import {
   isTtl,
@@ -25,15 +25,6 @@ import {
   zoneText,
 } from './zone-record.ts';
 import { ZoneTree } from './zone-tree.ts';
-
-/** A person's or a program's zones; each costs about a kilobyte. */
-export const MAX_ZONES = 1_024;
-/** 100,000: a record takes about 500 bytes, so 50 MB at the most. */
-export const MAX_ZONE_RECORDS = 100_000;
-/** 16 MiB of record data: what TXT records could otherwise make of it has no end. */
-export const MAX_ZONE_BYTES: number = 16 * 1024 * 1024;
-/** 32 KiB at one name: its records, and the chain that leads there, fit in one message over TCP. */
-export const MAX_NAME_BYTES: number = 32 * 1024;
 
 export interface ZoneStoreOptions {
   /** Of records and zones without their own. */
@@ -66,10 +57,9 @@ type OwnSettings = Pick<ZoneDescription, 'ttlSeconds' | 'defaultAddress' | 'defa
  * the next answer, whole or (when it throws) not at all. Answering never throws and allocates for the answer only.
  *
  * - The longest zone name that a name ends with decides; within a zone RFC 1034 §4.3.2 and RFC 4592 hold. No delegations.
- * - What is built in cannot be removed. What is set in a built-in zone lies over it: a record hides the built-in ones of its name
- *   and type, a CNAME all of its name, and they are back when it goes. `removeZone` of a built-in zone removes what was set. A new zone
- *   around built-in names has them too.
- * - Names of services: see ServiceNames. They stay whatever is set or removed around them, and are hidden as built-in ones are.
+ * - A zone has two layers. What configuration or API gave lies over what stands there by itself (StandingNames): a given A record or
+ *   CNAME hides the standing address of its name, which is back when it goes. A built-in zone cannot be removed; `removeZone`
+ *   removes what was given in it.
  * - Every change raises the serial of the zone's SOA. All zones share one counter, so a zone that comes back has a higher one too.
  * - PTR for the subnet is made from the A records of all zones; see ReverseZone. Names of leases: see GuestNames.
  *
@@ -81,16 +71,14 @@ export class ZoneStore {
   /** What `setZone` and `addRecords` made; a zone that is missing here is there by itself. */
   readonly #set = new Map<string, OwnSettings>();
   readonly #builtIn: ReadonlySet<string>;
-  /** Built-in records under absolute names. */
-  readonly #builtInRecords: readonly ZoneRecord[];
-  readonly #services = new ServiceNames(this.#tree, {
+  readonly #standing = new StandingNames(this.#tree, {
     create: (name) => this.#create(name, this.#settings({})),
     remove: (zone) => {
       this.#tree.remove(zone);
       this.#raise(zone);
     },
-    changed: (zone) => {
-      this.#reverse?.forget();
+    changed: (zone, origin) => {
+      if (origin !== 'guest') this.#reverse?.forget();
       this.#raise(zone);
     },
   });
@@ -98,20 +86,22 @@ export class ZoneStore {
   readonly #guests: GuestNames | undefined;
   readonly #reverse: ReverseZone | undefined;
   #serial = 0;
-  #records = 0;
-  #bytes = 0;
+  readonly #room = new ZoneRoom();
 
   constructor(options: ZoneStoreOptions) {
     const { defaultTtlSeconds, builtIn, counters } = options;
     this.#defaultTtlSeconds = defaultTtlSeconds;
     const zones = builtIn?.zones ?? [];
     this.#builtIn = new Set(zones.map(({ name }) => name));
-    this.#builtInRecords = zones.flatMap((zone) =>
-      zone.records.map((record) => ({ ...record, name: `${recordKey(zone.name, record.name)}.` })),
-    );
     for (const { name } of zones) this.#create(name, this.#settings({}));
+    for (const zone of zones) {
+      for (const { name, data } of zone.records) {
+        if (data.type === 'A') this.#standing.set('built-in', recordKey(zone.name, name), data.address);
+      }
+    }
     if (builtIn === undefined) return;
-    this.#guests = new GuestNames(this.#tree, builtIn.guestAddress, (zone) => this.#raise(zone), counters);
+    const { guestAddress: withoutLease } = builtIn;
+    this.#guests = new GuestNames({ tree: this.#tree, standing: this.#standing, withoutLease, counters });
     this.#reverse = new ReverseZone(builtIn, this.#tree, this.#guests, defaultTtlSeconds);
   }
 
@@ -123,17 +113,17 @@ export class ZoneStore {
     checkNames(name, records);
     this.#checkInZone(name, records);
     const there = this.#tree.get(name);
-    const before = there === undefined ? [] : ownRecords(there);
-    this.#checkRoom(records, before);
-    const isNew = there === undefined || this.#services.isOwnZone(name);
-    if (isNew) this.#checkZones();
+    const before = there === undefined ? [] : givenRecords(there);
+    this.#room.check(records, before);
+    const isNew = there === undefined || this.#standing.isOwnZone(name);
+    if (isNew) checkZoneCount(this.#tree.size - this.#standing.zoneCount);
     const zone = there ?? this.#create(name, settings);
-    zone.clear('own');
+    zone.clear();
     zone.change(settings);
-    for (const record of records) zone.add('own', record);
+    for (const record of records) zone.add(record);
     const { ttlSeconds, defaultAddress, defaultAtApex, patterns } = description;
     this.#set.set(name, { ttlSeconds, defaultAddress, defaultAtApex, ...(patterns && { patterns }) });
-    if (isNew) this.#services.taken(zone);
+    if (isNew) this.#standing.taken(zone);
     this.#count(records, before);
     this.#raise(zone);
   }
@@ -143,11 +133,11 @@ export class ZoneStore {
     const key = canonicalKey(name);
     const zone = key === undefined ? undefined : this.#tree.get(key);
     if (zone === undefined || !this.#set.delete(zone.name)) return false;
-    this.#count([], zone.clear('own'));
+    this.#count([], zone.clear());
     if (this.#builtIn.has(zone.name)) zone.change(this.#settings({}));
     else {
       this.#tree.remove(zone);
-      this.#services.left(zone);
+      this.#standing.left(zone);
     }
     this.#raise(zone);
     return true;
@@ -159,16 +149,16 @@ export class ZoneStore {
     const { name } = zone;
     const added = unique(records.map((record) => storedRecord(name, record)));
     const touched = new Set(added.map(({ key }) => key));
-    const before = [...touched].flatMap((key) => zone.node(key)?.layers.own ?? []);
+    const before = [...touched].flatMap((key) => zone.node(key)?.given ?? []);
     const after = unique([...before, ...added]);
     checkNames(name, after);
     this.#checkInZone(name, added);
-    this.#checkRoom(after, before);
-    const isNew = this.#services.isOwnZone(name);
-    if (isNew) this.#checkZones();
-    for (const record of added) zone.add('own', record);
+    this.#room.check(after, before);
+    const isNew = this.#standing.isOwnZone(name);
+    if (isNew) checkZoneCount(this.#tree.size - this.#standing.zoneCount);
+    for (const record of added) zone.add(record);
     if (!this.#set.has(name)) this.#set.set(name, {});
-    if (isNew) this.#services.taken(zone);
+    if (isNew) this.#standing.taken(zone);
     this.#count(after, before);
     this.#raise(zone);
   }
@@ -183,7 +173,7 @@ export class ZoneStore {
       like: data === undefined ? undefined : storedRecord(zone.name, { name, data }).identity,
     }));
     const gone = wanted.flatMap(({ key, type, like }) =>
-      zone.remove('own', key, ({ record, identity }) => {
+      zone.remove(key, ({ record, identity }) => {
         if (like !== undefined) return like === identity;
         return type === undefined || type === record.data.type;
       }),
@@ -201,12 +191,10 @@ export class ZoneStore {
       return {
         name: zone.name,
         ...this.#set.get(zone.name),
-        records: ownRecords(zone).map(({ record }) => record),
+        records: givenRecords(zone).map(({ record }) => record),
         serial: zone.authority.soa.serial,
         builtIn: this.#builtIn.has(zone.name),
-        standing: nodes.flatMap(({ layers }) =>
-          [...layers.service, ...layers['built-in'], ...layers.lease].map(({ record }) => record),
-        ),
+        standing: nodes.flatMap(({ standing }) => (standing === undefined ? [] : [standing.record])),
       };
     });
   }
@@ -241,11 +229,11 @@ export class ZoneStore {
 
   /** The name of a service, which may have meant another address before. Throws SlipwayError ERR_DNS_ZONE. */
   setServiceName(name: string, address: number): void {
-    this.#services.set(zoneKey(name), address);
+    this.#standing.set('service', zoneKey(name), address);
   }
 
   endServiceName(name: string): void {
-    this.#services.end(zoneKey(name));
+    this.#standing.set('service', zoneKey(name), undefined);
   }
 
   #find(key: string): Finding | undefined {
@@ -258,9 +246,6 @@ export class ZoneStore {
   #create(name: string, settings: ZoneSettings): Zone {
     const zone = new Zone(name, settings);
     this.#tree.add(zone);
-    for (const record of this.#builtInRecords) {
-      if (this.#tree.of(dnsNameKey(record.name)) === zone) zone.add('built-in', storedRecord(name, record));
-    }
     this.#raise(zone);
     return zone;
   }
@@ -296,39 +281,14 @@ export class ZoneStore {
   /** What lies in a deeper zone would never be answered. */
   #checkInZone(zone: string, records: readonly StoredRecord[]): void {
     for (const { key, record } of records) {
-      const deepest = this.#services.zoneOf(key)?.name;
+      const deepest = this.#standing.zoneOf(key)?.name;
       if (deepest === undefined || deepest.length <= zone.length) continue;
       throw recordError(record.name, zone, `lies in the zone ${deepest}, which decides there`, `Add it to ${deepest}.`);
     }
   }
 
-  #checkZones(): void {
-    if (this.#tree.size - this.#services.zoneCount < MAX_ZONES) return;
-    throw new SlipwayError('ERR_DNS_ZONE', `there are ${MAX_ZONES} zones already`, 'Remove one first.');
-  }
-
-  #checkRoom(after: readonly StoredRecord[], before: readonly StoredRecord[]): void {
-    if (this.#records + after.length - before.length > MAX_ZONE_RECORDS) {
-      const hint = 'A wildcard or a default address can stand for many records.';
-      throw new SlipwayError(
-        'ERR_DNS_ZONE',
-        `all zones together would have more than ${MAX_ZONE_RECORDS} records`,
-        hint,
-      );
-    }
-    if (this.#bytes + bytesOf(after) - bytesOf(before) > MAX_ZONE_BYTES) {
-      const hint = 'Shorten or remove TXT records.';
-      throw new SlipwayError(
-        'ERR_DNS_ZONE',
-        `the records of all zones would take more than ${MAX_ZONE_BYTES} bytes`,
-        hint,
-      );
-    }
-  }
-
   #count(after: readonly StoredRecord[], before: readonly StoredRecord[]): void {
-    this.#records += after.length - before.length;
-    this.#bytes += bytesOf(after) - bytesOf(before);
+    this.#room.count(after, before);
     this.#reverse?.forget();
   }
 
@@ -348,44 +308,6 @@ function zoneKey(name: string): string {
   return key;
 }
 
-function ownRecords(zone: Zone): StoredRecord[] {
-  return [...zone.nodes].flatMap(({ layers }) => layers.own);
-}
-
-/** Of records that are the same (RFC 2181 §5) the last, which has the newest TTL, in the place of the first. */
-function unique(records: readonly StoredRecord[]): StoredRecord[] {
-  return [...new Map(records.map((record) => [`${record.key} ${record.identity}`, record])).values()];
-}
-
-function bytesOf(records: readonly StoredRecord[]): number {
-  return records.reduce((sum, { bytes }) => sum + bytes, 0);
-}
-
-/** What records of one name must be together. `records`: all that the names in it will have. */
-function checkNames(zone: string, records: readonly StoredRecord[]): void {
-  const names = new Map<string, { count: number; bytes: number; alias: boolean }>();
-  for (const { key, record, bytes } of records) {
-    const name = names.get(key) ?? { count: 0, bytes: 0, alias: false };
-    names.set(key, name);
-    name.count++;
-    name.bytes += bytes;
-    name.alias ||= record.data.type === 'CNAME';
-    if (name.alias && name.count > 1) {
-      throw recordError(
-        record.name,
-        zone,
-        'stands beside a CNAME',
-        'A CNAME is the only record of its name (RFC 1034 §3.6.2).',
-      );
-    }
-    if (name.bytes > MAX_NAME_BYTES) {
-      const hint = 'Give the name fewer or shorter records.';
-      throw recordError(
-        record.name,
-        zone,
-        `makes more than ${MAX_NAME_BYTES} bytes at one name, too much for an answer`,
-        hint,
-      );
-    }
-  }
+function givenRecords(zone: Zone): StoredRecord[] {
+  return [...zone.nodes].flatMap(({ given }) => given);
 }

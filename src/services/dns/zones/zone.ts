@@ -4,13 +4,6 @@ import type { AddressPatterns } from './address-patterns.ts';
 import { labelStarts, parentKey } from './zone-names.ts';
 import type { StoredRecord } from './zone-record.ts';
 
-/**
- * Where a record comes from, the strongest first: what the configuration or the API set, what services are called, what Slipway
- * has by itself, what guests call themselves. A type of a name that a stronger layer has hides that type of the weaker ones.
- */
-export const ZONE_LAYERS = ['own', 'service', 'built-in', 'lease'] as const;
-export type ZoneLayer = (typeof ZONE_LAYERS)[number];
-
 /** All records of one name and type (RFC 2181 §5). */
 export interface RecordSet {
   readonly type: number;
@@ -64,17 +57,23 @@ export function apexSets(authority: Authority, sets: readonly RecordSet[]): Reco
   return standing;
 }
 
+/** Whose word a standing name is, the strongest first: services, what is built in, what guests call themselves. */
+export const STANDING_ORIGINS = ['service', 'built-in', 'guest'] as const;
+export type StandingOrigin = (typeof STANDING_ORIGINS)[number];
+
+/** What a name means by itself, unless records of the same type, or a CNAME, were given. */
+export interface StandingRecord extends StoredRecord {
+  readonly origin: StandingOrigin;
+}
+
 /** A name that exists: it has records, or names below it, or is where a deeper zone begins. */
 export class ZoneNode {
   readonly key: string;
   /** What there is to answer; empty for an empty non-terminal (RFC 4592 §2.2.2). */
   sets: readonly RecordSet[] = NO_SETS;
-  readonly layers: { readonly [Layer in ZoneLayer]: StoredRecord[] } = {
-    own: [],
-    service: [],
-    'built-in': [],
-    lease: [],
-  };
+  /** What configuration or API gave. */
+  readonly given: StoredRecord[] = [];
+  standing: StandingRecord | undefined;
   /** Nodes one label below. */
   children = 0;
   /** A deeper zone begins here: it answers, this node only exists. */
@@ -87,7 +86,7 @@ export class ZoneNode {
   }
 
   get needed(): boolean {
-    return this.children > 0 || this.cut || ZONE_LAYERS.some((layer) => this.layers[layer].length > 0);
+    return this.children > 0 || this.cut || this.given.length > 0 || this.standing !== undefined;
   }
 }
 
@@ -146,33 +145,41 @@ export class Zone {
     this.#settle(this.#apex);
   }
 
-  /** Adds a record of the zone; false when the layer has the same one already, whose TTL then becomes the new one's. */
-  add(layer: ZoneLayer, record: StoredRecord): boolean {
+  /** Adds a given record; one that is there already takes the new one's TTL. */
+  add(record: StoredRecord): void {
     const node = this.#grow(record.key);
-    const records = node.layers[layer];
-    const at = records.findIndex(({ identity }) => identity === record.identity);
-    if (at < 0) records.push(record);
-    else records[at] = record;
+    const at = node.given.findIndex(({ identity }) => identity === record.identity);
+    if (at < 0) node.given.push(record);
+    else node.given[at] = record;
     this.#settle(node);
-    return at < 0;
   }
 
-  /** Removes what `matches` of one name's layer. Returns what went. */
-  remove(layer: ZoneLayer, key: string, matches: (record: StoredRecord) => boolean): StoredRecord[] {
+  /** Removes what `matches` of the given records of one name. Returns what went. */
+  remove(key: string, matches: (record: StoredRecord) => boolean): StoredRecord[] {
     const node = this.#nodes.get(key);
     if (node === undefined) return [];
-    const records = node.layers[layer];
-    const gone = records.filter(matches);
+    const gone = node.given.filter(matches);
     if (gone.length === 0) return gone;
-    records.splice(0, records.length, ...records.filter((record) => !gone.includes(record)));
+    node.given.splice(0, node.given.length, ...node.given.filter((record) => !gone.includes(record)));
     this.#settle(node);
     this.#prune(node);
     return gone;
   }
 
-  /** Removes a whole layer. Returns what went. */
-  clear(layer: ZoneLayer): StoredRecord[] {
-    return [...this.#nodes.keys()].flatMap((key) => this.remove(layer, key, () => true));
+  /** Removes all given records. Returns what went. */
+  clear(): StoredRecord[] {
+    return [...this.#nodes.keys()].flatMap((key) => this.remove(key, () => true));
+  }
+
+  /** Sets or removes what stands at a name by itself. Returns whether that is new. */
+  stand(key: string, record: StandingRecord | undefined): boolean {
+    const before = this.#nodes.get(key)?.standing;
+    if (before?.identity === record?.identity && before?.origin === record?.origin) return false;
+    const node = this.#grow(key);
+    node.standing = record;
+    this.#settle(node);
+    this.#prune(node);
+    return true;
   }
 
   /** Whether a deeper zone begins at `key`. */
@@ -242,15 +249,12 @@ export class Zone {
 
   /** Works out what the node answers. */
   #settle(node: ZoneNode): void {
-    const sets: RecordSet[] = [];
-    for (const layer of ZONE_LAYERS) {
-      if (sets.some(({ type }) => type === DNS_TYPE_CNAME)) break;
-      const stronger = sets.map(({ type }) => type);
-      for (const set of this.#setsOf(node.layers[layer])) if (!stronger.includes(set.type)) sets.push(set);
-    }
+    const sets = this.#setsOf(node.given);
+    const has = (type: number): boolean => sets.some((set) => set.type === type);
+    const { standing } = node;
+    if (standing !== undefined && !has(standing.type) && !has(DNS_TYPE_CNAME)) sets.push(...this.#setsOf([standing]));
     if (node === this.#apex) {
-      if (this.#settings.defaultAtApex && !sets.some(({ type }) => type === DNS_TYPE_A))
-        sets.push(...this.#defaultSets);
+      if (this.#settings.defaultAtApex && !has(DNS_TYPE_A)) sets.push(...this.#defaultSets);
       sets.unshift(...apexSets(this.authority, sets));
     }
     node.sets = sets.length === 0 ? NO_SETS : sets;

@@ -3,7 +3,8 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { SlipwayError } from '../../../../src/config/errors.ts';
 import type { ZoneRecord } from '../../../../src/config/zone-description.ts';
-import { MAX_NAME_BYTES, MAX_ZONES, ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
+import { MAX_NAME_BYTES, MAX_ZONES } from '../../../../src/services/dns/zones/zone-limits.ts';
+import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { a, address, ask, builtInStore, cname, query, queryFrom, txt } from './asking.ts';
 
 const SOA = (zone: string, serial: number, ttl = 10): string =>
