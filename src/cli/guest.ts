@@ -1,9 +1,9 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { SlipwayError } from '../config/errors.ts';
+import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../config/own-names.ts';
 import { endOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
-import { INTERNAL_BEGINNINGS, INTERNAL_DOMAINS } from '../guest/dns-routes.ts';
 import {
   DEFAULT_PLACES,
   type GuestDnsEvent,
@@ -26,8 +26,8 @@ Options:
                       repeated (default: 127.0.0.1:53 and docker0:53)
   --internal <server> address:port of the internal server (default: the default route's gateway, port ${INTERNAL_PORT})
   --system <server>   address:port of the system server (default: the default route's gateway, port ${SYSTEM_PORT})
-  --domain <name>     one more internal domain, besides ${INTERNAL_DOMAINS.join(', ')},
-                      ${INTERNAL_BEGINNINGS.map((name) => `${name}.*`).join(' and ')}; may be repeated
+  --domain <name>     one more internal domain, besides ${OWN_DOMAINS.join(', ')},
+                      ${OLD_DOCKER_BEGINNINGS.map((name) => `${name}.*`).join(' and ')}; may be repeated
   --json              print JSON lines
   -h, --help          this text
 
@@ -151,7 +151,7 @@ function describe(event: GuestDnsEvent): string {
       if (event.internal === undefined || event.system === undefined) {
         return 'there is no default route yet, so no server: waiting for it';
       }
-      const names = [...event.domains, ...INTERNAL_BEGINNINGS.map((beginning) => `${beginning}.*`)];
+      const names = [...event.domains, ...OLD_DOCKER_BEGINNINGS.map((beginning) => `${beginning}.*`)];
       return `${names.join(' ')} → ${endpoint(event.internal)}, all else → ${endpoint(event.system)}`;
     }
     case 'listening':

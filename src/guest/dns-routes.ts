@@ -1,11 +1,6 @@
+import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../config/own-names.ts';
 import { DNS_FORMERR, DNS_NOTIMP, type DnsQuestion, parseDnsQuestion } from '../wire/dns-message.ts';
 import { dnsNameKey } from '../wire/dns-name.ts';
-
-/** Domains that Slipway itself answers: a name is internal when it is one of these or ends with one. */
-export const INTERNAL_DOMAINS: readonly string[] = ['docker.internal', 'containers.internal', 'lima.internal'];
-
-/** Legacy names of Docker Desktop (docker.for.mac.localhost, docker.for.win.host.internal) are told by how they begin. */
-export const INTERNAL_BEGINNINGS: readonly string[] = ['docker.for.mac', 'docker.for.win'];
 
 /** The two servers at the gateway. */
 export type DnsServerName = 'internal' | 'system';
@@ -16,13 +11,13 @@ export type DnsRoute = DnsServerName | { readonly rcode: number } | 'dropped';
 const MALFORMED: DnsRoute = { rcode: DNS_FORMERR };
 const UNKNOWN_OPCODE: DnsRoute = { rcode: DNS_NOTIMP };
 
-/** Says where each question goes. Looks at the question alone, so what else is in a message passes untouched. */
+/** Says where each question goes: a name at or below an internal domain is internal. Looks at the question alone, so what else is in a message passes untouched. */
 export class DnsRoutes {
   readonly #domains: ReadonlySet<string>;
 
-  /** `domains`: internal ones besides INTERNAL_DOMAINS. */
+  /** `domains`: internal ones besides Slipway's own. */
   constructor(domains: readonly string[] = []) {
-    this.#domains = new Set([...INTERNAL_DOMAINS, ...domains].map(dnsNameKey));
+    this.#domains = new Set([...OWN_DOMAINS, ...domains].map(dnsNameKey));
   }
 
   /** The internal domains, in lower case and without the last dot. */
@@ -42,7 +37,7 @@ export class DnsRoutes {
   /** The server of a name, in any case, with or without the last dot. */
   server(name: string): DnsServerName {
     const key = dnsNameKey(name);
-    if (INTERNAL_BEGINNINGS.some((labels) => key === labels || key.startsWith(`${labels}.`))) return 'internal';
+    if (OLD_DOCKER_BEGINNINGS.some((labels) => key === labels || key.startsWith(`${labels}.`))) return 'internal';
     // An escaped dot is part of its label, so a suffix counts only where a label begins.
     for (let at = 0; at < key.length; at = nextLabel(key, at)) {
       if (this.#domains.has(key.slice(at))) return 'internal';

@@ -66,7 +66,9 @@ export function describeMessage(message: Uint8Array): DescribedMessage {
   };
 }
 
-/** A nameserver's words on a person's terminal: what would move the cursor, or turn the line around, is told by number. */
+/**
+ * A nameserver's words on a person's terminal: what would move the cursor, or turn the line around, is told by number.
+ */
 function shownText(text: string): string {
   return text.replaceAll(
     /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,

@@ -19,6 +19,9 @@ export interface DnsQuery {
   readonly checkingDisabled: boolean;
   /** Who asks (`Port.attachment`); undefined for a question of our own, which no guest's share counts. */
   readonly guest?: string | undefined;
-  /** Who wants to know how the answer comes about (`--explain`); mostly nobody. It travels with the question to whoever works on it. */
+  /**
+   * Who wants to know how the answer comes about (`--explain`); mostly nobody. It travels with the question to whoever
+   * works on it.
+   */
   readonly trace?: LookupTrace | undefined;
 }

@@ -51,8 +51,8 @@ export interface DnsLookup {
 type Asker = Pick<DnsQuery, 'guest' | 'trace'>;
 
 /**
- * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the sources and fits
- * the answer to its asker. Zones and cached answers come back at once, everything else by promise.
+ * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the sources
+ * and fits the answer to its asker. Zones and cached answers come back at once, everything else by promise.
  *
  * Guest bytes never make it throw or reject; a defect behind it costs the one answer (SERVFAIL, 'dns-defect').
  */
@@ -64,9 +64,9 @@ export class DnsService implements DnsAnswers {
   }
 
   /**
-   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an answer, or over
-   * the guest's limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones and refuses the
-   * rest. Keeps `bytes`, which nobody may change any more; the answer is the caller's.
+   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an
+   * answer, or over the guest's limit in a datagram. A stream's question waits for its turn. `server` 'internal'
+   * answers zones and refuses the rest. Keeps `bytes`, which nobody may change any more; the answer is the caller's.
    */
   answer(
     bytes: Uint8Array,
@@ -84,8 +84,8 @@ export class DnsService implements DnsAnswers {
   }
 
   /**
-   * Answers a question of our own (`slipway dns lookup`), whole, without the guests' limits. Rejects with ERR_USAGE for a name
-   * that is none.
+   * Answers a question of our own (`slipway dns lookup`), whole, without the guests' limits. Rejects with ERR_USAGE
+   * for a name that is none.
    */
   async lookup({ name, type, trace, server = 'all', dnssecOk = false }: DnsLookup): Promise<Uint8Array> {
     const room = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4 + DNS_OPT_BYTES);

@@ -22,10 +22,10 @@ export interface DnsAnswers {
 }
 
 /**
- * DNS over TCP (RFC 7766). Questions of one connection are answered as the answers come, out of order (§7). A connection that
- * does not read its answers, or has 32 questions on their way, is not read; one that closes its side still hears everything it
- * asked; one that says nothing for ten seconds is closed, and so is one that sends what is no question
- * ('dns-stream-fault'). The caller makes `server` listen.
+ * DNS over TCP (RFC 7766). Questions of one connection are answered as the answers come, out of order (§7). A
+ * connection that does not read its answers, or has 32 questions on their way, is not read; one that closes its side
+ * still hears everything it asked; one that says nothing for ten seconds is closed, and so is one that sends what is no
+ * question ('dns-stream-fault'). The caller makes `server` listen.
  */
 export class DnsStreamServer {
   readonly #listener: GuestListener;

@@ -28,7 +28,8 @@ export function explainedStep(step: TraceStep): string {
     case 'upstream': {
       const { nameserver, transport, outcome, bytes, ms } = step;
       const size = bytes > 0 ? `, ${bytes} bytes` : '';
-      return `Nameserver ${place(nameserver)} over ${transport.toUpperCase()}: ${outcome}${size}, after ${milliseconds(ms)}.`;
+      const way = `Nameserver ${place(nameserver)} over ${transport.toUpperCase()}`;
+      return `${way}: ${outcome}${size}, after ${milliseconds(ms)}.`;
     }
     case 'answer':
       return `Answered by ${WHO[step.source]} with ${dnsRcodeName(step.rcode)}: ${step.why}.`;

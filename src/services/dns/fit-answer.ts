@@ -4,7 +4,7 @@ import {
   DNS_OPT_BYTES,
   DNS_OWN_UDP_BYTES,
   type DnsEdns,
-  type DnsExtendedError,
+  type DnsOpt,
   findEdns,
   findExtendedError,
 } from '../../wire/dns-edns.ts';
@@ -48,7 +48,10 @@ export interface Asked {
   readonly edns: DnsEdns | undefined;
 }
 
-/** The most bytes that the asker takes, OPT record included: what it said itself, 512 when it said nothing (RFC 6891 §6.2.3). */
+/**
+ * The most bytes that the asker takes, OPT record included: what it said itself, 512 when it said nothing (RFC 6891
+ * §6.2.3).
+ */
 export function answerBytes(edns: DnsEdns | undefined, transport: DnsTransport): number {
   if (transport === 'tcp') return DNS_MAX_MESSAGE_BYTES;
   return Math.min(edns?.udpBytes ?? DNS_UDP_MAX_BYTES, DATAGRAM_MAX_BYTES);
@@ -59,15 +62,15 @@ const records = new DnsRecords();
 const cursor = new DnsRecordCursor();
 
 /**
- * Makes an answer this asker's: its id, its spelling of the question, RD and CD as it sent them, AD only if it wants to know
- * (RFC 6840 §5.7, §5.8), an OPT record of ours exactly if it sent one, and no more bytes than it takes. The response code's
- * upper bits and the extended error (RFC 8914) of the answer's own OPT record are kept.
+ * Makes an answer this asker's: its id, its spelling of the question, RD and CD as it sent them, AD only if it wants
+ * to know (RFC 6840 §5.7, §5.8), an OPT record of ours exactly if it sent one, and no more bytes than it takes. The
+ * response code's upper bits and the extended error (RFC 8914) of the answer's own OPT record are kept.
  *
- * What does not fit a datagram is cut at a record: answers and authorities with TC, additional records without
- * (RFC 2181 §9). The answers that do fit stay, for resolvers that know no TCP (musl before 1.2.4).
+ * What does not fit a datagram is cut at a record: answers and authorities with TC, additional records without (RFC
+ * 2181 §9). The answers that do fit stay, for resolvers that know no TCP (musl before 1.2.4).
  *
- * `message` belongs to the answer from here on and is changed in place where it has the room. Undefined when it does not
- * answer the question, or is broken.
+ * `message` belongs to the answer from here on and is changed in place where it has the room. Undefined when it does
+ * not answer the question, or is broken.
  */
 export function fitAnswer(message: Uint8Array, asked: Asked, transport: DnsTransport): Uint8Array | undefined {
   const { question, edns } = asked;
@@ -101,7 +104,8 @@ export function fitAnswer(message: Uint8Array, asked: Asked, transport: DnsTrans
   writeU16(message, 0, question.id);
   writeU16(message, 2, flags);
   if (edns === undefined) return message.subarray(0, length);
-  return withOpt(message, length, most, edns, upperRcode, error);
+  const opt = { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: upperRcode, dnssecOk: edns.dnssecOk };
+  return withOpt(message, length, most, error === undefined ? opt : { ...opt, extendedError: error });
 }
 
 function copyQuestion(message: Uint8Array, { bytes, question }: Asked): void {
@@ -193,16 +197,11 @@ function cut(message: Uint8Array, most: number): number {
   return end;
 }
 
-/** Class and version as RFC 6891 §6.1 wants them, DO as asked (RFC 3225 §3); the extended error goes where it has room. */
-function withOpt(
-  message: Uint8Array,
-  length: number,
-  most: number,
-  edns: DnsEdns,
-  extendedRcode: number,
-  error: DnsExtendedError | undefined,
-): Uint8Array {
-  const opt = { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode, dnssecOk: edns.dnssecOk };
+/**
+ * Class and version as RFC 6891 §6.1 wants them, DO as asked (RFC 3225 §3); the extended error goes where it has room.
+ */
+function withOpt(message: Uint8Array, length: number, most: number, opt: DnsOpt): Uint8Array {
+  const { extendedError: error } = opt;
   const errorBytes = error === undefined ? 0 : ERROR_FIXED_BYTES + utf8From(error.text).length;
   const bytes = Math.min(length + DNS_OPT_BYTES + errorBytes, most);
   let room = message;
@@ -210,6 +209,5 @@ function withOpt(
     room = new Uint8Array(bytes);
     room.set(message.subarray(0, length));
   }
-  const end = appendOpt(room.subarray(0, bytes), length, error === undefined ? opt : { ...opt, extendedError: error });
-  return room.subarray(0, end);
+  return room.subarray(0, appendOpt(room.subarray(0, bytes), length, opt));
 }

@@ -27,8 +27,8 @@ const MAX_POINTER = 0x3fff;
 const POINTER = 0xc000;
 
 /**
- * Where names stand in the data of the types that may have compressed ones (RFC 3597 §4): octets before them, and how many.
- * A name of any other type stands there whole, and its data is copied as it is.
+ * Where names stand in the data of the types that may have compressed ones (RFC 3597 §4): octets before them, and how
+ * many. A name of any other type stands there whole, and its data is copied as it is.
  */
 const NAMES_IN_DATA: ReadonlyMap<number, readonly [before: number, names: number]> = new Map([
   [DNS_TYPE_NS, [0, 1]],
@@ -52,10 +52,10 @@ const NAMES_IN_DATA: ReadonlyMap<number, readonly [before: number, names: number
 ]);
 
 /**
- * One answer of two: `chain`, CNAMEs that lead to another name, and `rest`, the answer to that name. It has the question of
- * `chain`, the response code of `rest` (RFC 6604 §3), the answers of both and the authorities of `rest`; names are written
- * anew, for pointers mean nothing in another message. Additional records are left out but for an extended error. Undefined
- * when one of the messages is broken. Both stay the caller's.
+ * One answer of two: `chain`, CNAMEs that lead to another name, and `rest`, the answer to that name. It has the
+ * question of `chain`, the response code of `rest` (RFC 6604 §3), the answers of both and the authorities of `rest`;
+ * names are written anew, for pointers mean nothing in another message. Additional records are left out but for an
+ * extended error. Undefined when one of the messages is broken. Both stay the caller's.
  */
 export function joinedAnswer(chain: Uint8Array, rest: Uint8Array): Uint8Array | undefined {
   const first = new DnsQuestion();
@@ -87,7 +87,10 @@ class MessageCopy {
     this.#owners.set(dnsNameKey(question.name), DNS_HEADER_BYTES);
   }
 
-  /** Copies answers and authorities; false when the message is broken. Authorities come last, so only the last message may have any. */
+  /**
+   * Copies answers and authorities; false when the message is broken. Authorities come last, so only the last message
+   * may have any.
+   */
   add(message: Uint8Array, question: DnsQuestion): boolean {
     const records = this.#records;
     const cursor = this.#cursor;

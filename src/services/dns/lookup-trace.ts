@@ -24,7 +24,10 @@ export type TraceStep =
       readonly addresses: readonly string[];
       readonly ms: number;
     }
-  /** One exchange with a nameserver. `outcome`: an rcode as text ("NOERROR"), or what went wrong ("no answer within 1500 ms", "ECONNREFUSED"). */
+  /**
+   * One exchange with a nameserver. `outcome`: an rcode as text ("NOERROR"), or what went wrong ("no answer within 1500
+   * ms", "ECONNREFUSED").
+   */
   | {
       readonly kind: 'upstream';
       readonly nameserver: Nameserver;

@@ -4,7 +4,9 @@ import type { Counters } from '../../env/counters.ts';
 import type { Log } from '../../env/log.ts';
 import { TokenBucket } from '../../turn/token-bucket.ts';
 
-/** Guests with a bucket of their own: 64 are there at once, and most come back under their name. Those beyond share one. */
+/**
+ * Guests with a bucket of their own: 64 are there at once, and most come back under their name. Those beyond share one.
+ */
 const MAX_GUESTS = 4096;
 /** Who asked nothing for so long is forgotten when room is needed: its bucket has been full for most of it. */
 const FORGET_AFTER_MS = 60_000;
@@ -34,8 +36,8 @@ export interface QueryLimitOptions {
 }
 
 /**
- * How much one guest may ask, so that it takes nothing from the others: a token bucket for its questions, and a share of
- * the lookups that are on their way. A guest is its attachment: of addresses it may have many.
+ * How much one guest may ask, so that it takes nothing from the others: a token bucket for its questions, and a share
+ * of the lookups that are on their way. A guest is its attachment: of addresses it may have many.
  */
 export class QueryLimit {
   readonly #options: QueryLimitOptions;
@@ -55,7 +57,9 @@ export class QueryLimit {
     return this.#lookups;
   }
 
-  /** Whether the guest may ask one more question now; a refusal is counted ('dns-over-limit') and told once a minute. */
+  /**
+   * Whether the guest may ask one more question now; a refusal is counted ('dns-over-limit') and told once a minute.
+   */
   admit(attachment: string): boolean {
     const { clock, counters } = this.#options;
     const nowMs = clock.nowMs();
@@ -77,7 +81,10 @@ export class QueryLimit {
     }
   }
 
-  /** Takes a place for a lookup that is not answered at once; undefined when there is none ('dns-busy'). Paired with `leave`. */
+  /**
+   * Takes a place for a lookup that is not answered at once; undefined when there is none ('dns-busy'). Paired with
+   * `leave`.
+   */
   enter(attachment: string): LookupPlace | undefined {
     const { lookups, clock, counters } = this.#options;
     const guest = this.#guest(attachment, clock.nowMs());

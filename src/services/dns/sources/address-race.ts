@@ -3,11 +3,14 @@ import { GIVE_UP_MS, type Timer, type Timers } from '../upstream/timers.ts';
 import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
 import type { AddressFamily, HostAnswer, HostLookup } from './host-resolver.ts';
 
-/** So long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer. */
+/**
+ * So long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer.
+ */
 const HOST_AFTER_RAW_MS = 1000;
 /**
- * So long the nameserver may take after the operating system has answered with addresses. Both asked the same servers at the
- * same moment, so a nameserver that answers at all has answered by then; names of the hosts file must not wait for dead ones.
+ * So long the nameserver may take after the operating system has answered with addresses. Both asked the same servers
+ * at the same moment, so a nameserver that answers at all has answered by then; names of the hosts file must not wait
+ * for dead ones.
  */
 const RAW_AFTER_HOST_MS = 250;
 /** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */

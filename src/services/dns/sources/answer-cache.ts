@@ -12,7 +12,10 @@ const STALE_TTL_SECONDS = 30;
 const SLOW_MS = 30_000;
 /** So long what was learned on the former network may stand in when nobody answers on the new one. */
 const FORMER_GENERATION_MS = 60_000;
-/** Generations that are remembered: many small changes make one big one (a VPN comes up); answers of older ones are gone. */
+/**
+ * Generations that are remembered: many small changes make one big one (a VPN comes up); answers of older ones are
+ * gone.
+ */
 const FORMER_GENERATIONS = 64;
 /** What an entry costs beside message, key and offsets: two objects, a table's slot, two buffers. */
 const ENTRY_BYTES = 400;
@@ -31,51 +34,55 @@ export interface AnswerCacheOptions {
   readonly clock: Clock;
 }
 
-/** One answer, a link of the ring from the least to the most recently used. */
-class Entry {
+/** An answer as it is kept. */
+interface KeptAnswer {
   readonly key: string;
   readonly message: Uint8Array;
   readonly life: AnswerLife;
   readonly storedMs: number;
   readonly expiresMs: number;
   readonly generation: number;
+}
+
+/** One answer, a link of the ring from the least to the most recently used. */
+class Entry {
+  readonly answer: KeptAnswer;
   readonly bytes: number;
   /** Until then the world is thought too slow to be waited for. */
   slowUntilMs = 0;
   older: Entry = this;
   newer: Entry = this;
 
-  constructor(
-    key: string,
-    message: Uint8Array,
-    life: AnswerLife,
-    storedMs: number,
-    seconds: number,
-    generation: number,
-  ) {
-    this.key = key;
-    this.message = message;
-    this.life = life;
-    this.storedMs = storedMs;
-    this.expiresMs = storedMs + seconds * 1000;
-    this.generation = generation;
+  constructor(answer: KeptAnswer) {
+    this.answer = answer;
+    const { key, message, life } = answer;
     this.bytes = message.length + 2 * key.length + life.ttlAt.byteLength + ENTRY_BYTES;
   }
 }
 
+/** The ring's seam is no answer. */
+const NO_ANSWER: KeptAnswer = {
+  key: '',
+  message: new Uint8Array(0),
+  life: answerLife(new Uint8Array(0)),
+  storedMs: 0,
+  expiresMs: 0,
+  generation: 0,
+};
+
 /**
- * Whole answers by their question. A hit is one copy of the message with its TTLs counted down at offsets that were found
- * when it was stored; no record is walked.
+ * Whole answers by their question. A hit is one copy of the message with its TTLs counted down at offsets that were
+ * found when it was stored; no record is walked.
  *
- * A generation is one state of the host's network. When it changes, everything kept is former: it may be wrong now (split DNS),
- * so it only stands in when nobody answers, and only for a minute. What is past its own life stands in likewise, for
- * `staleSeconds` (RFC 8767). The least recently used go when entries or bytes are too many.
+ * A generation is one state of the host's network. When it changes, everything kept is former: it may be wrong now
+ * (split DNS), so it only stands in when nobody answers, and only for a minute. What is past its own life stands in
+ * likewise, for `staleSeconds` (RFC 8767). The least recently used go when entries or bytes are too many.
  */
 export class AnswerCache {
   readonly #options: AnswerCacheOptions;
   readonly #entries = new Map<string, Entry>();
   /** The ring's seam: its `newer` is the oldest entry, its `older` the newest. */
-  readonly #seam = new Entry('', new Uint8Array(0), answerLife(new Uint8Array(0)), 0, 0, 0);
+  readonly #seam = new Entry(NO_ANSWER);
   /** When each former generation ended, oldest first. */
   readonly #endedMs = new Map<number, number>();
   #generation = 0;
@@ -95,19 +102,19 @@ export class AnswerCache {
   }
 
   /**
-   * A copy of the answer, TTLs counted down; undefined when there is none that is alive and of `generation`. The generation only
-   * rises; the cache learns of a change by this call and the others.
+   * A copy of the answer, TTLs counted down; undefined when there is none that is alive and of `generation`. The
+   * generation only rises; the cache learns of a change by this call and the others.
    */
   lookup(key: string, generation: number): Uint8Array | undefined {
     this.#enter(generation);
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.generation !== generation) return undefined;
+    if (entry === undefined || entry.answer.generation !== generation) return undefined;
     const nowMs = this.#options.clock.nowMs();
-    if (nowMs >= entry.expiresMs) return undefined;
+    if (nowMs >= entry.answer.expiresMs) return undefined;
     this.#touch(entry);
-    const message = entry.message.slice();
-    const ageSeconds = Math.floor((nowMs - entry.storedMs) / 1000);
-    const { ttlAt } = entry.life;
+    const message = entry.answer.message.slice();
+    const ageSeconds = Math.floor((nowMs - entry.answer.storedMs) / 1000);
+    const { ttlAt } = entry.answer.life;
     // The life is the smallest TTL of all, so none goes below 1.
     if (ageSeconds > 0) for (const at of ttlAt) writeU32(message, at, readU32(message, at) - ageSeconds);
     return message;
@@ -116,10 +123,14 @@ export class AnswerCache {
   /** Seconds that are left of an answer's life; 0 for none. */
   secondsLeft(key: string): number {
     const entry = this.#entries.get(key);
-    return entry === undefined ? 0 : Math.max(0, Math.ceil((entry.expiresMs - this.#options.clock.nowMs()) / 1000));
+    return entry === undefined
+      ? 0
+      : Math.max(0, Math.ceil((entry.answer.expiresMs - this.#options.clock.nowMs()) / 1000));
   }
 
-  /** For when nobody answers: a copy of what was once the answer, with TTLs of 30 s and an extended error that says so. */
+  /**
+   * For when nobody answers: a copy of what was once the answer, with TTLs of 30 s and an extended error that says so.
+   */
   stale(key: string, generation: number): Uint8Array | undefined {
     this.#enter(generation);
     const entry = this.#entries.get(key);
@@ -129,7 +140,7 @@ export class AnswerCache {
       return undefined;
     }
     this.#touch(entry);
-    return staleCopy(entry);
+    return staleCopy(entry.answer);
   }
 
   /** The world did not answer in time, and what was once the answer stood in: for 30 s it does so at once. */
@@ -138,18 +149,21 @@ export class AnswerCache {
     if (entry !== undefined) entry.slowUntilMs = this.#options.clock.nowMs() + SLOW_MS;
   }
 
-  /** Like `stale`, but only in the time after `worldIsSlow`, and only what was learned in `generation`: another network may answer. */
+  /**
+   * Like `stale`, but only in the time after `worldIsSlow`, and only what was learned in `generation`: another network
+   * may answer.
+   */
   staleAtOnce(key: string, generation: number): Uint8Array | undefined {
     this.#enter(generation);
     const entry = this.#entries.get(key);
-    if (entry === undefined || entry.generation !== generation) return undefined;
+    if (entry === undefined || entry.answer.generation !== generation) return undefined;
     return this.#options.clock.nowMs() < entry.slowUntilMs ? this.stale(key, generation) : undefined;
   }
 
   /**
-   * Keeps a copy of an answer that was asked for in `generation`; one that is no longer current makes it former at once.
-   * `lifeSeconds`: of an answer whose records do not tell; otherwise its TTLs do (RFC 2308 §5 for negative ones), and
-   * what they do not allow is not kept.
+   * Keeps a copy of an answer that was asked for in `generation`; one that is no longer current makes it former at
+   * once. `lifeSeconds`: of an answer whose records do not tell; otherwise its TTLs do (RFC 2308 §5 for negative ones),
+   * and what they do not allow is not kept.
    */
   store(key: string, generation: number, message: Uint8Array, lifeSeconds?: number): void {
     this.#enter(Math.max(generation, this.#generation));
@@ -158,11 +172,13 @@ export class AnswerCache {
     if (seconds <= 0 || this.#options.entries < 1) return;
     const kept = this.#entries.get(key);
     // A late answer of the former network does not replace one of this.
-    if (kept !== undefined && kept.generation > generation) return;
+    if (kept !== undefined && kept.answer.generation > generation) return;
     const copy = message.slice();
     // Not the owner's own word any more (RFC 1035 §4.1.1).
     copy[2] = copy[2]! & ~(DNS_AA >>> 8);
-    const entry = new Entry(key, copy, life, this.#options.clock.nowMs(), seconds, generation);
+    const storedMs = this.#options.clock.nowMs();
+    const expiresMs = storedMs + seconds * 1000;
+    const entry = new Entry({ key, message: copy, life, storedMs, expiresMs, generation });
     if (entry.bytes > this.#options.bytes) return;
     if (kept !== undefined) this.#remove(kept);
     this.#link(entry);
@@ -193,9 +209,9 @@ export class AnswerCache {
   }
 
   #staleUntilMs(entry: Entry): number {
-    const untilMs = entry.expiresMs + this.#options.staleSeconds * 1000;
-    if (entry.generation === this.#generation) return untilMs;
-    const endedMs = this.#endedMs.get(entry.generation) ?? Number.NEGATIVE_INFINITY;
+    const untilMs = entry.answer.expiresMs + this.#options.staleSeconds * 1000;
+    if (entry.answer.generation === this.#generation) return untilMs;
+    const endedMs = this.#endedMs.get(entry.answer.generation) ?? Number.NEGATIVE_INFINITY;
     return Math.min(untilMs, endedMs + FORMER_GENERATION_MS);
   }
 
@@ -217,7 +233,7 @@ export class AnswerCache {
   #remove(entry: Entry): void {
     entry.older.newer = entry.newer;
     entry.newer.older = entry.older;
-    this.#entries.delete(entry.key);
+    this.#entries.delete(entry.answer.key);
     this.#bytes -= entry.bytes;
   }
 }
@@ -227,7 +243,7 @@ export function answerKey(query: DnsQuery): string {
   return `${query.name} ${query.question.type}${query.dnssecOk ? 'd' : ''}${query.checkingDisabled ? 'c' : ''}`;
 }
 
-function staleCopy({ message, life }: Entry): Uint8Array {
+function staleCopy({ message, life }: KeptAnswer): Uint8Array {
   const { endAt, optAt, ttlAt, rcode } = life;
   const keptBytes = optAt < 0 ? endAt : optAt;
   const copy = new Uint8Array(keptBytes + DNS_OPT_BYTES + STALE_OPTION_BYTES);

@@ -37,8 +37,8 @@ const records = new DnsRecords();
 const cursor = new DnsRecordCursor();
 
 /**
- * Reads how long a message may live: the smallest TTL in it; for a negative answer at most the SOA's minimum (RFC 2308 §5), and
- * not at all without an SOA. Failures, truncated and broken messages have no life. Never throws.
+ * Reads how long a message may live: the smallest TTL in it; for a negative answer at most the SOA's minimum (RFC
+ * 2308 §5), and not at all without an SOA. Failures, truncated and broken messages have no life. Never throws.
  */
 export function answerLife(message: Uint8Array): AnswerLife {
   const endAt = message.length;

@@ -24,8 +24,8 @@ export interface AuthoredAnswer {
   readonly records?: readonly DnsData[];
   readonly extendedError?: DnsExtendedError;
   /**
-   * The zone of ours that the name lies in: a negative answer carries its SOA, without which nobody may keep it (RFC 2308 §5).
-   * Undefined where the zone is somebody else's and not known.
+   * The zone of ours that the name lies in: a negative answer carries its SOA, without which nobody may keep it (RFC
+   * 2308 §5). Undefined where the zone is somebody else's and not known.
    */
   readonly zone?: string;
 }
@@ -66,7 +66,9 @@ function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Array {
   return bytes.slice(0, appendOpt(bytes, length, opt));
 }
 
-/** The record of an address as text; undefined for what is none (an IPv6 address with a zone means nothing to a guest). */
+/**
+ * The record of an address as text; undefined for what is none (an IPv6 address with a zone means nothing to a guest).
+ */
 export function addressData(text: string): (DnsData & { readonly type: 'A' | 'AAAA' }) | undefined {
   const v4 = parseIpv4Address(text);
   if (v4 !== undefined) return { type: 'A', address: v4 };

@@ -35,7 +35,10 @@ export class Cache implements Source {
     return { entries: this.#answers.entries, bytes: this.#answers.bytes };
   }
 
-  /** What was learned in an earlier generation may be wrong now. Network and flushes only rise, so their sum changes with either. */
+  /**
+   * What was learned in an earlier generation may be wrong now. Network and flushes only rise, so their sum changes
+   * with either.
+   */
   get generation(): number {
     return this.#options.system.generation + this.#flushes;
   }

@@ -14,9 +14,9 @@ export interface HostRecord {
 }
 
 /**
- * The configured hosts (`dns.hosts`): their addresses, and the name of each address (the first that has it). A name that is here has nothing
- * else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not contradict. Each name is a zone of its
- * own: nothing is said of the names around it.
+ * The configured hosts (`dns.hosts`): their addresses, and the name of each address (the first that has it). A name
+ * that is here has nothing else (NODATA), so that what the world says of it (an HTTPS record with addresses) does not
+ * contradict. Each name is a zone of its own: nothing is said of the names around it.
  */
 export class ConfiguredHosts implements Source {
   readonly #ttlSeconds: number;

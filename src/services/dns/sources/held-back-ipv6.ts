@@ -13,8 +13,8 @@ export interface HeldBackIpv6Options {
 }
 
 /**
- * Holds back the AAAA records of the sources after it where the host has no IPv6 (`dns.ipv6`): a guest that hears of IPv6
- * addresses tries them first, and waits. Whoever says that the name does not exist is right anyway.
+ * Holds back the AAAA records of the sources after it where the host has no IPv6 (`dns.ipv6`): a guest that hears of
+ * IPv6 addresses tries them first, and waits. Whoever says that the name does not exist is right anyway.
  */
 export class HeldBackIpv6 implements Source {
   readonly #options: HeldBackIpv6Options;

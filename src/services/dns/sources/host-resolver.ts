@@ -2,8 +2,9 @@ import { type LookupAddress, lookup } from 'node:dns';
 import type { Counters } from '../../../env/counters.ts';
 
 /**
- * What the host says about a name: addresses of both families as text; 'no-address' for one that exists without any, or of which one
- * family is not there and the other one failed (glibc does not tell which); 'busy' when too many lookups wait already.
+ * What the host says about a name: addresses of both families as text; 'no-address' for one that exists without any,
+ * or of which one family is not there and the other one failed (glibc does not tell which); 'busy' when too many
+ * lookups wait already.
  */
 export type HostAnswer = readonly string[] | 'no-such-name' | 'no-address' | 'failed' | 'busy';
 
@@ -20,8 +21,8 @@ const LOOKUPS = 64;
  */
 const DOUBTFUL_LOOKUPS = 48;
 /**
- * Waiting ones, at some hundred bytes each: as many lookups as the service may have at once (`dns.lookups`). Fewer, and one guest's
- * dead names would keep the system's word from the names of others.
+ * Waiting ones, at some hundred bytes each: as many lookups as the service may have at once (`dns.lookups`). Fewer,
+ * and one guest's dead names would keep the system's word from the names of others.
  */
 const WAITING = 4096;
 
@@ -54,9 +55,9 @@ interface Job {
 /**
  * Looks names up as every program of the host does (getaddrinfo: hosts file, VPN split DNS, mDNS).
  *
- * The same question asked twice at once, on the same network, is looked up once. Each lookup holds a thread for as long as it takes and cannot
- * be called back, so they are counted: 64 at once, of which 48 may be doubtful (no nameserver has answered for the name);
- * the others wait in order, those of living names first.
+ * The same question asked twice at once, on the same network, is looked up once. Each lookup holds a thread for as long
+ * as it takes and cannot be called back, so they are counted: 64 at once, of which 48 may be doubtful (no nameserver
+ * has answered for the name); the others wait in order, those of living names first.
  */
 export class HostResolver {
   readonly #counters: Counters;
@@ -68,7 +69,9 @@ export class HostResolver {
   #running = 0;
   #runningDoubtful = 0;
 
-  /** `generation` rises when the host's network changes: a lookup that asks the former one serves nobody who asks later. */
+  /**
+   * `generation` rises when the host's network changes: a lookup that asks the former one serves nobody who asks later.
+   */
   constructor(counters: Counters, generation: () => number, lookup: LookupFunction = getaddrinfo) {
     this.#counters = counters;
     this.#generation = generation;
@@ -76,10 +79,11 @@ export class HostResolver {
   }
 
   /**
-   * The addresses of a name, each once, in the system's order. Both families are asked for at once (AF_UNSPEC), as most programs do,
-   * and so the questions for A and for AAAA share one asking. Asked for one family that a name does not have, the C library
-   * goes on to NAME.SEARCHDOMAIN: a wildcard there would give the guest addresses that no program of the host sees, a dead one
-   * would delay each answer, and every IPv4-only name would be told to the company's nameservers.
+   * The addresses of a name, each once, in the system's order. Both families are asked for at once (AF_UNSPEC), as
+   * most programs do, and so the questions for A and for AAAA share one asking. Asked for one family that a name does
+   * not have, the C library goes on to NAME.SEARCHDOMAIN: a wildcard there would give the guest addresses that no
+   * program of the host sees, a dead one would delay each answer, and every IPv4-only name would be told to the
+   * company's nameservers.
    */
   lookup(name: string): HostLookup {
     const key = `${this.#generation()} ${name}`;

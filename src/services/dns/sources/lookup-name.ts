@@ -31,8 +31,8 @@ export function addressFamily({ question }: DnsQuery): AddressFamily | undefined
 }
 
 /**
- * Whether the operating system can have a part in the answer: it knows addresses alone, and a question without RD asks for
- * nothing but what the nameservers know.
+ * Whether the operating system can have a part in the answer: it knows addresses alone, and a question without RD
+ * asks for nothing but what the nameservers know.
  */
 export function asksTheHost(query: DnsQuery): boolean {
   return query.question.recursionDesired && addressFamily(query) !== undefined;

@@ -34,10 +34,10 @@ interface Asked {
 /**
  * Asks the sources after it, once for all who ask the same, and keeps their answer.
  *
- * An answer that has not come after 1.8 s, or is a failure, is replaced by an old one if there is one (RFC 8767), which for
- * the next 30 s goes out at once; after 4.5 s without either the answer is SERVFAIL. An answer that comes later is still kept.
- * When the host's network changes (the cache's generation), a question that is on its way is not shared with who asks after
- * the change.
+ * An answer that has not come after 1.8 s, or is a failure, is replaced by an old one if there is one (RFC 8767), which
+ * for the next 30 s goes out at once; after 4.5 s without either the answer is SERVFAIL. An answer that comes later is
+ * still kept. When the host's network changes (the cache's generation), a question that is on its way is not shared
+ * with who asks after the change.
  */
 export class OneAsking implements Source {
   readonly #options: OneAskingOptions;
@@ -69,8 +69,8 @@ export class OneAsking implements Source {
   }
 
   /**
-   * Settles when somebody answers, or when an old answer or SERVFAIL is due. Rejects only by a defect. It is shared until the
-   * other sources have settled: who asks when an old answer went out already has it at once.
+   * Settles when somebody answers, or when an old answer or SERVFAIL is due. Rejects only by a defect. It is shared
+   * until the other sources have settled: who asks when an old answer went out already has it at once.
    */
   #ask(asked: Asked): Promise<Answer> {
     const { cache, timers } = this.#options;
@@ -106,7 +106,9 @@ export class OneAsking implements Source {
     return asking;
   }
 
-  /** Their answer, kept. A failure that came while the network changed says nothing of the new one, which is asked too. */
+  /**
+   * Their answer, kept. A failure that came while the network changed says nothing of the new one, which is asked too.
+   */
   async #askRest({ query, generation, rest }: Asked): Promise<Answer> {
     const { cache } = this.#options;
     let current = generation;

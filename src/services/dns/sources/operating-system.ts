@@ -21,7 +21,10 @@ export interface OperatingSystemOptions {
   readonly ttlSeconds: number;
 }
 
-/** Addresses as every program of the host gets them: the operating system's resolver beside its nameservers (`decideAddresses`). */
+/**
+ * Addresses as every program of the host gets them: the operating system's resolver beside its nameservers
+ * (`decideAddresses`).
+ */
 export class OperatingSystem implements Source {
   readonly #options: OperatingSystemOptions;
 

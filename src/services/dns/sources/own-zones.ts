@@ -34,7 +34,10 @@ export interface OwnZonesOptions {
   readonly counters: Counters;
 }
 
-/** Slipway's own zones: built-in names, names of guests and of services, and what configuration and API set. They answer at once. */
+/**
+ * Slipway's own zones: built-in names, names of guests and of services, and what configuration and API set. They answer
+ * at once.
+ */
 export class OwnZones implements Source {
   readonly passed: TraceStep;
   readonly #options: OwnZonesOptions;
@@ -57,7 +60,9 @@ export class OwnZones implements Source {
     return this.#complete(query, found, aliasTarget);
   }
 
-  /** A name of ours that is another name elsewhere: the rest of the answer comes from there, and leads nowhere further. */
+  /**
+   * A name of ours that is another name elsewhere: the rest of the answer comes from there, and leads nowhere further.
+   */
   async #complete(query: DnsQuery, { message }: ZoneAnswer, target: string): Promise<Answer> {
     const { elsewhere, counters } = this.#options;
     query.trace?.step({ kind: 'server', server: 'system', why: `no zone of Slipway has ${target}` });

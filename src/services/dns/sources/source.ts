@@ -4,8 +4,8 @@ import type { SourceName, TraceStep } from '../lookup-trace.ts';
 /** One answer, and where it comes from. */
 export interface Answer {
   /**
-   * A whole message that answers the question, not yet fitted to the asker: id, case of the question, OPT record, AD bit and
-   * length are anybody's, and the front fits them (`fitAnswer`). Whoever gets it owns it.
+   * A whole message that answers the question, not yet fitted to the asker: id, case of the question, OPT record, AD
+   * bit and length are anybody's, and the front fits them (`fitAnswer`). Whoever gets it owns it.
    */
   readonly message: Uint8Array;
   /** All twelve bits. */
@@ -24,7 +24,10 @@ export type Ask = (query: DnsQuery) => Answer | Promise<Answer>;
 export interface Source {
   /** What a trace tells when this source leaves a question to the next one. */
   readonly passed?: TraceStep;
-  /** Nothing when the question is not this source's. `rest` asks the sources after it. Throws and rejects only by a defect. */
+  /**
+   * Nothing when the question is not this source's. `rest` asks the sources after it. Throws and rejects only by a
+   * defect.
+   */
   answer(query: DnsQuery, rest: Ask): Answer | Promise<Answer> | undefined;
 }
 

@@ -37,8 +37,9 @@ interface ExchangeOptions {
 }
 
 /**
- * One question to one server, until it answered: over UDP with EDNS; without EDNS when it does not know that, or never answers it; over TCP when the
- * answer does not fit into a datagram. Knows no time limit over UDP: who started it gives it up.
+ * One question to one server, until it answered: over UDP with EDNS; without EDNS when it does not know that, or
+ * never answers it; over TCP when the answer does not fit into a datagram. Knows no time limit over UDP: who started it
+ * gives it up.
  */
 export class Exchange {
   readonly #options: ExchangeOptions;

@@ -7,12 +7,16 @@ import { OwnQuery } from './request.ts';
 import { systemTimers, type Timers } from './timers.ts';
 import { UpstreamServer } from './upstream-server.ts';
 
-/** Servers of which something is remembered. The configuration names few; a computer that moves between networks meets more. */
+/**
+ * Servers of which something is remembered. The configuration names few; a computer that moves between networks meets
+ * more.
+ */
 const MAX_SERVERS = 256;
 
 /**
- * A nameserver's whole message, or why there is none: nobody answered in 4.5 s, or there is nobody to ask. The message repeats
- * the question; its id is any, its OPT record the nameserver's, and TC is set when the whole could not be had by TCP either.
+ * A nameserver's whole message, or why there is none: nobody answered in 4.5 s, or there is nobody to ask. The
+ * message repeats the question; its id is any, its OPT record the nameserver's, and TC is set when the whole could not
+ * be had by TCP either.
  */
 export type ForwardResult = { readonly message: Uint8Array } | 'no-answer' | 'no-nameservers';
 

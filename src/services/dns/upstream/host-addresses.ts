@@ -19,8 +19,8 @@ export function addressesOf(interfaces: HostInterfaces): string {
 }
 
 /**
- * Whether the host can speak IPv6 beyond its link. A global address (2000::/3, RFC 4291 §2.4) says so; a unique local one
- * (RFC 4193) only with a default route, because every container bridge has one.
+ * Whether the host can speak IPv6 beyond its link. A global address (2000::/3, RFC 4291 §2.4) says so; a unique local
+ * one (RFC 4193) only with a default route, because every container bridge has one.
  */
 export function reachesIpv6(interfaces: HostInterfaces, defaultRoute: () => boolean): boolean {
   const addresses = outward(interfaces).filter(({ family }) => family === 'IPv6');
@@ -37,7 +37,10 @@ export function hasIpv6Route(): boolean {
   }
 }
 
-/** A line of /proc/net/ipv6_route: destination, prefix, source, prefix, next hop, metric, references, use, flags, device. */
+/**
+ * A line of /proc/net/ipv6_route: destination, prefix, source, prefix, next hop, metric, references, use, flags,
+ * device.
+ */
 export function isDefaultRoute(line: string): boolean {
   const [destination, prefix, , , , , , , flags, device] = line.trim().split(/\s+/);
   if (destination !== '0'.repeat(32) || prefix !== '00' || flags === undefined) return false;

@@ -1,10 +1,10 @@
 /**
  * One question on its way through the nameservers.
  *
- * The first server is asked; when it has not answered after 800 ms, the next one too, and so on, round and round. All are
- * listened to until the end, and the first NOERROR or NXDOMAIN is the answer. A server that fails or answers anything else lets the
- * next one be asked at once; such an answer is kept for the case that nobody does better, and that server is not asked again.
- * A server that has been silent lately is asked together with the next one.
+ * The first server is asked; when it has not answered after 800 ms, the next one too, and so on, round and round. All
+ * are listened to until the end, and the first NOERROR or NXDOMAIN is the answer. A server that fails or answers
+ * anything else lets the next one be asked at once; such an answer is kept for the case that nobody does better, and
+ * that server is not asked again. A server that has been silent lately is asked together with the next one.
  *
  * The servers are listed again at each attempt: when resolv.conf changes under way, the new ones are asked.
  *
@@ -93,7 +93,10 @@ export class Lookup {
     else if (!this.#waiting() && this.#candidates(true).length === 0) this.#end();
   }
 
-  /** Asks the next server, and the one after it too when not much is expected of that one. False: there is nobody to ask now. */
+  /**
+   * Asks the next server, and the one after it too when not much is expected of that one. False: there is nobody to ask
+   * now.
+   */
   #ask(again: boolean): boolean {
     let asked = false;
     for (const standing of this.#candidates(again)) {

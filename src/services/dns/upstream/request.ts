@@ -17,8 +17,8 @@ import type { DnsQuery } from '../dns-query.ts';
 import type { LookupTrace } from '../lookup-trace.ts';
 
 /**
- * Why a message is ignored; the answer may still come. 'dns-upstream-unasked': nobody waits for its id, mostly because another
- * server was faster.
+ * Why a message is ignored; the answer may still come. 'dns-upstream-unasked': nobody waits for its id, mostly
+ * because another server was faster.
  */
 export type AnswerFault = 'dns-upstream-garbage' | 'dns-upstream-unasked' | 'dns-upstream-other-question';
 
@@ -27,7 +27,10 @@ const MAX_QUERY_BYTES = DNS_HEADER_BYTES + 255 + 4 + DNS_OPT_BYTES;
 const OPCODE_MASK = 0x7800;
 const RCODE_MASK = 15;
 
-/** One message to a nameserver, and who waits for its answer. A transport calls back once, and never while it is being called. */
+/**
+ * One message to a nameserver, and who waits for its answer. A transport calls back once, and never while it is being
+ * called.
+ */
 export interface Request {
   /** The transport's from here on; it sets the id. */
   readonly message: Uint8Array;
@@ -47,8 +50,9 @@ export interface Pending {
 }
 
 /**
- * Our own query in place of the guest's: question, RD, CD and DO are as asked. AD is set, so that the answer's AD says whether
- * it was validated (RFC 6840 §5.7); the guest's EDNS options stay here, most are for one hop only (RFC 7873).
+ * Our own query in place of the guest's: question, RD, CD and DO are as asked. AD is set, so that the answer's AD
+ * says whether it was validated (RFC 6840 §5.7); the guest's EDNS options stay here, most are for one hop only (RFC
+ * 7873).
  */
 export class OwnQuery {
   /** Who hears of its exchanges. */
@@ -84,8 +88,8 @@ export class OwnQuery {
 }
 
 /**
- * The answer that `message`, which has the request's id, is to it: a response with the same question, in any case of its
- * letters (RFC 5452 §9.1). Comes back in memory of its own.
+ * The answer that `message`, which has the request's id, is to it: a response with the same question, in any case of
+ * its letters (RFC 5452 §9.1). Comes back in memory of its own.
  */
 export function readAnswer(request: Request, message: Uint8Array): Uint8Array | AnswerFault {
   if (message.length < DNS_HEADER_BYTES) return 'dns-upstream-garbage';
@@ -102,8 +106,8 @@ export function readAnswer(request: Request, message: Uint8Array): Uint8Array | 
 }
 
 /**
- * Servers from before EDNS repeat no question when they do not understand one, and small ones none in any refusal. Id, port
- * and server are right, and it names no data that somebody else's could be taken for.
+ * Servers from before EDNS repeat no question when they do not understand one, and small ones none in any refusal.
+ * Id, port and server are right, and it names no data that somebody else's could be taken for.
  */
 function isBareRefusal(rcode: number): boolean {
   return rcode === DNS_FORMERR || rcode === DNS_NOTIMP || rcode === DNS_SERVFAIL || rcode === DNS_REFUSED;

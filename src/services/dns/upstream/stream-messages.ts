@@ -8,10 +8,15 @@ export function withLength(message: Uint8Array): Uint8Array {
   return framed;
 }
 
-/** Each piece costs some hundred bytes beside its own: a message that comes byte by byte must not make 65,537 of them. */
+/**
+ * Each piece costs some hundred bytes beside its own: a message that comes byte by byte must not make 65,537 of them.
+ */
 const MAX_PIECES = 256;
 
-/** Cuts a stream into messages. Holds at most one message that is not whole, so 65,537 bytes, plus what one `push` brought. */
+/**
+ * Cuts a stream into messages. Holds at most one message that is not whole, so 65,537 bytes, plus what one `push`
+ * brought.
+ */
 export class StreamMessages {
   #pieces: Uint8Array[] = [];
   #held = 0;

@@ -9,7 +9,9 @@ import { systemTimers } from './timers.ts';
 
 /** So often the files are looked at: three stat calls, some microseconds, however many questions come. */
 const LOOK_MS = 20;
-/** So often the addresses are listed, which costs more; where the kernel tells of changes, this is only the net below. */
+/**
+ * So often the addresses are listed, which costs more; where the kernel tells of changes, this is only the net below.
+ */
 const LIST_MS = 2000;
 /**
  * A file that was changed so lately may change again within its time stamp's grain, with the same size: it is looked at
@@ -18,8 +20,8 @@ const LIST_MS = 2000;
 const SETTLED_MS = 100;
 
 /**
- * A resolv.conf that names no servers means the one of this computer, but one that was changed so lately may be in the middle of being
- * written. Less than the time after which a lookup looks again (lookup.ts).
+ * A resolv.conf that names no servers means the one of this computer, but one that was changed so lately may be in
+ * the middle of being written. Less than the time after which a lookup looks again (lookup.ts).
  */
 const WRITING_MS = 80;
 
@@ -28,7 +30,9 @@ const MAX_CONF_BYTES = 65_536;
 
 /** What is not there, or not for us to read, says nothing. */
 const NO_CONF: ResolvConf = { nameservers: [], search: [] };
-/** resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local machine". */
+/**
+ * resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local machine".
+ */
 const LOCAL_NAMESERVERS: readonly Nameserver[] = [{ address: '127.0.0.1', port: DNS_PORT }];
 
 export interface SystemConfigOptions {
@@ -47,8 +51,9 @@ export interface SystemConfigOptions {
 /**
  * The host's own configuration of names: resolv.conf, the hosts file, nsswitch.conf and the computer's addresses.
  *
- * Nothing is watched, because watches miss what happens most: a file that is replaced by rename, a symbolic link that is
- * turned, a bind mount. The files are looked at when somebody asks, at most every 20 ms; who asks nothing needs nothing.
+ * Nothing is watched, because watches miss what happens most: a file that is replaced by rename, a symbolic link that
+ * is turned, a bind mount. The files are looked at when somebody asks, at most every 20 ms; who asks nothing needs
+ * nothing.
  */
 export class SystemConfigWatch {
   readonly #options: SystemConfigOptions;
@@ -78,7 +83,9 @@ export class SystemConfigWatch {
     return this.#generation;
   }
 
-  /** The nameservers of resolv.conf now, at most three; none when there is no such file, or when it may be half written. */
+  /**
+   * The nameservers of resolv.conf now, at most three; none when there is no such file, or when it may be half written.
+   */
   nameservers(): readonly Nameserver[] {
     this.#refresh();
     const conf = this.#conf;
@@ -92,7 +99,10 @@ export class SystemConfigWatch {
     return this.#conf.search;
   }
 
-  /** Whether the host itself can speak IPv6 beyond its link: a global address, or a unique local one with a default route. */
+  /**
+   * Whether the host itself can speak IPv6 beyond its link: a global address, or a unique local one with a default
+   * route.
+   */
   hasIpv6(): boolean {
     this.#refresh();
     return this.#ipv6;

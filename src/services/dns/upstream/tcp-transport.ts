@@ -1,9 +1,9 @@
 /**
  * Requests to one nameserver over TCP (RFC 7766): what did not fit into a datagram.
  *
- * One connection is kept per server. Requests are sent as they come, without waiting for answers, and answers are told apart
- * by id, in any order. It closes after 10 s without a request. When it is lost, what waits on it is asked once more on
- * a new one: a server may close an idle connection at the very moment at which we write (RFC 7766 §6.2.4).
+ * One connection is kept per server. Requests are sent as they come, without waiting for answers, and answers are told
+ * apart by id, in any order. It closes after 10 s without a request. When it is lost, what waits on it is asked once
+ * more on a new one: a server may close an idle connection at the very moment at which we write (RFC 7766 §6.2.4).
  *
  * Timers: 2 s per request ('timeout'); when the connection brought nothing in that time, it is given up with it.
  * Bounds: 128 requests on the connection, 1,024 that wait for room ('dns-upstream-full'), 64 KiB of a message.

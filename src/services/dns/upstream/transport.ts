@@ -36,7 +36,10 @@ export function refused(request: Request, code: string): Pending {
   };
 }
 
-/** An id that nobody can guess and that no other request in `taken` has (RFC 5452 §9.2). `taken` has far fewer than 65,536. */
+/**
+ * An id that nobody can guess and that no other request in `taken` has (RFC 5452 §9.2). `taken` has far fewer than
+ * 65,536.
+ */
 export function freeId(random: Random, taken: ReadonlyMap<number, unknown>): number {
   let id = random.u32() & 0xffff;
   while (taken.has(id)) id = random.u32() & 0xffff;

@@ -1,13 +1,13 @@
 /**
  * Requests to one nameserver over UDP.
  *
- * Sockets are connected, so the kernel drops what anybody else sends and tells of a refused port. Each has a port of the
- * kernel's choice (RFC 5452 §9.2), and each request goes out of one of eight at random, under a random id. A socket takes 256
- * requests or serves for 10 s, then another takes its place; it closes when its last answer has come. So a server that
- * nobody asks has no sockets, and a port that was guessed is soon of no use.
+ * Sockets are connected, so the kernel drops what anybody else sends and tells of a refused port. Each has a port of
+ * the kernel's choice (RFC 5452 §9.2), and each request goes out of one of eight at random, under a random id. A socket
+ * takes 256 requests or serves for 10 s, then another takes its place; it closes when its last answer has come. So a
+ * server that nobody asks has no sockets, and a port that was guessed is soon of no use.
  *
- * Bound: 24,576 requests wait at once ('dns-upstream-full'), so about 8 + 96 sockets, and 48 more that have had their time (eight
- * every 800 ms, as long as a lookup lasts).
+ * Bound: 24,576 requests wait at once ('dns-upstream-full'), so about 8 + 96 sockets, and 48 more that have had their
+ * time (eight every 800 ms, as long as a lookup lasts).
  */
 import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
@@ -22,8 +22,8 @@ const MAX_SOCKET_REQUESTS = 256;
 const MAX_SOCKET_AGE_MS = 10_000;
 const SWEEP_MS = 2_500;
 /**
- * All lookups that there may be (`dns.lookups`), each asked six times (lookup.ts) and listened to until its end. With fewer, the
- * dead names of one guest would take the nameserver from the others.
+ * All lookups that there may be (`dns.lookups`), each asked six times (lookup.ts) and listened to until its end. With
+ * fewer, the dead names of one guest would take the nameserver from the others.
  */
 const MAX_WAITING = 24_576;
 

@@ -11,7 +11,10 @@ const SILENCES = 3;
 /** How long answers are listened for that only show that a server is alive, and how many at once. */
 const LISTEN_ON_MS = 2000;
 const MAX_LISTENED = 64;
-/** After so many questions with EDNS, of which it never answered one, a server is asked without: some boxes drop them without a word. */
+/**
+ * After so many questions with EDNS, of which it never answered one, a server is asked without: some boxes drop them
+ * without a word.
+ */
 const EDNS_SILENCES = 2;
 /** So often it must be silent with EDNS and answer without: it may have been dead, and back at that moment. */
 const EDNS_DROPS = 2;
@@ -51,7 +54,10 @@ export class UpstreamServer {
     return this.#silences >= SILENCES;
   }
 
-  /** Whether to ask it with EDNS now. While it never answered that, every other question is asked without (RFC 6891 §6.2.2). */
+  /**
+   * Whether to ask it with EDNS now. While it never answered that, every other question is asked without (RFC 6891
+   * §6.2.2).
+   */
   get takesEdns(): boolean {
     if (this.#options.timers.nowMs() < this.#noEdnsUntilMs) return false;
     return this.#ednsHeard || this.#silences < EDNS_SILENCES || this.#silences % 2 === 1;
@@ -92,7 +98,9 @@ export class UpstreamServer {
     });
   }
 
-  /** The network changed: old sockets may have a source address that is gone, and a silent server may be reached now. */
+  /**
+   * The network changed: old sockets may have a source address that is gone, and a silent server may be reached now.
+   */
   renew(): void {
     this.#silences = 0;
     // Another way may have another box in it.

@@ -14,9 +14,9 @@ const MEMORY_BYTES = 262_144;
 let engine: { readonly RE2JS: typeof RE2JS; readonly RE2Set: typeof RE2Set } | undefined;
 
 /**
- * The regular expressions of a zone, each with an address, in Go's syntax (RE2): names are searched for them without regard to
- * case, unanchored, as by Go's `MatchString`. The time is the name's length times the expressions' size, whatever the two
- * are. Bound: 2,000 instructions together.
+ * The regular expressions of a zone, each with an address, in Go's syntax (RE2): names are searched for them without
+ * regard to case, unanchored, as by Go's `MatchString`. The time is the name's length times the expressions' size,
+ * whatever the two are. Bound: 2,000 instructions together.
  */
 export class AddressPatterns {
   readonly #set: RE2Set;

@@ -1,12 +1,10 @@
 import { SlipwayError } from '../../../config/errors.ts';
+import { BUILT_IN_NAMES, GUEST_ZONE } from '../../../config/own-names.ts';
 import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
 import { type Cidr, cidrContains, firstHost, lastHost } from '../../../wire/cidr.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { canonicalKey, isAtOrBelow } from './zone-names.ts';
 import { NAME_HINT, relativeName } from './zone-record.ts';
-
-/** Guests with a lease are NAME below this, and this itself is the guest. */
-export const GUEST_ZONE = 'vm.docker.internal';
 
 /** 127.0.0.1: Kubernetes runs in the guest that asks. */
 const LOOPBACK = 0x7f00_0001;
@@ -34,11 +32,9 @@ export interface BuiltinZones {
 }
 
 /**
- * The built-in zones. A zone takes all names below it from the host's resolver, so each is as small as its makers allow:
- * docker.internal, containers.internal and lima.internal belong to Docker, Podman and Lima; Docker's older names (docker.for.mac.…)
- * and names of the configuration that lie in none of these are zones of just their name. host.docker.internal and
- * gateway.docker.internal come before all others: the first name of an address is the one that PTR tells.
- * Throws SlipwayError ERR_DNS_ZONE for a name that is none.
+ * The built-in zones. A zone takes all names below it from the host's resolver, so each is as small as its makers
+ * allow: names of the configuration that lie in no zone of Docker, Podman or Lima are zones of just their name. Throws
+ * SlipwayError ERR_DNS_ZONE for a name that is none.
  */
 export function builtinZones(options: BuiltinOptions): BuiltinZones {
   const { subnet, gateway, hostAddress } = options;
@@ -49,20 +45,8 @@ export function builtinZones(options: BuiltinOptions): BuiltinZones {
     if (there.some((record) => record.name === name)) return;
     records.set(zone, [...there, { name, data: { type: 'A', address } }]);
   };
-  add('docker.internal', 'host', hostAddress);
-  add('docker.internal', 'gateway', gateway);
-  add('docker.internal', 'http', gateway);
-  add('docker.internal', 'kubernetes', LOOPBACK);
-  add('containers.internal', 'host', hostAddress);
-  add('containers.internal', 'gateway', gateway);
-  add('lima.internal', 'host', hostAddress);
-  for (const system of ['mac', 'win']) {
-    // They end with "internal" and "localhost", which are not ours: each is a zone of its own.
-    add(`docker.for.${system}.localhost`, '@', hostAddress);
-    add(`docker.for.${system}.host.internal`, '@', hostAddress);
-    add(`docker.for.${system}.gateway.internal`, '@', gateway);
-    add(`docker.for.${system}.http.internal`, '@', gateway);
-  }
+  const addresses = { host: hostAddress, gateway, loopback: LOOPBACK };
+  for (const { zone, name, means } of BUILT_IN_NAMES) add(zone, name, addresses[means]);
   records.set(GUEST_ZONE, []);
   const families = [...records.keys()];
   const addNamed = (names: readonly string[], address: number): void => {

@@ -1,5 +1,5 @@
+import { GUEST_ZONE } from '../../../config/own-names.ts';
 import type { Counters } from '../../../env/counters.ts';
-import { GUEST_ZONE } from './builtin-zones.ts';
 import { hostLabel, type LeaseName, LeaseNames } from './lease-names.ts';
 import type { StandingNames } from './standing-names.ts';
 import { childKey } from './zone-names.ts';
@@ -17,8 +17,8 @@ export interface GuestNamesOptions {
 }
 
 /**
- * Keeps the names of leases in the guest zone: NAME.vm.docker.internal for each, and vm.docker.internal for the oldest lease's guest.
- * Of two guests of one name the first keeps it until its lease ends.
+ * Keeps the names of leases in the guest zone: NAME.vm.docker.internal for each, and vm.docker.internal for the
+ * oldest lease's guest. Of two guests of one name the first keeps it until its lease ends.
  */
 export class GuestNames {
   readonly #options: GuestNamesOptions;

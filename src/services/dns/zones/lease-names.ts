@@ -7,9 +7,9 @@ export interface LeaseName {
 const MAX_LABEL_BYTES = 63;
 
 /**
- * The label that a guest's name becomes: lower case, whatever is no letter, digit or hyphen becomes a hyphen, none at the
- * ends (RFC 952, RFC 1123 §2.1), at most 63 octets; of a whole domain name the first label, since the rest is where the
- * guest believes to be. '' when nothing is left.
+ * The label that a guest's name becomes: lower case, whatever is no letter, digit or hyphen becomes a hyphen, none at
+ * the ends (RFC 952, RFC 1123 §2.1), at most 63 octets; of a whole domain name the first label, since the rest is where
+ * the guest believes to be. '' when nothing is left.
  */
 export function hostLabel(name: string): string {
   const first = name.split('.').find((part) => part !== '') ?? '';

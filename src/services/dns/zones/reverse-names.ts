@@ -17,9 +17,10 @@ export type ReversePlace =
   | { readonly kind: 'nothing'; readonly zone: string };
 
 /**
- * The reverse tree of the subnet (RFC 1035 §3.5). A prefix that ends inside an octet owns several zones, one for each value of
- * this octet: 10.0.64.0/18 has 64.0.10.in-addr.arpa to 127.0.10.in-addr.arpa. Beyond /24 it owns no whole zone: its addresses,
- * and what lies below them, speak with the SOA of the /24's zone, and all other names of that zone are somebody else's.
+ * The reverse tree of the subnet (RFC 1035 §3.5). A prefix that ends inside an octet owns several zones, one for each
+ * value of this octet: 10.0.64.0/18 has 64.0.10.in-addr.arpa to 127.0.10.in-addr.arpa. Beyond /24 it owns no whole
+ * zone: its addresses, and what lies below them, speak with the SOA of the /24's zone, and all other names of that zone
+ * are somebody else's.
  */
 export class ReverseNames {
   readonly #subnet: Cidr;

@@ -2,15 +2,15 @@ import { type Cidr, cidrContains } from '../../../wire/cidr.ts';
 import { DNS_TYPE_PTR } from '../../../wire/dns-message.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import type { GuestNames } from './guest-names.ts';
-import { ReverseNames, type ReversePlace } from './reverse-names.ts';
+import { ReverseNames } from './reverse-names.ts';
 import { apexSets, authorityOf, isWildcard, NO_SETS, type RecordSet, type Zone, type ZoneNode } from './zone.ts';
 import type { Finding } from './zone-answer.ts';
 import type { ZoneTree } from './zone-tree.ts';
 
 /**
- * PTR for the addresses of the subnet, made from the A records of all zones: of several names the first one, which for the host
- * address and the gateway is the built-in one, zones before `dns.hosts`, and those before leases. Wildcards and default addresses name nothing. What a zone
- * of the reverse tree has itself is stronger, name by name.
+ * PTR for the addresses of the subnet, made from the A records of all zones: of several names the first one, which
+ * for the host address and the gateway is the built-in one, zones before `dns.hosts`, and those before leases.
+ * Wildcards and default addresses name nothing. What a zone of the reverse tree has itself is stronger, name by name.
  */
 export class ReverseZone {
   readonly #subnet: Cidr;
@@ -37,12 +37,10 @@ export class ReverseZone {
     this.#pointers = undefined;
   }
 
-  /** Where a name lies in the reverse tree of the subnet; undefined: not ours. */
-  place(key: string): ReversePlace | undefined {
-    return this.#names.place(key);
-  }
-
-  /** What is made for a name; undefined when it is not ours or `zone`, the one that the name lies in, has its own word on it. */
+  /**
+   * What is made for a name; undefined when it is not ours or `zone`, the one that the name lies in, has its own word
+   * on it.
+   */
   find(key: string, zone: Zone | undefined, serial: number): Finding | undefined {
     const place = this.#names.place(key);
     if (place === undefined) return undefined;

@@ -1,4 +1,4 @@
-import { GUEST_ZONE } from './builtin-zones.ts';
+import { GUEST_ZONE } from '../../../config/own-names.ts';
 import { STANDING_ORIGINS, type StandingOrigin, type Zone } from './zone.ts';
 import { isAtOrBelow, parentKey } from './zone-names.ts';
 import { storedRecord } from './zone-record.ts';
@@ -21,9 +21,10 @@ interface StandingName {
 }
 
 /**
- * The names that Slipway has by itself, whatever becomes of the zones around them: each stands in the deepest zone that is there,
- * and what was given there by configuration or API hides it. A service's name without a zone has one of just its name, so that
- * all other names stay the host's. Names of guests are guests' own words: they never stand outside of the guest zone.
+ * The names that Slipway has by itself, whatever becomes of the zones around them: each stands in the deepest zone
+ * that is there, and what was given there by configuration or API hides it. A service's name without a zone has one of
+ * just its name, so that all other names stay the host's. Names of guests are guests' own words: they never stand
+ * outside of the guest zone.
  *
  * Their number is bounded by who sets them: 4,096 services, 65,536 leases, and what is built in.
  */

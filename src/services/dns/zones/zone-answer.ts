@@ -23,11 +23,14 @@ export interface ZoneAnswer {
   /** The whole answer, not yet fitted to the asker: no OPT record, RA not set, AA set. The caller owns it. */
   readonly message: Uint8Array;
   readonly rcode: number;
-  /** Name of the zone that decided: where the question's name lies, or the last name of a chain of CNAMEs that is ours. */
+  /**
+   * Name of the zone that decided: where the question's name lies, or the last name of a chain of CNAMEs that is ours.
+   */
   readonly zone: string;
   /**
-   * The chain of CNAMEs, which is all of `message`, leads to this name, which is not ours: whoever can resolve it asks for it with the
-   * question's type and appends what comes to the message's answers. As written in the record; `dnsNameKey` of it is no name of ours.
+   * The chain of CNAMEs, which is all of `message`, leads to this name, which is not ours: whoever can resolve it
+   * asks for it with the question's type and appends what comes to the message's answers. As written in the record;
+   * `dnsNameKey` of it is no name of ours.
    */
   readonly aliasTarget: string | undefined;
 }
@@ -47,9 +50,17 @@ interface Owned {
   readonly set: RecordSet;
 }
 
+/** What an answer says. */
+interface Content {
+  readonly authority: Authority;
+  readonly answers: readonly Owned[];
+  readonly rcode: number;
+  readonly aliasTarget?: string;
+}
+
 /**
- * Makes answers as an authoritative server does (RFC 1034 §4.3.2), with CNAMEs followed through all zones of ours. ANY is answered
- * with all that is there: RFC 8482 wants it small against reflection, which a guest's network has not.
+ * Makes answers as an authoritative server does (RFC 1034 §4.3.2), with CNAMEs followed through all zones of ours.
+ * ANY is answered with all that is there: RFC 8482 wants it small against reflection, which a guest's network has not.
  */
 export class ZoneAnswers {
   readonly #lookup: ZoneLookup;
@@ -60,7 +71,10 @@ export class ZoneAnswers {
     this.#lookup = lookup;
   }
 
-  /** Undefined when the name is not ours. `maxBytes`: at least 512; TC is set when answers or authority do not fit. Never throws. */
+  /**
+   * Undefined when the name is not ours. `maxBytes`: at least 512; TC is set when answers or authority do not fit.
+   * Never throws.
+   */
   answer(query: DnsQuery, maxBytes: number): ZoneAnswer | undefined {
     const first = this.#lookup(query.name);
     if (first === undefined) return undefined;
@@ -75,32 +89,20 @@ export class ZoneAnswers {
       owner = alias.target;
       // "CNAME loops [are] signalled as an error" (RFC 1034 §3.6.2).
       if (answers.length > MAX_ALIASES)
-        return this.#write(query, maxBytes, DNS_SERVFAIL, [], found.authority, undefined);
+        return this.#write(query, maxBytes, { ...found, answers: [], rcode: DNS_SERVFAIL });
       const next = this.#lookup(dnsNameKey(owner));
-      if (next === undefined) return this.#write(query, maxBytes, DNS_NOERROR, answers, found.authority, owner);
+      if (next === undefined) {
+        return this.#write(query, maxBytes, { ...found, answers, rcode: DNS_NOERROR, aliasTarget: owner });
+      }
       found = next;
     }
     const { sets } = found;
     for (const set of sets ?? NO_SETS) if (set.type === type || type === DNS_TYPE_ANY) answers.push({ owner, set });
     // The rcode is that of the chain's last name (RFC 6604 §3).
-    return this.#write(
-      query,
-      maxBytes,
-      sets === undefined ? DNS_NXDOMAIN : DNS_NOERROR,
-      answers,
-      found.authority,
-      undefined,
-    );
+    return this.#write(query, maxBytes, { ...found, answers, rcode: sets === undefined ? DNS_NXDOMAIN : DNS_NOERROR });
   }
 
-  #write(
-    query: DnsQuery,
-    maxBytes: number,
-    rcode: number,
-    answers: readonly Owned[],
-    authority: Authority,
-    aliasTarget: string | undefined,
-  ): ZoneAnswer {
+  #write(query: DnsQuery, maxBytes: number, { authority, answers, rcode, aliasTarget }: Content): ZoneAnswer {
     const writer = this.#writer;
     const { name, ttlSeconds, soa } = authority;
     writer.start(0, Math.min(maxBytes, DNS_MAX_MESSAGE_BYTES), query.bytes, query.question, rcode, DNS_AA);

@@ -1,8 +1,8 @@
 import { DNS_MAX_NAME_BYTES, DnsName, dnsNameKey, parseDnsName, writeDnsName } from '../../../wire/dns-name.ts';
 
 /**
- * Names of zones as keys: what `dnsNameKey` makes of a name as `parseDnsName` writes it, so one name has one key. The root
- * is ''. A dot or backslash inside a label has a backslash before it.
+ * Names of zones as keys: what `dnsNameKey` makes of a name as `parseDnsName` writes it, so one name has one key. The
+ * root is ''. A dot or backslash inside a label has a backslash before it.
  */
 
 const DOT = 0x2e;
@@ -12,8 +12,9 @@ const scratch = new Uint8Array(DNS_MAX_NAME_BYTES);
 const parsed = new DnsName();
 
 /**
- * The text that `parseDnsName` would give for a name that a person wrote: escapes of ordinary characters resolved, no last
- * dot, case kept. Undefined when it is no name; a character outside of printable ASCII needs an escape (or its xn-- form).
+ * The text that `parseDnsName` would give for a name that a person wrote: escapes of ordinary characters resolved, no
+ * last dot, case kept. Undefined when it is no name; a character outside of printable ASCII needs an escape (or its
+ * xn-- form).
  */
 export function canonicalName(text: string): string | undefined {
   if (/[^\x21-\x7e]/.test(text)) return undefined;

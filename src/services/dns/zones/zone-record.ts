@@ -48,7 +48,10 @@ export function isTtl(seconds: number): boolean {
   return Number.isInteger(seconds) && seconds >= 0 && seconds <= MAX_TTL_SECONDS;
 }
 
-/** The key of what a record of `zone` calls `name`: '@', 'api', or absolute with a last dot. Throws SlipwayError ERR_DNS_ZONE. */
+/**
+ * The key of what a record of `zone` calls `name`: '@', 'api', or absolute with a last dot. Throws SlipwayError
+ * ERR_DNS_ZONE.
+ */
 export function recordKey(zone: string, name: string): string {
   if (name === '@' || name === '') return zone;
   const canonical = canonicalName(name);
@@ -96,7 +99,7 @@ export function zoneText(zone: string): string {
 }
 
 export const NAME_HINT =
-  'A name has labels of 1 to 63 octets and 255 in all; other characters than printable ASCII are written as xn--… or \\DDD.';
+  'A name has labels of 1 to 63 octets, 255 in all; what is not printable ASCII is written as xn--… or \\DDD.';
 
 /** The data with its names in canonical form. */
 function checkedData(zone: string, key: string, record: ZoneRecord): DnsData {

@@ -53,14 +53,17 @@ export interface ListedZone extends ZoneDescription {
 type OwnSettings = Pick<ZoneDescription, 'ttlSeconds' | 'defaultAddress' | 'defaultAtApex' | 'patterns'>;
 
 /**
- * The data of the internal DNS server: zones that are added, replaced and removed while it answers. Synchronous: a change is in
- * the next answer, whole or (when it throws) not at all. Answering never throws and allocates for the answer only.
+ * The data of the internal DNS server: zones that are added, replaced and removed while it answers. Synchronous: a
+ * change is in the next answer, whole or (when it throws) not at all. Answering never throws and allocates for the
+ * answer only.
  *
- * - The longest zone name that a name ends with decides; within a zone RFC 1034 §4.3.2 and RFC 4592 hold. No delegations.
- * - A zone has two layers. What configuration or API gave lies over what stands there by itself (StandingNames): a given A record or
- *   CNAME hides the standing address of its name, which is back when it goes. A built-in zone cannot be removed; `removeZone`
- *   removes what was given in it.
- * - Every change raises the serial of the zone's SOA. All zones share one counter, so a zone that comes back has a higher one too.
+ * - The longest zone name that a name ends with decides; within a zone RFC 1034 §4.3.2 and RFC 4592 hold. No
+ *   delegations.
+ * - A zone has two layers. What configuration or API gave lies over what stands there by itself (StandingNames): a
+ *   given A record or CNAME hides the standing address of its name, which is back when it goes. A built-in zone cannot
+ *   be removed; `removeZone` removes what was given in it.
+ * - Every change raises the serial of the zone's SOA. All zones share one counter, so a zone that comes back has a
+ *   higher one too.
  * - PTR for the subnet is made from the A records of all zones; see ReverseZone. Names of leases: see GuestNames.
  *
  * Limits: MAX_ZONES, MAX_ZONE_RECORDS, MAX_ZONE_BYTES, MAX_NAME_BYTES; beyond, the change is refused with ERR_DNS_ZONE.
@@ -143,7 +146,10 @@ export class ZoneStore {
     return true;
   }
 
-  /** Adds records to a zone that is there; one that is there already takes the new TTL. Throws SlipwayError ERR_DNS_ZONE. */
+  /**
+   * Adds records to a zone that is there; one that is there already takes the new TTL. Throws SlipwayError
+   * ERR_DNS_ZONE.
+   */
   addRecords(zoneName: string, records: readonly ZoneRecord[]): void {
     const zone = this.#existing(zoneName);
     const { name } = zone;
@@ -163,7 +169,10 @@ export class ZoneStore {
     this.#raise(zone);
   }
 
-  /** Removes records that were set; returns how many there were. Throws SlipwayError ERR_DNS_ZONE for a zone that is not there. */
+  /**
+   * Removes records that were set; returns how many there were. Throws SlipwayError ERR_DNS_ZONE for a zone that is not
+   * there.
+   */
   removeRecords(zoneName: string, which: readonly RecordSelector[]): number {
     const zone = this.#existing(zoneName);
     // All are understood before the first is removed.
@@ -199,14 +208,9 @@ export class ZoneStore {
     });
   }
 
-  /** Whether a name (`dnsNameKey`) is ours to answer. */
-  covers(nameKey: string): boolean {
-    return this.#tree.of(nameKey) !== undefined || this.#reverse?.place(nameKey) !== undefined;
-  }
-
   /**
-   * The answer to a query; undefined when its name is not ours. The message is at most `maxBytes` (at least 512), which must leave
-   * room for the OPT record that the front adds.
+   * The answer to a query; undefined when its name is not ours. The message is at most `maxBytes` (at least 512),
+   * which must leave room for the OPT record that the front adds.
    */
   answer(query: DnsQuery, maxBytes: number = DNS_MAX_MESSAGE_BYTES): ZoneAnswer | undefined {
     return this.#answers.answer(query, maxBytes);

@@ -2,8 +2,8 @@ import type { Zone } from './zone.ts';
 import { labelStarts, parentKey } from './zone-names.ts';
 
 /**
- * All zones by name. The zone with the longest name that a name ends with decides about it; the zone around it only knows that
- * something begins there (a cut), so that the names between the two exist (RFC 4592 §2.2.2).
+ * All zones by name. The zone with the longest name that a name ends with decides about it; the zone around it only
+ * knows that something begins there (a cut), so that the names between the two exist (RFC 4592 §2.2.2).
  */
 export class ZoneTree {
   /** In the order in which they came. */

@@ -1,3 +1,4 @@
+import { SERVER_NAME } from '../../../config/own-names.ts';
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
 import type { AddressPatterns } from './address-patterns.ts';
@@ -22,9 +23,8 @@ export interface Authority {
 
 export const NO_SETS: readonly RecordSet[] = [];
 
-/** The server's own name, in SOA and NS. */
-const MNAME = 'gateway.docker.internal';
-const RNAME = 'hostmaster.gateway.docker.internal';
+/** Who keeps the zones, as SOA has it. */
+const RNAME = `hostmaster.${SERVER_NAME}`;
 /** Nobody transfers our zones; they are what dig and delv expect to see. */
 const REFRESH_SECONDS = 3600;
 const RETRY_SECONDS = 600;
@@ -36,7 +36,7 @@ export function authorityOf(name: string, ttlSeconds: number, serial: number): A
     name,
     ttlSeconds,
     soa: {
-      mname: MNAME,
+      mname: SERVER_NAME,
       rname: RNAME,
       serial,
       refreshSeconds: REFRESH_SECONDS,
@@ -52,7 +52,7 @@ export function apexSets(authority: Authority, sets: readonly RecordSet[]): Reco
   const { ttlSeconds, soa } = authority;
   const standing: RecordSet[] = [{ type: DNS_TYPE_SOA, ttlSeconds, data: [{ type: 'SOA', soa }] }];
   if (!sets.some(({ type }) => type === DNS_TYPE_NS)) {
-    standing.push({ type: DNS_TYPE_NS, ttlSeconds, data: [{ type: 'NS', target: MNAME }] });
+    standing.push({ type: DNS_TYPE_NS, ttlSeconds, data: [{ type: 'NS', target: SERVER_NAME }] });
   }
   return standing;
 }
@@ -191,8 +191,8 @@ export class Zone {
   }
 
   /**
-   * What there is at a name of the zone, itself, by a pattern or by a wildcard (RFC 1034 §4.3.2 steps 3.a and 3.c as RFC 4592 §3.3.1 has them);
-   * undefined when the name does not exist. Nothing of a deeper zone may be asked for.
+   * What there is at a name of the zone, itself, by a pattern or by a wildcard (RFC 1034 §4.3.2 steps 3.a and 3.c as
+   * RFC 4592 §3.3.1 has them); undefined when the name does not exist. Nothing of a deeper zone may be asked for.
    */
   find(key: string): readonly RecordSet[] | undefined {
     const own = this.#nodes.get(key);
@@ -211,7 +211,10 @@ export class Zone {
     return address === undefined ? undefined : addressSets(address, ttlSeconds);
   }
 
-  /** RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not exist. */
+  /**
+   * RFC 4592 §3.3.1: the wildcard right below the closest encloser, and no other, stands in for a name that does not
+   * exist.
+   */
   #sourceOfSynthesis(key: string): ZoneNode | undefined {
     const starts = labelStarts(key);
     let encloser = this.#apex;
