@@ -28,8 +28,8 @@ const zoneJsonSchema: z.ZodType<ZoneJson> = z
     ttlSeconds: z.int().optional(),
     records: z.array(recordJsonSchema),
     serial: z.int(),
-    builtIn: z.boolean().meta({ description: 'The zone is there by itself and stays' }),
-    standing: z.array(recordJsonSchema).meta({ description: 'Names that Slipway has there by itself' }),
+    builtIn: z.boolean().meta({ description: 'Slipway has the zone by itself; it cannot be removed' }),
+    standing: z.array(recordJsonSchema).meta({ description: 'Records that Slipway has in the zone by itself' }),
   })
   .meta({ id: 'Zone' });
 
@@ -54,7 +54,7 @@ const NAME = z.strictObject({ name: z.string() });
 export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'zones'>): void {
   const shown = (name: string): ZoneJson => {
     const zone = zones.list().find((one) => one.name === canonical(name));
-    if (zone === undefined) throw notFound(`there is no zone ${name}`, 'GET /v1/dns/zones lists those there are.');
+    if (zone === undefined) throw notFound(`there is no zone ${name}`, 'GET /v1/dns/zones lists all zones.');
     return zoneJson(zone);
   };
   scope.get(
@@ -117,7 +117,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     },
     async ({ params }, reply) => {
       if (!zones.removeZone(params.name))
-        throw notFound(`no zone ${params.name} was set`, 'GET /v1/dns/zones lists those there are.');
+        throw notFound(`no zone ${params.name} was set`, 'GET /v1/dns/zones lists all zones.');
       return reply.code(204).send();
     },
   );

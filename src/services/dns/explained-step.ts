@@ -6,7 +6,7 @@ import type { Nameserver } from './upstream/nameserver.ts';
 
 const WHO: Readonly<Record<SourceName, string>> = {
   zone: 'a zone of Slipway',
-  'host-record': 'a host of the configuration',
+  'host-record': 'dns.hosts of the configuration',
   cache: 'the cache',
   'stale-cache': 'an older answer in the cache',
   upstream: 'the nameserver',
@@ -48,7 +48,7 @@ function cacheSentence(outcome: 'hit' | 'miss' | 'joined' | 'stale', ttlSeconds:
     case 'miss':
       return 'The cache does not have it.';
     case 'joined':
-      return 'The same question is on its way already; its answer serves here too.';
+      return 'The same question is already in progress; its answer is used here too.';
     case 'stale':
       return 'The cache has an answer whose time is over.';
   }
@@ -62,7 +62,7 @@ function hostSentence({ family, outcome, addresses }: TraceStep & { readonly kin
         ? `(getaddrinfo, ${kind}) says ${addresses.join(', ')}`
         : `(getaddrinfo, ${kind}) knows the name, without an address of this family`;
     case 'no-such-name':
-      return `(getaddrinfo, ${kind}) says that there is no such name`;
+      return `(getaddrinfo, ${kind}) says there is no such name`;
     case 'failed':
       return `(getaddrinfo, ${kind}) failed`;
     case 'not-in-time':

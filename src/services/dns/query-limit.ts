@@ -139,7 +139,7 @@ export class QueryLimit {
     guest.complainedMs = nowMs;
     const { log, queriesPerSecond } = this.#options;
     log.warn(`${attachment} asks more than ${queriesPerSecond} DNS questions a second`, {
-      hint: 'what is above it waits or is dropped; dns.queriesPerSecond sets the limit',
+      hint: 'questions over the limit wait (TCP) or are dropped (UDP); dns.queriesPerSecond sets it',
     });
   }
 }

@@ -3,8 +3,8 @@ import type { HostAnswer } from './host-resolver.ts';
 import type { NoMessage } from './nameserver-answers.ts';
 import { type RawAnswer, sameAddresses } from './raw-answer.ts';
 
-const OTHER_FAMILY = 'the operating system knows the name, without this family';
-const NO_ADDRESS = 'the operating system knows the name, without an address';
+const OTHER_FAMILY = 'the operating system knows the name, but no address of this family';
+const NO_ADDRESS = 'the operating system knows the name, but no address';
 
 /** What became of the raw question; 'late' when the operating system's answer could not wait for it any longer. */
 export type RawOutcome = RawAnswer | NoMessage | 'late';
@@ -31,7 +31,7 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
   if (wantsRaw) return { from: 'upstream', raw, why: 'the asker wants the nameserver’s own message (DO or CD)' };
   if (typeof host !== 'string') {
     if (raw.rcode === DNS_NOERROR && sameAddresses(raw, host)) {
-      return { from: 'upstream', raw, why: 'the nameserver and the operating system say the same' };
+      return { from: 'upstream', raw, why: 'the nameserver and the operating system agree' };
     }
     return host.length > 0
       ? {
@@ -45,7 +45,7 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
   switch (host) {
     case 'no-such-name':
       if (!found) break;
-      return { from: 'operating-system', addresses: [], why: 'the operating system says that there is no such name' };
+      return { from: 'operating-system', addresses: [], why: 'the operating system says there is no such name' };
     case 'no-address':
       // A failure may be the truth about this family.
       if (!found && raw.rcode !== DNS_NXDOMAIN) break;
@@ -56,9 +56,9 @@ export function decideAddresses(host: HostOutcome, raw: RawOutcome, wantsRaw: bo
     case 'not-in-time':
       return { from: 'upstream', raw, why: 'the operating system did not answer in time' };
     case 'busy':
-      return { from: 'upstream', raw, why: 'too many names wait for the operating system' };
+      return { from: 'upstream', raw, why: 'too many names are waiting for the operating system' };
   }
-  return { from: 'upstream', raw, why: 'the operating system has no address; the nameserver tells why' };
+  return { from: 'upstream', raw, why: 'the operating system has no address, and the nameserver says why' };
 }
 
 function decideAlone(host: HostOutcome, raw: NoMessage | 'late'): AddressDecision {

@@ -3,12 +3,12 @@ import { authored } from './authored-answer.ts';
 import { asksTheHost, lookupNameKind } from './lookup-name.ts';
 import type { Source } from './source.ts';
 
-/** What inet_aton(3) reads as an address is no name: no program of the host would look it up. */
+/** What inet_aton(3) reads as the name reads as an address: no program of the host would look it up. */
 export function addressLiterals(ttlSeconds: number): Source {
   return {
     answer: (query) => {
       if (!asksTheHost(query) || lookupNameKind(query.name) !== 'address') return undefined;
-      const provenance = { source: 'slipway', why: 'an address is no name', lifeSeconds: ttlSeconds } as const;
+      const provenance = { source: 'slipway', why: 'the name reads as an address', lifeSeconds: ttlSeconds } as const;
       return authored(query, { rcode: DNS_NXDOMAIN }, provenance);
     },
   };

@@ -81,7 +81,7 @@ export class Cache implements Source {
   #old(message: Uint8Array | undefined): Answer | undefined {
     if (message === undefined) return undefined;
     this.#options.counters.add('dns-stale');
-    const why = 'nobody answers now; this is an older answer (RFC 8767)';
+    const why = 'nobody answers now, so an older answer is used (RFC 8767)';
     return { message, rcode: rcodeOf(message), source: 'stale-cache', why };
   }
 }

@@ -43,7 +43,7 @@ export class ConfiguredHosts implements Source {
     const all: DnsData[] = [...records, { type: 'SOA', soa: soaOf(name, ttlSeconds) }];
     const asked = all.filter((data) => type === DNS_TYPE_ANY || dataTypeNumber(data) === type);
     const what = { rcode: DNS_NOERROR, flags: DNS_AA, ttlSeconds, records: asked, zone: name };
-    return authored(query, what, { source: 'host-record', why: 'dns.hosts of the configuration' });
+    return authored(query, what, { source: 'host-record', why: 'it has this name' });
   }
 
   #of(key: string): DnsData[] {

@@ -12,7 +12,7 @@ import type { Answer, Ask } from './source.ts';
 export function guarded(ask: Ask, counters: Counters): Ask {
   const defect = (query: DnsQuery): Answer => {
     counters.add('dns-defect');
-    const why = 'a defect of Slipway';
+    const why = 'a defect in Slipway';
     return authored(
       query,
       { rcode: DNS_SERVFAIL, extendedError: { code: EDE_OTHER, text: why } },

@@ -16,7 +16,11 @@ export class GuestShare implements Source {
     if (query.guest === undefined) return undefined;
     const place = this.#limit.enter(query.guest);
     if (place !== undefined) return this.#within(place, query, rest);
-    return authored(query, { rcode: DNS_SERVFAIL }, { source: 'slipway', why: 'too many lookups are on their way' });
+    return authored(
+      query,
+      { rcode: DNS_SERVFAIL },
+      { source: 'slipway', why: 'the guest has too many lookups in progress' },
+    );
   }
 
   async #within(place: LookupPlace, query: DnsQuery, rest: Ask): Promise<Answer> {

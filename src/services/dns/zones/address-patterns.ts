@@ -26,7 +26,7 @@ export class AddressPatterns {
   constructor(patterns: readonly ZonePattern[]) {
     const sizes = patterns.map(({ expression }) => patternInstructions(expression));
     if (sizes.reduce((sum, size) => sum + size, 0) > MAX_INSTRUCTIONS) {
-      throw new Error(`its patterns take more than ${MAX_INSTRUCTIONS} steps together`);
+      throw new Error(`its patterns compile to more than ${MAX_INSTRUCTIONS} instructions together`);
     }
     const { RE2JS, RE2Set } = loaded();
     this.#set = new RE2Set(RE2Set.UNANCHORED, RE2JS.CASE_INSENSITIVE, MEMORY_BYTES);
@@ -55,7 +55,7 @@ export function zonePatterns(zone: string, patterns: readonly ZonePattern[] = []
   try {
     return new AddressPatterns(patterns);
   } catch (cause) {
-    const hint = 'Patterns are regular expressions in Go’s syntax; a wildcard does for most.';
+    const hint = 'Patterns are regular expressions in Go’s syntax; a wildcard is often enough.';
     throw new SlipwayError('ERR_DNS_ZONE', `the zone ${zoneText(zone)}: ${(cause as Error).message}`, hint, { cause });
   }
 }

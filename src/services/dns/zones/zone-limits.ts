@@ -25,7 +25,7 @@ export class ZoneRoom {
   check(after: readonly StoredRecord[], before: readonly StoredRecord[]): void {
     if (this.#records + after.length - before.length > MAX_ZONE_RECORDS) {
       const why = `all zones together would have more than ${MAX_ZONE_RECORDS} records`;
-      throw new SlipwayError('ERR_DNS_ZONE', why, 'A wildcard or a default address can stand for many records.');
+      throw new SlipwayError('ERR_DNS_ZONE', why, 'Replace many records by a wildcard or a default address.');
     }
     if (this.#bytes + bytesOf(after) - bytesOf(before) > MAX_ZONE_BYTES) {
       const why = `the records of all zones would take more than ${MAX_ZONE_BYTES} bytes`;
@@ -62,12 +62,12 @@ export function checkNames(zone: string, records: readonly StoredRecord[]): void
       throw recordError(
         record.name,
         zone,
-        'stands beside a CNAME',
+        'is beside a CNAME',
         'A CNAME is the only record of its name (RFC 1034 §3.6.2).',
       );
     }
     if (name.bytes > MAX_NAME_BYTES) {
-      const hint = 'Give the name fewer or shorter records.';
+      const hint = 'Use fewer or shorter records.';
       throw recordError(
         record.name,
         zone,

@@ -32,7 +32,7 @@ export function storedRecord(zone: string, record: ZoneRecord): StoredRecord {
       record.name,
       zone,
       `has the TTL ${ttlSeconds}`,
-      `Give it whole seconds up to ${MAX_TTL_SECONDS}.`,
+      `Use whole seconds from 0 to ${MAX_TTL_SECONDS}.`,
     );
   }
   const data = checkedData(zone, key, record);
@@ -63,7 +63,7 @@ export function recordKey(zone: string, name: string): string {
       name,
       zone,
       'is absolute and outside of the zone',
-      'Leave the last dot away, or add it to its own zone.',
+      'Remove the last dot, or add the record to its own zone.',
     );
   }
   if (zone !== '' && isAtOrBelow(relative, zone)) {
@@ -72,7 +72,7 @@ export function recordKey(zone: string, name: string): string {
       name,
       zone,
       'repeats the zone',
-      `Write it below the zone ("api"), or with a last dot ("${name}.").`,
+      `Write it without the zone ("api"), or with a last dot ("${name}.").`,
     );
   }
   const key = childKey(relative, zone);
@@ -111,32 +111,33 @@ function checkedData(zone: string, key: string, record: ZoneRecord): DnsData {
     const canonical = canonicalName(text);
     if (canonical === undefined) return refuse(`points to ${JSON.stringify(text)}, which is no domain name`, NAME_HINT);
     if (canonical === '' && !rootAllowed)
-      return refuse('points to the root', 'Give it the whole name that it points to.');
+      return refuse('points to the root', 'Write the whole name that it points to.');
     return canonical;
   };
   const u16 = (what: string, value: number): number =>
     Number.isInteger(value) && value >= 0 && value <= 0xffff
       ? value
-      : refuse(`has the ${what} ${value}`, 'It takes 0 to 65535.');
+      : refuse(`has the ${what} ${value}`, 'Use a number from 0 to 65535.');
   switch (data.type) {
     case 'A':
       if (isU32(data.address)) return { type: 'A', address: data.address };
-      return refuse('has no IPv4 address', 'Give it one such as 192.168.65.254.');
+      return refuse('has no IPv4 address', 'Use one such as 192.168.65.254.');
     case 'AAAA':
       if (data.address.length === 16) return { type: 'AAAA', address: Uint8Array.from(data.address) };
-      return refuse('has no IPv6 address', 'Give it one such as fd00::1.');
+      return refuse('has no IPv6 address', 'Use one such as fd00::1.');
     case 'CNAME':
       if (key === zone)
         return refuse('is a CNAME, and the zone itself has other records (RFC 1034 §3.6.2)', 'Use A and AAAA.');
       return { type: 'CNAME', target: name(data.target, false) };
     case 'NS':
       // A delegation would be a referral, which no stub resolver follows.
-      if (key !== zone) return refuse('is an NS record below the zone: no part of a zone is delegated', 'Use "@".');
+      if (key !== zone)
+        return refuse('is an NS record below the zone: Slipway delegates no part of a zone', 'Use "@".');
       return { type: 'NS', target: name(data.target, false) };
     case 'PTR':
       return { type: 'PTR', target: name(data.target, false) };
     case 'TXT':
-      if (data.texts.length === 0) return refuse('is a TXT record without text', 'Give it a text; "" is one too.');
+      if (data.texts.length === 0) return refuse('is a TXT record without text', 'Add a text; "" is allowed.');
       return { type: 'TXT', texts: data.texts.flatMap(characterStrings) };
     case 'SRV': {
       // The root means that the service is not offered (RFC 2782).
@@ -153,7 +154,7 @@ function checkedData(zone: string, key: string, record: ZoneRecord): DnsData {
       // The root means that the domain takes no mail (RFC 7505).
       return { type: 'MX', preference: u16('preference', data.preference), exchange: name(data.exchange, true) };
     case 'SOA':
-      return refuse('is an SOA record, which each zone has by itself', 'Leave it out.');
+      return refuse('is an SOA record, which Slipway makes for each zone', 'Leave it out.');
   }
 }
 

@@ -272,12 +272,16 @@ export class ZoneStore {
   #checkedSettings(name: string, description: ZoneDescription): ZoneSettings {
     const { ttlSeconds, defaultAddress } = description;
     if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
-      const hint = `Give it whole seconds up to ${MAX_TTL_SECONDS}.`;
+      const hint = `Use whole seconds from 0 to ${MAX_TTL_SECONDS}.`;
       throw new SlipwayError('ERR_DNS_ZONE', `the zone ${zoneText(name)} has the TTL ${ttlSeconds}`, hint);
     }
     if (defaultAddress !== undefined && defaultAddress !== defaultAddress >>> 0) {
-      const hint = 'Give it an IPv4 address such as 192.168.65.254, or none.';
-      throw new SlipwayError('ERR_DNS_ZONE', `the default address of the zone ${zoneText(name)} is none`, hint);
+      const hint = 'Use one such as 192.168.65.254, or leave it out.';
+      throw new SlipwayError(
+        'ERR_DNS_ZONE',
+        `the default address of the zone ${zoneText(name)} is not an IPv4 address`,
+        hint,
+      );
     }
     return this.#settings(description, zonePatterns(name, description.patterns));
   }
@@ -287,7 +291,12 @@ export class ZoneStore {
     for (const { key, record } of records) {
       const deepest = this.#standing.zoneOf(key)?.name;
       if (deepest === undefined || deepest.length <= zone.length) continue;
-      throw recordError(record.name, zone, `lies in the zone ${deepest}, which decides there`, `Add it to ${deepest}.`);
+      throw recordError(
+        record.name,
+        zone,
+        `lies in the zone ${deepest}, which answers for it`,
+        `Add it to ${deepest}.`,
+      );
     }
   }
 
