@@ -16,7 +16,7 @@ import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Udp } from '../udp/udp.ts';
 import { readU16 } from '../wire/bytes.ts';
-import { DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
+import { DHCP_ACK, DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import type { NetworkOptions } from './network-options.ts';
 
@@ -29,6 +29,8 @@ export interface DhcpWiring {
   readonly prober: AddressProber;
   /** Whether the gateway answers for an address itself. */
   readonly isOwn: (address: number) => boolean;
+  /** A client behind `port`, that had no address, was given one: it has just begun. */
+  readonly started: (port: Port) => void;
 }
 
 /** Where a message came in. */
@@ -136,6 +138,9 @@ export class DhcpAdapter {
     // RFC 2131 §4.1: a client without an address cannot be asked for it by ARP, so the MAC comes from its message.
     const client = new Neighbor(reply.destinationAddress, reply.destinationMac, port, turn.nowMs);
     const length = this.#writer.write(arena.bytes, this.#replyAt, reply, port.outlet.mtu);
+    const isNew = reply.messageType === DHCP_ACK && reply.yiaddr !== 0 && reply.ciaddr === 0;
+    // What comes by a relay stands behind another machine, which goes on.
+    if (isNew && reply.request.giaddr === 0) this.#wiring.started(port);
     udp.send(client, this.#gateway, DHCP_SERVER_PORT, reply.destinationPort, this.#replyAt, length);
   }
 }

@@ -343,6 +343,7 @@ export class VirtualNetwork {
         link,
         prober: this.#prober,
         isOwn: (address) => uplink.own.has(address),
+        started: (port) => this.#tcp.guestStarted(port),
       },
       this.#options,
     );

@@ -308,15 +308,27 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
    * another machine, or the same after a reboot, that knows nothing of an idle flow: it is asked, and answers by a RST.
    */
   guestReturned(): void {
-    const { sender, receiver } = this;
+    const { sender } = this;
     if (this.state === 'SYN-HELD' || this.#isOver) return;
     if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') this.#synDue = true;
     else if (sender !== undefined && sender.inFlight > 0) {
       sender.rtt.progressed();
       sender.timedOut();
       this.#timer.restart();
-    } else if (receiver !== undefined) sender?.probe(receiver);
+    } else this.ask();
     this.outletWritable();
+  }
+
+  /**
+   * The guest may have started anew, and know nothing of a flow that is idle: it is asked at once, and while it stays silent
+   * as at the end of the idle time. What is in flight asks for itself.
+   */
+  ask(): void {
+    const { sender, receiver } = this;
+    if (sender === undefined || receiver === undefined || this.#isOver) return;
+    if (this.state === 'SYN-HELD' || this.state === 'SYN-RECEIVED' || sender.inFlight > 0) return;
+    sender.probe(receiver);
+    if (this.#timer.asked()) this.#rearm();
   }
 
   /** The guest's firewall says no to the segment that begins at `sequence`. */

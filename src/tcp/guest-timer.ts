@@ -78,6 +78,13 @@ export class GuestTimer {
     return true;
   }
 
+  /** A probe was sent before its time, and counts. Returns true when it is the first, so that `rearm` takes the short interval. */
+  asked(): boolean {
+    if (this.#attempts > 0) return false;
+    this.#attempts = 1;
+    return true;
+  }
+
   /** Times what is in flight anew, as if it had just been sent. */
   restart(): void {
     this.#timedUna = -1;

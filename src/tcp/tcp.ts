@@ -27,6 +27,7 @@ import { GatherTable } from './gather.ts';
 import { GuestDials } from './guest-dials.ts';
 import { GuestIcmp } from './guest-icmp.ts';
 import { initialSequence } from './initial-sequence.ts';
+import { RestartedGuests } from './restarted-guests.ts';
 import { SegmentOutput } from './segment-output.ts';
 import { StraySegments } from './stray-segments.ts';
 import { TimeWaitTable } from './time-wait.ts';
@@ -85,6 +86,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #flows: TupleTable<TcpConnection>;
   readonly #draining = new Set<TcpConnection>();
   readonly #absent: AbsentGuests;
+  readonly #restarted: RestartedGuests;
   readonly #timeWait: TimeWaitTable;
   readonly #strays: StraySegments;
   readonly #dials: GuestDials;
@@ -103,6 +105,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#isnSecret = random.u32();
     this.#shares = new FlowShares(limits.flows);
     this.#absent = new AbsentGuests(turn, (flow, isWanted) => this.#shares.setWanted(flow, isWanted));
+    this.#restarted = new RestartedGuests(turn, () => this.#flows.values());
     const scratchAt = arena.allocate(CHUNK_BYTES);
     if (scratchAt < 0) throw new RangeError('the arena has no room for TCP');
     const pool = new ChunkPool(arena, limits.windowBytes);
@@ -240,6 +243,11 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   /** The guest behind `port` left the link. Its flows wait ten minutes for its return, then they end. */
   guestLeft(port: Port): void {
     this.#absent.left(port, this.#flows.values());
+  }
+
+  /** A guest behind `port` has just been given an address, having had none: it may be another system, or the same after a boot. */
+  guestStarted(port: Port): void {
+    this.#restarted.started(port);
   }
 
   /** Ends every flow: guests and hosts get RSTs. */

@@ -91,7 +91,8 @@ const RULES: readonly Rule[] = [
   },
   {
     from: 'guest',
-    forbidden: /^(?!env\/|wire\/|config\/(errors|own-names)\.ts|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
+    forbidden:
+      /^(?!env\/|wire\/|config\/(errors|own-names)\.ts|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, /proc, and the way to ask a nameserver',
   },
   {

@@ -377,6 +377,24 @@ describe('a guest that leaves', () => {
     assert.equal(servers[1]!.reset, undefined);
   });
 
+  it('in all but the link, as a VM does that is reset, is asked about its idle flows when DHCP gives it an address', () => {
+    const world = new NetworkWorld();
+    const servers = world.listen(OUTSIDE, 80);
+    const guest = new Guest(world, ALICE);
+    const talk = new Conversation(guest, OUTSIDE, 80);
+    talk.open();
+    new Conversation(new Guest(world, BOB), OUTSIDE, 80).open();
+    world.advance(MINUTE_MS);
+    guest.say(dhcpFrame(ALICE.mac));
+    world.advance(PROBE_MS + 4);
+    guest.say(dhcpFrame(ALICE.mac, DHCP_REQUEST, ALICE.address, GATEWAY));
+    world.advance(PROBE_MS + 1100);
+    const probes = talk.hear().filter(({ flags, text }) => flags === ACK && text.length === 0);
+    assert.equal(probes.length, 1);
+    talk.send(RST, new Uint8Array(0));
+    assert.deepEqual([servers[0]!.reset, servers[1]!.reset], ['ECONNRESET', undefined]);
+  });
+
   it('leaves its place to the next', () => {
     const world = new NetworkWorld({ network: { limits: { guests: 1, flows: 8, dialsInFlight: 8, udpMappings: 8 } } });
     const first = new Guest(world, ALICE);

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash, randomFillSync } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { needsQemu, QemuGuest } from '../support/qemu-guest.ts';
+import { endingOf } from '../support/sockets.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { Daemon } from './qemu-daemon.ts';
 
@@ -70,6 +72,29 @@ test('a QEMU VM keeps its network across a restart of slipway up', { timeout: 30
   await guest.succeed(attempts);
   await downloadByChecksum(t, guest);
   assert.deepEqual(await guest.lease(), lease, 'the same lease as before');
+});
+
+test('the server of an idle connection hears of it when the QEMU VM that opened it is reset', {
+  timeout: 300_000,
+}, async (t) => {
+  if (!needsQemu(t)) return;
+  const socket = join(temporaryFolder('test'), 'net.sock');
+  const daemon = await Daemon.up(`qemu+unix://${socket}`);
+  t.after(() => daemon.stop());
+  const guest = await QemuGuest.start({ plug: { dial: socket } });
+  t.after(() => guest.stop());
+  const server = createTcpServer();
+  t.after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const accepted = once(server, 'connection');
+  await guest.lease();
+  await guest.succeed(`(sleep 1000 | nc ${HOST} ${(server.address() as AddressInfo).port} >/dev/null 2>&1) &`);
+  const [connection] = (await accepted) as [Socket];
+  const ending = endingOf(connection.resume());
+  await guest.reset();
+  await guest.lease();
+  assert.equal(await ending, 'ECONNRESET');
 });
 
 test('two QEMU VMs on one network ping each other', { timeout: 300_000 }, async (t) => {

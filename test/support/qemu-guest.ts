@@ -200,6 +200,12 @@ export class QemuGuest {
     return { address, router: router!, dns: dns!, mtu: mtu!.trim() };
   }
 
+  /** Resets the machine as its own button would, the card still plugged in, and resolves when it takes commands again. */
+  async reset(): Promise<void> {
+    this.#qemu.stdin!.write('reboot -f\n');
+    await this.#until(READY, BOOT_LIMIT_MS);
+  }
+
   /** Ends the VM at once and removes its files. */
   async stop(): Promise<void> {
     if (!this.#ended) this.#qemu.kill('SIGKILL');
@@ -238,7 +244,7 @@ export class QemuGuest {
 function qemuArguments(kernel: string, initrd: string, { plug, mac }: QemuGuestOptions): string[] {
   const [path, server] = 'dial' in plug ? [plug.dial, 'off'] : [plug.listen, 'on'];
   return [
-    ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '256', '-no-reboot', '-nodefaults'],
+    ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '256', '-nodefaults'],
     ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
     ...['-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1'],
     ...['-netdev', `stream,id=n0,server=${server},addr.type=unix,addr.path=${path}`],

@@ -164,13 +164,13 @@ test('where text out of order has its part of the chunks, text in order that a s
   const world = established({ host: { limits: { hostSendBytes: 10, peerReceiveBytes: 10 } } });
   const pool = 4 * 2 ** 20;
   for (let port = 41_000; port < 41_192; port++) {
-    world.send({ port, flags: 'S', syn: { mss: 1460 } });
+    world.send({ port, flags: 'S', seq: 0, syn: { mss: 1460 } });
     world.send({ port });
     world.send({ port, seq: 3, text: text(1) });
   }
   assert.equal(world.tcp.chunkBytesUsed, (pool * 3) / 4);
   world.neighbor.port = { ...world.neighbor.port, attachment: 'tap1' };
-  world.send({ port: 42_000, flags: 'S', syn: { mss: 1460 } });
+  world.send({ port: 42_000, flags: 'S', seq: 0, syn: { mss: 1460 } });
   world.send({ port: 42_000 });
   world.servers.at(-1)?.peer.pause();
   world.take();
@@ -183,7 +183,7 @@ test('where text out of order has its part of the chunks, text in order that a s
 test('a guest that comes back has no chunks anew: what it holds still counts', () => {
   const world = established({ host: { limits: { hostSendBytes: 10, peerReceiveBytes: 10 } } });
   const stuck = (port: number): void => {
-    world.send({ port, flags: 'S', syn: { mss: 1460 } });
+    world.send({ port, flags: 'S', seq: 0, syn: { mss: 1460 } });
     world.servers.at(-1)?.peer.pause();
     world.send({ port });
     world.send({ port, text: text(100) });
