@@ -2,7 +2,7 @@ import type { Counters } from '../env/counters.ts';
 import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
 import { readU16, writeU16 } from '../wire/bytes.ts';
 import { DNS_HEADER_BYTES, DNS_QR, DNS_RD, DNS_SERVFAIL, DnsQuestion, parseDnsQuestion } from '../wire/dns-message.ts';
-import type { DnsRoutes, DnsServerName } from './dns-routes.ts';
+import type { DnsRoutes, GatewayServer } from './dns-routes.ts';
 
 /** Of the header's second word: what an answer of ours repeats (the opcode and RD). */
 const REPEATED_FLAGS = 0x7800 | DNS_RD;
@@ -21,7 +21,7 @@ export interface DnsExchange {
 export interface DnsFrontOptions {
   readonly routes: DnsRoutes;
   /** Where a server is now; undefined while nobody knows (there is no default route yet). */
-  readonly servers: (name: DnsServerName) => Nameserver | undefined;
+  readonly servers: (name: GatewayServer) => Nameserver | undefined;
   readonly counters: Counters;
 }
 

@@ -3,10 +3,10 @@ import { DNS_FORMERR, DNS_NOTIMP, type DnsQuestion, parseDnsQuestion } from '../
 import { dnsNameKey } from '../wire/dns-name.ts';
 
 /** The two servers at the gateway. */
-export type DnsServerName = 'internal' | 'system';
+export type GatewayServer = 'internal' | 'system';
 
 /** What becomes of a message: a server's, an rcode to answer with at once, or not answerable (no header, or itself an answer). */
-export type DnsRoute = DnsServerName | { readonly rcode: number } | 'dropped';
+export type DnsRoute = GatewayServer | { readonly rcode: number } | 'dropped';
 
 const MALFORMED: DnsRoute = { rcode: DNS_FORMERR };
 const UNKNOWN_OPCODE: DnsRoute = { rcode: DNS_NOTIMP };
@@ -35,7 +35,7 @@ export class DnsRoutes {
   }
 
   /** The server of a name, in any case, with or without the last dot. */
-  server(name: string): DnsServerName {
+  server(name: string): GatewayServer {
     const key = dnsNameKey(name);
     if (OLD_DOCKER_BEGINNINGS.some((labels) => key === labels || key.startsWith(`${labels}.`))) return 'internal';
     // An escaped dot is part of its label, so a suffix counts only where a label begins.

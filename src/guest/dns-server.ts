@@ -3,7 +3,7 @@ import { defaultGateway } from '../host/ipv4-routes.ts';
 import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
 import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';
-import { DnsRoutes, type DnsServerName } from './dns-routes.ts';
+import { DnsRoutes, type GatewayServer } from './dns-routes.ts';
 import { GatewayExchange } from './gateway-exchange.ts';
 
 /** Ports of the two servers at the gateway. */
@@ -75,7 +75,7 @@ export class GuestDnsServer {
     this.#closeExchanges();
   }
 
-  #server(name: DnsServerName): Nameserver | undefined {
+  #server(name: GatewayServer): Nameserver | undefined {
     const given = this.#options[name];
     if (given !== undefined || this.#gateway === undefined) return given;
     return { address: this.#gateway, port: name === 'internal' ? INTERNAL_PORT : SYSTEM_PORT };

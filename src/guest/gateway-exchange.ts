@@ -4,8 +4,8 @@ import type { Random } from '../env/random.ts';
 import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
 import type { Pending } from '../services/dns/upstream/request.ts';
 import { TcpTransport } from '../services/dns/upstream/tcp-transport.ts';
-import { systemTimers, type Timers } from '../services/dns/upstream/timers.ts';
-import type { Transport, TransportOptions } from '../services/dns/upstream/transport.ts';
+import { type DnsTimers, systemTimers } from '../services/dns/upstream/timers.ts';
+import type { TransportOptions, UpstreamTransport } from '../services/dns/upstream/transport.ts';
 import { UdpTransport } from '../services/dns/upstream/udp-transport.ts';
 import type { DnsExchange } from './dns-front.ts';
 
@@ -22,7 +22,7 @@ export interface GatewayExchangeOptions {
   readonly transport: 'udp' | 'tcp';
   readonly counters: Counters;
   /** Default: the process's own timers. */
-  readonly timers?: Timers;
+  readonly timers?: DnsTimers;
 }
 
 /** Puts messages as they are, but for the id, to the gateway's servers, by one transport. */
@@ -30,7 +30,7 @@ export class GatewayExchange implements DnsExchange {
   readonly #kind: 'udp' | 'tcp';
   readonly #options: Omit<TransportOptions, 'nameserver'>;
   /** By address and port: the internal and the system server. */
-  readonly #transports = new Map<string, Transport>();
+  readonly #transports = new Map<string, UpstreamTransport>();
 
   constructor({ transport, counters, timers = systemTimers }: GatewayExchangeOptions) {
     this.#kind = transport;
@@ -78,7 +78,7 @@ export class GatewayExchange implements DnsExchange {
     for (const transport of transports) transport.close();
   }
 
-  #transport(server: Nameserver): Transport {
+  #transport(server: Nameserver): UpstreamTransport {
     const key = `${server.address} ${server.port}`;
     let transport = this.#transports.get(key);
     if (transport === undefined) {

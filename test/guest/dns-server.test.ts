@@ -9,7 +9,7 @@ import { Counters } from '../../src/env/counters.ts';
 import { type GuestDnsEvent, GuestDnsServer } from '../../src/guest/dns-server.ts';
 import { GatewayExchange } from '../../src/guest/gateway-exchange.ts';
 import { StreamMessages, withLength } from '../../src/services/dns/upstream/stream-messages.ts';
-import type { Timers } from '../../src/services/dns/upstream/timers.ts';
+import type { DnsTimers } from '../../src/services/dns/upstream/timers.ts';
 import { readU16, writeU16 } from '../../src/wire/bytes.ts';
 import { answerBytes, queryBytes, readMessage } from '../support/dns-messages.ts';
 import { needs, needsRoot } from '../support/needs.ts';
@@ -315,7 +315,7 @@ test('the end of the server leaves nobody waiting for ever', async (t) => {
 });
 
 /** Time that passes only when the test says so. */
-class StandingTime implements Timers {
+class StandingTime implements DnsTimers {
   #nowMs = 0;
   readonly #calls = new Set<{ readonly atMs: number; readonly call: () => void }>();
 

@@ -1,8 +1,8 @@
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 
-/** What a Corefile takes as it stands; zones with other names are answered by the gateway's other server, too. */
+/** Names that need no quoting in a Corefile. The gateway's other server answers all other zones as well. */
 const PLAIN_NAME = /^[a-z0-9._-]+$/;
-/** As long as what getaddrinfo says lives at most, three times; the gateway itself keeps answers longer. */
+/** Three times the default lifetime of getaddrinfo's answers; the gateway itself keeps answers longer. */
 const CACHE_SECONDS = 30;
 
 export interface CorefileOptions {

@@ -34,7 +34,7 @@ export interface DescribedMessage {
   readonly extendedError?: DnsExtendedError | undefined;
 }
 
-/** Describes a well-formed answer; what lies behind a broken record is left out. Never throws. */
+/** Describes a well-formed answer. Leaves out what follows a broken record. Never throws. */
 export function describeMessage(message: Uint8Array): DescribedMessage {
   const question = new DnsQuestion();
   parseDnsQuestion(message, 0, message.length, question);
@@ -67,7 +67,7 @@ export function describeMessage(message: Uint8Array): DescribedMessage {
 }
 
 /**
- * A nameserver's words on a person's terminal: what would move the cursor, or turn the line around, is told by number.
+ * A nameserver's text for a terminal: characters that would move the cursor or reverse the line are shown as numbers.
  */
 function shownText(text: string): string {
   return text.replaceAll(

@@ -17,11 +17,8 @@ export interface DnsQuery {
   readonly dnssecOk: boolean;
   /** The CD bit (RFC 4035 §3.2.2). */
   readonly checkingDisabled: boolean;
-  /** Who asks (`Port.attachment`); undefined for a question of our own, which no guest's share counts. */
+  /** The guest that asks (`Port.attachment`); undefined for a question of our own, which counts against no guest. */
   readonly guest?: string | undefined;
-  /**
-   * Who wants to know how the answer comes about (`--explain`); mostly nobody. It travels with the question to whoever
-   * works on it.
-   */
+  /** Records how the answer comes about (`--explain`). It travels with the question; most have none. */
   readonly trace?: LookupTrace | undefined;
 }

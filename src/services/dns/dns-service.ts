@@ -51,10 +51,10 @@ export interface DnsLookup {
 type Asker = Pick<DnsQuery, 'guest' | 'trace'>;
 
 /**
- * The front of the DNS servers at the gateway: reads a guest's message, refuses what is no question, asks the sources
- * and fits the answer to its asker. Zones and cached answers come back at once, everything else by promise.
+ * The front of the DNS servers at the gateway: reads a guest's message, refuses what is not a question, asks the
+ * sources and fits the answer to the asker. Answers of zones and cache come back at once, all others as promises.
  *
- * Guest bytes never make it throw or reject; a defect behind it costs the one answer (SERVFAIL, 'dns-defect').
+ * Guest bytes never make it throw or reject; a defect costs one answer (SERVFAIL, 'dns-defect').
  */
 export class DnsService implements DnsAnswers {
   readonly #options: DnsServiceOptions;
@@ -64,9 +64,9 @@ export class DnsService implements DnsAnswers {
   }
 
   /**
-   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an
-   * answer, or over the guest's limit in a datagram. A stream's question waits for its turn. `server` 'internal'
-   * answers zones and refuses the rest. Keeps `bytes`, which nobody may change any more; the answer is the caller's.
+   * The answer to a message of `guest` (`Port.attachment`); undefined for what gets none: no header, itself an answer,
+   * or over the guest's limit in a datagram. A stream's question waits for its turn. `server` 'internal' answers zones
+   * and refuses the rest. Keeps `bytes`, which must not change any more; the answer is the caller's.
    */
   answer(
     bytes: Uint8Array,

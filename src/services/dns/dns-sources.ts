@@ -1,9 +1,10 @@
+import type { DnsConfig } from '../../config/dns-config.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { QueryLimit } from './query-limit.ts';
 import { addressLiterals } from './sources/address-literal.ts';
 import { Cache, type CacheOptions } from './sources/cache.ts';
-import { ConfiguredHosts, type HostRecord } from './sources/configured-hosts.ts';
-import { type DomainRule, DomainRules } from './sources/domain-rules.ts';
+import { ConfiguredHosts } from './sources/configured-hosts.ts';
+import { DomainRules } from './sources/domain-rules.ts';
 import { guarded } from './sources/guarded.ts';
 import { GuestShare } from './sources/guest-share.ts';
 import { HeldBackIpv6, type HeldBackIpv6Options } from './sources/held-back-ipv6.ts';
@@ -17,20 +18,12 @@ import { type Ask, chain, type Source } from './sources/source.ts';
 import { traced } from './sources/traced.ts';
 import { configuredUpstreams } from './sources/upstreams.ts';
 import { ZONES_ALONE } from './sources/zones-alone.ts';
-import type { Nameserver } from './upstream/nameserver.ts';
-import { systemTimers, type Timers } from './upstream/timers.ts';
+import { type DnsTimers, systemTimers } from './upstream/timers.ts';
 import type { ZoneStore } from './zones/zone-store.ts';
 
-export interface DnsSourcesOptions {
+export interface DnsSourcesOptions
+  extends Pick<DnsConfig, 'hosts' | 'cache' | 'rules' | 'upstreams' | 'ipv6' | 'ttlSeconds'> {
   readonly zones: Pick<ZoneStore, 'answer'>;
-  readonly hosts: readonly HostRecord[];
-  readonly cache: CacheOptions['cache'];
-  readonly rules: readonly DomainRule[];
-  /** Instead of the operating system; empty: the operating system. */
-  readonly upstreams: readonly Nameserver[];
-  readonly ipv6: HeldBackIpv6Options['ipv6'];
-  /** Lifetime of what has none of its own. */
-  readonly ttlSeconds: number;
   readonly forwarder: QuestionForwarder;
   readonly resolver: NameLookup;
   /** The computer that Slipway runs on: `SystemConfigWatch`. */
@@ -38,7 +31,7 @@ export interface DnsSourcesOptions {
   readonly limit: QueryLimit;
   readonly counters: Counters;
   /** The process's own unless told. */
-  readonly timers?: Timers;
+  readonly timers?: DnsTimers;
 }
 
 export interface DnsSources {
@@ -49,7 +42,7 @@ export interface DnsSources {
   readonly cache: Cache;
 }
 
-/** Who answers, in the order in which they are asked. */
+/** All sources, in the order in which they are asked. */
 export function dnsSources(options: DnsSourcesOptions): DnsSources {
   const { zones, ttlSeconds, forwarder, resolver, counters, timers = systemTimers } = options;
   const cache = new Cache({ ...options, timers });

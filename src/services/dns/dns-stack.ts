@@ -24,7 +24,7 @@ export interface DnsStackOptions {
   readonly host?: SystemConfigWatch;
 }
 
-/** Everything that answers names, joined from the configuration. Nothing listens yet. */
+/** The parts of the DNS servers, built from the configuration. Nothing listens yet. */
 export interface DnsStack {
   readonly service: DnsService;
   readonly zones: ZoneStore;

@@ -4,14 +4,14 @@ import { GuestListener } from '../guest-listener.ts';
 import type { DnsTransport } from './dns-query.ts';
 import { StreamMessages, withLength } from './upstream/stream-messages.ts';
 
-/** Questions of one connection that wait for their answers; while there are so many, it is not read. */
+/** How many questions of one connection may wait for answers; with so many, it is not read. */
 const MAX_IN_FLIGHT = 32;
 /** RFC 7766 §6.2.3 wants idle connections closed in the order of seconds. */
 const IDLE_MS = 10_000;
-/** Which of the two servers: everything, or nothing but the zones. */
+/** The two servers: one answers everything, the other only zones. */
 export type DnsServerName = 'all' | 'internal';
 
-/** Whoever answers questions: `DnsService`. */
+/** Answers questions: `DnsService`. */
 export interface DnsAnswers {
   answer(
     bytes: Uint8Array,
@@ -24,8 +24,8 @@ export interface DnsAnswers {
 /**
  * DNS over TCP (RFC 7766). Questions of one connection are answered as the answers come, out of order (§7). A
  * connection that does not read its answers, or has 32 questions on their way, is not read; one that closes its side
- * still hears everything it asked; one that says nothing for ten seconds is closed, and so is one that sends what is no
- * question ('dns-stream-fault'). The caller makes `server` listen.
+ * still hears everything it asked; one that is silent for ten seconds is closed, and so is one that sends something
+ * other than a question ('dns-stream-fault'). The caller makes `server` listen.
  */
 export class DnsStreamServer {
   readonly #listener: GuestListener;

@@ -121,7 +121,7 @@ function readHead(message: Uint8Array, question: DnsQuestion): void {
   head.additionalCount = readU16(message, COUNTS_AT + 4);
 }
 
-/** Where the last record ends: what stands behind it belongs to nothing. */
+/** Where the last record ends; what follows it is ignored. */
 function recordsEnd(message: Uint8Array): number {
   let end = head.questionEnd;
   records.start(message, 0, message.length, head);
@@ -131,7 +131,7 @@ function recordsEnd(message: Uint8Array): number {
 
 /**
  * Takes the OPT record out. Almost always it is the last one and nothing moves. Addresses behind it move up, with the
- * pointers of their owners; what else stands there is left out, for its data may hold pointers too.
+ * pointers of their owners; other records there are left out, as their data may hold pointers too.
  */
 function removeOpt(message: Uint8Array, { optAt, optEnd }: DnsEdns): void {
   const gap = optEnd - optAt;
@@ -169,7 +169,7 @@ function movePointer(message: Uint8Array, ownerAt: number, end: number, movedFro
   return true;
 }
 
-/** Leaves out what lies beyond `most`, and says so in `head` when it was asked for. Returns the new length. */
+/** Cuts the message at `most` and sets TC in `head` if an answer or authority was lost. Returns the new length. */
 function cut(message: Uint8Array, most: number): number {
   const counts = { answer: 0, authority: 0, additional: 0 };
   let end = head.questionEnd;

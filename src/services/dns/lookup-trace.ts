@@ -53,7 +53,7 @@ export class RecordedTrace implements LookupTrace {
   }
 }
 
-/** Passes steps on until it is closed: what comes to light after the answer explains nothing. */
+/** Passes steps on until it is closed: what happens after the answer explains nothing. */
 export class OpenTrace implements LookupTrace {
   #trace: LookupTrace | undefined;
 

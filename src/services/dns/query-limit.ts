@@ -8,10 +8,10 @@ import { TokenBucket } from '../../turn/token-bucket.ts';
  * Guests with a bucket of their own: 64 are there at once, and most come back under their name. Those beyond share one.
  */
 const MAX_GUESTS = 4096;
-/** Who asked nothing for so long is forgotten when room is needed: its bucket has been full for most of it. */
+/** A guest that asked nothing for so long is forgotten when room is needed: its bucket has long been full. */
 const FORGET_AFTER_MS = 60_000;
 const COMPLAIN_EVERY_MS = 60_000;
-/** How often a question that waits over TCP looks for its turn. */
+/** How often a TCP question that waits checks whether it is its turn. */
 const LOOK_MS = 20;
 
 /** What the front knows of one guest. */
@@ -37,12 +37,12 @@ export interface QueryLimitOptions {
 
 /**
  * How much one guest may ask, so that it takes nothing from the others: a token bucket for its questions, and a share
- * of the lookups that are on their way. A guest is its attachment: of addresses it may have many.
+ * of the lookups that are on their way. A guest is its attachment: it may have many addresses.
  */
 export class QueryLimit {
   readonly #options: QueryLimitOptions;
   readonly #guests = new Map<string, Guest>();
-  /** Everybody for whom there was no room. */
+  /** Shared by all guests for which there was no room. */
   readonly #crowd: Guest;
   #lookups = 0;
   #sweptMs = Number.NEGATIVE_INFINITY;
@@ -125,7 +125,7 @@ export class QueryLimit {
     };
   }
 
-  /** Looks through all guests, so at most once a second. */
+  /** Goes through all guests, so at most once a second. */
   #forget(nowMs: number): void {
     if (nowMs - this.#sweptMs < 1000) return;
     this.#sweptMs = nowMs;

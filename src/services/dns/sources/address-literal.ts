@@ -3,7 +3,7 @@ import { authored } from './authored-answer.ts';
 import { asksTheHost, lookupNameKind } from './lookup-name.ts';
 import type { Source } from './source.ts';
 
-/** What inet_aton(3) reads as the name reads as an address: no program of the host would look it up. */
+/** Names that inet_aton(3) reads as an address do not exist: no program of the host would look them up. */
 export function addressLiterals(ttlSeconds: number): Source {
   return {
     answer: (query) => {

@@ -1,14 +1,14 @@
 import type { LookupTrace, TraceStep } from '../lookup-trace.ts';
-import { GIVE_UP_MS, type Timer, type Timers } from '../upstream/timers.ts';
+import { type DnsTimer, type DnsTimers, GIVE_UP_MS } from '../upstream/timers.ts';
 import { type AddressDecision, decideAddresses, type HostOutcome, type RawOutcome } from './address-decision.ts';
 import type { AddressFamily, HostAnswer, HostLookup } from './host-resolver.ts';
 
 /**
- * So long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer.
+ * How long the operating system may take after the nameserver has answered: mDNS and dead second servers take longer.
  */
 const HOST_AFTER_RAW_MS = 1000;
 /**
- * So long the nameserver may take after the operating system has answered with addresses. Both asked the same servers
+ * How long the nameserver may take after the operating system has answered with addresses. Both asked the same servers
  * at the same moment, so a nameserver that answers at all has answered by then; names of the hosts file must not wait
  * for dead ones.
  */
@@ -24,7 +24,7 @@ export interface AddressRaceOptions {
   readonly raw: Promise<RawOutcome>;
   /** The asker set DO or CD. */
   readonly wantsRaw: boolean;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   readonly trace: LookupTrace | undefined;
 }
 
@@ -40,8 +40,8 @@ class AddressRace {
   #host: HostOutcome | undefined;
   #raw: RawOutcome | undefined;
   /** Runs while one has answered and the other has not. */
-  #grace: Timer | undefined;
-  #deadline: Timer | undefined;
+  #grace: DnsTimer | undefined;
+  #deadline: DnsTimer | undefined;
   #decided = false;
 
   constructor(options: AddressRaceOptions, resolve: (decision: AddressDecision) => void) {

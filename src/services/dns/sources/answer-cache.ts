@@ -8,16 +8,16 @@ import { type AnswerLife, answerLife } from './answer-life.ts';
 
 /** RFC 8767 §4 recommends 30 s for data that is past its life. */
 const STALE_TTL_SECONDS = 30;
-/** RFC 8767 §5, the failure recheck timer: so long nobody waits again for those who did not answer in time. */
+/** RFC 8767 §5, the failure recheck timer: how long nobody waits again for servers that did not answer in time. */
 const SLOW_MS = 30_000;
-/** So long what was learned on the former network may stand in when nobody answers on the new one. */
+/** How long answers from the previous network may be used when nobody answers on the new one. */
 const FORMER_GENERATION_MS = 60_000;
 /**
- * Generations that are remembered: many small changes make one big one (a VPN comes up); answers of older ones are
+ * How many generations are remembered: one big change (a VPN comes up) is many small ones. Answers of older ones are
  * gone.
  */
 const FORMER_GENERATIONS = 64;
-/** What an entry costs beside message, key and offsets: two objects, a table's slot, two buffers. */
+/** What an entry costs besides message, key and offsets: two objects, a slot of the table, two buffers. */
 const ENTRY_BYTES = 400;
 
 /** The option that says that an answer is old, with its text. */
@@ -48,7 +48,7 @@ interface KeptAnswer {
 class Entry {
   readonly answer: KeptAnswer;
   readonly bytes: number;
-  /** Until then the world is thought too slow to be waited for. */
+  /** Until then nobody waits for the nameservers. */
   slowUntilMs = 0;
   older: Entry = this;
   newer: Entry = this;
@@ -60,7 +60,7 @@ class Entry {
   }
 }
 
-/** The ring's seam is no answer. */
+/** Placeholder of the ring's seam. */
 const NO_ANSWER: KeptAnswer = {
   key: '',
   message: new Uint8Array(0),
@@ -75,8 +75,8 @@ const NO_ANSWER: KeptAnswer = {
  * found when it was stored; no record is walked.
  *
  * A generation is one state of the host's network. When it changes, everything kept is former: it may be wrong now
- * (split DNS), so it only stands in when nobody answers, and only for a minute. What is past its own life stands in
- * likewise, for `staleSeconds` (RFC 8767). The least recently used go when entries or bytes are too many.
+ * (split DNS), so it only stands in when nobody answers, and only for a minute. An answer that has expired is used in
+ * the same way, for `staleSeconds` (RFC 8767). The least recently used go when entries or bytes are too many.
  */
 export class AnswerCache {
   readonly #options: AnswerCacheOptions;
@@ -143,7 +143,7 @@ export class AnswerCache {
     return staleCopy(entry.answer);
   }
 
-  /** The world did not answer in time, and what was once the answer stood in: for 30 s it does so at once. */
+  /** The nameservers did not answer in time, and an old answer was used: for 30 s it is used at once. */
   worldIsSlow(key: string): void {
     const entry = this.#entries.get(key);
     if (entry !== undefined) entry.slowUntilMs = this.#options.clock.nowMs() + SLOW_MS;
@@ -238,7 +238,7 @@ export class AnswerCache {
   }
 }
 
-/** What answers are kept by: the same name and type may have other answers for who asks with DO or CD. */
+/** The key of an answer: with DO or CD set, the same name and type may have another one. */
 export function answerKey(query: DnsQuery): string {
   return `${query.name} ${query.question.type}${query.dnssecOk ? 'd' : ''}${query.checkingDisabled ? 'c' : ''}`;
 }

@@ -25,9 +25,9 @@ export interface AnswerLife {
   readonly ttlSeconds: number;
   /** Offsets of the TTLs of all records but OPT, which has flags in that place. */
   readonly ttlAt: Uint16Array;
-  /** Where the records end: what stands behind them belongs to nothing. */
+  /** Where the records end; what follows them is ignored. */
   readonly endAt: number;
-  /** Offset of the OPT record when that is the last one, `endAt` without any; −1 when others stand behind it. */
+  /** Offset of the OPT record if it is the last one, `endAt` if there is none, −1 if other records follow it. */
   readonly optAt: number;
   readonly rcode: number;
 }

@@ -67,7 +67,8 @@ function authorAnswer(query: DnsQuery, answer: AuthoredAnswer): Uint8Array {
 }
 
 /**
- * The record of an address as text; undefined for what is none (an IPv6 address with a zone means nothing to a guest).
+ * The record of an address given as text; undefined when it is not one (an IPv6 address with a zone means nothing to a
+ * guest).
  */
 export function addressData(text: string): (DnsData & { readonly type: 'A' | 'AAAA' }) | undefined {
   const v4 = parseIpv4Address(text);

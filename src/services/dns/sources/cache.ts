@@ -1,22 +1,22 @@
+import type { DnsCacheConfig } from '../../../config/dns-config.ts';
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import type { TraceStep } from '../lookup-trace.ts';
-import type { Timers } from '../upstream/timers.ts';
+import type { DnsTimers } from '../upstream/timers.ts';
 import { AnswerCache, answerKey } from './answer-cache.ts';
 import type { Answer, Source } from './source.ts';
 
 const BYTES_PER_MEGABYTE = 1_048_576;
 
 export interface CacheOptions {
-  /** `dns.cache` of the configuration. */
-  readonly cache: { readonly entries: number; readonly megabytes: number; readonly staleSeconds: number };
+  readonly cache: DnsCacheConfig;
   /** `generation` rises whenever what the host resolves may have changed (`SystemConfigWatch`). */
   readonly system: { readonly generation: number };
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   readonly counters: Counters;
 }
 
-/** What the sources after it said before, while it lives. They keep their answers here (`OneAsking`). */
+/** Answers that the sources after it gave before, while they live. `OneAsking` keeps them here. */
 export class Cache implements Source {
   readonly passed: TraceStep = { kind: 'cache', outcome: 'miss' };
   readonly #options: CacheOptions;
@@ -63,17 +63,17 @@ export class Cache implements Source {
     this.#answers.store(answerKey(query), generation, message, lifeSeconds);
   }
 
-  /** What was once the answer, for when nobody answers (RFC 8767). */
+  /** An old answer, for when nobody answers (RFC 8767). */
   stale(query: DnsQuery, generation: number): Answer | undefined {
     return this.#old(this.#answers.stale(answerKey(query), generation));
   }
 
-  /** The same while the world is known to be slow. */
+  /** The same, but only while the nameservers are known to be slow. */
   staleAtOnce(query: DnsQuery, generation: number): Answer | undefined {
     return this.#old(this.#answers.staleAtOnce(answerKey(query), generation));
   }
 
-  /** Nobody answered in time, and an old answer stood in: for a while it does so at once. */
+  /** Nobody answered in time, and an old answer was used: for 30 s it is used at once. */
   worldIsSlow(query: DnsQuery): void {
     this.#answers.worldIsSlow(answerKey(query));
   }

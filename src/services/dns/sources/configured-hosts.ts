@@ -1,3 +1,4 @@
+import type { DnsHost } from '../../../config/dns-config.ts';
 import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
 import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
@@ -5,13 +6,6 @@ import { reverseIpv4Name, reverseIpv6Name } from '../../../wire/dns-reverse-name
 import type { DnsQuery } from '../dns-query.ts';
 import { addressData, authored, soaOf } from './authored-answer.ts';
 import type { Answer, Source } from './source.ts';
-
-/** What the hosts file would say, for guests only. */
-export interface HostRecord {
-  readonly name: string;
-  /** IPv4 and IPv6 as text. */
-  readonly addresses: readonly string[];
-}
 
 /**
  * The configured hosts (`dns.hosts`): their addresses, and the name of each address (the first that has it). A name
@@ -22,7 +16,7 @@ export class ConfiguredHosts implements Source {
   readonly #ttlSeconds: number;
   readonly #records = new Map<string, DnsData[]>();
 
-  constructor(hosts: readonly HostRecord[], ttlSeconds: number) {
+  constructor(hosts: readonly DnsHost[], ttlSeconds: number) {
     this.#ttlSeconds = ttlSeconds;
     for (const { name, addresses } of hosts) {
       const own = this.#of(dnsNameKey(name));

@@ -1,22 +1,16 @@
+import type { DnsRule } from '../../../config/dns-config.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import type { Nameserver } from '../upstream/nameserver.ts';
 import { labelStarts } from '../zones/zone-names.ts';
 import type { NameserverAnswers } from './nameserver-answers.ts';
 import type { Answer, Source } from './source.ts';
 
-/** Questions at `domain` and below it go to these nameservers and nowhere else. */
-export interface DomainRule {
-  readonly domain: string;
-  readonly nameservers: readonly Nameserver[];
-}
-
 /** The per-domain rules (`dns.rules`); the longest domain that covers a name wins. */
 export class DomainRules implements Source {
-  readonly #rules = new Map<string, DomainRule>();
+  readonly #rules = new Map<string, DnsRule>();
   readonly #nameservers: NameserverAnswers;
 
-  constructor(rules: readonly DomainRule[], nameservers: NameserverAnswers) {
+  constructor(rules: readonly DnsRule[], nameservers: NameserverAnswers) {
     for (const rule of rules) this.#rules.set(dnsNameKey(rule.domain), rule);
     this.#nameservers = nameservers;
   }
@@ -29,7 +23,7 @@ export class DomainRules implements Source {
     return this.#nameservers.ask(query, nameservers, `the nameserver of the rule for ${domain} says so`);
   }
 
-  #match(name: string): DomainRule | undefined {
+  #match(name: string): DnsRule | undefined {
     if (this.#rules.size === 0) return undefined;
     for (const at of labelStarts(name)) {
       const rule = this.#rules.get(name.slice(at));

@@ -5,10 +5,7 @@ import { EDE_OTHER } from '../protocol.ts';
 import { authored } from './authored-answer.ts';
 import type { Answer, Ask } from './source.ts';
 
-/**
- * A defect costs the one answer (SERVFAIL, 'dns-defect'), never the process: what comes back neither throws nor
- * rejects.
- */
+/** Turns a defect into one failed answer (SERVFAIL, 'dns-defect'). What it returns neither throws nor rejects. */
 export function guarded(ask: Ask, counters: Counters): Ask {
   const defect = (query: DnsQuery): Answer => {
     counters.add('dns-defect');

@@ -4,7 +4,10 @@ import type { LookupPlace, QueryLimit } from '../query-limit.ts';
 import { authored } from './authored-answer.ts';
 import type { Answer, Ask, Source } from './source.ts';
 
-/** Each guest's share of what the sources after it do at once: who has used it up hears SERVFAIL ('dns-busy'). */
+/**
+ * Limits how many questions of one guest the sources after it work on at once. Beyond its share a guest gets SERVFAIL
+ * ('dns-busy').
+ */
 export class GuestShare implements Source {
   readonly #limit: QueryLimit;
 

@@ -1,3 +1,4 @@
+import type { Ipv6Answers } from '../../../config/dns-config.ts';
 import { DNS_NOERROR, DNS_TYPE_AAAA } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { EDE_FILTERED } from '../protocol.ts';
@@ -7,8 +8,7 @@ import { readRawAnswer } from './raw-answer.ts';
 import type { Answer, Ask, Source } from './source.ts';
 
 export interface HeldBackIpv6Options {
-  /** AAAA records: as the host has IPv6 or not, always, or never. */
-  readonly ipv6: 'auto' | 'always' | 'never';
+  readonly ipv6: Ipv6Answers;
   readonly system: { hasIpv6(): boolean };
 }
 

@@ -16,7 +16,7 @@ export type LookupFunction = (name: string) => Promise<HostAnswer>;
 /** libuv runs at most half of its pool's threads as getaddrinfo; the command line makes the pool 128. */
 const LOOKUPS = 64;
 /**
- * Of these, so many may be held by names that no nameserver has answered for yet. A dead name holds its thread for ten
+ * How many of these names may hold for which no nameserver has answered yet. A dead name holds its thread for ten
  * seconds and more; the rest of the pool stays for names that are known to be alive, so dead names never delay them.
  */
 const DOUBTFUL_LOOKUPS = 48;

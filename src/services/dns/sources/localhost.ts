@@ -1,6 +1,6 @@
 import { DNS_NOERROR, DNS_NXDOMAIN, DNS_SERVFAIL } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import type { Timers } from '../upstream/timers.ts';
+import type { DnsTimers } from '../upstream/timers.ts';
 import { hostStep, ofFamily } from './address-race.ts';
 import { addressRecords, authored } from './authored-answer.ts';
 import type { HostAnswer } from './host-resolver.ts';
@@ -20,7 +20,7 @@ const RCODES: Readonly<Record<Exclude<HostAnswer, readonly string[]>, number>> =
 
 export interface LocalhostOptions {
   readonly resolver: NameLookup;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   readonly ttlSeconds: number;
 }
 

@@ -8,7 +8,7 @@ import { authored } from './authored-answer.ts';
 import { type RawAnswer, readRawAnswer } from './raw-answer.ts';
 import type { Answer } from './source.ts';
 
-/** Who puts questions to nameservers: `Forwarder`. Never rejects. */
+/** Asks nameservers: `Forwarder`. Never rejects. */
 export interface QuestionForwarder {
   ask(query: DnsQuery, nameservers: readonly Nameserver[] | 'system'): Promise<ForwardResult>;
 }
@@ -16,7 +16,7 @@ export interface QuestionForwarder {
 /** Why no nameserver's message is there. */
 export type NoMessage = 'no-answer' | 'no-nameservers';
 
-/** What nameservers say, as answers; for all sources that ask them. */
+/** Makes answers of what nameservers say, for all sources that ask them. */
 export class NameserverAnswers {
   readonly #forwarder: QuestionForwarder;
   readonly #counters: Counters;
@@ -26,7 +26,7 @@ export class NameserverAnswers {
     this.#counters = counters;
   }
 
-  /** Their message, whatever it says; SERVFAIL when nobody answers. `why`: of their message. */
+  /** Their message, whatever it says; SERVFAIL when nobody answers. `why` explains their message. */
   async ask(query: DnsQuery, nameservers: readonly Nameserver[] | 'system', why: string): Promise<Answer> {
     const raw = await this.raw(query, nameservers);
     return typeof raw === 'string' ? this.none(query, raw) : whole(raw, why);

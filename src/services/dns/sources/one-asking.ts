@@ -3,7 +3,7 @@ import { DNS_NOERROR, DNS_NXDOMAIN, DNS_SERVFAIL } from '../../../wire/dns-messa
 import type { DnsQuery } from '../dns-query.ts';
 import { OpenTrace } from '../lookup-trace.ts';
 import { EDE_NO_REACHABLE_AUTHORITY } from '../protocol.ts';
-import { GIVE_UP_MS, type Timers } from '../upstream/timers.ts';
+import { type DnsTimers, GIVE_UP_MS } from '../upstream/timers.ts';
 import { answerKey } from './answer-cache.ts';
 import { authored } from './authored-answer.ts';
 import type { Cache } from './cache.ts';
@@ -11,18 +11,18 @@ import type { Answer, Ask, Source } from './source.ts';
 
 /** RFC 8767 §5, the client response timer: an asker hears an old answer before it loses patience. */
 const STALE_AFTER_MS = 1800;
-/** Askings again because the host's network changed while nobody answered; a network that changes faster is none. */
+/** How often a question is repeated because the host's network changed while nobody answered. */
 const ASK_AGAIN = 2;
-/** At once, as no guest's limit counts them: enough that each name in use is asked for within seconds. */
+/** At once, as no guest's limit counts them. Enough to check each name in use within seconds. */
 const MAX_RECHECKS = 256;
 
 export interface OneAskingOptions {
   readonly cache: Cache;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   readonly counters: Counters;
 }
 
-/** One question on its way. */
+/** A question in progress. */
 interface Asked {
   readonly query: DnsQuery;
   /** The cache's, when it was asked. */
@@ -36,8 +36,8 @@ interface Asked {
  *
  * An answer that has not come after 1.8 s, or is a failure, is replaced by an old one if there is one (RFC 8767), which
  * for the next 30 s goes out at once; after 4.5 s without either the answer is SERVFAIL. An answer that comes later is
- * still kept. When the host's network changes (the cache's generation), a question that is on its way is not shared
- * with who asks after the change.
+ * still kept. When the host's network changes (the cache's generation), a question in progress is not shared with
+ * askers that come after the change.
  */
 export class OneAsking implements Source {
   readonly #options: OneAskingOptions;
@@ -70,7 +70,7 @@ export class OneAsking implements Source {
 
   /**
    * Settles when somebody answers, or when an old answer or SERVFAIL is due. Rejects only by a defect. It is shared
-   * until the other sources have settled: who asks when an old answer went out already has it at once.
+   * until the other sources have settled: later askers get an old answer that already went out at once.
    */
   #ask(asked: Asked): Promise<Answer> {
     const { cache, timers } = this.#options;
@@ -106,9 +106,7 @@ export class OneAsking implements Source {
     return asking;
   }
 
-  /**
-   * Their answer, kept. A failure that came while the network changed says nothing of the new one, which is asked too.
-   */
+  /** Returns their answer and keeps it. Asks again after a failure during which the network changed. */
   async #askRest({ query, generation, rest }: Asked): Promise<Answer> {
     const { cache } = this.#options;
     let current = generation;
@@ -124,7 +122,7 @@ export class OneAsking implements Source {
     }
   }
 
-  /** Asks although the asker has its answer, so that the end of the silence shows with the next question. */
+  /** Asks although the asker already has an answer, so that the next question shows that the silence is over. */
   #recheck(asked: Asked): void {
     const { counters } = this.#options;
     if (this.#rechecks >= MAX_RECHECKS) {

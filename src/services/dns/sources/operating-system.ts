@@ -1,6 +1,6 @@
 import { DNS_NOERROR } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import type { Timers } from '../upstream/timers.ts';
+import type { DnsTimers } from '../upstream/timers.ts';
 import { raceForAddresses } from './address-race.ts';
 import { addressRecords, authored } from './authored-answer.ts';
 import type { AddressFamily, HostLookup } from './host-resolver.ts';
@@ -8,7 +8,7 @@ import { addressFamily, asksTheHost, lookupNameKind } from './lookup-name.ts';
 import { type NameserverAnswers, whole } from './nameserver-answers.ts';
 import type { Answer, Source } from './source.ts';
 
-/** Who asks the operating system: `HostResolver`. */
+/** Asks the operating system: `HostResolver`. */
 export interface NameLookup {
   lookup(name: string): HostLookup;
 }
@@ -16,7 +16,7 @@ export interface NameLookup {
 export interface OperatingSystemOptions {
   readonly resolver: NameLookup;
   readonly nameservers: NameserverAnswers;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   /** Lifetime of what the operating system says: it tells none. */
   readonly ttlSeconds: number;
 }

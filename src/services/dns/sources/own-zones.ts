@@ -22,14 +22,14 @@ import type { ZoneStore } from '../zones/zone-store.ts';
 import { authored } from './authored-answer.ts';
 import type { Answer, Ask, Source } from './source.ts';
 
-/** Where the header counts the answers. */
+/** Offset of ANCOUNT in the header. */
 const ANSWER_COUNT_AT = 6;
 
 export interface OwnZonesOptions {
   readonly zones: Pick<ZoneStore, 'answer'>;
-  /** For what a CNAME of ours leads to elsewhere. */
+  /** Resolves what a CNAME of ours leads to elsewhere. */
   readonly elsewhere: Ask;
-  /** Which server answers the names that no zone has, and why. */
+  /** Which server answers names that no zone has, and why. */
   readonly passed: TraceStep & { readonly kind: 'server' };
   readonly counters: Counters;
 }

@@ -17,21 +17,21 @@ export interface Answer {
   readonly lifeSeconds?: number | undefined;
 }
 
-/** Whatever answers every question. Throws and rejects only by a defect. */
+/** Answers any question. Throws and rejects only by a defect. */
 export type Ask = (query: DnsQuery) => Answer | Promise<Answer>;
 
-/** One place where answers come from. Adding one takes its file and a line of `dnsSources`. */
+/** Where answers come from. Adding a source takes its file and a line of `dnsSources`. */
 export interface Source {
-  /** What a trace tells when this source leaves a question to the next one. */
+  /** The step that a trace records when this source has no answer. */
   readonly passed?: TraceStep;
   /**
-   * Nothing when the question is not this source's. `rest` asks the sources after it. Throws and rejects only by a
-   * defect.
+   * Undefined leaves the question to the next source. `rest` asks the sources after this one. Throws and rejects only
+   * by a defect.
    */
   answer(query: DnsQuery, rest: Ask): Answer | Promise<Answer> | undefined;
 }
 
-/** Asks the sources in their order; the first that has an answer gives it, and the last one must. */
+/** Asks the sources in order until one answers. The last one must. */
 export function chain(sources: readonly Source[]): Ask {
   const nobody: Ask = () => {
     throw new Error('no source answers');

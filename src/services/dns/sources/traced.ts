@@ -1,7 +1,7 @@
 import type { DnsQuery } from '../dns-query.ts';
 import type { Answer, Ask } from './source.ts';
 
-/** Tells the question's trace, in the end, whose answer it is and why. */
+/** Records in the question's trace, at the end, which source answered and why. */
 export function traced(ask: Ask): Ask {
   const tell = (query: DnsQuery, answer: Answer): Answer => {
     const { source, rcode, why } = answer;

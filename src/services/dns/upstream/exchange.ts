@@ -7,8 +7,8 @@ import {
   dnsRcodeName,
   parseDnsQuestion,
 } from '../../../wire/dns-message.ts';
-import type { OwnQuery, Pending, Request } from './request.ts';
-import type { Timers } from './timers.ts';
+import type { OwnQuery, Pending, UpstreamRequest } from './request.ts';
+import type { DnsTimers } from './timers.ts';
 import type { UpstreamServer } from './upstream-server.ts';
 
 /** What one server said. */
@@ -33,7 +33,7 @@ interface ExchangeOptions {
   readonly server: UpstreamServer;
   readonly query: OwnQuery;
   readonly end: ExchangeEnd;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
 }
 
 /**
@@ -93,7 +93,7 @@ export class Exchange {
     const { server, query, timers } = this.#options;
     this.#transport = transport;
     this.#sentMs = timers.nowMs();
-    const request: Request = {
+    const request: UpstreamRequest = {
       message: query.message(this.#edns),
       questionEnd: query.questionEnd,
       answered: (message) => this.#answered(message),

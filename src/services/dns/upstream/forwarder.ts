@@ -4,13 +4,10 @@ import type { DnsQuery } from '../dns-query.ts';
 import { Lookup } from './lookup.ts';
 import type { Nameserver } from './nameserver.ts';
 import { OwnQuery } from './request.ts';
-import { systemTimers, type Timers } from './timers.ts';
+import { type DnsTimers, systemTimers } from './timers.ts';
 import { UpstreamServer } from './upstream-server.ts';
 
-/**
- * Servers of which something is remembered. The configuration names few; a computer that moves between networks meets
- * more.
- */
+/** Servers that are remembered. A configuration names few, but a computer that moves between networks meets more. */
 const MAX_SERVERS = 256;
 
 /**
@@ -27,13 +24,13 @@ export interface ForwarderOptions {
   /** Ids that nobody can guess (RFC 5452 §9.2). */
   readonly random: Random;
   /** The process's own unless told. */
-  readonly timers?: Timers;
+  readonly timers?: DnsTimers;
 }
 
 /** Puts questions to nameservers, each as a query of our own. Bounds are those of its transports. */
 export class Forwarder {
   readonly #options: ForwarderOptions;
-  readonly #timers: Timers;
+  readonly #timers: DnsTimers;
   /** By address and port, least lately asked first. */
   readonly #servers = new Map<string, UpstreamServer>();
   readonly #lookups = new Set<Lookup>();
@@ -65,7 +62,7 @@ export class Forwarder {
     });
   }
 
-  /** Ends everything: who still waits gets 'no-answer', and so does who asks later. */
+  /** Ends everything: all current and later questions get 'no-answer'. */
   close(): void {
     this.#closed = true;
     for (const lookup of this.#lookups) lookup.close();

@@ -8,13 +8,13 @@
  *
  * The servers are listed again at each attempt: when resolv.conf changes under way, the new ones are asked.
  *
- * Timers: one, 800 ms after each attempt; 4.5 s in all, less than the 5 s after which a client gives up.
+ * DnsTimers: one, 800 ms after each attempt; 4.5 s in all, less than the 5 s after which a client gives up.
  */
 import type { Counters } from '../../../env/counters.ts';
 import { DNS_NOERROR, DNS_NXDOMAIN } from '../../../wire/dns-message.ts';
 import { Exchange, type ServerAnswer } from './exchange.ts';
 import type { OwnQuery } from './request.ts';
-import { GIVE_UP_MS, type Timer, type Timers } from './timers.ts';
+import { type DnsTimer, type DnsTimers, GIVE_UP_MS } from './timers.ts';
 import type { UpstreamServer } from './upstream-server.ts';
 
 const PATIENCE_MS = 800;
@@ -27,13 +27,13 @@ export interface LookupOptions {
   readonly query: OwnQuery;
   /** Whom to ask now, in order. */
   readonly servers: () => readonly UpstreamServer[];
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
   readonly counters: Counters;
   /** Called once. */
   readonly settle: (result: { readonly message: Uint8Array } | 'no-answer' | 'no-nameservers') => void;
 }
 
-/** How one server stands in this lookup. */
+/** What this lookup knows of one server. */
 interface Standing {
   readonly server: UpstreamServer;
   readonly exchanges: Exchange[];
@@ -50,7 +50,7 @@ export class Lookup {
   readonly #startMs: number;
   readonly #standings: Standing[] = [];
   #kept: ServerAnswer | undefined;
-  #timer: Timer | undefined;
+  #timer: DnsTimer | undefined;
   #over = false;
 
   constructor(options: LookupOptions) {
@@ -108,7 +108,7 @@ export class Lookup {
     return asked;
   }
 
-  /** Who may be asked now: who has not been asked yet, then (`again`) who has been asked least. */
+  /** The servers that may be asked now: first those not asked yet, then (`again`) those asked least often. */
   #candidates(again: boolean): readonly Standing[] {
     const standings = [...new Set(this.#options.servers())].map((server) => this.#standing(server));
     const eligible = standings.filter((s) => s.attempts === 0 || (again && this.#mayBeAskedAgain(s)));

@@ -31,7 +31,7 @@ const RCODE_MASK = 15;
  * One message to a nameserver, and who waits for its answer. A transport calls back once, and never while it is being
  * called.
  */
-export interface Request {
+export interface UpstreamRequest {
   /** The transport's from here on; it sets the id. */
   readonly message: Uint8Array;
   /** Where the question ends in it. */
@@ -45,7 +45,7 @@ export interface Request {
 export interface Pending {
   /** The answer is not waited for any more. Idempotent; harmless after the answer. */
   forget(): void;
-  /** Nothing came for long: the way that this request took is not used for others, but still listened to. */
+  /** No answer came for a long time: the socket that this request took is not used for others, but still read. */
   suspect(): void;
 }
 
@@ -91,7 +91,7 @@ export class OwnQuery {
  * The answer that `message`, which has the request's id, is to it: a response with the same question, in any case of
  * its letters (RFC 5452 §9.1). Comes back in memory of its own.
  */
-export function readAnswer(request: Request, message: Uint8Array): Uint8Array | AnswerFault {
+export function readAnswer(request: UpstreamRequest, message: Uint8Array): Uint8Array | AnswerFault {
   if (message.length < DNS_HEADER_BYTES) return 'dns-upstream-garbage';
   const flags = readU16(message, 2);
   if ((flags & DNS_QR) === 0 || (flags & OPCODE_MASK) !== 0) return 'dns-upstream-garbage';
@@ -113,7 +113,7 @@ function isBareRefusal(rcode: number): boolean {
   return rcode === DNS_FORMERR || rcode === DNS_NOTIMP || rcode === DNS_SERVFAIL || rcode === DNS_REFUSED;
 }
 
-function withQuestion(request: Request, flags: number): Uint8Array {
+function withQuestion(request: UpstreamRequest, flags: number): Uint8Array {
   const answer = request.message.slice(0, request.questionEnd);
   writeU16(answer, 2, flags);
   answer.fill(0, 6, DNS_HEADER_BYTES);

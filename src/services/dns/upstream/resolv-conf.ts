@@ -15,7 +15,7 @@ export interface ResolvConf {
   readonly search: readonly string[];
 }
 
-/** Reads the text of a resolv.conf. What is no address is passed over, as the C library does. */
+/** Reads the text of a resolv.conf. Skips what is not an address, as the C library does. */
 export function parseResolvConf(text: string): ResolvConf {
   const nameservers: Nameserver[] = [];
   let search: readonly string[] = [];

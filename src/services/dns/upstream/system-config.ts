@@ -7,15 +7,15 @@ import type { Nameserver } from './nameserver.ts';
 import { parseResolvConf, type ResolvConf } from './resolv-conf.ts';
 import { systemTimers } from './timers.ts';
 
-/** So often the files are looked at: three stat calls, some microseconds, however many questions come. */
+/** How often the files are checked at most: three stat calls, some microseconds, however many questions come. */
 const LOOK_MS = 20;
 /**
- * So often the addresses are listed, which costs more; where the kernel tells of changes, this is only the net below.
+ * How often the addresses are listed, which costs more. Where the kernel reports changes, this is only a safety net.
  */
 const LIST_MS = 2000;
 /**
- * A file that was changed so lately may change again within its time stamp's grain, with the same size: it is looked at
- * once more when it has settled.
+ * A file that changed so recently may change again within the resolution of its time stamp and keep its size: it is
+ * checked again later.
  */
 const SETTLED_MS = 100;
 
@@ -25,10 +25,10 @@ const SETTLED_MS = 100;
  */
 const WRITING_MS = 80;
 
-/** Far more than any resolv.conf has. What is longer is somebody's mistake, and its end does not count. */
+/** Far more than any resolv.conf has. The rest of a longer one is ignored. */
 const MAX_CONF_BYTES = 65_536;
 
-/** What is not there, or not for us to read, says nothing. */
+/** What a file that is missing or unreadable says. */
 const NO_CONF: ResolvConf = { nameservers: [], search: [] };
 /**
  * resolv.conf(5): "If no nameserver entries are present, the default is to use the name server on the local machine".
@@ -52,8 +52,7 @@ export interface SystemConfigOptions {
  * The host's own configuration of names: resolv.conf, the hosts file, nsswitch.conf and the computer's addresses.
  *
  * Nothing is watched, because watches miss what happens most: a file that is replaced by rename, a symbolic link that
- * is turned, a bind mount. The files are looked at when somebody asks, at most every 20 ms; who asks nothing needs
- * nothing.
+ * is turned, a bind mount. The files are checked when a question comes, at most every 20 ms.
  */
 export class SystemConfigWatch {
   readonly #options: SystemConfigOptions;
@@ -108,7 +107,7 @@ export class SystemConfigWatch {
     return this.#ipv6;
   }
 
-  /** Somebody who hears the kernel (the network thread's netlink socket) says that an address or a route changed. */
+  /** An address or a route changed, as the network thread's netlink socket reports. */
   addressesChanged(): void {
     this.#generation++;
     this.#listedMs = Number.NEGATIVE_INFINITY;

@@ -5,16 +5,16 @@
  * apart by id, in any order. It closes after 10 s without a request. When it is lost, what waits on it is asked once
  * more on a new one: a server may close an idle connection at the very moment at which we write (RFC 7766 §6.2.4).
  *
- * Timers: 2 s per request ('timeout'); when the connection brought nothing in that time, it is given up with it.
+ * DnsTimers: 2 s per request ('timeout'); when the connection brought nothing in that time, it is given up with it.
  * Bounds: 128 requests on the connection, 1,024 that wait for room ('dns-upstream-full'), 64 KiB of a message.
  */
 import { connect, type Socket } from 'node:net';
 import { readU16, writeU16 } from '../../../wire/bytes.ts';
 import { DNS_HEADER_BYTES } from '../../../wire/dns-message.ts';
-import { type AnswerFault, type Pending, type Request, readAnswer } from './request.ts';
+import { type AnswerFault, type Pending, readAnswer, type UpstreamRequest } from './request.ts';
 import { StreamMessages, withLength } from './stream-messages.ts';
-import type { Timer } from './timers.ts';
-import { freeId, refused, type Transport, type TransportOptions } from './transport.ts';
+import type { DnsTimer } from './timers.ts';
+import { freeId, refused, type TransportOptions, type UpstreamTransport } from './transport.ts';
 
 const MAX_IN_FLIGHT = 128;
 const MAX_QUEUED = 1024;
@@ -23,16 +23,16 @@ const IDLE_MS = 10_000;
 
 /** A request on its way, over one connection or two. */
 interface Sent {
-  readonly request: Request;
+  readonly request: UpstreamRequest;
   readonly sentMs: number;
-  timer: Timer;
+  timer: DnsTimer;
   /** Where it is; undefined while it waits for room, and when it is over. */
   connection: TcpConnection | undefined;
   id: number;
   connections: number;
 }
 
-export class TcpTransport implements Transport {
+export class TcpTransport implements UpstreamTransport {
   readonly #options: TransportOptions;
   /** Takes requests. */
   #current: TcpConnection | undefined;
@@ -44,7 +44,7 @@ export class TcpTransport implements Transport {
     this.#options = options;
   }
 
-  send(request: Request): Pending {
+  send(request: UpstreamRequest): Pending {
     const { counters, timers } = this.#options;
     if (this.#queued.size >= MAX_QUEUED) {
       counters.add('dns-upstream-full');
@@ -144,7 +144,7 @@ class TcpConnection {
   readonly #socket: Socket;
   readonly #messages = new StreamMessages();
   readonly #waiting = new Map<number, Sent>();
-  #idle: Timer | undefined;
+  #idle: DnsTimer | undefined;
   #code = 'ECONNRESET';
   #mayRetry = false;
   #retired = false;

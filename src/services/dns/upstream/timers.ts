@@ -4,19 +4,19 @@ import type { Clock } from '../../../env/clock.ts';
 export const GIVE_UP_MS = 4500;
 
 /** A call that is to come. */
-export interface Timer {
+export interface DnsTimer {
   /** Idempotent; harmless after the call. */
   cancel(): void;
 }
 
 /** Time as the DNS services see it, so that tests move it by hand. */
-export interface Timers extends Clock {
+export interface DnsTimers extends Clock {
   /** Calls once, `ms` from now. */
-  after(ms: number, call: () => void): Timer;
+  after(ms: number, call: () => void): DnsTimer;
 }
 
 /** The process's own time. Nothing waits for these timers: they do not hold the process. */
-export const systemTimers: Timers = {
+export const systemTimers: DnsTimers = {
   nowMs: () => performance.now(),
   after: (ms, call) => {
     const timeout = setTimeout(call, ms);

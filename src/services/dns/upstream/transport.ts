@@ -1,13 +1,13 @@
 import type { Counters } from '../../../env/counters.ts';
 import type { Random } from '../../../env/random.ts';
 import type { Nameserver } from './nameserver.ts';
-import type { Pending, Request } from './request.ts';
-import type { Timers } from './timers.ts';
+import type { Pending, UpstreamRequest } from './request.ts';
+import type { DnsTimers } from './timers.ts';
 
 /** How requests get to one nameserver and answers back: UDP or TCP. */
-export interface Transport {
+export interface UpstreamTransport {
   /** Never throws and never calls the request back before it returns. */
-  send(request: Request): Pending;
+  send(request: UpstreamRequest): Pending;
   /** The network may have changed: no request goes the old way any more; what is on it is still listened to. */
   renew(): void;
   /** Fails all that wait with 'closed' and lets go of all sockets. */
@@ -19,11 +19,11 @@ export interface TransportOptions {
   readonly nameserver: Nameserver;
   readonly counters: Counters;
   readonly random: Random;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
 }
 
 /** A request that goes nowhere: it fails as soon as the caller is done. */
-export function refused(request: Request, code: string): Pending {
+export function refused(request: UpstreamRequest, code: string): Pending {
   let waits = true;
   queueMicrotask(() => {
     if (waits) request.failed(code);

@@ -13,9 +13,9 @@ import { createSocket, type Socket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { readU16, writeU16 } from '../../../wire/bytes.ts';
 import { DNS_HEADER_BYTES } from '../../../wire/dns-message.ts';
-import { type AnswerFault, type Pending, type Request, readAnswer } from './request.ts';
-import type { Timer } from './timers.ts';
-import { freeId, refused, type Transport, type TransportOptions } from './transport.ts';
+import { type AnswerFault, type Pending, readAnswer, type UpstreamRequest } from './request.ts';
+import type { DnsTimer } from './timers.ts';
+import { freeId, refused, type TransportOptions, type UpstreamTransport } from './transport.ts';
 
 const SOCKETS = 8;
 const MAX_SOCKET_REQUESTS = 256;
@@ -37,14 +37,14 @@ interface SocketEvents {
   closed(socket: UdpSocket): void;
 }
 
-export class UdpTransport implements Transport {
+export class UdpTransport implements UpstreamTransport {
   readonly #options: TransportOptions;
   readonly #events: SocketEvents;
   /** Those that take requests. */
   readonly #slots: (UdpSocket | undefined)[] = new Array<UdpSocket | undefined>(SOCKETS).fill(undefined);
   /** Those that only wait for answers. */
   readonly #retired = new Set<UdpSocket>();
-  #sweep: Timer | undefined;
+  #sweep: DnsTimer | undefined;
 
   constructor(options: TransportOptions) {
     this.#options = options;
@@ -55,7 +55,7 @@ export class UdpTransport implements Transport {
     };
   }
 
-  send(request: Request): Pending {
+  send(request: UpstreamRequest): Pending {
     const { counters, random } = this.#options;
     if (this.#waiting() >= MAX_WAITING) {
       counters.add('dns-upstream-full');
@@ -118,7 +118,7 @@ class UdpSocket {
   readonly #events: SocketEvents;
   readonly #socket: Socket;
   readonly #openedMs: number;
-  readonly #waiting = new Map<number, Request>();
+  readonly #waiting = new Map<number, UpstreamRequest>();
   readonly #sent: (error: Error | null) => void;
   readonly #connected: boolean;
   #requests = 0;
@@ -158,7 +158,7 @@ class UdpSocket {
     return this.#fault === '' && this.#requests < MAX_SOCKET_REQUESTS && ageMs < MAX_SOCKET_AGE_MS;
   }
 
-  send(request: Request): Pending {
+  send(request: UpstreamRequest): Pending {
     // There was no port for it, or no descriptor.
     if (this.#fault !== '') return refused(request, this.#fault);
     const id = freeId(this.#options.random, this.#waiting);

@@ -3,20 +3,23 @@ import type { Random } from '../../../env/random.ts';
 import type { Nameserver } from './nameserver.ts';
 import type { Pending } from './request.ts';
 import { TcpTransport } from './tcp-transport.ts';
-import type { Timers } from './timers.ts';
+import type { DnsTimers } from './timers.ts';
 import { UdpTransport } from './udp-transport.ts';
 
-/** After so many questions without a word a server is asked together with the next one. */
+/** A server that left so many questions unanswered is asked together with the next one. */
 const SILENCES = 3;
 /** How long answers are listened for that only show that a server is alive, and how many at once. */
 const LISTEN_ON_MS = 2000;
 const MAX_LISTENED = 64;
 /**
- * After so many questions with EDNS, of which it never answered one, a server is asked without: some boxes drop them
- * without a word.
+ * A server that answered none of so many questions with EDNS is asked without it: some boxes drop such questions
+ * silently.
  */
 const EDNS_SILENCES = 2;
-/** So often it must be silent with EDNS and answer without: it may have been dead, and back at that moment. */
+/**
+ * A server must be silent with EDNS and answer without it this often: once may mean that it was down and has just come
+ * back.
+ */
 const EDNS_DROPS = 2;
 /** A server without EDNS is asked with it again after this time: it may have been replaced. */
 const NO_EDNS_MS = 600_000;
@@ -25,7 +28,7 @@ export interface UpstreamServerOptions {
   readonly nameserver: Nameserver;
   readonly counters: Counters;
   readonly random: Random;
-  readonly timers: Timers;
+  readonly timers: DnsTimers;
 }
 
 /** One nameserver: the ways to it, and what is known of it. */

@@ -4,13 +4,13 @@ import { SlipwayError } from '../../../config/errors.ts';
 import type { ZonePattern } from '../../../config/zone-description.ts';
 import { zoneText } from './zone-record.ts';
 
-/** A name costs its length times these: 253 × 2,000 are some milliseconds. */
+/** Matching a name takes its length times this at most: 253 × 2,000 are some milliseconds. */
 const MAX_INSTRUCTIONS = 2_000;
 const MAX_CHARACTERS = 1_000;
-/** 256 KiB a zone for what the engine remembers of names that it met; beyond, it begins anew. */
+/** 256 KiB a zone for the engine's cache of states; when it is full, the engine starts over. */
 const MEMORY_BYTES = 262_144;
 
-/** Loaded by the first pattern: hardly any network has one, and it takes a twentieth of a second. */
+/** Loaded by the first pattern: few networks have one, and loading takes a twentieth of a second. */
 let engine: { readonly RE2JS: typeof RE2JS; readonly RE2Set: typeof RE2Set } | undefined;
 
 /**
@@ -22,7 +22,7 @@ export class AddressPatterns {
   readonly #set: RE2Set;
   readonly #addresses: readonly number[];
 
-  /** Throws Error with Go's words for an expression that is none. */
+  /** Throws Error with Go's message for an invalid expression. */
   constructor(patterns: readonly ZonePattern[]) {
     const sizes = patterns.map(({ expression }) => patternInstructions(expression));
     if (sizes.reduce((sum, size) => sum + size, 0) > MAX_INSTRUCTIONS) {
@@ -60,7 +60,7 @@ export function zonePatterns(zone: string, patterns: readonly ZonePattern[] = []
   }
 }
 
-/** What an expression adds to the cost of a name. Throws Error with Go’s words for one that is none. */
+/** The size of an expression, in instructions. Throws Error with Go's message for an invalid one. */
 export function patternInstructions(expression: string): number {
   if (expression.length > MAX_CHARACTERS) {
     throw new Error(`error parsing regexp: expression too large: \`${expression.slice(0, 40)}...\``);

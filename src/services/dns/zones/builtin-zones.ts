@@ -16,18 +16,18 @@ export interface BuiltinOptions {
   /** More names of the host and of the gateway (`dns.hostNames`, `dns.gatewayNames`). */
   readonly hostNames: readonly string[];
   readonly gatewayNames: readonly string[];
-  /** `dns.hosts`: answered elsewhere, but for the reverse names of addresses in the subnet. */
+  /** `dns.hosts`, for the reverse names of addresses in the subnet. */
   readonly hosts?: readonly { readonly name: string; readonly addresses: readonly string[] }[];
 }
 
-/** What Slipway answers for without being told. */
+/** The zones that Slipway answers without configuration. */
 export interface BuiltinZones {
   readonly zones: readonly ZoneDescription[];
-  /** Whose reverse tree is ours. */
+  /** Its reverse tree is ours. */
   readonly subnet: Cidr;
-  /** The guest, as long as no lease is known. */
+  /** The guest's address while no lease is known. */
   readonly guestAddress: number;
-  /** Names from elsewhere (keys) for addresses of the subnet that no zone names. */
+  /** Names (keys) from `dns.hosts` for addresses of the subnet. */
   readonly addressNames: ReadonlyMap<number, string>;
 }
 
@@ -84,7 +84,7 @@ function namesOfAddresses(subnet: Cidr, hosts: NonNullable<BuiltinOptions['hosts
   return names;
 }
 
-/** .3 of the subnet, as Docker Desktop has it; beside it where gateway or host address is there. */
+/** The subnet's .3, as in Docker Desktop; the next free one if that is the gateway or host address. */
 function firstGuest(subnet: Cidr, gateway: number, hostAddress: number): number {
   const free = (address: number): boolean => address !== gateway && address !== hostAddress;
   const last = lastHost(subnet);

@@ -11,7 +11,7 @@ const MAX_LEASES = 65_536;
 export interface GuestNamesOptions {
   readonly tree: ZoneTree;
   readonly standing: StandingNames;
-  /** The guest's address as long as no lease is known. */
+  /** The guest's address while no lease is known. */
   readonly withoutLease: number;
   readonly counters: Counters | undefined;
 }

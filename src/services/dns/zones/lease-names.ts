@@ -1,4 +1,4 @@
-/** A guest's lease: its address, and what it calls itself, not checked in any way; '' for nothing. */
+/** A guest's lease: its address, and its name as the guest sent it, unchecked; '' for none. */
 export interface LeaseName {
   readonly name: string;
   readonly address: number;
@@ -22,11 +22,11 @@ export function hostLabel(name: string): string {
     .replace(/-+$/, '');
 }
 
-/** Whether a lease's name may be told: it stands first among those who call themselves so. */
+/** Decides which lease holds a name: the first that called itself so. */
 export class LeaseNames {
   /** By address, the oldest lease first. */
   readonly #labels = new Map<number, string>();
-  /** By label: who calls itself so, who came first leads. No entry is empty. */
+  /** By label: the addresses that call themselves so, in the order of their claims. No entry is empty. */
   readonly #claims = new Map<string, number[]>();
 
   get size(): number {

@@ -32,7 +32,7 @@ export class ReverseZone {
     this.#names = new ReverseNames(subnet);
   }
 
-  /** Records other than those of leases have changed. */
+  /** Records other than those of guests have changed. */
   forget(): void {
     this.#pointers = undefined;
   }

@@ -4,7 +4,7 @@ import { isAtOrBelow, parentKey } from './zone-names.ts';
 import { storedRecord } from './zone-record.ts';
 import type { ZoneTree } from './zone-tree.ts';
 
-/** What the store does for them. */
+/** What the store does for standing names. */
 export interface StandingZones {
   create(name: string): Zone;
   remove(zone: Zone): void;
@@ -12,27 +12,27 @@ export interface StandingZones {
   changed(zone: Zone, origin: StandingOrigin): void;
 }
 
-/** One name, and the addresses that it has by each origin. */
+/** One name, and its address by each origin. */
 interface StandingName {
   readonly key: string;
   readonly claims: Partial<Record<StandingOrigin, number | undefined>>;
-  /** Where it stands; undefined for a guest's own word where a zone was set that decides. */
+  /** Where it stands; undefined for a guest's name that a given zone hides. */
   zone: Zone | undefined;
 }
 
 /**
- * The names that Slipway has by itself, whatever becomes of the zones around them: each stands in the deepest zone
- * that is there, and what was given there by configuration or API hides it. A service's name without a zone has one of
- * just its name, so that all other names stay the host's. Names of guests are guests' own words: they never stand
- * outside of the guest zone.
+ * The names that Slipway has by itself, whatever becomes of the zones around them: each stands in the deepest zone that
+ * is there, and what was given there by configuration or API hides it. A service's name without a zone has one of just
+ * its name, so that all other names stay the host's. Names of guests are guests' own words: they never stand outside of
+ * the guest zone.
  *
- * Their number is bounded by who sets them: 4,096 services, 65,536 leases, and what is built in.
+ * Bounds: 4,096 services, 65,536 leases, and the built-in names.
  */
 export class StandingNames {
   readonly #tree: ZoneTree;
   readonly #zones: StandingZones;
   readonly #names = new Map<string, StandingName>();
-  /** Zones that are there for one name alone. */
+  /** Zones that exist for one service's name alone. */
   readonly #ownZones = new Set<string>();
 
   constructor(tree: ZoneTree, zones: StandingZones) {
@@ -40,17 +40,17 @@ export class StandingNames {
     this.#zones = zones;
   }
 
-  /** Zones that nobody gave. */
+  /** How many zones are there for a service's name alone. */
   get zoneCount(): number {
     return this.#ownZones.size;
   }
 
-  /** The zone is there for a service's name alone. */
+  /** Whether the zone exists for a service's name alone. */
   isOwnZone(name: string): boolean {
     return this.#ownZones.has(name);
   }
 
-  /** The zone that decides about a name, those for services alone aside. */
+  /** The zone that answers for a name, not counting those of services alone. */
   zoneOf(key: string): Zone | undefined {
     let zone = this.#tree.of(key);
     while (zone !== undefined && this.#ownZones.has(zone.name)) {
@@ -69,13 +69,13 @@ export class StandingNames {
     this.#place(name);
   }
 
-  /** A zone was given: it decides about the names in it from now on. */
+  /** A zone was given: from now on it answers for the names in it. */
   taken(zone: Zone): void {
     this.#ownZones.delete(zone.name);
     for (const name of this.#names.values()) if (isAtOrBelow(name.key, zone.name)) this.#place(name);
   }
 
-  /** A zone is gone: its names stand elsewhere from now on. */
+  /** A zone is gone: its names move to other zones. */
   left(zone: Zone): void {
     for (const name of this.#names.values()) {
       if (!isAtOrBelow(name.key, zone.name)) continue;

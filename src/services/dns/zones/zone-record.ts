@@ -80,7 +80,7 @@ export function recordKey(zone: string, name: string): string {
   return key;
 }
 
-/** How a record of `zone` calls itself: '@', or what stands before the zone. */
+/** A record's name within `zone`: '@', or the labels before the zone. */
 export function relativeName(zone: string, key: string): string {
   if (key === zone) return '@';
   return zone === '' ? key : key.slice(0, -zone.length - 1);

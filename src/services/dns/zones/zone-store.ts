@@ -286,7 +286,7 @@ export class ZoneStore {
     return this.#settings(description, zonePatterns(name, description.patterns));
   }
 
-  /** What lies in a deeper zone would never be answered. */
+  /** A record that lies in a deeper zone would never be used. */
   #checkInZone(zone: string, records: readonly StoredRecord[]): void {
     for (const { key, record } of records) {
       const deepest = this.#standing.zoneOf(key)?.name;
@@ -312,7 +312,7 @@ export class ZoneStore {
   }
 }
 
-/** Throws SlipwayError ERR_DNS_ZONE when the name is none. */
+/** Throws SlipwayError ERR_DNS_ZONE when `name` is not a domain name. */
 function zoneKey(name: string): string {
   const key = canonicalKey(name);
   if (key === undefined || key.startsWith('*.') || key === '*') {

@@ -12,7 +12,7 @@ export interface RecordSet {
   readonly data: readonly DnsData[];
 }
 
-/** Who speaks for a name: what a negative answer tells (RFC 2308 §3). */
+/** The authority for a name, as a negative answer has it (RFC 2308 §3). */
 export interface Authority {
   /** The zone's key. */
   readonly name: string;
@@ -23,9 +23,9 @@ export interface Authority {
 
 export const NO_SETS: readonly RecordSet[] = [];
 
-/** Who keeps the zones, as SOA has it. */
+/** The mailbox in SOA records. */
 const RNAME = `hostmaster.${SERVER_NAME}`;
-/** Nobody transfers our zones; they are what dig and delv expect to see. */
+/** Nobody transfers our zones; dig and delv expect to see them. */
 const REFRESH_SECONDS = 3600;
 const RETRY_SECONDS = 600;
 const EXPIRE_SECONDS = 86_400;
@@ -47,7 +47,7 @@ export function authorityOf(name: string, ttlSeconds: number, serial: number): A
   };
 }
 
-/** What the zone itself has by nature: SOA, and NS unless `sets` have it. */
+/** What every zone has: SOA, and NS unless `sets` has it. */
 export function apexSets(authority: Authority, sets: readonly RecordSet[]): RecordSet[] {
   const { ttlSeconds, soa } = authority;
   const standing: RecordSet[] = [{ type: DNS_TYPE_SOA, ttlSeconds, data: [{ type: 'SOA', soa }] }];
@@ -61,7 +61,7 @@ export function apexSets(authority: Authority, sets: readonly RecordSet[]): Reco
 export const STANDING_ORIGINS = ['service', 'built-in', 'guest'] as const;
 export type StandingOrigin = (typeof STANDING_ORIGINS)[number];
 
-/** What a name means by itself, unless records of the same type, or a CNAME, were given. */
+/** The standing address of a name. Given records of the same type, or a CNAME, hide it. */
 export interface StandingRecord extends StoredRecord {
   readonly origin: StandingOrigin;
 }
@@ -131,7 +131,7 @@ export class Zone {
     return this.#nodes.get(key);
   }
 
-  /** Other TTL and default address for all that is there. */
+  /** Changes TTL and default address of everything in the zone. */
   change(settings: ZoneSettings): void {
     this.#settings = settings;
     const { defaultAddress, ttlSeconds } = settings;
@@ -139,7 +139,7 @@ export class Zone {
     for (const node of this.#nodes.values()) this.#settle(node);
   }
 
-  /** Something changed: the zone's SOA says so. */
+  /** Sets the serial of the zone's SOA after a change. */
   raise(serial: number): void {
     this.authority = authorityOf(this.name, this.#settings.ttlSeconds, serial);
     this.#settle(this.#apex);
@@ -171,7 +171,7 @@ export class Zone {
     return [...this.#nodes.keys()].flatMap((key) => this.remove(key, () => true));
   }
 
-  /** Sets or removes what stands at a name by itself. Returns whether that is new. */
+  /** Sets or removes the standing record of a name. Returns whether it changed. */
   stand(key: string, record: StandingRecord | undefined): boolean {
     const before = this.#nodes.get(key)?.standing;
     if (before?.identity === record?.identity && before?.origin === record?.origin) return false;
@@ -239,7 +239,7 @@ export class Zone {
     return node;
   }
 
-  /** Lets go of a node that has nothing, and of those above it that were there for it alone. */
+  /** Removes a node that has nothing, and those above it that existed only for it. */
   #prune(node: ZoneNode): void {
     if (node === this.#apex || node.needed) return;
     this.#nodes.delete(node.key);
@@ -250,7 +250,7 @@ export class Zone {
     this.#prune(parent);
   }
 
-  /** Works out what the node answers. */
+  /** Computes what the node answers. */
   #settle(node: ZoneNode): void {
     const sets = this.#setsOf(node.given);
     const has = (type: number): boolean => sets.some((set) => set.type === type);

@@ -9,7 +9,7 @@ import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sour
 import { traced } from '../../../../src/services/dns/sources/traced.ts';
 import type { ForwardResult } from '../../../../src/services/dns/upstream/forwarder.ts';
 import type { Nameserver } from '../../../../src/services/dns/upstream/nameserver.ts';
-import type { Timers } from '../../../../src/services/dns/upstream/timers.ts';
+import type { DnsTimers } from '../../../../src/services/dns/upstream/timers.ts';
 import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';
 import type { DnsData } from '../../../../src/wire/dns-data.ts';
@@ -131,9 +131,9 @@ export class ScriptedForwarder {
     readonly type: number;
     readonly nameservers: readonly Nameserver[] | 'system';
   }[] = [];
-  readonly #timers: Timers;
+  readonly #timers: DnsTimers;
 
-  constructor(timers: Timers, script: Script) {
+  constructor(timers: DnsTimers, script: Script) {
     this.#timers = timers;
     this.script = script;
   }

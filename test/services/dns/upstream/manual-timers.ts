@@ -1,4 +1,4 @@
-import type { Timer, Timers } from '../../../../src/services/dns/upstream/timers.ts';
+import type { DnsTimer, DnsTimers } from '../../../../src/services/dns/upstream/timers.ts';
 
 interface Due {
   readonly atMs: number;
@@ -6,7 +6,7 @@ interface Due {
 }
 
 /** Time that stands still until the test moves it. */
-export class ManualTimers implements Timers {
+export class ManualTimers implements DnsTimers {
   #nowMs = 1000;
   readonly #due = new Set<Due>();
 
@@ -14,7 +14,7 @@ export class ManualTimers implements Timers {
     return this.#nowMs;
   }
 
-  after(ms: number, call: () => void): Timer {
+  after(ms: number, call: () => void): DnsTimer {
     const due = { atMs: this.#nowMs + ms, call };
     this.#due.add(due);
     return { cancel: () => void this.#due.delete(due) };

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { OwnQuery, type Request, readAnswer } from '../../../../src/services/dns/upstream/request.ts';
+import { OwnQuery, readAnswer, type UpstreamRequest } from '../../../../src/services/dns/upstream/request.ts';
 import { StreamMessages, withLength } from '../../../../src/services/dns/upstream/stream-messages.ts';
 import { DNS_QR } from '../../../../src/wire/dns-message.ts';
 import { query } from './upstream-world.ts';
 
-function request(name: string): Request {
+function request(name: string): UpstreamRequest {
   const own = new OwnQuery(query(name));
   return { message: own.message(true), questionEnd: own.questionEnd, answered: () => {}, failed: () => {} };
 }
