@@ -32,10 +32,10 @@ export class Admission {
     return this.#dials.makeRoom(owner) ?? this.flow(owner);
   }
 
-  /** The host has no descriptor left: the guest with most flows gives one up, so that the next SYN finds it. */
-  shortage(): void {
-    const { largest } = this.#shares;
-    if (largest !== undefined) this.#giveUp(largest, true);
+  /** The host had no descriptor left for the guest `owner`: a flow is given up as in a full table, so that the next SYN finds one. */
+  shortage(owner: string): void {
+    const payer = this.#shares.payerOfAll(owner);
+    this.#giveUp(payer, payer === owner);
   }
 
   /** `own`: for another flow of the same guest, which costs none that is in use. */

@@ -35,14 +35,14 @@ export class FlowShares<Held extends Flow = TcpConnection> {
     this.#places = new Places(limit, Math.max(1, limit - (limit >> RESERVE_SHIFT)));
   }
 
-  /** The guest with most flows. */
-  get largest(): string | undefined {
-    return this.#places.largest;
-  }
-
   /** Who has to give up a flow before the guest `owner` has one more; undefined while there is room. */
   payer(owner: string): string | undefined {
     return this.#places.payer(owner);
+  }
+
+  /** The same where the host has no room, though there is some here. */
+  payerOfAll(owner: string): string {
+    return this.#places.payerOfAll(owner);
   }
 
   /** The word for a guest that finds none. */

@@ -35,12 +35,13 @@ export class GuestIcmp {
     const ports = readU32(bytes, tcpAt);
     const flow = this.#flows.get(quoted.destination, ports & 0xffff, quoted.source, ports >>> 16);
     const sequence = readU32(bytes, tcpAt + 4);
+    const isBehindPort = flow?.neighbor.port === packet.neighbor.port;
     if (code !== ICMP_FRAGMENTATION_NEEDED) {
       // What Linux's REJECT rules send in place of a RST: from the guest itself.
-      if (packet.source === quoted.destination) flow?.unreachable(sequence);
+      if (isBehindPort && packet.source === quoted.destination) flow?.unreachable(sequence);
       return;
     }
-    const heeded = flow?.neighbor.port === packet.neighbor.port && flow.tooLong(sequence, quoted.totalLength, mtu);
+    const heeded = isBehindPort && flow?.tooLong(sequence, quoted.totalLength, mtu);
     this.#context.counters.add(heeded ? 'tcp-path-mtu-reduced' : 'tcp-path-mtu-ignored');
   }
 }

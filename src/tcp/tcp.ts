@@ -263,7 +263,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
 
   dialed(flow: TcpConnection, error: HostErrorCode | undefined, cause?: IcmpCause): void {
     this.#dials.ended(flow, error, cause);
-    if (error === 'EMFILE' || error === 'ENFILE') this.#admission.shortage();
+    if (error === 'EMFILE' || error === 'ENFILE') this.#admission.shortage(flow.openedBehind.attachment);
   }
 
   answered(flow: TcpConnection, isAnswered: boolean): void {

@@ -47,6 +47,8 @@ class Share<Item> {
  * the owner that has most. So nobody takes from one who has less. Of one owner goes what is wanted least and was not used for
  * longest: a flood of questions ends no conversation, neither its own sender's nor another's.
  *
+ * `Places` is the rule for connections, whose tables know themselves what is wanted least (its header says why they are two).
+ *
  * It keeps books only, in O(1) but for a look at each owner when one must go. Whoever adds bounds it.
  */
 export class Shares<Owner extends ShareOwner, Item extends Shared<Owner, Item>> {

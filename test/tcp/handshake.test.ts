@@ -237,6 +237,19 @@ test('the host has no descriptor left: the dial that is missed least goes, and t
   assert.equal(world.takeOne().flags, 'SA');
 });
 
+test('a guest whose flows in use take every descriptor gives one up to a guest that has fewer, and none to itself', () => {
+  const world = new TcpWorld();
+  world.listen();
+  for (let port = 1; port <= 4; port++) world.send({ ...SYN, port }, { port });
+  world.host.failDial(REMOTE, REMOTE_PORT, 'EMFILE', true);
+  world.send({ ...SYN, port: 5 });
+  assert.equal(world.counters.get('tcp-flow-evicted'), 0);
+  world.neighbor.port = { ...world.neighbor.port, attachment: 'tap1' };
+  world.send({ ...SYN, port: 6 });
+  assert.equal(world.counters.get('tcp-flow-evicted'), 1);
+  assert.equal(world.tcp.flowCount, 3);
+});
+
 test('what the route refuses gets RST, what it prohibits gets ICMP 13, what it drops gets nothing', () => {
   const reason = 'route-test';
   for (const [kind, said, icmp] of [

@@ -263,3 +263,21 @@ test('a short segment that stays without answer, a shut window and an absent gue
   shut.advance(10_000);
   assert.equal(shut.counters.get('tcp-path-mtu-black-hole'), 0);
 });
+
+test('that a guest refuses our SYN is believed from the port that the SYN went to, not from another guest in its name', () => {
+  const world = established();
+  const failures: string[] = [];
+  const opener = {
+    established: () => {},
+    unanswered: () => {},
+    notOpened: (reason: string) => void failures.push(reason),
+    ended: () => {},
+  };
+  world.tcp.openFor(opener, world.neighbor, 40_001, REMOTE, REMOTE_PORT, undefined);
+  world.settle();
+  const seq = world.takeOne().seq;
+  tell(world, { mtu: 0, port: 40_001, seq, code: 3, behind: { attached: true } });
+  assert.deepEqual(failures, []);
+  tell(world, { mtu: 0, port: 40_001, seq, code: 3 });
+  assert.deepEqual(failures, ['refused']);
+});

@@ -31,9 +31,10 @@ test('equals do not take from each other', () => {
   assert.equal(places.payer('three'), 'one');
 });
 
-test('nobody has most where nobody has any', () => {
-  const places = taken(new Places<string>(4, 3), { one: 1 });
-  assert.equal(places.largest, 'one');
-  places.drop('one');
-  assert.equal(places.largest, undefined);
+test('where nothing is left outside the table, the same one pays as when it is full; alone one pays oneself', () => {
+  const places = taken(new Places<string>(8, 6), { most: 3, some: 1 });
+  assert.equal(places.payer('some'), undefined);
+  assert.equal(places.payerOfAll('some'), 'most');
+  assert.equal(places.payerOfAll('most'), 'most');
+  assert.equal(new Places<string>(8, 6).payerOfAll('first'), 'first');
 });
