@@ -185,8 +185,13 @@ test('a client that finds its address in use declines it, and has another', { ti
   if (!able(t, 'udhcpc')) return;
   const site = await Site.open(t, 'dhcp: { probe: false }\n');
   const [guest, holder] = [await site.guest(), await site.guest()];
-  // Slipway has heard nothing of it, and is told not to ask.
-  nsExec(holder.namespace, 'ip', 'address', 'add', '192.168.65.3/24', 'dev', TAP);
+  // Slipway has heard nothing of its address, and is told not to ask. (Whoever never sent a frame is sent none.)
+  const address = (verb: string, text: string): string =>
+    nsExec(holder.namespace, 'ip', 'address', verb, text, 'dev', TAP);
+  address('add', '192.168.65.60/24');
+  nsExec(holder.namespace, 'ping', '-c', '1', '-W', '30', '192.168.65.1');
+  address('del', '192.168.65.60/24');
+  address('add', '192.168.65.3/24');
   const client = site.client('udhcpc', guest, { checks: true });
   assert.equal(client.fact(await client.hear(BOUND), 'address'), '192.168.65.4');
   assert.equal(await site.slipway.counter('dhcp-declined'), 1);

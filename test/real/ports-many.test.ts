@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { test } from 'node:test';
+import type { ForwardStatus } from '../../src/config/forward.ts';
 import { serve } from '../support/dns-host.ts';
-import { expose, forwardIs, forwardsOf, httpServer, publishing, unexpose } from '../support/published.ts';
+import { expose, forwardIs, forwardsOf, httpServer, isListening, publishing, unexpose } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dial, dialled, drained, endingOf, listen } from '../support/sockets.ts';
 
@@ -67,15 +68,18 @@ test('a range of ports is one forward, of any length that the descriptors allow'
     }
   };
 
-  const works = async (port: number, guestPort: number): Promise<void> => {
+  /** A range listens as soon as somebody does behind one of its ports. */
+  const works = async (forward: ForwardStatus, port: number, guestPort: number): Promise<void> => {
     await httpServer(t, slipway.guest, guestPort, `port ${guestPort}`);
+    await isListening(slipway, forward);
     await reaches(port, guestPort);
   };
 
   await t.test('a hundred ports by one request', async () => {
-    const { id, state, descriptors } = await expose(slipway, '9000-9099:7000-7099');
-    assert.deepEqual([id, state, descriptors], ['tcp:*:9000-9099', 'listening', 200]);
-    await works(9042, 7042);
+    const forward = await expose(slipway, '9000-9099:7000-7099');
+    const { id, state, descriptors } = forward;
+    assert.deepEqual([id, state, descriptors], ['tcp:*:9000-9099', 'waiting', 200]);
+    await works(forward, 9042, 7042);
     assert.equal((await forwardsOf(slipway)).length, 1);
     // Nobody listens behind the next one.
     assert.equal(await endingOf(dial(t, home, 9043, '127.0.0.1')), 'ECONNRESET');
@@ -85,10 +89,11 @@ test('a range of ports is one forward, of any length that the descriptors allow'
   });
 
   await t.test('8,192 ports of both families', async () => {
-    const { id, state, descriptors } = await expose(slipway, '10000-18191:10000-18191');
-    assert.deepEqual([state, descriptors], ['listening', 16_384]);
-    await works(10_000, 10_000);
-    await works(18_191, 18_191);
+    const forward = await expose(slipway, '10000-18191:10000-18191');
+    const { id, state, descriptors } = forward;
+    assert.deepEqual([state, descriptors], ['waiting', 16_384]);
+    await works(forward, 10_000, 10_000);
+    await works(forward, 18_191, 18_191);
     assert.equal(await unexpose(slipway, id), true);
     assert.equal((await listen(t, home, { port: 10_000 })).port, 10_000);
   });

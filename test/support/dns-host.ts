@@ -52,7 +52,10 @@ export class Place {
 
   /** `process`: the folder, of any procfs, of one that runs there. */
   constructor(name: string, process: string) {
-    this.enter = ['nsenter', `--mount=${process}/ns/mnt`, `--net=${process}/ns/net`, '--'];
+    // Its cgroups are mounted as its cgroup namespace has them.
+    const spaces = { mount: 'mnt', net: 'net', cgroup: 'cgroup' };
+    const flags = Object.entries(spaces).map(([flag, file]) => `--${flag}=${process}/ns/${file}`);
+    this.enter = ['nsenter', ...flags, '--'];
     this.namespace = { name, path: `${process}/ns/net` };
   }
 

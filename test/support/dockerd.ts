@@ -134,7 +134,14 @@ function imageArchive(folder: string): string {
 
 /** A cgroup of version 2 is in the one tree, those of version 1 are in as many as there are controllers. */
 function removeCgroup(name: string): void {
-  for (const tree of ['.', ...readdirSync(CGROUPS)]) removeFolders(join(CGROUPS, tree, name));
+  const [trees, roots] = [['.', ...readdirSync(CGROUPS)], ownCgroups()];
+  for (const tree of trees) for (const root of roots) removeFolders(join(CGROUPS, tree, root, name));
+}
+
+/** Where this process is in each tree, which is where the cgroup namespace of a guest begins. */
+function ownCgroups(): Set<string> {
+  const lines = readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n');
+  return new Set(lines.map((line) => line.slice(line.indexOf(':', line.indexOf(':') + 1) + 1)));
 }
 
 /** Removes the folders from the innermost out: what is in a cgroup besides cannot be removed, and goes with it. */
