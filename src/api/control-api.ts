@@ -46,7 +46,7 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
   const close = (): void => {
     for (const one of open.splice(0).reverse()) one.close();
   };
-  const { counters } = options.parts();
+  const { counters, log } = options.parts();
   const file = config.tcp === undefined ? undefined : tokenPath(config);
   let kept: TokenFile | undefined;
   const rules = (): AccessRules => ({
@@ -56,7 +56,13 @@ export async function openControlApi(options: ControlApiOptions): Promise<Contro
   const serve = server(options, rules);
   try {
     if (config.socket !== '') {
-      open.push(await listenAtSocket(config.socket, { privateFolder, counters }, serve('unix')));
+      open.push(
+        await listenAtSocket(
+          config.socket,
+          { privateFolder, counters, warn: (message) => log.warn(message) },
+          serve('unix'),
+        ),
+      );
       places.push({ kind: 'unix', path: config.socket });
     }
     let tcp = '';

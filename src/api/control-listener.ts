@@ -3,8 +3,10 @@ import { type AddressInfo, createServer, type ListenOptions, type Server, type S
 import path from 'node:path';
 import type { ControlEndpoint } from '../config/control-config.ts';
 import { SlipwayError } from '../config/errors.ts';
-import { SocketFile } from '../control/socket-file.ts';
+import { freeSocketPath } from '../control/free-socket-path.ts';
 import type { Counters } from '../env/counters.ts';
+import { SocketFile } from '../host/socket-file.ts';
+import { SocketWatch } from '../host/socket-watch.ts';
 
 /** Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local user can connect to it. */
 const MAX_CONNECTIONS = { unix: 256, tcp: 64 } as const;
@@ -25,32 +27,67 @@ export interface ConnectionServer {
   isIdle(socket: Socket): boolean;
 }
 
+export interface SocketOptions {
+  /** Its folder is made, or must be, this user's alone. */
+  readonly privateFolder: boolean;
+  readonly counters: Counters;
+  /** Told of a file that is removed or replaced. */
+  readonly warn: (message: string) => void;
+}
+
 /**
- * Listens at a unix socket for this user alone (0600). `privateFolder`: its folder is made, or must be, this user's alone
- * too. A file that a killed process left is replaced. Rejects with ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_RUNTIME_FOLDER.
+ * Listens at a unix socket for this user alone (0600). A file that a killed process left is replaced, and one of ours that somebody
+ * removes is made again (`SocketWatch`). Rejects with ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_RUNTIME_FOLDER.
  */
 export async function listenAtSocket(
   socketPath: string,
-  { privateFolder, counters }: { readonly privateFolder: boolean; readonly counters: Counters },
+  { privateFolder, counters, warn }: SocketOptions,
   serving: ConnectionServer,
 ): Promise<ListeningSocket> {
-  if (privateFolder) makePrivate(path.dirname(socketPath));
   const file = new SocketFile(socketPath);
+  const connections = new Connections('unix', counters, serving);
+  let server: Server | undefined;
+  let closed = false;
+  const listen = async (): Promise<void> => {
+    if (privateFolder) makePrivate(path.dirname(socketPath));
+    const next = connections.server();
+    // The umask makes the file private from the start. Nothing else of this thread runs meanwhile.
+    const umask = process.umask(0o177);
+    const stands = bound(next, { path: socketPath }, socketPath);
+    process.umask(umask);
+    await stands;
+    file.claim();
+    server = next;
+    // It was closed meanwhile.
+    if (closed) stop();
+  };
+  /** libuv removes its file. */
+  const stop = (): void => {
+    const last = server;
+    server = undefined;
+    if (last !== undefined) file.closing(() => last.close());
+  };
+  if (privateFolder) makePrivate(path.dirname(socketPath));
   await makeFree(file);
-  const listening = listener('unix', counters, serving);
-  // The umask makes the file private from the start. Nothing else of this thread runs meanwhile.
-  const umask = process.umask(0o177);
-  const stands = bound(listening.server, { path: socketPath }, socketPath);
-  process.umask(umask);
-  await stands;
-  file.claim();
+  await listen();
+  const watch = new SocketWatch({ warn });
+  watch.add({
+    file,
+    what: 'the control socket',
+    again: () => {
+      stop();
+      return listen();
+    },
+  });
   const remove = (): void => file.remove();
   process.once('exit', remove);
   return {
     port: 0,
     close: () => {
-      listening.close();
-      remove();
+      closed = true;
+      watch.close();
+      stop();
+      connections.end();
       process.off('exit', remove);
     },
   };
@@ -62,48 +99,65 @@ export async function listenAtLoopback(
   counters: Counters,
   serving: ConnectionServer,
 ): Promise<ListeningSocket> {
-  const listening = listener('tcp', counters, serving);
-  await bound(listening.server, { host: address, port, exclusive: true }, `${address}:${port}`);
-  return { port: (listening.server.address() as AddressInfo).port, close: listening.close };
+  const connections = new Connections('tcp', counters, serving);
+  const server = connections.server();
+  await bound(server, { host: address, port, exclusive: true }, `${address}:${port}`);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () => {
+      server.close();
+      connections.end();
+    },
+  };
 }
 
-function listener(
-  kind: 'unix' | 'tcp',
-  counters: Counters,
-  { accept, isIdle }: ConnectionServer,
-): { server: Server; close(): void } {
-  // In the order in which they came.
-  const open = new Set<Socket>();
+/** Those of one place, whatever server accepted them. */
+class Connections {
+  readonly #kind: keyof typeof MAX_CONNECTIONS;
+  readonly #counters: Counters;
+  readonly #serving: ConnectionServer;
+  /** In the order in which they came. */
+  readonly #open = new Set<Socket>();
+
+  constructor(kind: keyof typeof MAX_CONNECTIONS, counters: Counters, serving: ConnectionServer) {
+    this.#kind = kind;
+    this.#counters = counters;
+    this.#serving = serving;
+  }
+
+  /** One whose connections come here. It does not listen yet. */
+  server(): Server {
+    return createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.#take(socket));
+  }
+
+  end(): void {
+    for (const socket of this.#open) socket.destroy();
+  }
+
+  #take(socket: Socket): void {
+    // A reset by the client is nothing to report; the server sees the connection end.
+    socket.on('error', () => {});
+    if (!this.#hasRoom()) {
+      socket.destroy();
+      return;
+    }
+    this.#open.add(socket);
+    socket.once('close', () => this.#open.delete(socket));
+    this.#serving.accept(socket);
+  }
+
   /** Makes room for one more by closing the oldest connection that has no request under way. */
-  const hasRoom = (): boolean => {
-    if (open.size < MAX_CONNECTIONS[kind]) return true;
-    counters.add('control-connection-limit');
-    for (const socket of open) {
-      if (!isIdle(socket)) continue;
-      open.delete(socket);
+  #hasRoom(): boolean {
+    if (this.#open.size < MAX_CONNECTIONS[this.#kind]) return true;
+    this.#counters.add('control-connection-limit');
+    for (const socket of this.#open) {
+      if (!this.#serving.isIdle(socket)) continue;
+      this.#open.delete(socket);
       socket.destroy();
       return true;
     }
     return false;
-  };
-  const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    // A reset by the client is nothing to report; the server sees the connection end.
-    socket.on('error', () => {});
-    if (!hasRoom()) {
-      socket.destroy();
-      return;
-    }
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
-    accept(socket);
-  });
-  return {
-    server,
-    close: () => {
-      server.close();
-      for (const socket of open) socket.destroy();
-    },
-  };
+  }
 }
 
 function bound(server: Server, at: ListenOptions, place: string): Promise<void> {
@@ -125,7 +179,7 @@ function bound(server: Server, at: ListenOptions, place: string): Promise<void> 
 
 async function makeFree(file: SocketFile): Promise<void> {
   try {
-    await file.makeFree();
+    await freeSocketPath(file);
   } catch (cause) {
     if (!(cause instanceof SlipwayError) || cause.code !== 'ERR_LISTEN_IN_USE') throw cause;
     const pid = await processAt(file.path);

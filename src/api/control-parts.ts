@@ -42,5 +42,8 @@ export interface ControlParts {
   readonly events: EventFeed;
   /** 'control-…': what the API refused. */
   readonly counters: Counters;
-  readonly log: { error(message: string, fields?: Readonly<Record<string, string>>): void };
+  readonly log: {
+    warn(message: string): void;
+    error(message: string, fields?: Readonly<Record<string, string>>): void;
+  };
 }

@@ -18,6 +18,8 @@ import {
 } from '../helper/units.ts';
 import { groupId, userId } from '../host/accounts.ts';
 import { HELPER_SOCKET } from '../host/ports/helper-client.ts';
+import type { SocketFile } from '../host/socket-file.ts';
+import { SocketWatch } from '../host/socket-watch.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 
 export interface AllowFlags {
@@ -54,15 +56,36 @@ export function helperServe(flags: ServeFlags): void {
   assertConfined();
   const allow = allowList(flags);
   const idleMs = 1000 * number('--idle-exit', flags.idleExit ?? '0', 86_400);
-  const { fd, remove } = helperListener(flags.socket);
-  new Helper(fd, {
+  const { fd, file } = helperListener(flags.socket);
+  const helper = new Helper(fd, {
     allow: { uids: new Set(allow.uids), gids: new Set(allow.gids) },
     audit: (line) => say(STANDARD_ERROR, `slipway-helper: ${line}\n`),
     idleMs,
   });
-  endOnSignals(async () => remove(), { status: 0 });
+  const watched = file === undefined ? undefined : watchSocket(helper, file);
+  endOnSignals(
+    async () => {
+      watched?.close();
+      file?.remove();
+    },
+    { status: 0 },
+  );
   const whom = [...allow.uids.map((uid) => `uid ${uid}`), ...allow.gids.map((gid) => `gid ${gid}`)];
   say(STANDARD_ERROR, `slipway-helper: serving ${whom.join(', ')}\n`);
+}
+
+/** What it looks after is a socket of the helper's own making. */
+function watchSocket(helper: Helper, file: SocketFile): SocketWatch {
+  const watch = new SocketWatch({ warn: (message) => say(STANDARD_ERROR, `slipway-helper: ${message}\n`) });
+  watch.add({
+    file,
+    what: "the helper's socket",
+    again: () => {
+      helper.listenAt(helperListener(file.path).fd);
+      file.claim();
+    },
+  });
+  return watch;
 }
 
 /** Prints what would be installed, or installs it. */

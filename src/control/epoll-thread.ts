@@ -6,7 +6,7 @@ import type { Counters } from '../env/counters.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { EpollHost } from '../host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../host/epoll/kernel-memory.ts';
-import { boundPort, openListeningSocket } from '../host/epoll/listener.ts';
+import { boundPort, type GuestListener, openListeningSocket } from '../host/epoll/listener.ts';
 import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
 import { Poller } from '../host/epoll/poller.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
@@ -28,6 +28,8 @@ export class EpollThread implements ThreadEngine {
   readonly #poller: Poller;
   readonly #clock: Clock;
   readonly #control: LoopControl;
+  /** By their URLs; as many as the configuration names. */
+  readonly #listeners = new Map<string, GuestListener>();
 
   constructor(data: ThreadData, arena: NativeArena, clock: Clock, counters: Counters, control: LoopControl) {
     this.#data = data;
@@ -59,7 +61,8 @@ export class EpollThread implements ThreadEngine {
     }
     const fd = request.fd ?? openListeningSocket(this.#memory, url.target);
     if (typeof fd === 'string') throw listenError(url.target, fd);
-    this.host.listen(fd, accept);
+    if (request.again === true) this.#listeners.get(url.text)?.close();
+    this.#listeners.set(url.text, this.host.listen(fd, accept));
     return { fd, port: url.target.kind === 'tcp' ? boundPort(this.#memory, fd) : 0 };
   }
 

@@ -1,8 +1,8 @@
 import { createSocket } from 'node:dgram';
-import { existsSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { SlipwayError } from '../config/errors.ts';
 import type { HostErrorCode } from '../env/host.ts';
+import { SocketFile } from '../host/socket-file.ts';
 import type { ForwardPorts, OpenPorts, PortRequest } from '../services/forward/edges.ts';
 
 /** How often another port is chosen because its twin of the other family is taken. */
@@ -42,8 +42,13 @@ export function boundForwardPorts(helper: string): ForwardPorts {
     },
     openUnix: async (path) => {
       const { bindUnix, closePorts } = await load();
-      const { remove, ...ports } = bindUnix(path);
-      return { ...ports, close: () => closePorts(ports), removeFile: remove };
+      const { file, ...ports } = bindUnix(path);
+      return {
+        ...ports,
+        close: () => closePorts(ports),
+        isThere: () => file.standing === 'ours',
+        removeFile: () => file.remove(),
+      };
     },
     refusal,
   };
@@ -85,18 +90,21 @@ export function namedForwardPorts(): ForwardPorts {
       };
     },
     openUnix: async (path): Promise<OpenPorts> => {
-      const { SocketFile } = await import('./socket-file.ts');
-      await new SocketFile(path).makeFree();
+      const { freeSocketPath } = await import('./free-socket-path.ts');
+      const file = new SocketFile(path);
+      await freeSocketPath(file);
       const release = privateFiles.hold();
       return {
-        handedOver: release,
+        handedOver: () => {
+          release();
+          file.claim();
+        },
         sockets: { kind: 'addresses', addresses: [{ address: '', port: 0, index: 0, path }] },
         boundPort: 0,
         descriptors: 1,
         close: () => {},
-        // Closing it would have libuv remove whatever is there by then.
-        isThere: () => existsSync(path),
-        // libuv unlinks what it bound when it closes it.
+        isThere: () => file.standing === 'ours',
+        // The network thread's, whose server libuv closes with it (`SocketFile.closing`).
         removeFile: () => {},
       };
     },

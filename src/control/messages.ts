@@ -53,6 +53,8 @@ export interface ListenRequest {
   readonly url: AttachmentUrl;
   /** The listening descriptor of the thread before, to be taken over; absent for a new one. */
   readonly fd?: number;
+  /** Closes the one that listened for the same URL: its file is gone. Guests that it accepted stay. */
+  readonly again?: boolean;
   /** Who connects before this time (milliseconds since the epoch) comes back from an earlier network thread, which heard it. */
   readonly heardUntilMs?: number;
 }

@@ -7,13 +7,15 @@ import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
+import { SocketFile } from '../host/socket-file.ts';
+import { SocketWatch } from '../host/socket-watch.ts';
 import { LeaseBook } from '../services/leases/lease-book.ts';
 import { type DatagramService, DatagramServices } from './datagram-services.ts';
+import { freeSocketPath } from './free-socket-path.ts';
 import { HeartbeatWatch } from './heartbeat-watch.ts';
 import { type ForwardEvents, KeptForwards } from './kept-forwards.ts';
 import type { FlowName, FlowStatus, KeptLease, Listening, NetworkStatus, OwnPlace, TapGuest } from './messages.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
-import { SocketFile } from './socket-file.ts';
 import { ThreadEnd } from './thread-end.ts';
 import type { Fault } from './thread-state.ts';
 
@@ -52,7 +54,7 @@ export interface NetworkControlOptions {
 interface Listener {
   readonly url: AttachmentUrl;
   readonly file: SocketFile | undefined;
-  readonly listening: Listening;
+  listening: Listening;
 }
 
 /**
@@ -81,6 +83,8 @@ export class NetworkControl {
   readonly #onExit = (): void => this.stopNow();
   readonly #watch: HeartbeatWatch;
   readonly #datagrams: DatagramServices;
+  /** Of the sockets at which guests attach. */
+  readonly #files: SocketWatch;
   #thread: NetworkThreadHandle | undefined;
   /** Settles when the thread in `#thread` has all that the network has. */
   #running: Promise<void> = Promise.resolve();
@@ -93,6 +97,7 @@ export class NetworkControl {
       () => this.#thread,
       (error) => this.#fail(error),
     );
+    this.#files = new SocketWatch({ warn: (message) => options.log.warn(message) });
     this.#datagrams = new DatagramServices(options.datagramServices ?? {}, (replies) => {
       if (!this.#stopped) this.#thread?.reply(replies);
     });
@@ -111,10 +116,14 @@ export class NetworkControl {
   async listen(url: AttachmentUrl): Promise<Listening> {
     const { target } = url;
     const file = target.kind === 'unix' && !url.connect ? new SocketFile(target.path) : undefined;
-    await file?.makeFree();
+    if (file !== undefined) await freeSocketPath(file);
     const listening = await this.#request((thread) => thread.request({ type: 'listen', listen: { url } }));
-    file?.claim();
-    this.#listeners.push({ url, file, listening });
+    const listener: Listener = { url, file, listening };
+    this.#listeners.push(listener);
+    if (file !== undefined) {
+      file.claim();
+      this.#files.add({ file, what: 'the socket for guests', again: () => this.#listenAgain(listener, file) });
+    }
     return listening;
   }
 
@@ -227,6 +236,7 @@ export class NetworkControl {
     if (this.#stopped) return;
     this.#stopped = true;
     this.#watch.stop();
+    this.#files.close();
     const thread = this.#thread;
     if (thread !== undefined) {
       if (!(await new ThreadEnd(thread).come())) this.#killProcess();
@@ -331,25 +341,44 @@ export class NetworkControl {
     });
   }
 
+  async #listenAgain(listener: Listener, file: SocketFile): Promise<void> {
+    const { url } = listener;
+    listener.listening = await this.#request((thread) =>
+      thread.request({ type: 'listen', listen: { url, again: true } }),
+    );
+    file.claim();
+  }
+
   async #rebuild(thread: NetworkThreadHandle): Promise<void> {
     await thread.ready;
     await thread.request({ type: 'own-listeners', places: this.#own });
     await thread.request({ type: 'reserve-leases', leases: this.#kept });
     await this.#restoreLeases(thread);
-    for (const [index, listener] of this.#listeners.entries()) {
-      const { url, file } = listener;
-      const fd = listener.listening.fd;
-      if (fd < 0) await file?.makeFree();
-      const heard = { heardUntilMs: performance.timeOrigin + performance.now() + REJOIN_MS };
-      const listening = await thread.request({
-        type: 'listen',
-        listen: fd < 0 ? { url, ...heard } : { url, fd, ...heard },
-      });
-      if (fd < 0) file?.claim();
-      this.#listeners[index] = { url, file, listening };
+    for (const listener of this.#listeners) {
+      try {
+        await this.#relisten(thread, listener);
+      } catch (error) {
+        if (thread.over || listener.file === undefined) throw error;
+        // Its folder is gone, or somebody's file is there: no reason to end the network. The watch goes on with it.
+        this.#options.log.warn(`no guest can attach at ${listener.url.text}: ${(error as Error).message}`);
+        listener.listening = { fd: -1, port: 0 };
+      }
     }
     for (const tap of this.#taps) await thread.request({ type: 'attach-tap', tap });
     await this.#forwards.restore(thread, this.#options.forwards);
+  }
+
+  /** A socket that outlived its thread is taken over; the portable engine makes its own anew. */
+  async #relisten(thread: NetworkThreadHandle, listener: Listener): Promise<void> {
+    const { url, file } = listener;
+    const { fd } = listener.listening;
+    if (fd < 0 && file !== undefined) await freeSocketPath(file);
+    const heard = { heardUntilMs: performance.timeOrigin + performance.now() + REJOIN_MS };
+    listener.listening = await thread.request({
+      type: 'listen',
+      listen: fd < 0 ? { url, ...heard } : { url, fd, ...heard },
+    });
+    if (fd < 0) file?.claim();
   }
 
   /** What the network does not take up has ended: it does not fit the configuration any more, or its time came meanwhile. */

@@ -7,7 +7,7 @@ import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
 import { NodeLoop } from '../host/node/loop.ts';
 import { NodeHost } from '../host/node/node-host.ts';
-import { adoptPipe, dialPipes, listenPipes, type PipeTarget } from '../host/node/pipe-endpoints.ts';
+import { adoptPipe, dialPipes, listenPipes, type PipeListener, type PipeTarget } from '../host/node/pipe-endpoints.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
 import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
@@ -24,6 +24,8 @@ export class NodeThread implements ThreadEngine {
   readonly #control: LoopControl;
   readonly #wake = (): void => this.#loop.wake();
   readonly #loop: NodeLoop;
+  /** By their URLs; as many as the configuration names. */
+  readonly #listeners = new Map<string, PipeListener>();
   #crash: (error: unknown) => void = () => {};
 
   constructor(data: ThreadData, arena: Arena, clock: Clock, counters: Counters, control: LoopControl) {
@@ -36,7 +38,7 @@ export class NodeThread implements ThreadEngine {
   }
 
   async listen(request: ListenRequest, accept: AcceptGuest): Promise<Listening> {
-    const { connect, target } = request.url;
+    const { connect, target, text } = request.url;
     const where: PipeTarget =
       target.kind === 'unix' ? { path: target.path } : { host: formatIpv4Address(target.address), port: target.port };
     const options = {
@@ -48,8 +50,10 @@ export class NodeThread implements ThreadEngine {
       dialPipes(where, options);
       return { fd: -1, port: 0 };
     }
-    const { port } = await listenPipes(where, options);
-    return { fd: -1, port };
+    if (request.again === true) this.#listeners.get(text)?.close();
+    const listener = await listenPipes(where, options);
+    this.#listeners.set(text, listener);
+    return { fd: -1, port: listener.port };
   }
 
   attachTap(tap: TapGuest): void {
@@ -74,7 +78,11 @@ export class NodeThread implements ThreadEngine {
 
   async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
     // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see an end.
-    process.once('exit', () => new ThreadState(this.#data.state).setReset(this.host.resetStreams()));
+    process.once('exit', () => {
+      // Left to Node, libuv would remove whatever is at their paths by then.
+      for (const listener of this.#listeners.values()) listener.close();
+      new ThreadState(this.#data.state).setReset(this.host.resetStreams());
+    });
     const crashed = new Promise<never>((_resolve, reject) => {
       this.#crash = reject;
     });

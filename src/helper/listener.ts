@@ -2,6 +2,7 @@
 import { SlipwayError } from '../config/errors.ts';
 import { type BoundUnix, bindUnix } from '../host/ports/bind-unix.ts';
 import { adoptListener, startListening } from '../host/ports/socket-calls.ts';
+import type { SocketFile } from '../host/socket-file.ts';
 
 /** sd_listen_fds(3): the first descriptor handed over. */
 const FIRST_DESCRIPTOR = 3;
@@ -9,20 +10,21 @@ const BACKLOG = 128;
 
 export interface HelperListener {
   readonly fd: number;
-  readonly remove: () => void;
+  /** Of a socket of its own; systemd looks after the one that it hands over. */
+  readonly file?: SocketFile;
 }
 
 /** With `path` a new socket there, which everyone may connect to; else the one of systemd's socket activation. */
 export function helperListener(path: string | undefined): HelperListener {
   if (path !== undefined) {
-    const { sockets, remove } = bindForEveryone(path);
+    const { sockets, file } = bindForEveryone(path);
     const fd = sockets.fds[0]!;
-    if (startListening(fd, BACKLOG) === 0) return { fd, remove };
+    if (startListening(fd, BACKLOG) === 0) return { fd, file };
     throw new SlipwayError('ERR_HELPER_UNAVAILABLE', `the helper cannot listen at ${path}`, 'Choose another path.');
   }
   const { LISTEN_FDS, LISTEN_PID } = process.env;
   if (LISTEN_FDS === '1' && LISTEN_PID === String(process.pid) && adoptListener(FIRST_DESCRIPTOR)) {
-    return { fd: FIRST_DESCRIPTOR, remove: () => {} };
+    return { fd: FIRST_DESCRIPTOR };
   }
   throw new SlipwayError(
     'ERR_USAGE',

@@ -51,7 +51,7 @@ export interface HelperOptions {
 
 /** Serves on a listening unix socket until the process ends. */
 export class Helper {
-  readonly #listener: number;
+  #listener: number;
   readonly #options: HelperOptions;
   readonly #rate = new RequestRate();
   readonly #open = new Map<number, number>();
@@ -62,6 +62,14 @@ export class Helper {
     this.#listener = listener;
     this.#options = options;
     this.#listen();
+  }
+
+  /** Serves on another listening socket from now on, and closes the one before. Who is connected is answered. */
+  listenAt(listener: number): void {
+    this.#rest();
+    close(this.#listener);
+    this.#listener = listener;
+    if (this.#open.size < CONNECTIONS) this.#listen();
   }
 
   #listen(): void {

@@ -136,6 +136,7 @@ export class ControlWorld {
   readonly zones = new ZoneStore({ defaultTtlSeconds: 10 });
   readonly killed: FlowName[] = [];
   readonly defects: string[] = [];
+  readonly warnings: string[] = [];
   flushes = 0;
   status: () => Promise<NetworkStatus> = () => Promise.resolve(NETWORK);
   readonly folder: string;
@@ -189,7 +190,7 @@ export class ControlWorld {
       },
       events: this.events,
       counters: this.counters,
-      log: { error: (message) => this.defects.push(message) },
+      log: { warn: (message) => this.warnings.push(message), error: (message) => this.defects.push(message) },
     };
   }
 

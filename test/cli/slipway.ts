@@ -45,6 +45,16 @@ export class SlipwayProcess {
     }
   }
 
+  /** Waits until standard error matches. */
+  async warns(wanted: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = wanted.exec(this.stderr);
+      if (match !== null) return match;
+      assert.equal(this.child.exitCode ?? this.child.signalCode, null, `it ended before: ${this.stdout}${this.stderr}`);
+      await Promise.race([once(this.child.stderr, 'data'), once(this.child, 'close')]);
+    }
+  }
+
   async end(): Promise<Ended> {
     if (this.child.exitCode === null && this.child.signalCode === null) await once(this.child, 'close');
     return { status: this.child.exitCode, stdout: this.stdout, stderr: this.stderr };

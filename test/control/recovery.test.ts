@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { existsSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -39,6 +39,22 @@ for (const engine of ['epoll', 'node']) {
     );
     slipway.tell('status');
     await slipway.hear((said) => said.event === 'status');
+  });
+}
+
+for (const engine of ['epoll', 'node']) {
+  test(`a network thread that dies is replaced though another program has the place of its socket (${engine})`, async (t) => {
+    const socket = socketPath();
+    const slipway = await SmallSlipway.start(t, engine, `qemu+unix://${socket}`);
+    rmSync(socket);
+    writeFileSync(socket, 'precious');
+    slipway.tell('throw');
+    await slipway.hear(died);
+    slipway.tell('status');
+    await slipway.hear((said) => said.event === 'status');
+    slipway.child.stdin.end();
+    await slipway.end();
+    assert.equal(readFileSync(socket, 'utf8'), 'precious');
   });
 }
 

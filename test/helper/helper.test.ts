@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { closeSync, statSync } from 'node:fs';
+import { closeSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -31,11 +31,26 @@ test('everyone may connect to its socket from the bind on, whatever the umask', 
   const umask = process.umask(0o077);
   t.after(() => process.umask(umask));
   const socket = path.join(temporaryFolder('helper'), 'helper.sock');
-  const { fd, remove } = helperListener(socket);
+  const { fd, file } = helperListener(socket);
   assert.equal(statSync(socket).mode & 0o777, 0o666);
   assert.equal(process.umask(), 0o077, 'other files of the process keep theirs');
-  remove();
+  file?.remove();
   closeSync(fd);
+});
+
+test('its socket is made again where somebody removed it, and another program’s file in its place is left alone', async (t) => {
+  if (!canConfine(t)) return;
+  const helper = await RunningHelper.start(t);
+  rmSync(helper.socket);
+  await helper.says(/the helper's socket \S+ was removed, and is made again/);
+  assert.equal(statSync(helper.socket).mode & 0o777, 0o666);
+  assert.equal((await helper.publishes(t, FRIEND, { port: 80 })).boundPort, 80);
+  rmSync(helper.socket);
+  writeFileSync(helper.socket, 'precious');
+  await helper.says(/is no longer the helper's socket: another program's file/);
+  helper.child.kill();
+  await helper.ended;
+  assert.equal(readFileSync(helper.socket, 'utf8'), 'precious');
 });
 
 test('a user who is not on the list is refused and logged', async (t) => {

@@ -98,14 +98,14 @@ const RULES: readonly Rule[] = [
   {
     from: 'helper',
     forbidden:
-      /^(?!helper\/|config\/errors\.ts|host\/namespace\/(libc|scm-rights)\.ts|host\/ports\/(socket-calls|places|bind-unix)\.ts)/,
+      /^(?!helper\/|config\/errors\.ts|host\/namespace\/(libc|scm-rights)\.ts|host\/socket-file\.ts|host\/ports\/(socket-calls|places|bind-unix)\.ts)/,
     reason: 'what has a privilege is small: sockets, and nothing of the daemon',
   },
   { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },
   {
     from: 'api',
-    forbidden: /^(cli|host|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
-    reason: 'the API speaks to what runs, by small interfaces',
+    forbidden: /^(cli|host(?!\/socket-(file|watch)\.ts)|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
+    reason: 'the API speaks to what runs, by small interfaces; it listens itself, and looks after the file',
   },
   {
     from: 'cli',

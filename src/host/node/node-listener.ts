@@ -10,6 +10,7 @@ import type { Counters } from '../../env/counters.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostClient, HostListener, HostListenerHandler } from '../../env/host-listener.ts';
 import { hostErrorCode } from '../error-code.ts';
+import { SocketFile } from '../socket-file.ts';
 import { MAPPED_ADDRESS_BYTES, parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
 import type { NodeStream } from './node-stream.ts';
 
@@ -28,7 +29,7 @@ type Addresses = Extract<BoundSockets, { kind: 'addresses' }>['addresses'];
 export class NodeListener implements HostListener {
   readonly #options: NodeListenerOptions;
   readonly #handler: HostListenerHandler;
-  readonly #servers: Server[] = [];
+  readonly #servers: { readonly server: Server; readonly file: SocketFile | undefined }[] = [];
   #state: 'paused' | 'listening' | 'closed' = 'paused';
 
   constructor(addresses: Addresses, handler: HostListenerHandler, options: NodeListenerOptions) {
@@ -48,7 +49,7 @@ export class NodeListener implements HostListener {
 
   close(): void {
     this.#state = 'closed';
-    for (const server of this.#servers) if (server.listening) server.close();
+    for (const { server, file } of this.#servers) if (server.listening) closeServer(server, file);
     this.#servers.length = 0;
   }
 
@@ -56,7 +57,8 @@ export class NodeListener implements HostListener {
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
       this.#accept(socket, index, path !== undefined),
     );
-    this.#servers.push(server);
+    const file = path === undefined ? undefined : new SocketFile(path);
+    this.#servers.push({ server, file });
     let bound = false;
     server.on('error', (error) => {
       if (this.#state === 'closed') return;
@@ -66,8 +68,9 @@ export class NodeListener implements HostListener {
     });
     server.once('listening', () => {
       bound = true;
+      file?.claim();
       // Closed before it could be bound.
-      if (this.#state === 'closed') server.close();
+      if (this.#state === 'closed') closeServer(server, file);
     });
     const shared = { backlog: BACKLOG, exclusive: true };
     if (path === undefined) server.listen({ ...shared, host: address, port, ipv6Only: address.includes(':') });
@@ -84,6 +87,11 @@ export class NodeListener implements HostListener {
     else stream.handler = handler;
     this.#options.wake();
   }
+}
+
+function closeServer(server: Server, file: SocketFile | undefined): void {
+  if (file === undefined) server.close();
+  else file.closing(() => server.close());
 }
 
 function clientOf(socket: Socket): HostClient {

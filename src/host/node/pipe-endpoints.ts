@@ -5,11 +5,12 @@
  * Both call `accept` with each new pipe and take the handler that it returns. Neither gives up: a refused dial is repeated
  * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
-import { lstatSync, rmSync } from 'node:fs';
+import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { SlipwayError } from '../../config/errors.ts';
 import type { Arena } from '../../env/arena.ts';
 import type { HostPipe, HostPipeHandler } from '../../env/host.ts';
+import { SocketFile } from '../socket-file.ts';
 import { adoptedSocket } from './adopted-socket.ts';
 import { NodePipe } from './node-pipe.ts';
 
@@ -26,7 +27,7 @@ export interface PipeEndpointOptions {
 export interface PipeListener {
   /** The TCP port; 0 for a path. */
   readonly port: number;
-  /** Stops listening and removes the path. Guests that are connected stay. */
+  /** Stops listening and removes the path, if it still leads there. Guests that are connected stay. Idempotent. */
   close(): void;
 }
 
@@ -39,7 +40,7 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
 
 /**
- * Listens for guests. A socket that a dead process left behind is taken over; a file of any other kind is not.
+ * Listens for guests; a path is for this user only (0600). A socket that a dead process left behind is taken over; a file of any other kind is not.
  * Throws ERR_LISTEN_IN_USE when somebody listens there, ERR_LISTEN_FAILED for every other reason.
  */
 export async function listenPipes(target: PipeTarget, options: PipeEndpointOptions): Promise<PipeListener> {
@@ -62,7 +63,10 @@ export async function listenPipes(target: PipeTarget, options: PipeEndpointOptio
   server.on('error', () => {});
   const address = server.address();
   const port = typeof address === 'object' && address !== null ? address.port : 0;
-  return { port, close: () => server.close() };
+  if (!('path' in target)) return { port, close: () => server.close() };
+  const file = new SocketFile(target.path);
+  file.claim();
+  return { port, close: () => file.closing(() => server.close()) };
 }
 
 /** Keeps one connection to `target`, redialling when it ends; returns at once. */
@@ -117,6 +121,8 @@ function listening(server: Server, target: PipeTarget): Promise<void> {
       server.off('error', reject);
       resolve();
     });
+    // For this user alone, whatever the umask, which is the whole process's. It is bound when `listen` returns, or never.
+    if ('path' in target && server.listening) chmodSync(target.path, 0o600);
   });
 }
 

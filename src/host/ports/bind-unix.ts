@@ -1,61 +1,52 @@
 /** A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left behind. */
-import { lstatSync, type Stats, unlinkSync } from 'node:fs';
+import { unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { SlipwayError } from '../../config/errors.ts';
 import { makeFolder } from '../../config/make-folder.ts';
 import { close } from '../namespace/libc.ts';
+import { SocketFile } from '../socket-file.ts';
 import type { BoundPorts } from './bind.ts';
 import { describeOwner, inodeOwner } from './owner.ts';
 import { bindUnixSocket, connectUnixSocket, errorName, UNIX_PATH_BYTES } from './socket-calls.ts';
 import { unixSocketAt } from './socket-table.ts';
 
 export interface BoundUnix extends BoundPorts {
-  /** Whether the file is still the one that was made. Never throws. */
-  readonly isThere: () => boolean;
-  /** Removes the file if it is still the one that was made. Never throws. */
-  readonly remove: () => void;
+  readonly file: SocketFile;
 }
 
 /** Readable and writable for its user alone; who may write to a socket may connect to it. */
 const PRIVATE = 0o600;
 
 /**
- * Binds a stream socket at `file` (absolute), with `mode` less the umask; a missing folder is made,
+ * Binds a stream socket at `place` (absolute), with `mode` less the umask; a missing folder is made,
  * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
  */
-export function bindUnix(file: string, mode: number = PRIVATE): BoundUnix {
-  if (!path.isAbsolute(file) || Buffer.byteLength(file) >= UNIX_PATH_BYTES || file.includes('\0')) {
+export function bindUnix(place: string, mode: number = PRIVATE): BoundUnix {
+  if (!path.isAbsolute(place) || Buffer.byteLength(place) >= UNIX_PATH_BYTES || place.includes('\0')) {
     throw unixError(
       'ERR_PORT_ADDRESS',
-      file,
+      place,
       'invalid argument',
       `Give an absolute path of at most ${UNIX_PATH_BYTES - 1} bytes.`,
     );
   }
   try {
-    makeFolder(path.dirname(file));
+    makeFolder(path.dirname(place));
   } catch (error) {
-    throw refused(file, (error as NodeJS.ErrnoException).code ?? 'EIO');
+    throw refused(place, (error as NodeJS.ErrnoException).code ?? 'EIO');
   }
+  const file = new SocketFile(place);
   makeFree(file);
-  const fd = bindUnixSocket(file, mode);
-  if (fd < 0) throw refused(file, errorName(fd));
-  const inode = look(file)?.ino;
-  const isThere = (): boolean => inode !== undefined && look(file)?.ino === inode;
-  const remove = (): void => {
-    if (!isThere()) return;
-    try {
-      unlinkSync(file);
-    } catch {
-      // Someone was faster, or the folder became read-only: nothing better can be done now.
-    }
-  };
-  return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, isThere, remove };
+  const fd = bindUnixSocket(place, mode);
+  if (fd < 0) throw refused(place, errorName(fd));
+  file.claim();
+  return { sockets: { kind: 'descriptors', fds: [fd], index: [0] }, boundPort: 0, descriptors: 1, file };
 }
 
 /** Removes a socket that nobody holds; throws for everything else that is there. */
-function makeFree(file: string): void {
-  const found = look(file);
+function makeFree(made: SocketFile): void {
+  const file = made.path;
+  const found = made.look();
   if (found === undefined) return;
   if (!found.isSocket()) {
     throw unixError(
@@ -115,12 +106,4 @@ function refused(file: string, errno: string): SlipwayError {
 
 function unixError(code: SlipwayError['code'], file: string, why: string, hint: string): SlipwayError {
   return new SlipwayError(code, `listen unix ${file}: bind: ${why}`, hint);
-}
-
-function look(file: string): Stats | undefined {
-  try {
-    return lstatSync(file);
-  } catch {
-    return undefined;
-  }
 }

@@ -14,7 +14,7 @@ test('file and folder are for this user alone', (t) => {
   assert.equal(statSync(file).mode & 0o777, 0o600);
   assert.equal(statSync(path.dirname(file)).mode & 0o777, 0o700);
   assert.equal(bound.descriptors, 1);
-  bound.remove();
+  bound.file.remove();
   assert.equal(existsSync(file), false);
 });
 
@@ -59,7 +59,7 @@ test('only the file that was made is removed', (t) => {
   t.after(() => closePorts(bound));
   renameSync(file, `${file}.moved`);
   writeFileSync(file, 'of someone else');
-  bound.remove();
+  bound.file.remove();
   assert.ok(statSync(file).isFile());
 });
 
