@@ -1,5 +1,5 @@
 import type { Arena } from '../env/arena.ts';
-import type { Work } from '../turn/ready-queue.ts';
+import type { ReadyQueue, Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
 /**
@@ -49,7 +49,7 @@ export class ReceiveArea implements Work {
     this.#turn.flushes.add(this);
   }
 
-  /** `reader` used up its quota and has more: it runs in the next turn, after those turned away. */
+  /** `reader` used up its quota and has more: it runs in the next turn, after those with little and those turned away. */
   again(reader: Work): void {
     this.#again.push(reader);
     this.#turn.flushes.add(this);
@@ -57,13 +57,14 @@ export class ReceiveArea implements Work {
 
   work(): void {
     this.#cursor = this.#start;
-    this.#recall(this.#turnedAway);
-    this.#recall(this.#again);
+    const { ingress, backlog } = this.#turn;
+    recall(this.#turnedAway, ingress);
+    recall(this.#again, backlog);
   }
+}
 
-  #recall(readers: Work[]): void {
-    if (readers.length === 0) return;
-    for (const reader of readers) this.#turn.ingress.add(reader);
-    readers.length = 0;
-  }
+function recall(readers: Work[], queue: ReadyQueue): void {
+  if (readers.length === 0) return;
+  for (const reader of readers) queue.add(reader);
+  readers.length = 0;
 }

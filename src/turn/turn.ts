@@ -7,7 +7,7 @@ import { Timers } from './timers.ts';
  * Shares of a turn, so that whoever has little to say is heard soon however much the others say: a ping within 50 ms.
  * What the work of ingress and egress leaves for the other phases is bounded by theirs. Numbers bound a turn where no clock is.
  */
-const INGRESS_MS = 10;
+const INGRESS_MS = 5;
 const EGRESS_MS = 10;
 const TIMERS_MS = 5;
 const INGRESS_PIECES = 64;
@@ -15,7 +15,7 @@ const EGRESS_PIECES = 1024;
 const TIMER_PIECES = 1024;
 
 /**
- * One pass of the network, in this order: frames from guests → commit what the batch gathered for the host → data from
+ * One pass of the network, in this order: frames from guests, first of those with little → commit what the batch gathered for the host → data from
  * the host → timers → commit once more → acknowledgements that no data carried → flush what lies in the outlets. Whoever has work adds itself to the queue of the phase.
  * Each phase has its share of time and work; what it leaves over goes first in the next turn.
  */
@@ -24,6 +24,8 @@ export class Turn {
   nowMs: number;
   /** Attachments with frames to read. */
   readonly ingress: ReadyQueue = new ReadyQueue();
+  /** Attachments that used up their share and have more: after the others, so who has little waits for none of them. One at least is served. */
+  readonly backlog: ReadyQueue = new ReadyQueue();
   /** Flows and mappings that gathered payload for the host during this turn. */
   readonly commits: ReadyQueue = new ReadyQueue();
   /** Flows and mappings with data from the host to send to their guest. */
@@ -52,6 +54,7 @@ export class Turn {
     this.catchUp(nowMs);
     const slice = this.#slice;
     this.ingress.run(slice.begin(INGRESS_MS, INGRESS_PIECES));
+    this.backlog.run(slice);
     this.commits.run(slice.whole());
     this.egress.run(slice.begin(EGRESS_MS, EGRESS_PIECES));
     this.timers.run(nowMs, slice.begin(TIMERS_MS, TIMER_PIECES));
@@ -67,7 +70,7 @@ export class Turn {
 
   /** How long the engine may sleep before the next turn: 0 while work is left, else until the next timer, at most `limitMs`. */
   waitMs(limitMs: number): number {
-    if (this.ingress.pending || this.commits.pending || this.egress.pending) return 0;
+    if (this.ingress.pending || this.backlog.pending || this.commits.pending || this.egress.pending) return 0;
     if (this.acknowledgements.pending || this.flushes.pending) return 0;
     return this.timers.waitMs(limitMs);
   }

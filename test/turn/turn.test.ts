@@ -42,9 +42,32 @@ describe('a turn', () => {
     turn.flushes.add(slow('flushes'));
     nowMs = 8;
     turn.run(nowMs);
-    assert.deepEqual(done, { ingress: 3, egress: 3, timers: 2, flushes: 1 });
+    assert.deepEqual(done, { ingress: 2, egress: 3, timers: 2, flushes: 1 });
     for (let i = 0; i < 9; i++) turn.run(nowMs);
     assert.deepEqual(done, { ingress: 20, egress: 20, timers: 20, flushes: 1 });
+  });
+
+  it('reads a guest that has little before those that used up their share, of which one at least is read each turn', () => {
+    let nowMs = 0;
+    const turn = new Turn(0, { clock: { nowMs: () => nowMs } });
+    const log: string[] = [];
+    const reader = (name: string): Work => ({
+      queued: false,
+      work: () => {
+        log.push(name);
+        nowMs += 4;
+      },
+    });
+    for (let i = 0; i < 3; i++) turn.backlog.add(reader(`flooder ${i}`));
+    for (let i = 0; i < 3; i++) turn.ingress.add(reader(`modest ${i}`));
+    turn.run(nowMs);
+    assert.deepEqual(log, ['modest 0', 'modest 1', 'flooder 0']);
+    turn.run(nowMs);
+    assert.deepEqual(log.slice(3), ['modest 2', 'flooder 1']);
+    assert.equal(turn.waitMs(1_000), 0);
+    turn.run(nowMs);
+    assert.deepEqual(log.slice(5), ['flooder 2']);
+    assert.equal(turn.waitMs(1_000), 1_000);
   });
 
   it('serves a guest with one flow after one piece of each other guest’s, however many they have', () => {
