@@ -586,6 +586,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.state = 'DRAINING';
     this.#cancelTimers();
     this.#owner.detached(this, timeWait);
+    // What the guest acknowledged last is none of what the host sends from now on.
+    this.sender?.finish(stream);
     const receiver = this.receiver as Receiver;
     this.#drain = new HostDrain(this.#context, stream, receiver, this.#hostShut, ending, () => this.#end());
   }

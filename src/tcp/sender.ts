@@ -193,7 +193,7 @@ export class Sender {
     this.#consumed = until;
   }
 
-  /** Consumes what is left before a graceful close. */
+  /** Consumes what is left of what was acknowledged, before the stream is given up. */
   finish(stream: HostStream): void {
     this.#consume(stream);
   }

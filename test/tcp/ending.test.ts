@@ -395,6 +395,31 @@ test('a guest that answers nothing in LAST-ACK loses its place', () => {
   world.assertBaseLine();
 });
 
+test('what a guest acknowledges with its FIN is none of what a server sends while the rest drains', () => {
+  const limits = { hostSendBytes: 10, peerReceiveBytes: 10, hostReceiveBytes: 16 * 2 ** 20 };
+  const world = established({ host: { limits }, syn: { scale: 7 }, outlet: { capacity: 100_000 } });
+  const { server } = world;
+  server.peer.pause();
+  let acknowledged = 1;
+  // Each acknowledgement of all doubles the congestion window.
+  for (const bytes of [2 ** 19, 2 ** 20, 2 ** 21, 2 ** 22, 5 * 2 ** 20]) {
+    server.peer.send(text(bytes));
+    if (bytes > 2 ** 22) server.peer.end();
+    world.settle();
+    const last = world.take().at(-1)!;
+    acknowledged = last.seq + last.text.length + (last.flags.includes('F') ? 1 : 0);
+    if (bytes <= 2 ** 22) world.send({ ack: acknowledged });
+  }
+  assert.equal(world.state, 'FIN-WAIT-1');
+  world.send({ flags: 'FA', ack: acknowledged, text: text(1000) });
+  world.advance(100);
+  server.peer.resume();
+  world.settle();
+  assert.equal(server.reset, undefined);
+  assertSameBytes(server.received, text(1000));
+  assert.equal(server.ended, true);
+});
+
 test('the server resets while the last bytes drain: the flow is gone', () => {
   const world = slowServer();
   world.send({ text: text(1460) }, { seq: 1461, text: text(1460) }, { seq: 2921, text: text(1460) });
