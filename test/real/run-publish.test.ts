@@ -12,6 +12,19 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const TIMEOUT = { timeout: 60_000 };
 
+/** Listens, serves one client, and does not listen for a moment. */
+const NOW_AND_THEN = `
+import socket, time
+while True:
+    server = socket.create_server(('127.0.0.1', 80))
+    client, _ = server.accept()
+    client.recv(1000)
+    client.sendall(b'served')
+    server.close()
+    client.close()
+    time.sleep(0.5)
+`;
+
 interface Published {
   readonly run: SlipwayProcess;
   readonly ports: readonly number[];
@@ -104,6 +117,16 @@ for (const { name, program, command } of SERVERS) {
     });
   }
 }
+
+test('a port that the host chose stays the same when its service stops and begins again', TIMEOUT, async (t) => {
+  if (!canRunGuests(t) || !needs(t, 'python3')) return;
+  const { ports } = await publish(t, [80], 'python3', '-c', NOW_AND_THEN);
+  const [port = 0] = ports;
+  for (let rounds = 0; rounds < 3; rounds++) {
+    assert.equal(await served(port, '/'), 'served');
+    while ((await talk(port, 'x')) !== 'ECONNREFUSED') await delay(5);
+  }
+});
 
 test('a port that is in use is said with its owner before the command starts', TIMEOUT, async (t) => {
   if (!canRunGuests(t)) return;

@@ -132,7 +132,7 @@ function sweepChosen(protocol: PortProtocol, places: readonly Place[]): Sweep | 
     let port = 0;
     failed = undefined;
     for (const place of places) {
-      const fd = bindSocket(protocol, place, port);
+      const fd = port === 0 ? bindChosen(protocol, place) : bindSocket(protocol, place, port);
       if (fd < 0) {
         failed = { failure: 'refused', errno: errorName(fd), place, port };
         break;
@@ -149,6 +149,18 @@ function sweepChosen(protocol: PortProtocol, places: readonly Place[]): Sweep | 
   }
   closeSweep({ fds: tried });
   return failed!;
+}
+
+/**
+ * Bound by number at a port that the kernel chooses: a TCP socket that the kernel itself gave a port gets another one when it
+ * listens again after a pause (`shutdown` releases it).
+ */
+function bindChosen(protocol: PortProtocol, place: Place): number {
+  const chosen = bindSocket(protocol, place, 0);
+  if (chosen < 0 || protocol === 'udp') return chosen;
+  const port = boundAt(chosen)?.port ?? 0;
+  close(chosen);
+  return bindSocket(protocol, place, port);
 }
 
 /** Read from /proc; where there is none, there is no known limit. */
