@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
-import { type ForwardSpec, forwardId } from '../config/forward.ts';
+import { type ForwardSpec, forwardId, type ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { ZoneDescription } from '../config/zone-description.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 
@@ -44,59 +45,81 @@ export class Reload {
 
   async #reload(): Promise<void> {
     const { log, read } = this.#options;
+    let next: Config;
     try {
-      const next = await read();
-      const changes = [
-        ...(await this.#forwards(next)),
-        ...(await this.#services(next)),
-        ...(await this.#zones(next)),
-        ...(await this.#attachments(next)),
-      ];
-      const fixed = waiting(this.#current, next);
-      this.#current = next;
-      log.info(`the configuration was read again: ${changes.join(', ') || 'nothing to change'}`);
-      if (fixed.length > 0) log.warn(`${fixed.join(', ')}: changed, and in force only after a restart`);
+      next = await read();
     } catch (error) {
-      log.error(`the configuration stays as it was: ${(error as Error).message}`);
+      log.error(`the configuration stays as it was: ${(error as Error).message.replaceAll(/\s*\n\s*/g, '; ')}`);
+      return;
     }
+    const before = this.#current;
+    const fixed = waiting(before, next);
+    const forwards = new Part(before.forwards, next.forwards);
+    const services = new Part(before.services, next.services);
+    const zones = new Part(before.dns.zones, next.dns.zones);
+    const listen = new Part(before.listen, next.listen);
+    const changes = [
+      ...(await this.#forwards(forwards)),
+      ...(await this.#services(services)),
+      ...(await this.#zones(zones)),
+      ...(await this.#attachments(listen)),
+    ];
+    // What failed is tried again by the next reload, and a place where guests attach is there until a restart.
+    this.#current = {
+      ...next,
+      forwards: forwards.standing,
+      services: services.standing,
+      listen: [...listen.standing, ...listen.gone],
+      dns: { ...next.dns, zones: zones.standing },
+    };
+    log.info(`the configuration was read again: ${changes.join(', ') || 'nothing to change'}`);
+    if (fixed.length > 0) log.warn(`${fixed.join(', ')}: changed, and in force only after a restart`);
   }
 
-  async #forwards(next: Config): Promise<string[]> {
-    const { forwards } = this.#options.network;
-    const { gone, come } = difference(this.#current.forwards, next.forwards);
+  async #forwards(part: Part<ForwardSpec>): Promise<string[]> {
     const changes: string[] = [];
-    for (const spec of gone.filter((one) => !isToChoose(one))) {
-      const id = forwardId(spec);
-      // Somebody asked for it beside the configuration.
-      if (forwards.get(id)?.spec.persistent !== false) continue;
-      if (await forwards.remove(id)) changes.push(`−${id}`);
-    }
-    for (const spec of come) {
-      await this.#try(`the forward ${forwardId(spec)}`, async () => {
-        const { id, why } = await forwards.keep(spec);
-        changes.push(`+${id}${why === '' ? '' : ` (${why})`}`);
-      });
-    }
+    await this.#options.network.forwards.exchange({
+      owner: 'config',
+      gone: part.gone.filter((one) => !isToChoose(one)),
+      come: part.come,
+      changed: (spec, status) => {
+        if (status === 'removed') changes.push(`−${forwardId(spec)}`);
+        else changes.push(`+${status.id}${status.why === '' ? '' : ` (${status.why})`}`);
+      },
+      failed: (spec, error) => {
+        part.fail(spec);
+        this.#options.log.warn(`the forward ${forwardId(spec)} is left out: ${error.message}`);
+      },
+    });
     return changes;
   }
 
-  async #services(next: Config): Promise<string[]> {
+  async #services(part: Part<ServiceForward>): Promise<string[]> {
     const { forwards } = this.#options.network;
-    const { gone, come } = difference(this.#current.services, next.services);
-    for (const service of gone) await forwards.removeService(service);
-    for (const service of come) await this.#try('a service', () => forwards.addService(service));
-    return gone.length + come.length === 0 ? [] : [`services +${come.length} −${gone.length}`];
+    let [removed, added] = [0, 0];
+    for (const service of part.gone) {
+      await this.#try('a service', 'stays', part, service, async () => {
+        await forwards.removeService(service);
+        removed++;
+      });
+    }
+    for (const service of part.come) {
+      await this.#try('a service', 'is left out', part, service, async () => {
+        await forwards.addService(service);
+        added++;
+      });
+    }
+    return added + removed === 0 ? [] : [`services +${added} −${removed}`];
   }
 
-  async #zones(next: Config): Promise<string[]> {
+  async #zones(part: Part<ZoneDescription>): Promise<string[]> {
     const { zones } = this.#options.network.dns;
-    const { gone, come } = difference(this.#current.dns.zones, next.dns.zones);
-    const kept = new Set(next.dns.zones.map(({ name }) => name));
-    const removed = gone.filter(({ name }) => !kept.has(name));
+    const kept = new Set(part.next.map(({ name }) => name));
+    const removed = part.gone.filter(({ name }) => !kept.has(name));
     for (const { name } of removed) zones.removeZone(name);
     const changes = removed.map(({ name }) => `zone −${name}`);
-    for (const zone of come) {
-      await this.#try(`the zone ${zone.name}`, async () => {
+    for (const zone of part.come) {
+      await this.#try(`the zone ${zone.name}`, 'is left out', part, zone, async () => {
         zones.setZone(zone);
         changes.push(`zone +${zone.name}`);
       });
@@ -104,11 +127,10 @@ export class Reload {
     return changes;
   }
 
-  async #attachments(next: Config): Promise<string[]> {
-    const { come } = difference(this.#current.listen, next.listen);
+  async #attachments(part: Part<AttachmentUrl>): Promise<string[]> {
     const changes: string[] = [];
-    for (const url of come) {
-      await this.#try(url.text, async () => {
+    for (const url of part.come) {
+      await this.#try(url.text, 'is left out', part, url, async () => {
         await this.#options.attach(url);
         changes.push(`+${url.text}`);
       });
@@ -116,13 +138,37 @@ export class Reload {
     return changes;
   }
 
-  /** One that fails does not keep the others from being made. */
-  async #try(what: string, act: () => Promise<unknown>): Promise<void> {
+  /** One that fails does not keep the others from being changed. */
+  async #try<T>(what: string, outcome: string, part: Part<T>, one: T, act: () => Promise<unknown>): Promise<void> {
     try {
       await act();
     } catch (error) {
-      this.#options.log.warn(`${what} is left out: ${(error as Error).message}`);
+      part.fail(one);
+      this.#options.log.warn(`${what} ${outcome}: ${(error as Error).message}`);
     }
+  }
+}
+
+/** One list of the configuration: as it stands, and as it is to be. */
+class Part<T> {
+  readonly next: readonly T[];
+  readonly gone: readonly T[];
+  readonly come: readonly T[];
+  readonly #failed = new Set<T>();
+
+  constructor(before: readonly T[], next: readonly T[]) {
+    this.next = next;
+    ({ gone: this.gone, come: this.come } = difference(before, next));
+  }
+
+  /** It could not be made, or not be removed. */
+  fail(one: T): void {
+    this.#failed.add(one);
+  }
+
+  /** What the list says, but for what failed. */
+  get standing(): readonly T[] {
+    return [...this.next.filter((one) => !this.#failed.has(one)), ...this.gone.filter((one) => this.#failed.has(one))];
   }
 }
 

@@ -53,6 +53,10 @@ class MemoryForwards implements Forwards {
     return Promise.resolve(this.#table.delete(id));
   }
 
+  exchange(): Promise<void> {
+    return Promise.resolve();
+  }
+
   list(): readonly ForwardStatus[] {
     return [...this.#table.values()].sort((a, b) => (a.id < b.id ? -1 : 1));
   }

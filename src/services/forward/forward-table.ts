@@ -14,7 +14,7 @@ import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges } from './edges.ts';
 import { Forward } from './forward.ts';
 import type { ForwardStore } from './forward-store.ts';
-import type { Forwards } from './forwards.ts';
+import type { ForwardExchange, Forwards } from './forwards.ts';
 import { HostPlaces } from './host-places.ts';
 import { overlap } from './overlap.ts';
 import { ServiceTable } from './service-table.ts';
@@ -121,6 +121,24 @@ export class ForwardTable implements Forwards {
       await this.#end(forward, options.connections === true);
     });
     return true;
+  }
+
+  async exchange({ owner, gone, come, changed, failed }: ForwardExchange): Promise<void> {
+    for (const spec of gone) {
+      const forward = this.#accepted.get(forwardId(spec));
+      // Somebody asked for it beside the configuration.
+      if (forward === undefined || forward.spec.owner !== owner || forward.spec.persistent) continue;
+      await this.#leave(forward, () => this.#end(forward, false));
+      changed(spec, 'removed');
+    }
+    for (const spec of come) {
+      try {
+        changed(spec, await this.keep(spec));
+      } catch (error) {
+        failed(spec, error as Error);
+      }
+    }
+    await this.#standLeftOut();
   }
 
   list(): readonly ForwardStatus[] {
@@ -267,6 +285,18 @@ export class ForwardTable implements Forwards {
       this.#leaveOut(spec, inTheWay(spec, before));
       return false;
     });
+  }
+
+  /** What was in their way may have gone. */
+  async #standLeftOut(): Promise<void> {
+    for (const { id, status } of [...this.#leftOut.values()]) {
+      try {
+        await this.keep(status.spec);
+        this.#leftOut.delete(id);
+      } catch {
+        // It stays left out, for the reason that was told or another.
+      }
+    }
   }
 
   #leaveOut(spec: ForwardSpec, failure: Error): void {

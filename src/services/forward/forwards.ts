@@ -1,5 +1,13 @@
 import type { ForwardOwner, ForwardSpec, ForwardStatus, ServiceForward } from '../../config/forward.ts';
 
+export interface ForwardExchange {
+  readonly owner: ForwardOwner;
+  readonly gone: readonly ForwardSpec[];
+  readonly come: readonly ForwardSpec[];
+  readonly changed: (spec: ForwardSpec, status: ForwardStatus | 'removed') => void;
+  readonly failed: (spec: ForwardSpec, error: Error) => void;
+}
+
 /**
  * The table of forwards as API, command line and Docker see it. Adding takes until the ports are bound, or known to be
  * unavailable; a forward that only waits for its guest or its address counts as added.
@@ -15,9 +23,15 @@ export interface Forwards {
   keep(spec: ForwardSpec): Promise<ForwardStatus>;
   /**
    * False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. Rejects with
-   * ERR_FORWARD_STAYS, the forward being there as before, when a persistent one cannot be forgotten on disk.
+   * ERR_FORWARD_STAYS, the forward being there as before, when a persistent one cannot be forgotten on disk. What is kept under
+   * its id, and was left out for it, goes too.
    */
   remove(id: string, options?: { readonly connections?: boolean }): Promise<boolean>;
+  /**
+   * Makes the forwards of `owner` be `come` instead of `gone`: those of others stay, what is kept under the same id stays kept, and what
+   * was left out stands where it has room now. `failed` hears of each that cannot be changed, which is as it was.
+   */
+  exchange(change: ForwardExchange): Promise<void>;
   /** In order of id. */
   list(): readonly ForwardStatus[];
   get(id: string): ForwardStatus | undefined;

@@ -327,3 +327,48 @@ function fill(folder: string): void {
 function remount(mode: string): (folder: string) => void {
   return (folder) => void execFileSync('mount', ['-o', `remount,${mode}`, folder]);
 }
+
+test('a configuration that drops a forward drops no kept one of the same id: that stands where it has room now', async (t) => {
+  const folder = temporaryFolder('forwards');
+  const first = daemon(t, folder);
+  await first.world.add('127.0.0.1:8080:1', { persistent: true });
+  await first.world.add('127.0.0.1:8081:1', { persistent: true });
+  await first.stop();
+  const second = daemon(t, folder);
+  const wanted = [spec('127.0.0.1:8080:2', { owner: 'config' }), spec('127.0.0.1:8081:2', { owner: 'config' })];
+  await second.world.table.start(wanted, []);
+  const seen: string[] = [];
+  await second.world.table.exchange({
+    owner: 'config',
+    gone: wanted,
+    come: [spec('127.0.0.1:8081:3', { owner: 'config' })],
+    changed: (one, status) => seen.push(`${forwardId(one)} ${typeof status === 'string' ? status : status.state}`),
+    failed: (_one, error) => assert.fail(error),
+  });
+  assert.deepEqual(seen, ['tcp:127.0.0.1:8080 removed', 'tcp:127.0.0.1:8081 removed', 'tcp:127.0.0.1:8081 listening']);
+  const ports = second.world.table.list().map(({ id, state, spec: { guest } }) => [id, state, guest.port]);
+  assert.deepEqual(ports, [
+    ['tcp:127.0.0.1:8080', 'listening', 1],
+    ['tcp:127.0.0.1:8081', 'listening', 3],
+  ]);
+  await second.stop();
+  const third = daemon(t, folder);
+  await third.world.table.start([], []);
+  assert.deepEqual(
+    third.world.table.list().map(({ spec: { guest } }) => guest.port),
+    [1, 1],
+    'both are kept still',
+  );
+});
+
+test('a configuration takes back only what is its own', async (t) => {
+  const { world } = daemon(t, temporaryFolder('forwards'));
+  const [mine, kept] = [spec('127.0.0.1:8080:1', { owner: 'config' }), spec('127.0.0.1:8081:1', { owner: 'config' })];
+  await world.table.start([mine, kept], []);
+  await world.table.remove(forwardId(mine));
+  await world.add('127.0.0.1:8080:1');
+  await world.table.add({ ...kept, owner: 'api', persistent: true });
+  const unheard = { changed: () => assert.fail(), failed: () => assert.fail() };
+  await world.table.exchange({ owner: 'config', gone: [mine, kept], come: [], ...unheard });
+  assert.deepEqual(world.standing, ['tcp:127.0.0.1:8080 listening', 'tcp:127.0.0.1:8081 listening']);
+});
