@@ -5,7 +5,7 @@ const PLAIN_NAME = /^[a-z0-9._-]+$/;
 /** Three times the default lifetime of getaddrinfo's answers; the gateway itself keeps answers longer. */
 const CACHE_SECONDS = 30;
 
-export interface CorefileOptions {
+interface CorefileOptions {
   readonly gateway: number;
   /** Zones that Slipway answers, in lower case. */
   readonly zones: readonly string[];

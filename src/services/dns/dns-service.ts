@@ -31,7 +31,7 @@ import type { QueryLimit } from './query-limit.ts';
 
 const OPCODE_MASK = 0x7800;
 
-export interface DnsServiceOptions {
+interface DnsServiceOptions {
   readonly servers: DnsSources['servers'];
   readonly limit: QueryLimit;
   readonly counters: Counters;

@@ -14,7 +14,7 @@ import { systemTimers } from './upstream/timers.ts';
 import { builtinZones } from './zones/builtin-zones.ts';
 import { ZoneStore } from './zones/zone-store.ts';
 
-export interface DnsStackOptions {
+interface DnsStackOptions {
   readonly dns: DnsConfig;
   readonly network: { readonly subnet: Cidr; readonly gateway: number; readonly hostAddress: number };
   readonly counters: Counters;

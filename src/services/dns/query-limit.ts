@@ -25,7 +25,7 @@ interface Guest {
 /** The place of a lookup that is on its way. */
 export type LookupPlace = { lookups: number };
 
-export interface QueryLimitOptions {
+interface QueryLimitOptions {
   /** Questions that one guest may ask a second, and at once after a rest. */
   readonly queriesPerSecond: number;
   /** Lookups at once, of all guests together; one guest has at most half. */

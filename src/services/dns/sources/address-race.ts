@@ -16,7 +16,7 @@ const RAW_AFTER_HOST_MS = 250;
 /** The same for an asker whom only the nameserver's message serves: time for one more try over the network. */
 const WANTED_RAW_AFTER_HOST_MS = 2000;
 
-export interface AddressRaceOptions {
+interface AddressRaceOptions {
   readonly family: AddressFamily;
   /** Of both families. */
   readonly lookup: HostLookup;

@@ -15,7 +15,7 @@ const MAX_RECORD_BYTES = 2 + 10 + 255;
 const MAX_ERROR_BYTES = 200;
 
 /** What an answer of our own says. */
-export interface AuthoredAnswer {
+interface AuthoredAnswer {
   readonly rcode: number;
   /** DNS_AA; RA is set anyway. */
   readonly flags?: number;
@@ -34,7 +34,7 @@ export interface AuthoredAnswer {
 const SERIAL = 1;
 
 /** Where an answer of our own comes from, and how long it may be kept. */
-export type Provenance = Omit<Answer, 'message' | 'rcode'>;
+type Provenance = Omit<Answer, 'message' | 'rcode'>;
 
 /** An answer of our own, whole. */
 export function authored(query: DnsQuery, what: AuthoredAnswer, provenance: Provenance): Answer {

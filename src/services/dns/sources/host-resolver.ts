@@ -11,7 +11,7 @@ export type HostAnswer = readonly string[] | 'no-such-name' | 'no-address' | 'fa
 export type AddressFamily = 4 | 6;
 
 /** One call of getaddrinfo. Never rejects. */
-export type LookupFunction = (name: string) => Promise<HostAnswer>;
+type LookupFunction = (name: string) => Promise<HostAnswer>;
 
 /** libuv runs at most half of its pool's threads as getaddrinfo; the command line makes the pool 128. */
 const LOOKUPS = 64;

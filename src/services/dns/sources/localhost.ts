@@ -18,7 +18,7 @@ const RCODES: Readonly<Record<Exclude<HostAnswer, readonly string[]>, number>> =
   busy: DNS_SERVFAIL,
 };
 
-export interface LocalhostOptions {
+interface LocalhostOptions {
   readonly resolver: NameLookup;
   readonly timers: DnsTimers;
   readonly ttlSeconds: number;

@@ -12,7 +12,7 @@ const MAX_CHARACTERS = 253;
  * - 'localhost': by getaddrinfo alone (RFC 6761 §6.3: such names never leave the computer).
  * - 'raw': getaddrinfo does not take it (escaped octets, the root, too long).
  */
-export type LookupNameKind = 'host' | 'address' | 'localhost' | 'raw';
+type LookupNameKind = 'host' | 'address' | 'localhost' | 'raw';
 
 const ADDRESS = /^(?:0x[0-9a-f]*|\d+)(?:\.(?:0x[0-9a-f]*|\d+)){0,3}$/;
 const TAKEN_BY_GETADDRINFO = /^[a-z0-9_.-]+$/;

@@ -16,7 +16,7 @@ const ASK_AGAIN = 2;
 /** At once, as no guest's limit counts them. Enough to check each name in use within seconds. */
 const MAX_RECHECKS = 256;
 
-export interface OneAskingOptions {
+interface OneAskingOptions {
   readonly cache: Cache;
   readonly timers: DnsTimers;
   readonly counters: Counters;

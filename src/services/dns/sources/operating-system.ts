@@ -13,7 +13,7 @@ export interface NameLookup {
   lookup(name: string): HostLookup;
 }
 
-export interface OperatingSystemOptions {
+interface OperatingSystemOptions {
   readonly resolver: NameLookup;
   readonly nameservers: NameserverAnswers;
   readonly timers: DnsTimers;

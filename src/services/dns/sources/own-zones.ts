@@ -25,7 +25,7 @@ import type { Answer, Ask, Source } from './source.ts';
 /** Offset of ANCOUNT in the header. */
 const ANSWER_COUNT_AT = 6;
 
-export interface OwnZonesOptions {
+interface OwnZonesOptions {
   readonly zones: Pick<ZoneStore, 'answer'>;
   /** Resolves what a CNAME of ours leads to elsewhere. */
   readonly elsewhere: Ask;

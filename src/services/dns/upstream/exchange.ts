@@ -23,7 +23,7 @@ export interface ServerAnswer {
 }
 
 /** Whom the exchange tells, once, what came of it. */
-export interface ExchangeEnd {
+interface ExchangeEnd {
   answered(answer: ServerAnswer): void;
   /** Nothing comes of it: an errno's name or 'busy', 'closed', 'timeout'. */
   failed(code: string): void;

@@ -17,7 +17,7 @@ const MAX_SERVERS = 256;
  */
 export type ForwardResult = { readonly message: Uint8Array } | 'no-answer' | 'no-nameservers';
 
-export interface ForwarderOptions {
+interface ForwarderOptions {
   /** Who 'system' is now (`SystemConfigWatch`). `generation` rises when the host's network changes. */
   readonly system: { readonly generation: number; nameservers(): readonly Nameserver[] };
   readonly counters: Counters;

@@ -23,7 +23,7 @@ const EMPTY_LIST_MS = 100;
 /** For a server that cannot be reached, or when there is a kept answer. Otherwise the budget is the bound: six. */
 const ATTEMPTS = 2;
 
-export interface LookupOptions {
+interface LookupOptions {
   readonly query: OwnQuery;
   /** Whom to ask now, in order. */
   readonly servers: () => readonly UpstreamServer[];

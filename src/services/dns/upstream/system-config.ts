@@ -35,7 +35,7 @@ const NO_CONF: ResolvConf = { nameservers: [], search: [] };
  */
 const LOCAL_NAMESERVERS: readonly Nameserver[] = [{ address: '127.0.0.1', port: DNS_PORT }];
 
-export interface SystemConfigOptions {
+interface SystemConfigOptions {
   readonly resolvConf?: string;
   readonly hosts?: string;
   readonly nsswitch?: string;

@@ -24,7 +24,7 @@ const EDNS_DROPS = 2;
 /** A server without EDNS is asked with it again after this time: it may have been replaced. */
 const NO_EDNS_MS = 600_000;
 
-export interface UpstreamServerOptions {
+interface UpstreamServerOptions {
   readonly nameserver: Nameserver;
   readonly counters: Counters;
   readonly random: Random;

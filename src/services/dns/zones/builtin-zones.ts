@@ -9,7 +9,7 @@ import { NAME_HINT, relativeName } from './zone-record.ts';
 /** 127.0.0.1: Kubernetes runs in the guest that asks. */
 const LOOPBACK = 0x7f00_0001;
 
-export interface BuiltinOptions {
+interface BuiltinOptions {
   readonly subnet: Cidr;
   readonly gateway: number;
   readonly hostAddress: number;

@@ -8,7 +8,7 @@ import type { ZoneTree } from './zone-tree.ts';
 /** 65,536: far above what the DHCP server's pool holds. Later leases have no name. */
 const MAX_LEASES = 65_536;
 
-export interface GuestNamesOptions {
+interface GuestNamesOptions {
   readonly tree: ZoneTree;
   readonly standing: StandingNames;
   /** The guest's address while no lease is known. */

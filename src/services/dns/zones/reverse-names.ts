@@ -6,7 +6,7 @@ const SUFFIX = 'in-addr.arpa';
 const OCTET = /^(0|[1-9]\d{0,2})$/;
 
 /** Where a name of the reverse tree lies, seen from the subnet. */
-export type ReversePlace =
+type ReversePlace =
   /** An address of the subnet. */
   | { readonly kind: 'address'; readonly zone: string; readonly address: number }
   /** The zone itself. */

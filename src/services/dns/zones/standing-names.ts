@@ -5,7 +5,7 @@ import { storedRecord } from './zone-record.ts';
 import type { ZoneTree } from './zone-tree.ts';
 
 /** What the store does for standing names. */
-export interface StandingZones {
+interface StandingZones {
   create(name: string): Zone;
   remove(zone: Zone): void;
   /** A name of the zone means another address now. */

@@ -43,7 +43,7 @@ export interface Finding {
 }
 
 /** Looks a name up in all our zones; undefined when it is not ours. */
-export type ZoneLookup = (key: string) => Finding | undefined;
+type ZoneLookup = (key: string) => Finding | undefined;
 
 interface Owned {
   readonly owner: string;

@@ -26,7 +26,7 @@ import {
 } from './zone-record.ts';
 import { ZoneTree } from './zone-tree.ts';
 
-export interface ZoneStoreOptions {
+interface ZoneStoreOptions {
   /** Of records and zones without their own. */
   readonly defaultTtlSeconds: number;
   /** None in tests of zones alone. */

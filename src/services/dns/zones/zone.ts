@@ -62,7 +62,7 @@ export const STANDING_ORIGINS = ['service', 'built-in', 'guest'] as const;
 export type StandingOrigin = (typeof STANDING_ORIGINS)[number];
 
 /** The standing address of a name. Given records of the same type, or a CNAME, hide it. */
-export interface StandingRecord extends StoredRecord {
+interface StandingRecord extends StoredRecord {
   readonly origin: StandingOrigin;
 }
 
