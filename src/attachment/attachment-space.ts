@@ -34,8 +34,12 @@ export interface AttachmentOptions {
 /** Bytes that one guest is read in a turn: it does not starve the rest, and what was read is still in the CPU's cache when it is
  * written on (measured: 2 MiB and 256 KiB both cost more CPU a byte). */
 export const READ_BYTES: number = 2 ** 20;
-/** Frames that one guest has looked at in a turn, a train being one and an eighth of one for each that it has: 3 ms where each costs a socket. */
+/** Frames that one of several guests has looked at in a turn, a train being one and an eighth of one for each that it has. */
 export const FRAMES_PER_TURN = 128;
+/** The same of a guest that is alone: READ_BYTES of frames at the usual MTU, which it need not leave for a second look. */
+export const FRAMES_OF_A_LONE_GUEST = 1024;
+/** Time is looked at so often; each frame may cost a socket. */
+export const FRAMES_PER_LOOK = 16;
 /** Room for what was read and not looked at, of which the last frame may be cut off. */
 const STASH_BYTES = READ_BYTES + 2 * MAX_FRAME_BYTES;
 
@@ -75,6 +79,11 @@ export class AttachmentSpace {
     this.log = log;
     this.area = new ReceiveArea(arena, turn, limits.receiveBytes);
     this.#limits = limits;
+  }
+
+  /** Frames that a guest may have looked at in this turn, less if that takes too long (`Turn.late`). */
+  get framesPerTurn(): number {
+    return this.#inUse > 1 ? FRAMES_PER_TURN : FRAMES_OF_A_LONE_GUEST;
   }
 
   /** Whether the limit of guests and the arena leave room for one more. */

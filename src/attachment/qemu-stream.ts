@@ -5,7 +5,7 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
-  FRAMES_PER_TURN,
+  FRAMES_PER_LOOK,
   MAX_FRAME_BYTES,
   READ_BYTES,
 } from './attachment-space.ts';
@@ -32,7 +32,7 @@ const MIN_READ_ON_BYTES = 8 * 1024;
  *
  * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a long frame is cut off;
  * frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends another
- * is detached, with one log line that shows its bytes. A turn looks at FRAMES_PER_TURN; what it leaves, be it only a frame that is
+ * is detached, with one log line that shows its bytes. A turn looks at `framesPerTurn`; what it leaves, be it only a frame that is
  * still cut off (at most 64 KiB), goes to the stash. While whole frames wait there nothing is read: the guest's socket fills up.
  * Writing: the outbox holds frames with their lengths back to back, so one write sends all that waits.
  *
@@ -68,7 +68,7 @@ export class QemuStreamAttachment extends PipeAttachment {
     const pipe = this.pipe;
     const port = this.port;
     if (pipe === undefined || port === undefined) return;
-    this.#left = FRAMES_PER_TURN;
+    this.#left = this.space.framesPerTurn;
     const area = this.space.area;
     if (this.#behind) {
       this.#catchUp(port);
@@ -145,6 +145,7 @@ export class QemuStreamAttachment extends PipeAttachment {
   #cut(port: Port, start: number, end: number): number {
     const { view } = this.space.arena;
     let at = start;
+    let looks = FRAMES_PER_LOOK;
     while (end - at >= LENGTH_BYTES && this.#left > 0) {
       const length = view.getUint32(at);
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
@@ -161,6 +162,9 @@ export class QemuStreamAttachment extends PipeAttachment {
       this.#left -= 1 + (frame.count >> TRAIN_SHIFT);
       port.receive(frame);
       if (!this.started) break;
+      if (--looks > 0) continue;
+      if (this.space.turn.late) this.#left = 0;
+      looks = FRAMES_PER_LOOK;
     }
     return at;
   }

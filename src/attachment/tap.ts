@@ -7,7 +7,7 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
-  FRAMES_PER_TURN,
+  FRAMES_PER_LOOK,
   MAX_FRAME_BYTES,
   READ_BYTES,
 } from './attachment-space.ts';
@@ -27,7 +27,7 @@ export interface TapOptions extends AttachmentOptions {
  * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
  * header with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
  *
- * One frame a read, up to FRAMES_PER_TURN or READ_BYTES a turn, until the tap says WOULD_BLOCK (there is no new edge before). A tap
+ * One frame a read, up to `framesPerTurn` or READ_BYTES a turn, until the tap says WOULD_BLOCK (there is no new edge before). A tap
  * takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a header that
  * contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').
  *
@@ -48,13 +48,13 @@ export class TapAttachment extends PipeAttachment {
   }
 
   protected override read(): void {
-    const { area } = this.space;
+    const { area, framesPerTurn, turn } = this.space;
     if (area.freeBytes < SLOT_BYTES) {
       area.turnAway(this.reader);
       return;
     }
     let bytes = 0;
-    for (let frames = 0; frames < FRAMES_PER_TURN && bytes < READ_BYTES && area.freeBytes >= SLOT_BYTES; frames++) {
+    for (let frames = 0; frames < framesPerTurn && bytes < READ_BYTES && area.freeBytes >= SLOT_BYTES; frames++) {
       const pipe = this.pipe;
       if (pipe === undefined) return;
       const at = area.at;
@@ -67,6 +67,7 @@ export class TapAttachment extends PipeAttachment {
       bytes += count;
       area.take(count);
       this.#receive(at, at + count);
+      if (frames % FRAMES_PER_LOOK === FRAMES_PER_LOOK - 1 && turn.late) break;
     }
     area.again(this.reader);
   }

@@ -1,8 +1,9 @@
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 
-/** An address that is nobody's is asked for again after this time, or later where there are many. */
-const AGAIN_MS = 2_000;
+/** An address that is nobody's is asked for again after a pause that doubles from the first to the last, or later where there are many. */
+const FIRST_MS = 50;
+const LAST_MS = 2_000;
 /** Questions are at least so far apart: 20 a second, however many addresses are missed. */
 const APART_MS = 50;
 
@@ -17,7 +18,8 @@ export class AwaitedGuests {
   readonly #addresses = new Map<object, number>();
   /** What is left of this round. */
   #order: number[] = [];
-  #gapMs = AGAIN_MS;
+  #gapMs = FIRST_MS;
+  #pauseMs = FIRST_MS;
   readonly #timer: Timer = new Timer(() => this.#next());
 
   constructor(turn: Turn, ask: (address: number) => void) {
@@ -27,7 +29,17 @@ export class AwaitedGuests {
 
   add(who: object, address: number): void {
     this.#addresses.set(who, address);
-    if (!this.#timer.armed) this.#turn.timers.arm(this.#timer, AGAIN_MS);
+    if (this.#timer.armed) return;
+    this.#pauseMs = FIRST_MS;
+    this.#turn.timers.arm(this.#timer, FIRST_MS);
+  }
+
+  /** Somebody came who may be one of them: all are asked for at once. */
+  soon(): void {
+    if (this.#addresses.size === 0) return;
+    this.#order = [];
+    this.#pauseMs = FIRST_MS;
+    this.#next();
   }
 
   remove(who: object): void {
@@ -44,7 +56,8 @@ export class AwaitedGuests {
   #next(): void {
     if (this.#order.length === 0) {
       this.#order = [...new Set(this.#addresses.values())];
-      this.#gapMs = Math.max(APART_MS, AGAIN_MS / this.#order.length);
+      this.#gapMs = Math.max(APART_MS, this.#pauseMs / this.#order.length);
+      this.#pauseMs = Math.min(LAST_MS, this.#pauseMs * 2);
     }
     const address = this.#order.pop();
     if (address === undefined) return;

@@ -85,6 +85,11 @@ export class GuestFinder {
     this.#awaited.add(who, address);
   }
 
+  /** A guest is on the link that is sent frames before it has sent one: it may be one of those that are missed. */
+  guestCame(): void {
+    this.#awaited.soon();
+  }
+
   unawait(who: object): void {
     this.#awaited.remove(who);
   }

@@ -160,6 +160,12 @@ export class OpenForwards {
     for (const forward of this.#forwards.values()) forward.heard(neighbor);
   }
 
+  /** A guest is on the link that is sent frames before it has sent one. */
+  guestCame(): void {
+    this.#context.turn.catchUp(this.#context.clock.nowMs());
+    this.#context.guests.guestCame();
+  }
+
   /** A guest left the link. */
   guestLeft(): void {
     this.#context.turn.catchUp(this.#context.clock.nowMs());

@@ -147,7 +147,9 @@ export class VirtualNetwork {
 
   /** A guest behind a tap device. Undefined when there is no room for another. */
   attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, facts?: PortFacts): AttachedGuest | undefined {
-    return this.#guests.attachTap(pipe, name, abilities, facts);
+    const guest = this.#guests.attachTap(pipe, name, abilities, facts);
+    if (guest !== undefined) this.#forwards.guestCame();
+    return guest;
   }
 
   /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */

@@ -32,12 +32,16 @@ export class Slice {
     return this;
   }
 
+  /** The phase's time is over: a long piece of work may stop short. */
+  get late(): boolean {
+    const { clock } = this.#pace;
+    return clock !== undefined && clock.nowMs() >= this.#untilMs;
+  }
+
   /** One piece of work is done. True when the phase has had its share. */
   spent(): boolean {
     this.#pace.beat?.();
     if (--this.#left <= 0) return true;
-    if (this.#untilMs === Number.POSITIVE_INFINITY) return false;
-    const { clock } = this.#pace;
-    return clock !== undefined && clock.nowMs() >= this.#untilMs;
+    return this.#untilMs !== Number.POSITIVE_INFINITY && this.late;
   }
 }

@@ -43,6 +43,11 @@ export class Turn {
     this.timers = new Timers(nowMs);
   }
 
+  /** Whether the running phase has had its time: who reads many frames of a guest asks now and then. */
+  get late(): boolean {
+    return this.#slice.late;
+  }
+
   /** Moves the time between turns, for who arms timers there: after a long sleep the last turn's time is long ago. */
   catchUp(nowMs: number): void {
     this.nowMs = nowMs;

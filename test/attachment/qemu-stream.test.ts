@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { FRAMES_PER_TURN } from '../../src/attachment/attachment-space.ts';
+import { FRAMES_OF_A_LONE_GUEST } from '../../src/attachment/attachment-space.ts';
 import { QemuStreamAttachment } from '../../src/attachment/qemu-stream.ts';
 import { Frame } from '../../src/link/frame.ts';
 import { MemoryPipe } from '../support/memory-pipe.ts';
@@ -189,13 +189,13 @@ describe('QemuStreamAttachment', () => {
 
   it('looks at so many frames a turn, and at the rest in order in the next ones, reading nothing meanwhile', () => {
     const t = attach();
-    const sent = Array.from({ length: 3 * FRAMES_PER_TURN }, (_, i) => new Uint8Array(60).fill(i));
+    const sent = Array.from({ length: 3 * FRAMES_OF_A_LONE_GUEST }, (_, i) => new Uint8Array(60).fill(i));
     t.pipe.push(joined(sent.map(framed)));
     const late = new Uint8Array(70).fill(9);
     t.attachment.readable();
     for (let turn = 1; turn <= 3; turn++) {
       t.turn.run(turn);
-      assert.equal(t.port.frames.length, turn * FRAMES_PER_TURN);
+      assert.equal(t.port.frames.length, turn * FRAMES_OF_A_LONE_GUEST);
       if (turn === 1) t.pipe.push(framed(late).slice(0, 10));
     }
     t.pipe.push(framed(late).slice(10));
@@ -205,10 +205,10 @@ describe('QemuStreamAttachment', () => {
 
   it('turns out who sends an impossible length behind more frames than a turn looks at', () => {
     const t = attach();
-    const sent = Array.from({ length: FRAMES_PER_TURN }, () => framed(new Uint8Array(60)));
+    const sent = Array.from({ length: FRAMES_OF_A_LONE_GUEST }, () => framed(new Uint8Array(60)));
     t.pipe.push(joined([...sent, new Uint8Array(200_000).fill(0xff)]));
     t.drain();
-    assert.equal(t.port.frames.length, FRAMES_PER_TURN);
+    assert.equal(t.port.frames.length, FRAMES_OF_A_LONE_GUEST);
     assert.equal(t.counters.get('qemu-bad-frame-length'), 1);
   });
 

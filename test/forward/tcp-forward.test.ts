@@ -468,6 +468,20 @@ describe('a guest that is not there', () => {
     assert.equal(world.isListening, true);
   });
 
+  it('behind a tap, which counts as heard, is asked for in the turn in which it comes', () => {
+    const world = new ForwardWorld();
+    world.open();
+    world.advance(60_000);
+    const tap = world.net.tap();
+    world.net.settle();
+    const [asked, ...more] = tap.take();
+    assert.ok(asked !== undefined && more.length === 0);
+    // RFC 826: who has 192.168.65.3?
+    const frame = Buffer.from(asked);
+    assert.deepEqual([frame.readUInt16BE(12), frame.readUInt16BE(20)], [0x0806, 1]);
+    assert.equal(frame.readUInt32BE(38), FIRST_GUEST_ADDRESS);
+  });
+
   it('but takes the address without a word is found by ARP, with 20 questions a second for a thousand such', () => {
     const world = new ForwardWorld();
     const guest = world.guest(ip('192.168.65.9'));
