@@ -162,7 +162,7 @@ export class Forward {
     if (before === 0) return;
     const [from, to] = [before, address].map(formatIpv4Address);
     this.#edges.log.warn(
-      `${describeForward(this.#spec)} reaches another guest now: ${to}, not ${from}, which is gone; name the guest, such as 8080:${to}:80, where it must not`,
+      `${describeForward(this.#spec)} reaches another guest now: ${to}, since ${from} is gone; publish it with a guest's address to keep it there`,
     );
   }
 

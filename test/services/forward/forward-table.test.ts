@@ -41,6 +41,24 @@ test('a forward is bound, handed to the network and listed', async () => {
   assert.deepEqual(world.changes, ['tcp:127.0.0.1:8080 listening']);
 });
 
+test('a forward without an address that gets another guest says so in the log and by an event', async () => {
+  const world = new TableWorld();
+  const { id } = await world.add('8080:80');
+  const reaches = (guest: string): void => {
+    world.table.changed([{ ...UP, id: world.number(id), guestAddress: at(guest) }]);
+  };
+  reaches('192.168.65.3');
+  assert.deepEqual(world.lines, []);
+  world.changes.length = 0;
+  reaches('192.168.65.9');
+  assert.match(
+    world.lines.join('\n'),
+    /^.*8080.* reaches another guest now: 192\.168\.65\.9, since 192\.168\.65\.3 is gone; .*$/,
+  );
+  assert.deepEqual(world.changes, [`${id} listening`]);
+  assert.equal(world.table.get(id)?.reaches, at('192.168.65.9'));
+});
+
 test('a range is one forward and one request', async () => {
   const world = new TableWorld();
   const { id, descriptors } = await world.add('8000-8100:9000-9100/udp');
