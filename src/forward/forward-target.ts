@@ -130,9 +130,7 @@ export class ForwardTarget implements GuestWaiter, GuestSocketsWatcher {
   /** None of the ports takes a connection. */
   #isDeaf(guest: Neighbor): boolean {
     const { port, count } = this.#facts;
-    if (this.#sockets === undefined) return false;
-    for (let i = 0; i < count; i++) if (takesConnections(listenState(guest, port + i))) return false;
-    return true;
+    return this.#sockets?.deaf(guest.address, port, count) ?? false;
   }
 }
 

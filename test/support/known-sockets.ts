@@ -20,6 +20,10 @@ export class KnownSockets implements GuestSockets {
     return this.#ports.get(port) ?? this.others;
   }
 
+  deaf(address: number, first: number, count: number): boolean {
+    return Array.from({ length: count }, (_, i) => this.tcp(address, first + i)).every((state) => state === 'nobody');
+  }
+
   watch(watcher: GuestSocketsWatcher): void {
     this.watchers.add(watcher);
   }

@@ -94,6 +94,19 @@ export class NamespaceSockets implements GuestSockets {
     return this.#said(this.#stateOf(address, port));
   }
 
+  deaf(address: number, first: number, count: number): boolean {
+    // A look, if one is due, is had for the first of them.
+    if (this.tcp(address, first) !== 'nobody') return false;
+    if (count <= this.#byPort.size) {
+      for (let i = 1; i < count; i++) if (this.#stateOf(address, first + i) !== 'nobody') return false;
+      return true;
+    }
+    for (const port of this.#byPort.keys()) {
+      if (port > first && port < first + count && this.#stateOf(address, port) !== 'nobody') return false;
+    }
+    return true;
+  }
+
   watch(watcher: GuestSocketsWatcher): void {
     if (this.#closed) return;
     this.#watchers.add(watcher);

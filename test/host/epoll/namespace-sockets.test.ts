@@ -136,6 +136,19 @@ test('of thousands of listeners that one look cannot bring, none is said to be m
   await tell('many 127.0.0.1 2000 900');
   for (let port = 2000; port < 2900; port++) assert.equal(sockets.tcp(ADDRESS, port), 'loopback', String(port));
   assert.equal(sockets.tcp(ADDRESS, 1999), 'nobody');
+  assert.deepEqual(
+    // From fewer ports than listeners to more.
+    [
+      [1000, 1000],
+      [1000, 1001],
+      [2899, 2],
+      [2900, 2],
+      [2900, 62_000],
+      [1, 65_535],
+    ].map(([first, count]) => sockets.deaf(ADDRESS, first!, count!)),
+    [true, false, false, true, true, false],
+    'ranges that hold no listener',
+  );
 });
 
 for (const [listen, peer] of [
