@@ -1,12 +1,16 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { connectNamespaces, createNamespace, nsExec } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { expose, forwardIs, httpServer, isListening, isWaiting, publishing } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { dial, dialled, drained, endingOf, listen, start, udp } from '../support/sockets.ts';
+import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 
 /** Listens with room for one, accepts nobody until it is told to, then everybody. */
 const FULL = `
@@ -21,6 +25,13 @@ while True:
     client.sendall(b"served")
     client.close()
 `;
+
+/** What becomes of a request: 'hello', or 'reset'. */
+async function answer(client: Socket): Promise<string> {
+  client.end('GET / HTTP/1.0\r\n\r\n');
+  const { bytes, ending } = await drained(client);
+  return ending === 'ECONNRESET' ? 'reset' : (/hello/.exec(String(bytes))?.[0] ?? ending);
+}
 
 for (const how of ['tcp reset', 'icmp type port-unreachable']) {
   test(`a guest that rejects one client (${how}) costs no other client a connection`, {
@@ -87,6 +98,43 @@ test('a full accept queue makes clients wait, and refuses none', { timeout: 180_
   clients.push(...(await come(4)));
   program.stdin!.write('accept\n');
   for (const client of clients) assert.equal(String((await drained(client)).bytes), 'served');
+});
+
+test('a guest that limits how often clients may come resets those beyond, and serves the next', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t) || !needs(t, 'nft')) return;
+  const { home, slipway } = await publishing(t);
+  await httpServer(t, slipway.guest, 80, 'hello');
+  const forward = await expose(slipway, '8080:80');
+  await isListening(slipway, forward);
+  const chain = 'type filter hook input priority 0; tcp dport 80 ct state new limit rate over 1/second burst 3 packets';
+  nsExec(slipway.guest, 'nft', `table inet slow { chain input { ${chain} reject with tcp reset; }; }`);
+  const endings = await Promise.all(Array.from({ length: 12 }, () => answer(dial(t, home, 8080, '127.0.0.1'))));
+  assert.ok(endings.includes('hello') && endings.includes('reset'), endings.join(' '));
+  for (let last = ''; last !== 'hello'; ) last = await answer(dial(t, home, 8080, '127.0.0.1'));
+  await isListening(slipway, forward);
+});
+
+test('clients of a guest that stands still for four seconds wait, and are served when it goes on', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunStreamGuests(t)) return;
+  const socket = join(temporaryFolder('ports'), 'net.sock');
+  const { home, slipway } = await publishing(t, { mtu: 1_500, guest: false, listen: [`qemu+unix://${socket}`] });
+  const guest = await plugGuest(t, { socket, address: '192.168.65.3' });
+  await httpServer(t, guest.namespace, 80, 'hello');
+  const forward = await expose(slipway, '8080:80');
+  await isListening(slipway, forward);
+  guest.pause();
+  const clients = Array.from({ length: 5 }, () => answer(dial(t, home, 8080, '127.0.0.1')));
+  // The time is what is tried: clients of a guest that was silent for so long were once refused.
+  await setTimeout(4_000);
+  guest.resume();
+  assert.deepEqual(
+    await Promise.all(clients),
+    Array.from({ length: 5 }, () => 'hello'),
+  );
 });
 
 test('what a guest sends by UDP from a published port comes from that port of the host', {

@@ -24,6 +24,9 @@ export interface StreamGuestOptions {
 export interface StreamGuest {
   readonly namespace: TestNamespace;
   readonly mac: string;
+  /** Its machine stands still, as a paused VM does, and goes on. */
+  pause(): void;
+  resume(): void;
   /** Pulls the plug. */
   unplug(): Promise<void>;
 }
@@ -59,7 +62,7 @@ export async function plugGuest(t: TestContext, options: StreamGuestOptions): Pr
     // As a machine that boots does. Nobody is asked who has not sent a frame, nor can know of an address that has not said a word.
     nsExec(namespace, 'sh', '-c', `ping -n -c 1 -W 1 ${GATEWAY} >/dev/null; true`);
   }
-  return { namespace, mac, unplug };
+  return { namespace, mac, pause: () => relay.kill('SIGSTOP'), resume: () => relay.kill('SIGCONT'), unplug };
 }
 
 async function end(relay: ChildProcess): Promise<void> {
