@@ -4,6 +4,7 @@ import type { Neighbor } from '../ip/neighbor.ts';
 import { Timer } from '../turn/timers.ts';
 import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
+import { reportOf } from './forward-report.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
 import { type DialFailure, type DialOwner, GuestDial } from './guest-dial.ts';
@@ -95,17 +96,8 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
   }
 
   report(): ForwardReport {
-    const { guest, guestListens } = this.#target;
-    const why = this.#why;
-    return {
-      id: this.#request.id,
-      state: why === '' ? 'up' : 'down',
-      why,
-      guestAddress: guest?.address ?? 0,
-      guestListens,
-      connections: this.#dials.size,
-      note: guest === undefined ? '' : this.#context.routes.note(guest),
-    };
+    const { id } = this.#request;
+    return reportOf(this.#context, this.#target, { id, why: this.#why, connections: this.#dials.size });
   }
 
   // ── places that clients take while they wait ──

@@ -6,6 +6,7 @@ import type { FairWork } from '../turn/fair-queue.ts';
 import { Timer } from '../turn/timers.ts';
 import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
+import { reportOf } from './forward-report.ts';
 import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
 import { placesOf } from './places.ts';
@@ -97,16 +98,8 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
   }
 
   report(): ForwardReport {
-    const { guest, guestListens, why } = this.#target;
-    return {
-      id: this.#request.id,
-      state: why === '' ? 'up' : 'down',
-      why,
-      guestAddress: guest?.address ?? 0,
-      guestListens,
-      connections: this.#clients.size,
-      note: guest === undefined ? '' : this.#context.routes.note(guest),
-    };
+    const { id } = this.#request;
+    return reportOf(this.#context, this.#target, { id, why: this.#target.why, connections: this.#clients.size });
   }
 
   // ── places of clients ──
