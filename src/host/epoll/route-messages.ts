@@ -3,12 +3,19 @@
  * changed. The messages come from the kernel in this machine's byte order, addresses in the network's.
  */
 
+import {
+  ATTRIBUTE_HEADER_BYTES,
+  NETLINK_HEADER_BYTES,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  visitMessages,
+  writeDumpRequest,
+} from './netlink-messages.ts';
+
 /** RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV4_ROUTE */
 export const ROUTE_GROUPS: number = 0x1 | 0x10 | 0x40;
 export const ADDRESS_REQUEST_BYTES = 24;
 
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_NEWADDR = 20;
@@ -16,14 +23,10 @@ const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWROUTE = 24;
 const RTM_DELROUTE = 25;
-/** NLM_F_REQUEST | NLM_F_DUMP */
-const DUMP_FLAGS = 0x1 | 0x300;
 /** The addresses changed while they were listed. */
 const NLM_F_DUMP_INTR = 0x10;
 
-const HEADER_BYTES = 16;
 const IFADDRMSG_BYTES = 8;
-const ATTRIBUTE_HEADER_BYTES = 4;
 const IFA_LOCAL = 2;
 const IFF_UP = 1;
 const AF_INET = 2;
@@ -44,13 +47,8 @@ export interface RouteListener {
 
 /** Writes the question for all IPv4 addresses (RTM_GETADDR). */
 export function writeAddressRequest(view: DataView, at: number): void {
-  view.setUint32(at, ADDRESS_REQUEST_BYTES, true);
-  view.setUint16(at + 4, RTM_GETADDR, true);
-  view.setUint16(at + 6, DUMP_FLAGS, true);
-  view.setUint32(at + 8, 0, true);
-  view.setUint32(at + 12, 0, true);
-  view.setUint32(at + HEADER_BYTES, AF_INET, true);
-  view.setUint32(at + HEADER_BYTES + 4, 0, true);
+  writeDumpRequest(view, at, ADDRESS_REQUEST_BYTES, RTM_GETADDR);
+  view.setUint8(at + NETLINK_HEADER_BYTES, AF_INET);
 }
 
 /**
@@ -59,28 +57,21 @@ export function writeAddressRequest(view: DataView, at: number): void {
  */
 export function readRouteMessages(view: DataView, at: number, length: number, listener: RouteListener): boolean {
   let interrupted = false;
-  for (let left = length; left >= HEADER_BYTES; ) {
-    const size = view.getUint32(at, true);
-    if (size < HEADER_BYTES || size > left) return interrupted;
-    interrupted ||= (view.getUint16(at + 6, true) & NLM_F_DUMP_INTR) !== 0;
-    readMessage(view, at, size, listener);
-    const aligned = (size + 3) & ~3;
-    at += aligned;
-    left -= aligned;
-  }
+  visitMessages(view, at, length, (type, flags, body, end) => {
+    interrupted ||= (flags & NLM_F_DUMP_INTR) !== 0;
+    readMessage(view, type, body, end, listener);
+  });
   return interrupted;
 }
 
-function readMessage(view: DataView, at: number, size: number, listener: RouteListener): void {
-  const type = view.getUint16(at + 4, true);
-  const body = at + HEADER_BYTES;
+function readMessage(view: DataView, type: number, body: number, end: number, listener: RouteListener): void {
   switch (type) {
     case NLMSG_DONE:
     case NLMSG_ERROR:
       listener.listed(type === NLMSG_DONE);
       return;
     case RTM_NEWADDR:
-      readAddress(view, body, at + size, listener);
+      readAddress(view, body, end, listener);
       return;
     case RTM_DELADDR:
       listener.addressRemoved();
@@ -88,7 +79,7 @@ function readMessage(view: DataView, at: number, size: number, listener: RouteLi
     case RTM_NEWLINK:
     case RTM_DELLINK: {
       // struct ifinfomsg: index 4, flags 8, which of them changed 12.
-      if (size < HEADER_BYTES + 16 || (view.getUint32(body + 12, true) & IFF_UP) === 0) return;
+      if (end - body < 16 || (view.getUint32(body + 12, true) & IFF_UP) === 0) return;
       const up = type === RTM_NEWLINK && (view.getUint32(body + 8, true) & IFF_UP) !== 0;
       listener.link(view.getInt32(body + 4, true), up);
       return;
@@ -96,7 +87,7 @@ function readMessage(view: DataView, at: number, size: number, listener: RouteLi
     case RTM_NEWROUTE:
     case RTM_DELROUTE: {
       // struct rtmsg: table 4, flags 8. The local table follows the addresses, which speak for themselves.
-      if (size < HEADER_BYTES + 12 || view.getUint8(body + 4) === RT_TABLE_LOCAL) return;
+      if (end - body < 12 || view.getUint8(body + 4) === RT_TABLE_LOCAL) return;
       if ((view.getUint32(body + 8, true) & RTM_F_CLONED) === 0) listener.route();
     }
   }

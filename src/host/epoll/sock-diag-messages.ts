@@ -6,29 +6,30 @@
 import { type HostAddress, LOOPBACK4 } from '../../env/host.ts';
 import { MAPPED_ADDRESS_BYTES, readMappedAddress } from '../mapped-address.ts';
 import * as libc from './libc.ts';
+import {
+  ATTRIBUTE_HEADER_BYTES,
+  NETLINK_HEADER_BYTES,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+  visitMessages,
+  writeDumpRequest,
+} from './netlink-messages.ts';
 
 export const LISTENERS_REQUEST_BYTES = 76;
 /** A listener at every address of its network. */
 export const EVERY_ADDRESS = 0;
 
-const NLMSG_ERROR = 2;
-const NLMSG_DONE = 3;
 const TCPDIAG_GETSOCK = 18;
-/** NLM_F_REQUEST | NLM_F_DUMP */
-const DUMP_FLAGS = 0x1 | 0x300;
 const TCP_LISTEN = 10;
-const HEADER_BYTES = 16;
 
 /** struct inet_diag_req after the header: the wanted states, one bit each. */
-const REQUEST_STATES = HEADER_BYTES + 52;
+const REQUEST_STATES = NETLINK_HEADER_BYTES + 52;
 /** struct inet_diag_msg after the header: family 0, state 1, port 4, address 8, interface 40. */
 const MESSAGE_BYTES = 72;
 const STATE = 1;
 const PORT = 4;
 const ADDRESS = 8;
 const INTERFACE = 40;
-/** struct nlattr */
-const ATTRIBUTE_HEADER_BYTES = 4;
 const INET_DIAG_SKV6ONLY = 11;
 /** The loopback device is the first of every network namespace. */
 const LOOPBACK_DEVICE = 1;
@@ -43,25 +44,16 @@ export interface ListenersReader {
 
 /** Writes the question for all TCP sockets that listen. */
 export function writeListenersRequest(view: DataView, at: number): void {
-  for (let i = 0; i < LISTENERS_REQUEST_BYTES; i += 4) view.setUint32(at + i, 0);
-  view.setUint32(at, LISTENERS_REQUEST_BYTES, true);
-  view.setUint16(at + 4, TCPDIAG_GETSOCK, true);
-  view.setUint16(at + 6, DUMP_FLAGS, true);
+  writeDumpRequest(view, at, LISTENERS_REQUEST_BYTES, TCPDIAG_GETSOCK);
   view.setUint32(at + REQUEST_STATES, 1 << TCP_LISTEN, true);
 }
 
 /** Reads the messages in [at, at + length); what is malformed ends it. */
 export function readListeners(view: DataView, at: number, length: number, reader: ListenersReader): void {
-  for (let left = length; left >= HEADER_BYTES; ) {
-    const size = view.getUint32(at, true);
-    if (size < HEADER_BYTES || size > left) return;
-    const type = view.getUint16(at + 4, true);
+  visitMessages(view, at, length, (type, _flags, body, end) => {
     if (type === NLMSG_DONE || type === NLMSG_ERROR) reader.listed(type === NLMSG_DONE);
-    else if (type === TCPDIAG_GETSOCK) readSocket(view, at + HEADER_BYTES, at + size, reader);
-    const aligned = (size + 3) & ~3;
-    at += aligned;
-    left -= aligned;
-  }
+    else if (type === TCPDIAG_GETSOCK) readSocket(view, body, end, reader);
+  });
 }
 
 function readSocket(view: DataView, at: number, end: number, reader: ListenersReader): void {
