@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../config/errors.ts';
+import type { ErrorCode } from '../facts/errors.ts';
 import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import type { DescribedMessage } from '../services/dns/described-message.ts';
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { sameToken } from './control-token.ts';
 
 /** Where a client came in. */

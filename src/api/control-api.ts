@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import type { ControlConfig } from '../config/control-config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { OwnPlace } from '../control/messages.ts';
 import { ownPort } from '../control/own-port.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';

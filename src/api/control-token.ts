@@ -1,6 +1,6 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 
 /** 256 bits, as base64url. */
 const TOKEN_BYTES = 32;

@@ -1,4 +1,4 @@
-import { type ErrorCode, SlipwayError } from '../config/errors.ts';
+import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
 
 /** A refusal as it goes over the wire. */
 export interface Problem {

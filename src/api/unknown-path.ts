@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ControlScope } from './control-server.ts';
 import { notFound } from './problem.ts';
 

@@ -1,7 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { ProblemJson } from '../api/contract.ts';
 import { controlSocket } from '../config/control-config.ts';
-import { ERRORS, SlipwayError } from '../config/errors.ts';
+import { ERRORS, SlipwayError } from '../facts/errors.ts';
 import { TOKEN_VARIABLE, usualControlSocket } from './control-place.ts';
 import { absolute, parsedFlag } from './options.ts';
 

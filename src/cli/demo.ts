@@ -8,7 +8,7 @@ import { isatty } from 'node:tty';
 import { fileURLToPath } from 'node:url';
 import { ENGINES, type EngineChoice, resolveConfig } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
-import { type ErrorCode, SlipwayError } from '../config/errors.ts';
+import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { checkPrerequisites, hasNamespaceCapabilities } from '../host/namespace/diagnose.ts';

@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
 import type { LookupJson } from '../api/contract.ts';
 import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../config/config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { ipv4Address, Mismatch, shown } from '../config/values.ts';
 import { BatchedRandom } from '../control/batched-random.ts';
 import { Counters } from '../env/counters.ts';

@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
-import { SlipwayError } from '../config/errors.ts';
-import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../config/own-names.ts';
+import { SlipwayError } from '../facts/errors.ts';
+import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../facts/own-names.ts';
 import { endOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
 import {

@@ -1,7 +1,7 @@
 /** `slipway helper`: the privileged helper itself, and what installs it. */
 import { execFileSync } from 'node:child_process';
 import { realpathSync } from 'node:fs';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { assertConfined } from '../helper/confinement.ts';
 import { installHelper, UNIT_FOLDER, uninstallHelper } from '../helper/install.ts';

@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Command } from 'commander';
 import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
 import { controlSocket } from '../config/control-config.ts';
-import { type ErrorCode, SlipwayError } from '../config/errors.ts';
+import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
 import { type AttachmentUrl, repeatedUrl } from '../config/listen-url.ts';
 import {
   folder,

@@ -1,12 +1,12 @@
 import type { ForwardJson, ServiceJson } from '../api/contract.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
 import { socketPath } from '../config/forward-values.ts';
 import { parsePortSpec } from '../config/port-spec.ts';
-import { similarForwards } from '../config/similar-forwards.ts';
+import { similarForwards } from '../services/forward/similar-forwards.ts';
 import { ipv4Address, Mismatch, oneOf, shown, type ValueParser } from '../config/values.ts';
 import { type ControlClient, type ControlFlags, controlClient } from './control-client.ts';
-import { forwardTable, hostShown } from './forward-table.ts';
+import { forwardTable, hostShown } from './forwards-shown.ts';
 import { absolute, parsedFlag } from './options.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { table } from './table.ts';

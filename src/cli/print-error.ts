@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 
 const STATUS_FAILED = 1;
 export const STATUS_USAGE = 2;

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardSpec, type ForwardStatus, SSH_PORT } from '../config/forward.ts';
 import { filePath, socketPath } from '../config/forward-values.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';

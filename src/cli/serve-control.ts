@@ -1,7 +1,7 @@
 import { type ControlApi, openControlApi } from '../api/control-api.ts';
 import type { EventFeed } from '../api/event-feed.ts';
 import type { ControlConfig } from '../config/control-config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 import { GATEWAY_MAC } from '../network/network-options.ts';

@@ -1,6 +1,6 @@
 import type { ForwardJson, GuestJson, LeaseJson, StatusJson } from '../api/contract.ts';
 import { type ControlFlags, controlClient } from './control-client.ts';
-import { forwardTable } from './forward-table.ts';
+import { forwardTable } from './forwards-shown.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { table } from './table.ts';
 

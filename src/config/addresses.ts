@@ -1,7 +1,7 @@
 import { type Cidr, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { DEFAULT_SUBNET } from './defaults.ts';
-import { SlipwayError } from './errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { Mismatch, subnet as parseSubnet } from './values.ts';
 
 /** The addresses that Slipway itself owns, checked against each other. */

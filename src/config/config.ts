@@ -12,7 +12,7 @@ import {
 } from './defaults.ts';
 import { type DhcpConfig, type DhcpInput, resolveDhcp } from './dhcp-config.ts';
 import { type DnsConfig, type DnsInput, resolveDns } from './dns-config.ts';
-import { SlipwayError } from './errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ForwardSpec, ServiceForward } from './forward.ts';
 import { resolveForwards, resolveServices, type ServiceInput } from './forward-config.ts';
 import { type AttachmentUrl, repeatedUrl } from './listen-url.ts';

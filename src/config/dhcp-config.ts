@@ -4,7 +4,7 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { formatMac } from '../wire/mac.ts';
 import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
 import { DEFAULT_LEASE_SECONDS, DEFAULT_LEASES_PER_GUEST } from './defaults.ts';
-import { SlipwayError } from './errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 
 /** The key `dhcp` as a person said it. */
 export interface DhcpInput {

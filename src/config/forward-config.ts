@@ -3,10 +3,10 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
 import type { ApiConfig } from './api-config.ts';
 import type { DnsConfig } from './dns-config.ts';
-import { SlipwayError } from './errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
 import { servedAtGateway } from './gateway-ports.ts';
-import { isOwnName } from './own-names.ts';
+import { isOwnName } from '../facts/own-names.ts';
 
 /** One of the key `services` as a person said it: without an address it is at the gateway. */
 export interface ServiceInput {

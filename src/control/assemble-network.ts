@@ -1,7 +1,7 @@
 import { realpathSync } from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../config/config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { Arena } from '../env/arena.ts';

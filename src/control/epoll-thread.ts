@@ -1,5 +1,5 @@
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { TcpTarget, UnixTarget } from '../config/listen-url.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import { SocketFile } from '../host/socket-file.ts';
 import type { ForwardPorts, OpenPorts, PortRequest } from '../services/forward/edges.ts';

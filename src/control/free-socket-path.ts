@@ -1,7 +1,7 @@
 import { statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { SocketFile } from '../host/socket-file.ts';
 
 /**

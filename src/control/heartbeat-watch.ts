@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { NetworkThreadHandle } from './network-thread-handle.ts';
 import { ThreadProgress } from './thread-progress.ts';
 

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Config } from '../config/config.ts';
-import type { ErrorCode } from '../config/errors.ts';
+import type { ErrorCode } from '../facts/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { Socket } from 'node:net';
 import type { Config } from '../config/config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { HostErrorCode } from '../env/host.ts';

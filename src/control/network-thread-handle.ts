@@ -2,7 +2,7 @@ import { closeSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardChange } from '../forward/forward-request.ts';

@@ -4,7 +4,7 @@
  * prints nothing).
  */
 import { workerData } from 'node:worker_threads';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ServiceForward } from '../config/forward.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
 import type { Clock } from '../env/clock.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { readProc } from '../host/proc.ts';
 
 /** The soft limit of a system where it cannot be read. */

@@ -2,7 +2,7 @@ import { chmodSync, closeSync, mkdtempSync, openSync, rmdirSync, unlinkSync } fr
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 
 /** include/uapi/asm-generic/fcntl.h; Node does not name it. */
 const O_PATH = 0o10000000;

@@ -1,7 +1,7 @@
 import inspector from 'node:inspector';
 import type { Server } from 'node:net';
 import type { Config } from '../config/config.ts';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import type { ForwardSpec } from '../config/forward.ts';
 import { fittingLimits } from '../config/limits.ts';
 import type { LeaseChange } from '../dhcp/lease-record.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { DnsListener, type DnsListenerOptions } from './dns-listener.ts';
 import { interfaceAddress } from './interface-address.ts';
 import { portHolder } from './port-holder.ts';

@@ -1,4 +1,4 @@
-import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../config/own-names.ts';
+import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../facts/own-names.ts';
 import { DNS_FORMERR, DNS_NOTIMP, type DnsQuestion, parseDnsQuestion } from '../wire/dns-message.ts';
 import { dnsNameKey } from '../wire/dns-name.ts';
 

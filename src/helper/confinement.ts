@@ -1,6 +1,6 @@
 /** What the helper may be: one capability and no way to another, in every thread. It looks before it serves, and there is no way around. */
 import { readdirSync, readFileSync } from 'node:fs';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 
 /** CAP_NET_BIND_SERVICE is number 10. */
 const NET_BIND_SERVICE: bigint = 1n << 10n;

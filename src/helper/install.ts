@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { accessSync, constants, existsSync, rmSync, type Stats, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { SERVICE_FILE, SOCKET_FILE, serviceUnit, socketUnit, type UnitOptions } from './units.ts';
 
 export const UNIT_FOLDER = '/etc/systemd/system';

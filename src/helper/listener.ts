@@ -1,5 +1,5 @@
 /** Where the helper listens: the socket that systemd hands over, or one of its own. */
-import { SlipwayError } from '../config/errors.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { type BoundUnix, bindUnix } from '../host/ports/bind-unix.ts';
 import { adoptListener, startListening } from '../host/ports/socket-calls.ts';
 import type { SocketFile } from '../host/socket-file.ts';

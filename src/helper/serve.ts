@@ -29,7 +29,7 @@ import {
   vmnetdGreeting,
   writeAnswer,
   writeVmnetdAnswer,
-} from './protocol.ts';
+} from '../host/ports/helper-protocol.ts';
 
 const CONNECTIONS = 64;
 /** One user cannot keep all others out. */

@@ -15,7 +15,7 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ControlExtension } from '../../src/api/control-app.ts';
 import type { ControlConfig } from '../../src/config/control-config.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import { needs } from '../support/needs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { type Answer, askAt, ControlWorld, refusal } from './control-world.ts';

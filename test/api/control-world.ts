@@ -6,7 +6,7 @@ import { type ControlApi, type ControlApiOptions, openControlApi } from '../../s
 import type { ControlParts } from '../../src/api/control-parts.ts';
 import { EventFeed } from '../../src/api/event-feed.ts';
 import { resolveConfig } from '../../src/config/config.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import { type ForwardSpec, type ForwardStatus, forwardId, type ServiceForward } from '../../src/config/forward.ts';
 import type { FlowName, FlowStatus, NetworkStatus } from '../../src/control/messages.ts';
 import { Counters } from '../../src/env/counters.ts';

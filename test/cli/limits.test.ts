@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { test } from 'node:test';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import { assertLimits } from '../../src/control/process-limits.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { BUILT, type Ended } from './slipway.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import type { DhcpInput } from '../../src/config/dhcp-config.ts';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import type { ForwardSpec } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../../src/config/port-spec.ts';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { resolveConfig } from '../../src/config/config.ts';
 import type { DhcpConfig } from '../../src/config/dhcp-config.ts';
 import { clientIdentifier, macAddress, optionCode, optionHex } from '../../src/config/dhcp-values.ts';
-import type { SlipwayError } from '../../src/config/errors.ts';
+import type { SlipwayError } from '../../src/facts/errors.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { Mismatch } from '../../src/config/values.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';

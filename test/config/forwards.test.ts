@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Config, resolveConfig } from '../../src/config/config.ts';
-import type { SlipwayError } from '../../src/config/errors.ts';
+import type { SlipwayError } from '../../src/facts/errors.ts';
 import { type ForwardSpec, forwardId } from '../../src/config/forward.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { GATEWAY_SERVICES } from '../../src/network/network-options.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import { parseConfig, readConfigFile } from '../../src/config/parse.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { configProblem } from '../support/config-problem.ts';

@@ -5,7 +5,7 @@ import { connect } from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
 import { helperListener } from '../../src/helper/listener.ts';
-import { vmnetdGreeting, writeRequest } from '../../src/helper/protocol.ts';
+import { vmnetdGreeting, writeRequest } from '../../src/host/ports/helper-protocol.ts';
 import { receiveDescriptor, sendDescriptor } from '../../src/host/namespace/scm-rights.ts';
 import { askHelper } from '../../src/host/ports/helper-client.ts';
 import { boundAt, connectUnixSocket, type Place } from '../../src/host/ports/socket-calls.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { ERRORS } from '../../src/config/errors.ts';
+import { ERRORS } from '../../src/facts/errors.ts';
 
 const root = new URL('../../', import.meta.url);
 
@@ -15,7 +15,7 @@ test('docs/errors.md lists every code with its meaning, and no other', () => {
 
 test('every code is used somewhere', () => {
   const source = readdirSync(new URL('src/', root), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts') && file !== 'config/errors.ts')
+    .filter((file) => file.endsWith('.ts') && file !== 'facts/errors.ts')
     .map((file) => readFileSync(new URL(`src/${file}`, root), 'utf8'))
     .join('\n');
   const unused = Object.keys(ERRORS).filter((code) => !source.includes(`'${code}'`));

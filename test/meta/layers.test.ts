@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
  */
 const CORE = [
   'env',
+  'facts',
   'wire',
   'turn',
   'link',
@@ -26,7 +27,7 @@ const CORE = [
 const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api'];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
-  ['env', 'wire'],
+  ['env', 'wire', 'facts'],
   ['turn'],
   ['link'],
   ['flow'],
@@ -71,13 +72,13 @@ const RULES: readonly Rule[] = [
   ),
   {
     from: 'host',
-    forbidden: /^(network|services|control|cli|dhcp|tcp|udp|icmp|ip)\//,
-    reason: 'an engine implements env and knows no protocol',
+    forbidden: /^(network|services|control|cli|config|helper|api|guest|dhcp|tcp|udp|icmp|ip)\//,
+    reason: 'an engine implements env and knows no protocol and no policy',
   },
   {
     from: 'services',
-    forbidden: /^(network|control|cli|host)\//,
-    reason: 'a service gets small capabilities, never the network',
+    forbidden: /^(network|control|cli|host(?!\/make-folder\.ts))\//,
+    reason: 'a service gets small capabilities, never the network; what it keeps in files needs a folder',
   },
   {
     from: 'config',
@@ -92,13 +93,13 @@ const RULES: readonly Rule[] = [
   {
     from: 'guest',
     forbidden:
-      /^(?!env\/|wire\/|config\/(errors|own-names)\.ts|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
+      /^(?!env\/|wire\/|facts\/|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, /proc, and the way to ask a nameserver',
   },
   {
     from: 'helper',
     forbidden:
-      /^(?!helper\/|config\/errors\.ts|host\/namespace\/(libc|scm-rights)\.ts|host\/socket-file\.ts|host\/ports\/(socket-calls|places|bind-unix)\.ts)/,
+      /^(?!helper\/|facts\/errors\.ts|host\/namespace\/(libc|scm-rights)\.ts|host\/socket-file\.ts|host\/ports\/(socket-calls|places|bind-unix|helper-protocol)\.ts)/,
     reason: 'what has a privilege is small: sockets, and nothing of the daemon',
   },
   { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 
 /** What is said of a configuration that must not be accepted. */
 export function configProblem(read: () => unknown): SlipwayError {

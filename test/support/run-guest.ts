@@ -2,7 +2,7 @@
  * A program for tests: runs a namespace guest without a network behind its tap, as `slipway run` would, and ends as
  * COMMAND did. Arguments: the options as JSON. A guest needs a process of its own to have streams of its own.
  */
-import { SlipwayError } from '../../src/config/errors.ts';
+import { SlipwayError } from '../../src/facts/errors.ts';
 import { startNamespaceGuest } from '../../src/host/namespace/namespace-guest.ts';
 
 try {

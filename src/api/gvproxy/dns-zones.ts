@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import type { ZonePattern, ZoneRecord } from '../../config/zone-description.ts';
 import { patternInstructions, zonePatterns } from '../../services/dns/zones/address-patterns.ts';

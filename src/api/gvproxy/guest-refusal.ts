@@ -1,4 +1,4 @@
-import { type ErrorCode, SlipwayError } from '../../config/errors.ts';
+import { type ErrorCode, SlipwayError } from '../../facts/errors.ts';
 import type { ForwardSpec } from '../../config/forward.ts';
 import { joinHostPort } from './go-net.ts';
 

@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { value } from '../../config/schema-value.ts';
 import { Mismatch, type ValueParser } from '../../config/values.ts';
 import type { ControlParts } from '../control-parts.ts';

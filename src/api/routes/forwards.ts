@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import {
   FORWARD_PROTOCOLS,
   FORWARD_SOURCES,
@@ -12,7 +12,7 @@ import { forwardOptions, forwardShape } from '../../config/forward-schema.ts';
 import { socketPath } from '../../config/forward-values.ts';
 import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec } from '../../config/port-spec.ts';
 import { value } from '../../config/schema-value.ts';
-import { similarForwards } from '../../config/similar-forwards.ts';
+import { similarForwards } from '../../services/forward/similar-forwards.ts';
 import { ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from '../../config/values.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import type { ForwardJson } from '../contract.ts';

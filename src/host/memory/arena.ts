@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { Arena } from '../../env/arena.ts';
 
 const PAGE_BYTES = 65_536;

@@ -1,7 +1,7 @@
 /** Finding a program as execvp(3) does, early enough to say in plain words why it cannot be run. */
 import { accessSync, constants, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 
 /** What execvp(3) searches when PATH is not set, with the folders of system programs. */
 const DEFAULT_PATH = '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin';

@@ -1,5 +1,5 @@
 /** What a caller says of a guest, checked and completed to what init needs to know. */
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { parseMac } from '../../wire/mac.ts';
 import { findCommand } from './command.ts';

@@ -12,7 +12,7 @@
  * path to the first packet.
  */
 import { closeSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { addDefaultRoute, configureInterface, openTap } from './ioctl.ts';
 import { close, declare, exitNow, kill, O_NONBLOCK, WNOHANG, waitpid, watch } from './libc.ts';
 import {

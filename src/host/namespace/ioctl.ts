@@ -2,7 +2,7 @@
  * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them (and the queue length by netlink): a guest's namespace is set up
  * without iproute2, which a machine need not have. Every function acts on the network namespace of the calling process.
  */
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import {
   AF_INET,
   addressOf,

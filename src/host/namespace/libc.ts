@@ -5,7 +5,7 @@
  * Layouts built by hand here and in the neighbouring files are those of 64-bit Linux (x86-64, arm64, riscv64).
  */
 import koffi from 'koffi';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 
 const libc = koffi.load(null);
 

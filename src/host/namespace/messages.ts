@@ -2,7 +2,7 @@
  * What the launcher (outside) and init (inside) say to each other: the guest's description once, in a file without a
  * name, then small JSON messages over the socket. Both ends are this package, of the same version.
  */
-import type { ErrorCode } from '../../config/errors.ts';
+import type { ErrorCode } from '../../facts/errors.ts';
 import type { TapOffloads } from './ioctl.ts';
 import { receiveDescriptor, sendDescriptor } from './scm-rights.ts';
 

@@ -13,7 +13,7 @@
  * The network is isolated, the files are not.
  */
 import { constants } from 'node:os';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { describeGuest, type NamespaceGuestOptions } from './description.ts';
 import { checkPrerequisites, diagnose, hasNamespaceCapabilities, missingNamespaces } from './diagnose.ts';
 import type { TapOffloads } from './ioctl.ts';

@@ -3,7 +3,7 @@
  * in the first user namespace, but the same change by rtnetlink(7) only for one in the device's own.
  */
 
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { AF_NETLINK, check, close, declare, errnoName, SOCK_CLOEXEC, SOCK_RAW, socket } from './libc.ts';
 
 const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(

@@ -2,7 +2,7 @@
  * Messages with descriptors in them over unix sockets (SCM_RIGHTS, unix(7)), which Node itself cannot receive. One
  * message is one datagram of a SOCK_SEQPACKET pair, so nothing needs framing, and a closed end reads as the empty message.
  */
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { AF_UNIX, addressOf, check, declare, errnoName, SOCK_CLOEXEC, SOCK_SEQPACKET } from './libc.ts';
 
 /** What one message may hold, in bytes. A message is a few short fields and at most one diagnosis. */

@@ -2,7 +2,7 @@
  * Starting a program with posix_spawn(3), which can do what Node's child_process cannot: a chosen signal mask, default
  * dispositions (Node leaves SIGPIPE and SIGXFSZ ignored in what it starts), and the caller's own streams untouched.
  */
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { addressOf, check, declare, errnoName } from './libc.ts';
 
 /** Room for posix_spawnattr_t (336 bytes), posix_spawn_file_actions_t (80) and sigset_t (128) of glibc; musl's are smaller. */

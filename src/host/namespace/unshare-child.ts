@@ -7,7 +7,7 @@
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { findCommand } from './command.ts';
 import {
   check,

@@ -7,7 +7,7 @@
  */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { Arena } from '../../env/arena.ts';
 import type { HostPipe, HostPipeHandler } from '../../env/host.ts';
 import { SocketFile } from '../socket-file.ts';

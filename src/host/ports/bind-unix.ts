@@ -1,8 +1,8 @@
 /** A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left behind. */
 import { unlinkSync } from 'node:fs';
 import path from 'node:path';
-import { SlipwayError } from '../../config/errors.ts';
-import { makeFolder } from '../../config/make-folder.ts';
+import { SlipwayError } from '../../facts/errors.ts';
+import { makeFolder } from '../make-folder.ts';
 import { close } from '../namespace/libc.ts';
 import { SocketFile } from '../socket-file.ts';
 import type { BoundPorts } from './bind.ts';

@@ -1,6 +1,6 @@
-/** The daemon's end of the privileged helper: one connection for each port (see src/helper/protocol.ts). */
+/** The daemon's end of the privileged helper: one connection for each port (see src/host/ports/helper-protocol.ts). */
 import { setTimeout as pause } from 'node:timers/promises';
-import { type HelperAnswer, parseAnswer, writeRequest } from '../../helper/protocol.ts';
+import { type HelperAnswer, parseAnswer, writeRequest } from './helper-protocol.ts';
 import { close, watch } from '../namespace/libc.ts';
 import { receiveDescriptor, sendDescriptor } from '../namespace/scm-rights.ts';
 import { boundAt, connectUnixSocket, errorName, type Place, type PortProtocol } from './socket-calls.ts';

@@ -1,6 +1,6 @@
 /** Binds ports with the process's own rights, then with the privileged helper's; if neither works, the error says what to do. */
-import type { SlipwayError } from '../../config/errors.ts';
-import type { HelperAnswer } from '../../helper/protocol.ts';
+import type { SlipwayError } from '../../facts/errors.ts';
+import type { HelperAnswer } from './helper-protocol.ts';
 import { userName } from '../accounts.ts';
 import { errnoName } from '../namespace/libc.ts';
 import { type BoundPorts, boundPorts, closeSweep, DENIED, type PortRequest, type Sweep, sweepPorts } from './bind.ts';

@@ -3,7 +3,7 @@
  * in use", because Docker prints the same and tools search for it. What Docker does not say follows.
  */
 import { readFileSync } from 'node:fs';
-import { type ErrorCode, SlipwayError } from '../../config/errors.ts';
+import { type ErrorCode, SlipwayError } from '../../facts/errors.ts';
 import { userName } from '../accounts.ts';
 import { type BindFailure, DESCRIPTORS_KEPT_FREE, type PortRequest } from './bind.ts';
 import { nextFreePort } from './next-free.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { Counters } from '../../env/counters.ts';
 import { writeU16 } from '../../wire/bytes.ts';
 import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES, type DnsEdns, findEdns } from '../../wire/dns-edns.ts';

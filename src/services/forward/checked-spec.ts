@@ -1,5 +1,5 @@
 import { guestAddresses } from '../../config/addresses.ts';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { FORWARD_SOURCES, type ForwardSpec, forwardId, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import type { Cidr } from '../../wire/cidr.ts';

@@ -1,4 +1,4 @@
-import type { SlipwayError } from '../../config/errors.ts';
+import type { SlipwayError } from '../../facts/errors.ts';
 import type { ForwardSpec, ServiceForward } from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets } from '../../env/host-listener.ts';

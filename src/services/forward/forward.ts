@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import {
   type ForwardOwner,
   type ForwardSpec,

@@ -1,6 +1,6 @@
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { ServiceForward } from '../../config/forward.ts';
-import { isOwnName } from '../../config/own-names.ts';
+import { isOwnName } from '../../facts/own-names.ts';
 import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import type { GuestAddresses } from './checked-spec.ts';

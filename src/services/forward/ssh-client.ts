@@ -3,7 +3,7 @@ import { open } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Client, ClientChannel, ClientErrorExtensions, ConnectConfig } from 'ssh2';
-import { SlipwayError } from '../../config/errors.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { GuestEnd } from '../../config/forward.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 

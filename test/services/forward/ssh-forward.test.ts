@@ -7,7 +7,7 @@ import path from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
 import ssh2 from 'ssh2';
-import { SlipwayError } from '../../../src/config/errors.ts';
+import { SlipwayError } from '../../../src/facts/errors.ts';
 import { readKey, type SshEnd } from '../../../src/services/forward/ssh-client.ts';
 import { SshForward } from '../../../src/services/forward/ssh-forward.ts';
 import { type Deferred, deferred } from '../../support/deferred.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../../src/config/errors.ts';
+import { SlipwayError } from '../../../src/facts/errors.ts';
 import type { ForwardSpec, ForwardStatus, ServiceForward } from '../../../src/config/forward.ts';
 import { FORWARD_DEFAULTS, parsePortSpec } from '../../../src/config/port-spec.ts';
 import { Mismatch } from '../../../src/config/values.ts';

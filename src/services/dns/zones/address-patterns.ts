@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import type { RE2JS, RE2Set } from 're2js';
-import { SlipwayError } from '../../../config/errors.ts';
+import { SlipwayError } from '../../../facts/errors.ts';
 import type { ZonePattern } from '../../../config/zone-description.ts';
 import { zoneText } from './zone-record.ts';
 

@@ -1,5 +1,5 @@
-import { SlipwayError } from '../../../config/errors.ts';
-import { BUILT_IN_NAMES, GUEST_ZONE } from '../../../config/own-names.ts';
+import { SlipwayError } from '../../../facts/errors.ts';
+import { BUILT_IN_NAMES, GUEST_ZONE } from '../../../facts/own-names.ts';
 import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
 import { type Cidr, cidrContains, firstHost, lastHost } from '../../../wire/cidr.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';

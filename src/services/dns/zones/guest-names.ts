@@ -1,4 +1,4 @@
-import { GUEST_ZONE } from '../../../config/own-names.ts';
+import { GUEST_ZONE } from '../../../facts/own-names.ts';
 import type { Counters } from '../../../env/counters.ts';
 import { hostLabel, type LeaseName, LeaseNames } from './lease-names.ts';
 import type { StandingNames } from './standing-names.ts';

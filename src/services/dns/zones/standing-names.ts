@@ -1,4 +1,4 @@
-import { GUEST_ZONE } from '../../../config/own-names.ts';
+import { GUEST_ZONE } from '../../../facts/own-names.ts';
 import { STANDING_ORIGINS, type StandingOrigin, type Zone } from './zone.ts';
 import { isAtOrBelow, parentKey } from './zone-names.ts';
 import { storedRecord } from './zone-record.ts';

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../../config/errors.ts';
+import { SlipwayError } from '../../../facts/errors.ts';
 import { recordError, type StoredRecord } from './zone-record.ts';
 
 /** A person's or a program's zones; each costs about a kilobyte. */

@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../../config/errors.ts';
+import { SlipwayError } from '../../../facts/errors.ts';
 import type { ZoneRecord } from '../../../config/zone-description.ts';
 import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';

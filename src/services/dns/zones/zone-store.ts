@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../../config/errors.ts';
+import { SlipwayError } from '../../../facts/errors.ts';
 import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsData } from '../../../wire/dns-data.ts';

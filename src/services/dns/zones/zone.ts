@@ -1,4 +1,4 @@
-import { SERVER_NAME } from '../../../config/own-names.ts';
+import { SERVER_NAME } from '../../../facts/own-names.ts';
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { DNS_TYPE_A, DNS_TYPE_CNAME, DNS_TYPE_NS, DNS_TYPE_SOA } from '../../../wire/dns-message.ts';
 import type { AddressPatterns } from './address-patterns.ts';

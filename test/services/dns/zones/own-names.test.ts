@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isOwnName } from '../../../../src/config/own-names.ts';
+import { isOwnName } from '../../../../src/facts/own-names.ts';
 import { builtinZones } from '../../../../src/services/dns/zones/builtin-zones.ts';
 import { parseCidr } from '../../../../src/wire/cidr.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import type { SlipwayError } from '../../../../src/config/errors.ts';
+import type { SlipwayError } from '../../../../src/facts/errors.ts';
 import type { ZoneRecord } from '../../../../src/config/zone-description.ts';
 import { MAX_NAME_BYTES, MAX_ZONES } from '../../../../src/services/dns/zones/zone-limits.ts';
 import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';

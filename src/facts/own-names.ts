@@ -1,5 +1,3 @@
-import type { DnsConfig } from './dns-config.ts';
-
 /** Guests have their names below it, and it is the first guest's own. */
 export const GUEST_ZONE = 'vm.docker.internal';
 /** Slipway's DNS servers call themselves so. */
@@ -51,8 +49,16 @@ const OWN_NAMES: ReadonlySet<string> = new Set(
   BUILT_IN_NAMES.map(({ zone, name }) => (name === '@' ? zone : `${name}.${zone}`)),
 );
 
+/** Further names of the host and the gateway (`dns.hostNames`, `dns.gatewayNames`). */
+export interface ConfiguredNames {
+  readonly hostNames: readonly string[];
+  readonly gatewayNames: readonly string[];
+}
+
 /** Whether the name (lower case, without a last dot) means the host, the gateway or a guest already. */
-export function isOwnName(name: string, dns?: Pick<DnsConfig, 'hostNames' | 'gatewayNames'>): boolean {
+export function isOwnName(name: string, configured?: ConfiguredNames): boolean {
   if (OWN_NAMES.has(name) || name === GUEST_ZONE || name.endsWith(`.${GUEST_ZONE}`)) return true;
-  return dns !== undefined && (dns.hostNames.includes(name) || dns.gatewayNames.includes(name));
+  return (
+    configured !== undefined && (configured.hostNames.includes(name) || configured.gatewayNames.includes(name))
+  );
 }

@@ -15,8 +15,8 @@ import {
   writeAnswer,
   writeRequest,
   writeVmnetdAnswer,
-} from '../../src/helper/protocol.ts';
-import type { Place } from '../../src/host/ports/socket-calls.ts';
+} from '../../../src/host/ports/helper-protocol.ts';
+import type { Place } from '../../../src/host/ports/socket-calls.ts';
 
 const bytes = (length: number): fc.Arbitrary<Uint8Array> => fc.uint8Array({ minLength: length, maxLength: length });
 const place: fc.Arbitrary<Place> = fc.oneof(

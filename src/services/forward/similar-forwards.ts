@@ -1,4 +1,4 @@
-import { editDistance } from './edit-distance.ts';
+import { editDistance } from '../../config/edit-distance.ts';
 
 /** A person reads no more of them. */
 const MOST = 3;

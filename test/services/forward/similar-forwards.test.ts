@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { similarForwards } from '../../src/config/similar-forwards.ts';
+import { similarForwards } from '../../../src/services/forward/similar-forwards.ts';
 
 const IDS = ['tcp:*:8080', 'tcp:127.0.0.1:24005', 'tcp:[::1]:24005', 'udp:127.0.0.1:53', 'unix:/run/docker.sock'];
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { makeFolder } from '../../src/config/make-folder.ts';
+import { makeFolder } from '../../src/host/make-folder.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('folders that are missing are made for this user alone, and what is there stays', () => {

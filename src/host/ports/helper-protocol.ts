@@ -10,7 +10,7 @@
  * Also vmnetd's request, which older programs make: 49 bytes 'VMN3T', version 22, a commit, both ways; then 8 bytes: command 6,
  * IPv4 with its bytes reversed, port (little-endian), 0 TCP or 1 UDP; answered by 8 bytes, an errno of macOS first.
  */
-import type { Place, PortProtocol } from '../host/ports/socket-calls.ts';
+import type { Place, PortProtocol } from './socket-calls.ts';
 
 export interface BindRequest {
   readonly protocol: PortProtocol;
