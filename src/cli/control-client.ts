@@ -1,5 +1,5 @@
 import { type IncomingMessage, request } from 'node:http';
-import type { ProblemJson } from '../api/contract.ts';
+import type { ProblemJson } from '../api/v1/contract.ts';
 import { controlSocket } from '../config/control-config.ts';
 import { ERRORS, SlipwayError } from '../facts/errors.ts';
 import { TOKEN_VARIABLE, usualControlSocket } from './control-place.ts';

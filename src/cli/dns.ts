@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { domainToASCII } from 'node:url';
-import type { LookupJson } from '../api/contract.ts';
+import type { LookupJson } from '../api/v1/contract.ts';
 import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { ipv4Address, Mismatch, shown } from '../config/values.ts';

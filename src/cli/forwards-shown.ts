@@ -1,4 +1,4 @@
-import type { ForwardJson } from '../api/contract.ts';
+import type { ForwardJson } from '../api/v1/contract.ts';
 import { table } from './table.ts';
 
 /** A table of forwards for people; also what `up -p` prints. */

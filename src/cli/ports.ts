@@ -1,4 +1,4 @@
-import type { ForwardJson, ServiceJson } from '../api/contract.ts';
+import type { ForwardJson, ServiceJson } from '../api/v1/contract.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
 import { socketPath } from '../config/forward-values.ts';

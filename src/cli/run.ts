@@ -1,7 +1,7 @@
-import type { ControlApi } from '../api/control-api.ts';
-import { EventFeed } from '../api/event-feed.ts';
-import { forwardJson } from '../api/forward-json.ts';
-import { guestApiServices } from '../api/guest-api-service.ts';
+import type { ControlApi } from '../api/server/control-api.ts';
+import { EventFeed } from '../api/v1/event-feed.ts';
+import { forwardJson } from '../api/v1/forward-json.ts';
+import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
 import type { SlipwayError } from '../facts/errors.ts';
@@ -73,7 +73,7 @@ async function guardedControl(
 ): Promise<ControlApi | undefined> {
   const { config, log, events } = options;
   const [{ newToken }, { serveControl }] = await Promise.all([
-    import('../api/control-token.ts'),
+    import('../api/server/control-token.ts'),
     import('./serve-control.ts'),
   ]);
   const token = options.token ?? newToken();

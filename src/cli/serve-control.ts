@@ -1,5 +1,5 @@
-import { type ControlApi, openControlApi } from '../api/control-api.ts';
-import type { EventFeed } from '../api/event-feed.ts';
+import { type ControlApi, openControlApi } from '../api/server/control-api.ts';
+import type { EventFeed } from '../api/v1/event-feed.ts';
 import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import type { ControlLog } from '../control/network-control.ts';
@@ -54,7 +54,8 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
       privateFolder: usual,
       tokenOnSocket: token,
       parts: () => parts,
-      extensions: async () => (await import('../api/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
+      extensions: async () =>
+        (await import('../api/server/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
     });
     await network.control.claim(api.places);
     network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));

@@ -1,4 +1,4 @@
-import type { ForwardJson, GuestJson, LeaseJson, StatusJson } from '../api/contract.ts';
+import type { ForwardJson, GuestJson, LeaseJson, StatusJson } from '../api/v1/contract.ts';
 import { type ControlFlags, controlClient } from './control-client.ts';
 import { forwardTable } from './forwards-shown.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';

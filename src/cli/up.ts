@@ -1,8 +1,8 @@
-import type { ForwardJson } from '../api/contract.ts';
-import type { ControlApi } from '../api/control-api.ts';
-import { EventFeed } from '../api/event-feed.ts';
-import { forwardJson } from '../api/forward-json.ts';
-import { guestApiServices } from '../api/guest-api-service.ts';
+import type { ForwardJson } from '../api/v1/contract.ts';
+import type { ControlApi } from '../api/server/control-api.ts';
+import { EventFeed } from '../api/v1/event-feed.ts';
+import { forwardJson } from '../api/v1/forward-json.ts';
+import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';

@@ -58,7 +58,5 @@ export interface ConfiguredNames {
 /** Whether the name (lower case, without a last dot) means the host, the gateway or a guest already. */
 export function isOwnName(name: string, configured?: ConfiguredNames): boolean {
   if (OWN_NAMES.has(name) || name === GUEST_ZONE || name.endsWith(`.${GUEST_ZONE}`)) return true;
-  return (
-    configured !== undefined && (configured.hostNames.includes(name) || configured.gatewayNames.includes(name))
-  );
+  return configured !== undefined && (configured.hostNames.includes(name) || configured.gatewayNames.includes(name));
 }

@@ -92,8 +92,7 @@ const RULES: readonly Rule[] = [
   },
   {
     from: 'guest',
-    forbidden:
-      /^(?!env\/|wire\/|facts\/|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
+    forbidden: /^(?!env\/|wire\/|facts\/|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, /proc, and the way to ask a nameserver',
   },
   {

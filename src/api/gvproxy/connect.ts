@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
-import type { TakeOver } from '../control-server.ts';
+import type { TakeOver } from '../server/control-server.ts';
 import { lengthsForGuest, lengthsFromGuest } from './frame-lengths.ts';
 import { goError } from './go-answer.ts';
 import { keepEarlyBytes, refuse } from './taken-connection.ts';

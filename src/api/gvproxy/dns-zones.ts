@@ -7,7 +7,7 @@ import { patternInstructions, zonePatterns } from '../../services/dns/zones/addr
 import type { ListedZone, ZoneStore } from '../../services/dns/zones/zone-store.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatIpv6Address, parseIpv6Address } from '../../wire/ipv6-address.ts';
-import { readCompatBody, textField } from '../compat-body.ts';
+import { readCompatBody, textField } from '../server/compat-body.ts';
 import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
 
 /** Of one zone, old ones that newer ones hide included. */

@@ -4,7 +4,7 @@ import { type ForwardOwner, type ForwardSpec, type GuestEnd, type HostEnd, SSH_P
 import { listenAddress } from '../../config/host-address.ts';
 import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { readCompatBody, textField } from '../compat-body.ts';
+import { readCompatBody, textField } from '../server/compat-body.ts';
 import { type GoAnswer, goError } from './go-answer.ts';
 import { joinHostPort, parseUint16, parseUrl, splitHostPort } from './go-net.ts';
 

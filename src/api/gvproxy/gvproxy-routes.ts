@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
-import type { ControlExtension } from '../control-app.ts';
-import type { ControlScope } from '../control-server.ts';
+import type { ControlExtension } from '../server/control-app.ts';
+import type { ControlScope } from '../server/control-server.ts';
 import { connect, type GuestAttacher } from './connect.ts';
 import type { DnsZones } from './dns-zones.ts';
 import { type GoAnswer, goError, goHeaders, goJson, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';

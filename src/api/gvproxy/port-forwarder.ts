@@ -1,7 +1,7 @@
 import { type ForwardOwner, type ForwardSpec, type ForwardStatus, forwardId } from '../../config/forward.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { openForward } from '../open-forward.ts';
+import { openForward } from './open-forward.ts';
 import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './expose-request.ts';
 import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
 import { joinHostPort, splitHostPort } from './go-net.ts';

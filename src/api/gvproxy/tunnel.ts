@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
-import type { TakeOver } from '../control-server.ts';
+import type { TakeOver } from '../server/control-server.ts';
 import { goError } from './go-answer.ts';
 import { atoi } from './go-net.ts';
 import { keepEarlyBytes, refuse } from './taken-connection.ts';

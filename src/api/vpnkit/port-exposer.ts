@@ -1,7 +1,7 @@
 import { lstatSync } from 'node:fs';
 import type { ForwardStatus } from '../../config/forward.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
-import { openForward } from '../open-forward.ts';
+import { openForward } from '../gvproxy/open-forward.ts';
 import { forwardOf, type Port, portsOf, readPort, shownPort } from './port-json.ts';
 
 /** What vpnkit's forwarder (an echo server) answers: JSON and a newline, or nothing. */

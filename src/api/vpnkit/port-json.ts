@@ -4,7 +4,7 @@ import type { ForwardSpec, GuestEnd, HostEnd } from '../../config/forward.ts';
 import { listenAddress } from '../../config/host-address.ts';
 import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
-import { type CompatBody, readCompatBody, textField } from '../compat-body.ts';
+import { type CompatBody, readCompatBody, textField } from '../server/compat-body.ts';
 
 /** vpnkit's Port: "out" is this computer's side, "in" the guest's. What is empty or 0 is left out of the JSON. */
 export interface Port {

@@ -1,0 +1,136 @@
+import type { Socket } from 'node:net';
+import type { ControlConfig } from '../../config/control-config.ts';
+import { SlipwayError } from '../../facts/errors.ts';
+import type { OwnPlace } from '../../control/messages.ts';
+import { ownPort } from '../../control/own-port.ts';
+import type { AccessRules, ControlPeer } from './control-access.ts';
+import type { ControlExtension } from './control-app.ts';
+import { type ConnectionServer, type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';
+import type { ControlParts } from '../v1/control-parts.ts';
+import type { ControlServer } from './control-server.ts';
+import { type TokenFile, tokenFile } from './control-token.ts';
+
+export interface ControlApiOptions {
+  readonly config: ControlConfig;
+  /** The folder of the socket is Slipway's own: made, and kept from everybody else. */
+  readonly privateFolder: boolean;
+  /** A guest of this process has the same files and user, so neither the socket's mode nor a token in a file would keep it out. */
+  readonly tokenOnSocket?: string | undefined;
+  /** Asked for when the first client connects. */
+  parts(): ControlParts;
+  extensions?(parts: ControlParts): Promise<readonly ControlExtension[]>;
+}
+
+/** The control API while it listens. */
+export interface ControlApi {
+  /** '' for none. */
+  readonly socket: string;
+  /** "127.0.0.1:8765", '' for none. */
+  readonly tcp: string;
+  /** All of it: no place for a guest. */
+  readonly places: readonly OwnPlace[];
+  /** Where the token of `tcp` is; '' for none. */
+  readonly tokenFile: string;
+  /** Ends every connection, and removes what was made. Idempotent. */
+  close(): void;
+}
+
+/**
+ * Opens the control sockets; what serves them is loaded by the first client, so that a daemon which nobody asks pays nothing.
+ * Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind then.
+ */
+export async function openControlApi(options: ControlApiOptions): Promise<ControlApi> {
+  const { config, privateFolder, tokenOnSocket } = options;
+  const places: OwnPlace[] = [];
+  const open: Pick<ListeningSocket, 'close'>[] = [];
+  const close = (): void => {
+    for (const one of open.splice(0).reverse()) one.close();
+  };
+  const { counters, log } = options.parts();
+  const file = config.tcp === undefined ? undefined : tokenPath(config);
+  let kept: TokenFile | undefined;
+  const rules = (): AccessRules => ({
+    token: tokenOnSocket ?? kept?.token,
+    tokenOnSocket: tokenOnSocket !== undefined,
+  });
+  const serve = server(options, rules);
+  try {
+    if (config.socket !== '') {
+      open.push(
+        await listenAtSocket(
+          config.socket,
+          { privateFolder, counters, warn: (message) => log.warn(message) },
+          serve('unix'),
+        ),
+      );
+      places.push({ kind: 'unix', path: config.socket });
+    }
+    let tcp = '';
+    if (config.tcp !== undefined) {
+      // Behind the socket, whose folder it may be in.
+      if (tokenOnSocket === undefined) {
+        kept = tokenFile(file ?? '');
+        const { remove } = kept;
+        process.once('exit', remove);
+        open.push({
+          close: () => {
+            process.off('exit', remove);
+            remove();
+          },
+        });
+      }
+      const listening = await listenAtLoopback(config.tcp, counters, serve('tcp'));
+      open.push(listening);
+      const { address } = config.tcp;
+      places.push(ownPort(config.tcp.address, listening.port));
+      tcp = `${address.includes(':') ? `[${address}]` : address}:${listening.port}`;
+    }
+    return { socket: config.socket, tcp, places, tokenFile: kept === undefined ? '' : (file ?? ''), close };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+function tokenPath({ tokenFile, socket }: ControlConfig): string {
+  if (tokenFile !== '') return tokenFile;
+  // Named after the socket, as other daemons may have theirs in the same folder.
+  if (socket !== '') return `${socket.replace(/\.sock$/, '')}.token`;
+  throw new SlipwayError(
+    'ERR_USAGE',
+    'the control API on TCP has no place for its token',
+    'Set control.tokenFile, or a control socket beside which the token can lie.',
+  );
+}
+
+/** What serves a connection; loaded once, by the first that comes. */
+function server(
+  { parts, extensions }: ControlApiOptions,
+  rules: () => AccessRules,
+): (peer: ControlPeer) => ConnectionServer {
+  let loading: Promise<ControlServer> | undefined;
+  const load = async (): Promise<ControlServer> => {
+    const { controlApp } = await import('./control-app.ts');
+    const given = parts();
+    return controlApp(given, rules, (await extensions?.(given)) ?? []);
+  };
+  let loaded: ControlServer | undefined;
+  const accept = (socket: Socket, peer: ControlPeer): void => {
+    loading ??= load();
+    loading.then(
+      (app) => {
+        loaded = app;
+        if (!socket.destroyed) app.serve(socket, peer);
+      },
+      (error: unknown) => {
+        parts().log.error('the control API cannot be loaded', { stack: (error as Error).stack ?? String(error) });
+        socket.destroy();
+        loading = undefined;
+      },
+    );
+  };
+  return (peer) => ({
+    accept: (socket) => accept(socket, peer),
+    isIdle: (socket) => loaded?.isIdle(socket) ?? true,
+  });
+}
