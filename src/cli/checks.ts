@@ -24,8 +24,9 @@ import {
 import { DhcpWriter } from '../wire/dhcpv4-writer.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { ChecklistPlan, CheckName, CheckReport } from './checklist.ts';
+import { DEFAULT_HOST_NAMES } from '../facts/own-names.ts';
 
-const HOST = 'host.docker.internal';
+const [HOST] = DEFAULT_HOST_NAMES;
 const BROADCAST = '255.255.255.255';
 /** A check that sees nothing come for so long has failed. */
 const PATIENCE_MS = 10_000;

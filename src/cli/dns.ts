@@ -7,7 +7,6 @@ import { SlipwayError } from '../facts/errors.ts';
 import { ipv4Address, Mismatch, shown } from '../config/values.ts';
 import { BatchedRandom } from '../control/batched-random.ts';
 import { Counters } from '../env/counters.ts';
-import { INTERNAL_PORT } from '../guest/dns-server.ts';
 import { corefile } from '../services/dns/corefile.ts';
 import { type DescribedMessage, type DescribedRecord, describeMessage } from '../services/dns/described-message.ts';
 import { type DnsStack, dnsStack } from '../services/dns/dns-stack.ts';
@@ -19,6 +18,7 @@ import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../wire/ipv6-address.ts';
 import { usualControlSocket } from './control-place.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
 
 export interface LookupFlags {
   readonly config?: string;
@@ -84,7 +84,7 @@ export async function dnsCorefile(flags: CorefileFlags): Promise<void> {
   const stack = stackOf(config);
   const zones = stack.zones.list().map(({ name }) => name);
   stack.close();
-  const text = corefile({ gateway: gateway ?? config.network.gateway, zones, internalPort: INTERNAL_PORT, bind });
+  const text = corefile({ gateway: gateway ?? config.network.gateway, zones, internalPort: INTERNAL_DNS_PORT, bind });
   say(STANDARD_OUTPUT, text);
 }
 

@@ -4,17 +4,12 @@ import { SlipwayError } from '../facts/errors.ts';
 import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../facts/own-names.ts';
 import { endOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
-import {
-  DEFAULT_PLACES,
-  type GuestDnsEvent,
-  type GuestDnsOptions,
-  GuestDnsServer,
-  INTERNAL_PORT,
-  SYSTEM_PORT,
-} from '../guest/dns-server.ts';
+import { DEFAULT_PLACES, type GuestDnsEvent, type GuestDnsOptions, GuestDnsServer } from '../guest/dns-server.ts';
 import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
 import { dnsLabels } from '../wire/dns-name.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
+import { DNS_PORT } from '../wire/dns-message.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
 
 const HELP = `Usage: slipway guest dns [options]
 
@@ -24,8 +19,8 @@ internal server, all others to its system server. Answers pass as they are.
 Options:
   --listen <place>    address:port, or interface:port, whose address is followed as it comes, changes and goes; may be
                       repeated (default: 127.0.0.1:53 and docker0:53)
-  --internal <server> address:port of the internal server (default: the default route's gateway, port ${INTERNAL_PORT})
-  --system <server>   address:port of the system server (default: the default route's gateway, port ${SYSTEM_PORT})
+  --internal <server> address:port of the internal server (default: the default route's gateway, port ${INTERNAL_DNS_PORT})
+  --system <server>   address:port of the system server (default: the default route's gateway, port ${DNS_PORT})
   --domain <name>     one more internal domain, besides ${OWN_DOMAINS.join(', ')},
                       ${OLD_DOCKER_BEGINNINGS.map((name) => `${name}.*`).join(' and ')}; may be repeated
   --json              print JSON lines
@@ -38,8 +33,6 @@ Examples:
   slipway guest dns --listen 127.0.0.1:53 --listen br-lan:53 --domain dev.example
 `;
 const SEE_HELP = 'See slipway guest dns --help.';
-/** A port that nobody wrote. */
-const DNS_PORT = 53;
 
 /** `slipway guest …`, and all of the bundle that a virtual machine gets. Settles when the command stands or has said its piece. */
 export async function guest(args: readonly string[]): Promise<void> {
@@ -82,8 +75,8 @@ function dnsFlags(args: readonly string[]): DnsFlags {
 
 function dnsOptions(flags: DnsFlags): GuestDnsOptions {
   const places = flags.listen?.map(place) ?? DEFAULT_PLACES;
-  const internal = flags.internal === undefined ? undefined : server('--internal', flags.internal, INTERNAL_PORT);
-  const system = flags.system === undefined ? undefined : server('--system', flags.system, SYSTEM_PORT);
+  const internal = flags.internal === undefined ? undefined : server('--internal', flags.internal, INTERNAL_DNS_PORT);
+  const system = flags.system === undefined ? undefined : server('--system', flags.system, DNS_PORT);
   for (const asked of [internal, system]) {
     if (asked === undefined) continue;
     if (places.some((own) => 'address' in own && own.address === asked.address && own.port === asked.port)) {

@@ -17,10 +17,10 @@ import {
   type UnitOptions,
 } from '../helper/units.ts';
 import { groupId, userId } from '../host/accounts.ts';
-import { HELPER_SOCKET } from '../host/ports/helper-client.ts';
 import type { SocketFile } from '../host/socket-file.ts';
 import { SocketWatch } from '../host/socket-watch.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
+import { HELPER_SOCKET } from '../facts/helper-socket.ts';
 
 export interface AllowFlags {
   readonly allowUid?: readonly string[];

@@ -6,7 +6,6 @@ import {
   DEFAULT_DIALS_IN_FLIGHT,
   DEFAULT_FLOWS,
   DEFAULT_GUESTS,
-  DEFAULT_HELPER,
   DEFAULT_MTU,
   DEFAULT_UDP_MAPPINGS,
 } from './defaults.ts';
@@ -16,6 +15,7 @@ import { SlipwayError } from '../facts/errors.ts';
 import type { ForwardSpec, ServiceForward } from './forward.ts';
 import { resolveForwards, resolveServices, type ServiceInput } from './forward-config.ts';
 import { type AttachmentUrl, repeatedUrl } from './listen-url.ts';
+import { HELPER_SOCKET } from '../facts/helper-socket.ts';
 
 export const ENGINES = ['auto', 'epoll', 'node'] as const;
 export type EngineChoice = (typeof ENGINES)[number];
@@ -134,7 +134,7 @@ export function resolveConfig(input: ConfigInput): Config {
     dhcp: resolveDhcp(input.dhcp ?? {}, plan),
     forwards: resolveForwards(input.forwards ?? [], plan),
     services: resolveServices(input.services ?? [], plan, dns, api),
-    helper: input.helper ?? DEFAULT_HELPER,
+    helper: input.helper ?? HELPER_SOCKET,
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),
     api,

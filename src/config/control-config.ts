@@ -1,5 +1,6 @@
 import { isIP } from 'node:net';
 import { Mismatch, type ValueParser } from './values.ts';
+import { isUnixPath, UNIX_PATH_BYTES } from '../facts/unix-path.ts';
 
 /** The key `control` as a person said it. */
 export interface ControlInput {
@@ -24,16 +25,11 @@ export interface ControlEndpoint {
   readonly port: number;
 }
 
-/** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
-const UNIX_PATH_BYTES = 107;
-
 /** "none", which is '', or a path. */
 export const controlSocket: ValueParser<string> = (raw) => {
   if (raw === 'none') return '';
-  const text = typeof raw === 'string' ? raw : '';
-  const fits = text.startsWith('/') && !text.endsWith('/') && !text.includes('\0');
-  return fits && new TextEncoder().encode(text).length <= UNIX_PATH_BYTES
-    ? text
+  return isUnixPath(raw)
+    ? raw
     : new Mismatch(`none, or an absolute path of at most ${UNIX_PATH_BYTES} bytes such as /run/slipway/control.sock`);
 };
 

@@ -25,13 +25,6 @@ export const DEFAULT_DNS_TTL_SECONDS = 10;
  * and AAAA at the same moment, or may ask thirty dead names a second, each of which is on its way for 4.5 s.
  */
 export const DEFAULT_DNS_LOOKUPS = 4096;
-/** Names that mean the host, as Docker, Podman and Lima have them. */
-export const DEFAULT_HOST_NAMES: readonly string[] = [
-  'host.docker.internal',
-  'host.containers.internal',
-  'host.lima.internal',
-];
-export const DEFAULT_GATEWAY_NAMES: readonly string[] = ['gateway.docker.internal'];
 /** 50,000 queries a second of one guest: what two cores answer from the cache; more is a loop in the guest. */
 export const DEFAULT_DNS_QUERIES_PER_SECOND = 50_000;
 /** 10,000 answers or 16 MiB: a build farm's day of names. */
@@ -44,6 +37,3 @@ export const DEFAULT_DNS_STALE_SECONDS = 3_600;
 export const DEFAULT_LEASE_SECONDS = 86_400;
 /** 64 leases behind one attachment: nested guests and bridges, not a flood of made-up MACs. */
 export const DEFAULT_LEASES_PER_GUEST = 64;
-
-/** Where the privileged helper listens for those who may not bind ports below 1024. */
-export const DEFAULT_HELPER = '/run/slipway-helper.sock';

@@ -5,10 +5,9 @@ import {
   DEFAULT_DNS_QUERIES_PER_SECOND,
   DEFAULT_DNS_STALE_SECONDS,
   DEFAULT_DNS_TTL_SECONDS,
-  DEFAULT_GATEWAY_NAMES,
-  DEFAULT_HOST_NAMES,
 } from './defaults.ts';
 import type { ZoneDescription } from './zone-description.ts';
+import { DEFAULT_GATEWAY_NAMES, DEFAULT_HOST_NAMES } from '../facts/own-names.ts';
 
 /** AAAA answers: as the host has IPv6 or not, always, or never. */
 export const IPV6_ANSWERS = ['auto', 'always', 'never'] as const;

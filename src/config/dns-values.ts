@@ -2,8 +2,8 @@ import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../wire/ipv6-address.ts';
 import type { ConfiguredNameserver } from './dns-config.ts';
 import { hostName, integer, Mismatch, type ValueParser } from './values.ts';
+import { DNS_PORT } from '../wire/dns-message.ts';
 
-const DNS_PORT = 53;
 /** A character-string of a TXT record (RFC 1035 §3.3). */
 const TEXT_BYTES = 255;
 /** Fits a message of 65,535 bytes with the rest of it. */

@@ -5,8 +5,8 @@ import type { ApiConfig } from './api-config.ts';
 import type { DnsConfig } from './dns-config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
-import { servedAtGateway } from './gateway-ports.ts';
 import { isOwnName } from '../facts/own-names.ts';
+import { GATEWAY_SERVICES, GATEWAY_SERVICE_TITLES } from '../facts/gateway-services.ts';
 
 /** One of the key `services` as a person said it: without an address it is at the gateway. */
 export interface ServiceInput {
@@ -99,12 +99,13 @@ function checkServiceName(
   );
 }
 
+/** A service of the host would go before Slipway's own (`decide` in src/flow/route.ts), and take it away from all guests. */
 function checkGatewayPort(key: string, protocol: 'tcp' | 'udp', port: number, api: ApiConfig): void {
-  const served = servedAtGateway(protocol, port, api);
-  if (served === undefined) return;
+  const own = GATEWAY_SERVICES.get(`${protocol}:${port}`);
+  if (own === undefined || (own === 'api-guest' && api.guest === 'none')) return;
   throw new SlipwayError(
     'ERR_CONFIG_INVALID',
-    `${key}: at the gateway's ${protocol} port ${port} is ${served}, which no guest would reach any more`,
+    `${key}: at the gateway's ${protocol} port ${port} is ${GATEWAY_SERVICE_TITLES[own]}, which no guest would reach any more`,
     'Choose another port, or an address of its own.',
   );
 }

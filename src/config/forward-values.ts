@@ -3,9 +3,8 @@ import type { ServiceForward } from './forward.ts';
 import { listenAddress } from './host-address.ts';
 import { type PortRange, parsePortRange } from './port-spec.ts';
 import { Mismatch, type ValueParser } from './values.ts';
+import { isUnixPath, UNIX_PATH_BYTES } from '../facts/unix-path.ts';
 
-/** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
-const UNIX_PATH_BYTES = 107;
 /** PATH_MAX of Linux, without the terminator. */
 const PATH_BYTES = 4_095;
 
@@ -21,13 +20,7 @@ export interface GuestPlace {
 
 /** A file that a socket is at. */
 export const socketPath: ValueParser<string> = (raw) =>
-  typeof raw === 'string' &&
-  raw.startsWith('/') &&
-  !raw.endsWith('/') &&
-  !raw.includes('\0') &&
-  new TextEncoder().encode(raw).length <= UNIX_PATH_BYTES
-    ? raw
-    : new Mismatch(`an absolute path of at most ${UNIX_PATH_BYTES} bytes such as /run/web.sock`);
+  isUnixPath(raw) ? raw : new Mismatch(`an absolute path of at most ${UNIX_PATH_BYTES} bytes such as /run/web.sock`);
 
 /** A file of this computer. */
 export const filePath: ValueParser<string> = (raw) =>

@@ -1,4 +1,5 @@
 import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
+import { UNIX_PATH_BYTES } from '../facts/unix-path.ts';
 
 /** Where guests attach: one `--listen`. */
 export interface AttachmentUrl {
@@ -22,8 +23,6 @@ export interface TcpTarget {
   readonly port: number;
 }
 
-/** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
-const UNIX_PATH_BYTES = 107;
 const FORMS = 'qemu+unix:///path or qemu+tcp://127.0.0.1:port, each with ?connect to dial instead of listen';
 
 /** Parses an attachment URL; what comes back as text is what was expected instead. Never throws. */

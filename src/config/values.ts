@@ -1,6 +1,7 @@
 import { type Cidr, formatCidr, parseCidr } from '../wire/cidr.ts';
 import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import { type AttachmentUrl, parseListenUrl } from './listen-url.ts';
+import { isUnixPath } from '../facts/unix-path.ts';
 
 /** Why a value does not fit: the words after "expected". */
 export class Mismatch {
@@ -73,9 +74,7 @@ export const folder: ValueParser<string> = (raw) =>
 
 /** Where the privileged helper listens; 'none' asks nobody. */
 export const helperSocket: ValueParser<string> = (raw) =>
-  raw === 'none' || (typeof raw === 'string' && /^\/[^\0]{1,106}$/.test(raw))
-    ? raw
-    : new Mismatch('the absolute path of a socket, or none');
+  raw === 'none' || isUnixPath(raw) ? raw : new Mismatch('the absolute path of a socket, or none');
 
 /** How a value is shown after "found". */
 export function shown(raw: unknown): string {

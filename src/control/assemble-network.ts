@@ -19,7 +19,7 @@ import type { ForwardDone } from '../forward/open-forwards.ts';
 import { VirtualNetwork } from '../network/virtual-network.ts';
 import type { Turn } from '../turn/turn.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { UDP_HEADER_BYTES } from '../wire/udp.ts';
+import { UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES } from '../wire/udp.ts';
 import type {
   FlowName,
   FlowStatus,
@@ -72,9 +72,6 @@ export interface Network {
   destroy(): void;
 }
 
-/** The largest answer of a UDP service, and the header that goes before it. */
-const REPLY_BYTES = 65_507;
-
 /** Joins the core to this thread's engine. */
 export function assembleNetwork(parts: NetworkParts): Network {
   const { arena, config, counters } = parts;
@@ -86,14 +83,14 @@ export function assembleNetwork(parts: NetworkParts): Network {
     onLease: parts.onLease,
     onForward: parts.onForward,
   });
-  const replyAt = arena.allocate(UDP_HEADER_BYTES + REPLY_BYTES) + UDP_HEADER_BYTES;
+  const replyAt = arena.allocate(UDP_HEADER_BYTES + UDP_MAX_PAYLOAD_BYTES) + UDP_HEADER_BYTES;
   if (replyAt < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');
   return {
     turn: network.turn,
     attachQemu: (pipe, name, heard) => network.attachQemu(pipe, name, { heard }),
     attachTap: (pipe, tap, sockets) => network.attachTap(pipe, tap.name, tap.offloads, { sockets }),
     reply: ({ guestAddress, guestPort, gatewayAddress, gatewayPort, bytes }) => {
-      if (bytes.length > REPLY_BYTES) {
+      if (bytes.length > UDP_MAX_PAYLOAD_BYTES) {
         counters.add('service-reply-too-big');
         return;
       }

@@ -27,6 +27,7 @@ import { assertLimits, descriptorLimit } from './process-limits.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 import { SubnetOverlap } from './subnet-overlap.ts';
+import type { GatewayServiceName } from '../facts/gateway-services.ts';
 
 /** Between two looks at what the services counted. */
 const COUNTERS_MS = 1000;
@@ -53,8 +54,7 @@ export interface RunningNetwork {
 
 /** A TCP service at the gateway. The server is not listening yet; connections begin with a PROXY v2 header that names the guest. */
 export interface GatewayService {
-  /** One of GATEWAY_SERVICES. */
-  readonly name: string;
+  readonly name: GatewayServiceName;
   readonly server: Server;
   /** Ends listening and every connection. */
   close(): void;

@@ -9,6 +9,13 @@ export const OWN_DOMAINS: readonly [string, string, string] = [
   'containers.internal',
   'lima.internal',
 ];
+/** Names that mean the host, as Docker, Podman and Lima have them. */
+export const DEFAULT_HOST_NAMES: readonly [string, ...string[]] = [
+  'host.docker.internal',
+  'host.containers.internal',
+  'host.lima.internal',
+];
+export const DEFAULT_GATEWAY_NAMES: readonly string[] = [SERVER_NAME];
 /** How Docker Desktop's older names begin: docker.for.mac.localhost, docker.for.win.host.internal. */
 export const OLD_DOCKER_BEGINNINGS: readonly string[] = ['docker.for.mac', 'docker.for.win'];
 

@@ -1,18 +1,19 @@
 import type { HostClient } from '../env/host-listener.ts';
 import { readU16, readU32, writeLatin1, writeU16 } from '../wire/bytes.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import {
+  PROXY_V2_COMMAND,
+  PROXY_V2_FIXED_BYTES,
+  PROXY_V2_SIGNATURE,
+  PROXY_V2_TCP4,
+  PROXY_V2_TCP6,
+} from '../wire/proxy-v2.ts';
 
 /**
  * The PROXY protocol header that goes to a guest ahead of a client's bytes (HAProxy's proxy-protocol.txt): the client's own
  * address and the host's that it connected to, as its socket has them.
  */
-const SIGNATURE: readonly number[] = [0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a];
-/** Version 2, command PROXY. */
-const VERSION_COMMAND = 0x21;
 const UNSPECIFIED = 0x00;
-const TCP_OVER_IPV4 = 0x11;
-const TCP_OVER_IPV6 = 0x21;
-const FIXED_BYTES = 16;
 
 /** A client of a unix socket has no addresses: v1 says UNKNOWN, v2 says unspecified. */
 export function proxyHeader(version: 'v1' | 'v2', client: HostClient): Uint8Array {
@@ -40,18 +41,18 @@ function binaryHeader({ clientBytes, localBytes, port, localPort }: HostClient):
   const mapped = isMapped(clientBytes) && isMapped(localBytes);
   const from = mapped ? 12 : 0;
   const bytes = 16 - from;
-  const header = fixedPart(mapped ? TCP_OVER_IPV4 : TCP_OVER_IPV6, 2 * bytes + 4);
-  header.set(clientBytes.subarray(from, 16), FIXED_BYTES);
-  header.set(localBytes.subarray(from, 16), FIXED_BYTES + bytes);
-  writeU16(header, FIXED_BYTES + 2 * bytes, port);
-  writeU16(header, FIXED_BYTES + 2 * bytes + 2, localPort);
+  const header = fixedPart(mapped ? PROXY_V2_TCP4 : PROXY_V2_TCP6, 2 * bytes + 4);
+  header.set(clientBytes.subarray(from, 16), PROXY_V2_FIXED_BYTES);
+  header.set(localBytes.subarray(from, 16), PROXY_V2_FIXED_BYTES + bytes);
+  writeU16(header, PROXY_V2_FIXED_BYTES + 2 * bytes, port);
+  writeU16(header, PROXY_V2_FIXED_BYTES + 2 * bytes + 2, localPort);
   return header;
 }
 
 function fixedPart(family: number, addressBytes: number): Uint8Array {
-  const header = new Uint8Array(FIXED_BYTES + addressBytes);
-  header.set(SIGNATURE);
-  header[12] = VERSION_COMMAND;
+  const header = new Uint8Array(PROXY_V2_FIXED_BYTES + addressBytes);
+  header.set(PROXY_V2_SIGNATURE);
+  header[12] = PROXY_V2_COMMAND;
   header[13] = family;
   writeU16(header, 14, addressBytes);
   return header;

@@ -5,13 +5,12 @@ import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';
 import { DnsRoutes, type GatewayServer } from './dns-routes.ts';
 import { GatewayExchange } from './gateway-exchange.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
+import { DNS_PORT } from '../wire/dns-message.ts';
 
-/** Ports of the two servers at the gateway. */
-export const INTERNAL_PORT = 5301;
-export const SYSTEM_PORT = 53;
 export const DEFAULT_PLACES: readonly DnsPlace[] = [
-  { address: '127.0.0.1', port: 53 },
-  { interface: 'docker0', port: 53 },
+  { address: '127.0.0.1', port: DNS_PORT },
+  { interface: 'docker0', port: DNS_PORT },
 ];
 /** How often interfaces and the default route are looked at: reading three small files of /proc. */
 const LOOK_MS = 2000;
@@ -78,7 +77,7 @@ export class GuestDnsServer {
   #server(name: GatewayServer): Nameserver | undefined {
     const given = this.#options[name];
     if (given !== undefined || this.#gateway === undefined) return given;
-    return { address: this.#gateway, port: name === 'internal' ? INTERNAL_PORT : SYSTEM_PORT };
+    return { address: this.#gateway, port: name === 'internal' ? INTERNAL_DNS_PORT : DNS_PORT };
   }
 
   #lookLater(): void {

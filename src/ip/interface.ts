@@ -63,6 +63,7 @@ import type { ProtocolHandler } from './packet.ts';
 import { Reassembly, type WholeDatagram } from './reassembly.ts';
 import type { ReassemblySlot } from './reassembly-slot.ts';
 import { ReceivedPacket } from './received-packet.ts';
+import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 
 /** Why a frame was not handed up; each is a counter. */
 export type InterfaceDrop =
@@ -80,9 +81,6 @@ export type InterfaceDrop =
   | 'ipv4-ttl-exceeded'
   | 'ipv4-destination-in-subnet'
   | 'ipv4-unknown-protocol';
-
-/** The one service that a guest without an address may talk to. */
-const DHCP_SERVER_PORT = 67;
 
 export interface InterfaceOptions {
   readonly arena: Arena;

@@ -18,6 +18,7 @@ import { IPV4_HEADER_BYTES, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
 import { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
+import { FIN, PSH, TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES } from '../wire/tcp.ts';
 
 export type SegmentationFault = 'switch-bad-offload' | 'switch-port-full' | 'switch-frame-too-big';
 
@@ -25,14 +26,12 @@ export type SegmentationFault = 'switch-bad-offload' | 'switch-port-full' | 'swi
 const MIN_GSO_BYTES = 8;
 /** Linux's UDP_MAX_SEGMENTS. */
 const MAX_UDP_SEGMENTS = 128;
-const TCP_HEADER_BYTES = 20;
 const IPV6_HEADER_BYTES = 40;
 const TCP_SEQUENCE = 4;
 const TCP_FLAGS = 13;
-const TCP_CHECKSUM = 16;
 const UDP_LENGTH = 4;
 const UDP_CHECKSUM = 6;
-const FIN_PSH = 0x01 | 0x08;
+const FIN_PSH = FIN | PSH;
 const CWR = 0x80;
 
 /** Where the headers of the super-segment in hand lie. Offsets from the frame's start. */
@@ -124,7 +123,7 @@ export class SoftwareSegmentation {
     const protocol = tcp ? PROTOCOL_TCP : PROTOCOL_UDP;
     const ip = at + ETHERNET_HEADER_BYTES;
     const pseudo = ipv4 ? this.#finishIpv4(ip, l4, l4Bytes, index, protocol) : this.#finishIpv6(ip, l4Bytes, protocol);
-    const field = l4 + (tcp ? TCP_CHECKSUM : UDP_CHECKSUM);
+    const field = l4 + (tcp ? TCP_CHECKSUM_OFFSET : UDP_CHECKSUM);
     writeU16(bytes, field, 0);
     const checksum = foldedComplement(this.#arena.sum(l4, l4Bytes, pseudo));
     writeU16(bytes, field, checksum === 0 && !tcp ? 0xffff : checksum);

@@ -1,9 +1,15 @@
 import { readU16, readU32 } from '../wire/bytes.ts';
-import { DNS_TYPE_A, DNS_UDP_MAX_BYTES, DnsQuestion, parseDnsQuestion, writeDnsQuery } from '../wire/dns-message.ts';
+import {
+  DNS_PORT,
+  DNS_TYPE_A,
+  DNS_UDP_MAX_BYTES,
+  DnsQuestion,
+  parseDnsQuestion,
+  writeDnsQuery,
+} from '../wire/dns-message.ts';
 import { DnsName, parseDnsName } from '../wire/dns-name.ts';
 import type { GuestDatagrams } from './guest-udp.ts';
 
-const DNS_PORT = 53;
 /** TYPE, CLASS, TTL and RDLENGTH of a record (RFC 1035 §3.2.1). */
 const RECORD_BYTES = 10;
 

@@ -50,15 +50,5 @@ export interface NetworkLimits {
 
 /** The gateway's MAC: locally administered, the same in every Slipway network (each is a link of its own). */
 export const GATEWAY_MAC = 0x5a_94_ef_e4_0c_dd;
-/** Services at the gateway's address (protocol and port → name). */
-export const GATEWAY_SERVICES: ReadonlyMap<string, string> = new Map([
-  ['udp:53', 'dns'],
-  ['tcp:53', 'dns'],
-  // Answers Slipway's own zones only: for a resolver in the guest that has the rest from elsewhere.
-  ['udp:5301', 'dns-internal'],
-  ['tcp:5301', 'dns-internal'],
-  // gvproxy's forwarder API for guests; where none listens, the port refuses.
-  ['tcp:80', 'api-guest'],
-]);
 /** Receive windows that all flows together may have promised, and the memory behind them (touched only as used). */
 export const WINDOW_BYTES: number = 256 * 2 ** 20;

@@ -28,14 +28,9 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { ArpProber } from './arp-prober.ts';
 import { type AttachedGuest, AttachedGuests, type TapAbilities } from './attached-guests.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
-import {
-  GATEWAY_MAC,
-  GATEWAY_SERVICES,
-  type NetworkOptions,
-  type NetworkWorld,
-  WINDOW_BYTES,
-} from './network-options.ts';
+import { GATEWAY_MAC, type NetworkOptions, type NetworkWorld, WINDOW_BYTES } from './network-options.ts';
 import { Traffic } from './traffic.ts';
+import { GATEWAY_SERVICES } from '../facts/gateway-services.ts';
 
 /** A guest's place at the switch, for people. */
 export interface PortStatus {

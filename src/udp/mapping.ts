@@ -14,6 +14,7 @@ import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
 import type { GatherOwner } from './gatherer.ts';
 import { LoopbackChoice } from './loopback-choice.ts';
+import { DNS_PORT } from '../wire/dns-message.ts';
 
 /**
  * Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. A server of many peers or a
@@ -22,7 +23,6 @@ import { LoopbackChoice } from './loopback-choice.ts';
 const MAX_REMOTES = 1024;
 /** Of these so many, the last spoken to, are shown. */
 const SHOWN_REMOTES = 64;
-const DNS_PORT = 53;
 /** How long it lives without a datagram, answered or not: RFC 4787 §4.3 REQ-5 wants two minutes. */
 const IDLE_MS = 120_000;
 /** A new port asked DNS one question and has its answer: resolvers take another port for the next. */

@@ -1,17 +1,15 @@
 import { latin1From, writeLatin1, writeU16, writeU32 } from './bytes.ts';
 import type { Cidr } from './cidr.ts';
+import { DNS_MAX_LABEL_BYTES, DNS_MAX_POINTER } from './dns-name.ts';
 
 /**
  * Values of DHCP options that are more than a number or a text: the domain search list (RFC 3397), classless static routes
  * (RFC 3442) and the client's full name (RFC 4702). Read from clients without throwing; written from a checked configuration.
  */
 
-const MAX_LABEL_BYTES = 63;
 /** RFC 1035 §2.3.4, length bytes and root included. */
 const MAX_NAME_BYTES = 255;
 const POINTER = 0xc0_00;
-/** What 14 bits reach. */
-const MAX_POINTER = 0x3f_ff;
 /** Flags and two rcodes before the name of option 81 (RFC 4702 §2). */
 const FQDN_HEADER_BYTES = 3;
 /** The name is in DNS wire format, not ASCII. */
@@ -35,7 +33,7 @@ export function encodeSearchList(names: readonly string[]): Uint8Array {
         at += 2;
         break;
       }
-      if (at <= MAX_POINTER) suffixes.set(suffix, at);
+      if (at <= DNS_MAX_POINTER) suffixes.set(suffix, at);
       const label = labels.shift() ?? '';
       bytes[at] = label.length;
       at += 1 + writeLatin1(bytes, at + 1, label);
@@ -47,7 +45,7 @@ export function encodeSearchList(names: readonly string[]): Uint8Array {
 
 function labelsOf(name: string): string[] {
   const labels = name.replace(/\.$/, '').split('.');
-  const fits = labels.every((label) => label.length > 0 && label.length <= MAX_LABEL_BYTES && isLatin1(label));
+  const fits = labels.every((label) => label.length > 0 && label.length <= DNS_MAX_LABEL_BYTES && isLatin1(label));
   if (!fits || name.length + 2 > MAX_NAME_BYTES) throw new RangeError(`not a domain name: '${name}'`);
   return labels;
 }
@@ -80,7 +78,7 @@ export function parseClientFqdn(value: Uint8Array): string | undefined {
   // A name without its root is one that the client did not finish (RFC 4702 §3.3.1).
   while (at < value.length && value[at] !== 0) {
     const length = value[at]!;
-    if (length > MAX_LABEL_BYTES || at + 1 + length > value.length) return undefined;
+    if (length > DNS_MAX_LABEL_BYTES || at + 1 + length > value.length) return undefined;
     labels.push(latin1From(value, at + 1, length));
     at += 1 + length;
   }

@@ -27,6 +27,9 @@ import {
 import { describeSvcb } from './dns-svcb.ts';
 import { formatIpv6Address } from './ipv6-address.ts';
 
+/** One character-string of a TXT record (RFC 1035 §3.3). */
+export const DNS_MAX_TEXT_BYTES = 255;
+
 /** The fields of an SOA record (RFC 1035 §3.3.13), which a negative answer carries (RFC 2308 §3). */
 export interface DnsSoa {
   readonly mname: string;

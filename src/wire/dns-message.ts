@@ -3,6 +3,10 @@ import { DnsName, type DnsNameFault, parseDnsName, writeDnsName } from './dns-na
 
 /** DNS messages (RFC 1035 §4): header and question, and the registry's numbers and names. */
 export const DNS_HEADER_BYTES = 12;
+/** Where nameservers listen unless told otherwise (RFC 1035 §4.2). */
+export const DNS_PORT = 53;
+/** Largest message there is, over TCP (RFC 1035 §4.2.2). */
+export const DNS_MAX_MESSAGE_BYTES = 65_535;
 /** What a UDP answer may have without EDNS (RFC 1035 §4.2.1). */
 export const DNS_UDP_MAX_BYTES = 512;
 
@@ -53,6 +57,8 @@ export const DNS_RD = 0x0100;
 export const DNS_RA = 0x0080;
 export const DNS_AD = 0x0020;
 export const DNS_CD = 0x0010;
+/** Where the opcode is; 0 is QUERY. */
+export const DNS_OPCODE_MASK = 0x7800;
 const OPCODE_SHIFT = 11;
 
 /** Shorter than the header; not exactly one question; a question that is cut off; a bad name. */

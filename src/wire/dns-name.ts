@@ -6,7 +6,10 @@
 
 /** Octets of a name, length bytes and root included (RFC 1035 §2.3.4). */
 export const DNS_MAX_NAME_BYTES = 255;
-const MAX_LABEL_BYTES = 63;
+/** Longest label (RFC 1035 §2.3.4). */
+export const DNS_MAX_LABEL_BYTES = 63;
+/** What a pointer to an earlier name can reach: 14 bits (RFC 1035 §4.1.4). */
+export const DNS_MAX_POINTER = 0x3fff;
 const DOT = 0x2e;
 const BACKSLASH = 0x5c;
 
@@ -50,7 +53,7 @@ export function parseDnsName(
       runAt = target;
       continue;
     }
-    if (length > MAX_LABEL_BYTES) return 'dns-bad-label';
+    if (length > DNS_MAX_LABEL_BYTES) return 'dns-bad-label';
     octets += 1 + length;
     if (octets > DNS_MAX_NAME_BYTES) return 'dns-name-too-long';
     if (length > end - at - 1) return 'dns-name-truncated';
@@ -115,7 +118,7 @@ export function encodeDnsName(text: string, into: Uint8Array): number {
       i += text.length - i > 1 && isDigit(text.charCodeAt(i + 1)) ? 3 : 1;
     }
     // One octet is kept for the root. (The comparison with 255 also refuses NaN.)
-    if (!(octet <= 255) || at - labelAt > MAX_LABEL_BYTES || at >= DNS_MAX_NAME_BYTES - 1) return -1;
+    if (!(octet <= 255) || at - labelAt > DNS_MAX_LABEL_BYTES || at >= DNS_MAX_NAME_BYTES - 1) return -1;
     into[at++] = octet;
   }
   // Without a last dot, the last label is still open; behind one, the place of the next is the root's.
@@ -151,7 +154,7 @@ export function skipDnsName(bytes: Uint8Array, messageAt: number, at: number, en
       if (end - at < 2) return -1;
       return messageAt + (((length & 0x3f) << 8) | bytes[at + 1]!) < start ? at + 2 : -1;
     }
-    if (length > MAX_LABEL_BYTES) return -1;
+    if (length > DNS_MAX_LABEL_BYTES) return -1;
     at += 1 + length;
   }
   return -1;

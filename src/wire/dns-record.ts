@@ -7,7 +7,7 @@ export type DnsSection = 'answer' | 'authority' | 'additional';
 /** Type, class, TTL and length of the data: what follows a record's owner (RFC 1035 §4.1.3). */
 export const DNS_RECORD_FIXED_BYTES = 10;
 /** A TTL with the top bit set counts as 0 (RFC 2181 §8). */
-const MAX_TTL_SECONDS = 0x7fff_ffff;
+export const DNS_MAX_TTL_SECONDS = 0x7fff_ffff;
 
 /** The faults of names and questions, and a record that runs past the end of the message. */
 export type DnsRecordFault = DnsFault | 'dns-record-truncated';
@@ -96,7 +96,7 @@ export class DnsRecords {
     cursor.type = readU16(bytes, fixedAt);
     cursor.class = readU16(bytes, fixedAt + 2);
     cursor.ttlAt = fixedAt + 4;
-    cursor.ttlSeconds = ttl > MAX_TTL_SECONDS ? 0 : ttl;
+    cursor.ttlSeconds = ttl > DNS_MAX_TTL_SECONDS ? 0 : ttl;
     cursor.dataAt = dataAt;
     cursor.dataLength = dataLength;
     cursor.nextAt = dataAt + dataLength;

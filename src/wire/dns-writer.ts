@@ -1,20 +1,25 @@
 import { writeU16, writeU32 } from './bytes.ts';
-import { type DnsData, type DnsSoa, dataTypeNumber } from './dns-data.ts';
-import { DNS_CD, DNS_CLASS_IN, DNS_HEADER_BYTES, DNS_QR, DNS_RD, DNS_TC, type DnsQuestion } from './dns-message.ts';
-import { DNS_MAX_NAME_BYTES, dnsNameKey, encodeDnsName } from './dns-name.ts';
+import { dataTypeNumber, DNS_MAX_TEXT_BYTES, type DnsData, type DnsSoa } from './dns-data.ts';
+import {
+  DNS_CD,
+  DNS_CLASS_IN,
+  DNS_HEADER_BYTES,
+  DNS_OPCODE_MASK,
+  DNS_QR,
+  DNS_RD,
+  DNS_TC,
+  type DnsQuestion,
+} from './dns-message.ts';
+import { DNS_MAX_NAME_BYTES, DNS_MAX_POINTER, dnsNameKey, encodeDnsName } from './dns-name.ts';
 import { DNS_RECORD_FIXED_BYTES } from './dns-record.ts';
 
 /** Why a record cannot be written, in place of the offset after it. */
 const NO_ROOM = -1;
 const NOT_WRITABLE = -2;
 
-/** What a pointer can reach: 14 bits (RFC 1035 §4.1.4). */
-const MAX_POINTER = 0x3fff;
 /** Names that a later one may end with. 512: more than an answer over UDP has; the names after them are only written longer. */
 const MAX_SUFFIXES = 512;
 
-const OPCODE_MASK = 0x7800;
-const MAX_TEXT_BYTES = 255;
 const SOA_FIXED_BYTES = 20;
 
 /** Sections in their order; also the index of their counts. */
@@ -62,7 +67,7 @@ export class DnsWriter {
     this.#start = at;
     this.#at = copyAt + questionEnd;
     this.#end = Math.min(at + maxBytes, bytes.length);
-    this.#flags = DNS_QR | (question.flags & (OPCODE_MASK | DNS_RD | DNS_CD)) | flags | (rcode & 15);
+    this.#flags = DNS_QR | (question.flags & (DNS_OPCODE_MASK | DNS_RD | DNS_CD)) | flags | (rcode & 15);
     this.#section = ANSWER;
     this.#counts.fill(0);
     this.#questionKey = questionEnd > questionAt ? dnsNameKey(question.name) : '';
@@ -161,7 +166,7 @@ export class DnsWriter {
   #texts(at: number, texts: readonly Uint8Array[]): number {
     if (texts.length === 0) return NOT_WRITABLE;
     for (const text of texts) {
-      if (text.length > MAX_TEXT_BYTES) return NOT_WRITABLE;
+      if (text.length > DNS_MAX_TEXT_BYTES) return NOT_WRITABLE;
       if (this.#end - at < 1 + text.length) return NO_ROOM;
       this.#bytes[at] = text.length;
       at = this.#octets(at + 1, text);
@@ -226,7 +231,7 @@ export class DnsWriter {
   }
 
   #remember(suffix: string, at: number): void {
-    if (at - this.#start > MAX_POINTER || this.#suffixes.size >= MAX_SUFFIXES) return;
+    if (at - this.#start > DNS_MAX_POINTER || this.#suffixes.size >= MAX_SUFFIXES) return;
     this.#suffixes.set(suffix, at);
   }
 

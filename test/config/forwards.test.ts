@@ -4,9 +4,9 @@ import { type Config, resolveConfig } from '../../src/config/config.ts';
 import type { SlipwayError } from '../../src/facts/errors.ts';
 import { type ForwardSpec, forwardId } from '../../src/config/forward.ts';
 import { parseConfig } from '../../src/config/parse.ts';
-import { GATEWAY_SERVICES } from '../../src/network/network-options.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { configProblem } from '../support/config-problem.ts';
+import { GATEWAY_SERVICES } from '../../src/facts/gateway-services.ts';
 
 const at = (text: string): number => parseIpv4Address(text)!;
 const configOf = (text: string): Config => resolveConfig(parseConfig(text, 'slipway.yaml'));

@@ -3,7 +3,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { GATEWAY_SERVICES } from '../../src/network/network-options.ts';
 import { serve } from '../support/dns-host.ts';
 import { createNamespace, nsExec, type TestNamespace } from '../support/namespace.ts';
 import { Slipway } from '../support/slipway.ts';
@@ -11,6 +10,7 @@ import { dialled, execute, listen } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createTwoUplinks } from '../support/two-uplinks.ts';
+import { GATEWAY_SERVICES } from '../../src/facts/gateway-services.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const SCANNER = fileURLToPath(new URL('../support/scan-ports.py', import.meta.url));

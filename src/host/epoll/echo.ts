@@ -3,6 +3,7 @@ import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
 import { type MessageShape, MessageSocket } from './message-socket.ts';
 import { ECHO_HEADER_BYTES, type MessageTables } from './message-tables.ts';
+import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
 
 /** How this process may send echo requests. */
 export type EchoWay = 'ping' | 'raw';
@@ -12,8 +13,6 @@ export const PING_HINT =
   'allow unprivileged ping sockets: sysctl -w net.ipv4.ping_group_range="0 2147483647" (or run with CAP_NET_RAW)';
 
 const ECHO_REPLY = 0;
-/** Without options. */
-const IPV4_HEADER_BYTES = 20;
 /** linux/icmp.h: a set bit keeps that type from a raw socket. */
 const ONLY_ECHO_REPLIES = ~(1 << ECHO_REPLY);
 

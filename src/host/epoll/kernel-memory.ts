@@ -2,6 +2,7 @@ import type { Arena } from '../../env/arena.ts';
 import { type HostAddress, LOOPBACK6 } from '../../env/host.ts';
 import { writeMappedAddress } from '../mapped-address.ts';
 import * as libc from './libc.ts';
+import { SUN_PATH_BYTES } from '../../facts/unix-path.ts';
 
 /** An arena whose bytes the kernel may be pointed at: `baseBuffer` never moves. */
 export interface NativeArena extends Arena {
@@ -19,7 +20,6 @@ export const MAX_IOVECS = 1024;
 /** struct sockaddr_in; sockaddr_in6 has 28, sockaddr_un 110. */
 export const SOCKADDR_IN_BYTES = 16;
 export const SOCKADDR_IN6_BYTES = 28;
-const SOCKADDR_UN_PATH_BYTES = 108;
 /** Room for any sockaddr. */
 export const NAME_BYTES = 128;
 export const SCRATCH_BYTES = 65536;
@@ -154,7 +154,7 @@ export class KernelMemory {
   /** sockaddr_un for `path`, at `name`; returns its length, −1 when the path is too long (107 bytes). */
   writeUnixAddress(path: string): number {
     const text = new TextEncoder().encode(path);
-    if (text.length >= SOCKADDR_UN_PATH_BYTES) return -1;
+    if (text.length >= SUN_PATH_BYTES) return -1;
     this.arena.view.setUint16(this.name, libc.AF_UNIX, true);
     this.arena.bytes.set(text, this.name + 2);
     this.arena.bytes[this.name + 2 + text.length] = 0;

@@ -5,6 +5,8 @@ import * as libc from './libc.ts';
 import { MAX_MESSAGES, type MessageTables } from './message-tables.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 import { segmentsFrom } from './udp-segments.ts';
+import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
+import { UDP_HEADER_BYTES } from '../../wire/udp.ts';
 
 /** Entries taken from the error queue at once; the kernel bounds the queue by the receive buffer. */
 const MAX_ERRORS = 1024;
@@ -14,7 +16,7 @@ const MAX_RETRIES = 64;
 const BUFFER_BYTES = 4 * 2 ** 20;
 
 /** What stands before the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.) */
-const IPV4_AND_UDP_HEADER_BYTES = 28;
+const IPV4_AND_UDP_HEADER_BYTES = IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
 
 /** How a kind of socket dresses what it sends and undresses what it receives. */
 export interface MessageShape {

@@ -37,11 +37,9 @@ import { MemoryDatagram, type MemoryDatagramError, type Remote } from './memory-
 import { MemoryListeners } from './memory-listeners.ts';
 import { MemoryPipe } from './memory-pipe.ts';
 import { type Acceptor, DEFAULT_STREAM_LIMITS, MemoryStream, type MemoryStreamLimits } from './memory-stream.ts';
+import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
+import { UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES } from '../../wire/udp.ts';
 
-/** What an IPv4 packet leaves after its header and UDP's. */
-const MAX_UDP_PAYLOAD_BYTES = 65_507;
-const IPV4_HEADER_BYTES = 20;
-const IPV4_AND_UDP_HEADER_BYTES = 28;
 const PORT_UNREACHABLE: MemoryDatagramError = { code: 'ECONNREFUSED', icmpType: 3, icmpCode: 3 };
 const FIRST_LOCAL_PORT = 49_152;
 
@@ -314,7 +312,7 @@ export class MemoryHost implements Host {
     ttl: number,
     dontFragment: boolean,
   ): MemoryDatagramError | 'black-hole' | undefined {
-    if (socket.protocol === 'udp' && bytes.length > MAX_UDP_PAYLOAD_BYTES) return { code: 'EMSGSIZE' };
+    if (socket.protocol === 'udp' && bytes.length > UDP_MAX_PAYLOAD_BYTES) return { code: 'EMSGSIZE' };
     const routers = this.#routers.get(to.address) ?? [];
     const offender = ttl > 0 ? routers[ttl - 1] : undefined;
     if (offender !== undefined) return { code: 'EHOSTUNREACH', icmpType: 11, icmpCode: 0, offender };
@@ -339,7 +337,7 @@ export class MemoryHost implements Host {
 }
 
 function isLonger({ protocol }: MemoryDatagram, payload: Uint8Array, mtu: number): boolean {
-  const headerBytes = protocol === 'udp' ? IPV4_AND_UDP_HEADER_BYTES : IPV4_HEADER_BYTES;
+  const headerBytes = protocol === 'udp' ? IPV4_HEADER_BYTES + UDP_HEADER_BYTES : IPV4_HEADER_BYTES;
   return payload.length + headerBytes > mtu;
 }
 

@@ -7,8 +7,9 @@ import { close } from '../namespace/libc.ts';
 import { SocketFile } from '../socket-file.ts';
 import type { BoundPorts } from './bind.ts';
 import { describeOwner, inodeOwner } from './owner.ts';
-import { bindUnixSocket, connectUnixSocket, errorName, UNIX_PATH_BYTES } from './socket-calls.ts';
+import { bindUnixSocket, connectUnixSocket, errorName } from './socket-calls.ts';
 import { unixSocketAt } from './socket-table.ts';
+import { isUnixPath, UNIX_PATH_BYTES } from '../../facts/unix-path.ts';
 
 export interface BoundUnix extends BoundPorts {
   readonly file: SocketFile;
@@ -22,12 +23,12 @@ const PRIVATE = 0o600;
  * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
  */
 export function bindUnix(place: string, mode: number = PRIVATE): BoundUnix {
-  if (!path.isAbsolute(place) || Buffer.byteLength(place) >= UNIX_PATH_BYTES || place.includes('\0')) {
+  if (!isUnixPath(place)) {
     throw unixError(
       'ERR_PORT_ADDRESS',
       place,
       'invalid argument',
-      `Give an absolute path of at most ${UNIX_PATH_BYTES - 1} bytes.`,
+      `Give an absolute path of at most ${UNIX_PATH_BYTES} bytes.`,
     );
   }
   try {

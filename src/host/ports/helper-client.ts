@@ -5,9 +5,6 @@ import { close, watch } from '../namespace/libc.ts';
 import { receiveDescriptor, sendDescriptor } from '../namespace/scm-rights.ts';
 import { boundAt, connectUnixSocket, errorName, type Place, type PortProtocol } from './socket-calls.ts';
 
-/** Where the helper listens, unless the configuration says else. */
-export const HELPER_SOCKET = '/run/slipway-helper.sock';
-
 /** A helper that systemd must start first is a Node process that must start. */
 const ANSWER_WITHIN_MS = 10_000;
 const CONNECT_TRIES = 50;

@@ -110,9 +110,6 @@ export function boundAt(fd: number): { readonly protocol: PortProtocol; readonly
   return { protocol: type[0] === SOCK_STREAM ? 'tcp' : 'udp', port: (bytes[2]! << 8) | bytes[3]! };
 }
 
-/** sun_path, its closing zero included. */
-export const UNIX_PATH_BYTES = 108;
-
 /** A stream socket bound at a new file with `mode`, less the umask, or the negative errno. 0600: only this user may connect to it. */
 export function bindUnixSocket(path: string, mode: number): number {
   const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);

@@ -9,6 +9,7 @@ import {
   DNS_FORMERR,
   DNS_HEADER_BYTES,
   DNS_NOTIMP,
+  DNS_OPCODE_MASK,
   DNS_QR,
   DNS_RA,
   DNS_RD,
@@ -28,8 +29,6 @@ import type { DnsAnswers, DnsServerName } from './dns-stream-server.ts';
 import { fitAnswer } from './fit-answer.ts';
 import type { LookupTrace } from './lookup-trace.ts';
 import type { QueryLimit } from './query-limit.ts';
-
-const OPCODE_MASK = 0x7800;
 
 interface DnsServiceOptions {
   readonly servers: DnsSources['servers'];
@@ -165,7 +164,7 @@ function refusal(bytes: Uint8Array, question: DnsQuestion, edns: DnsEdns | undef
   const message = new Uint8Array(questionEnd + (edns === undefined ? 0 : DNS_OPT_BYTES));
   message.set(bytes.subarray(questionAt, questionEnd), DNS_HEADER_BYTES);
   writeU16(message, 0, id);
-  writeU16(message, 2, DNS_QR | DNS_RA | (flags & (OPCODE_MASK | DNS_RD | DNS_CD)) | (rcode & 15));
+  writeU16(message, 2, DNS_QR | DNS_RA | (flags & (DNS_OPCODE_MASK | DNS_RD | DNS_CD)) | (rcode & 15));
   writeU16(message, 4, questionEnd > questionAt ? 1 : 0);
   if (edns !== undefined) {
     const { dnssecOk } = edns;

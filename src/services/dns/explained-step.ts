@@ -1,7 +1,6 @@
 import { isIPv6 } from 'node:net';
-import { dnsRcodeName } from '../../wire/dns-message.ts';
+import { DNS_PORT, dnsRcodeName } from '../../wire/dns-message.ts';
 import type { SourceName, TraceStep } from './lookup-trace.ts';
-import { DNS_PORT } from './protocol.ts';
 import type { Nameserver } from './upstream/nameserver.ts';
 
 const WHO: Readonly<Record<SourceName, string>> = {

@@ -13,6 +13,7 @@ import {
   DNS_AD,
   DNS_CD,
   DNS_HEADER_BYTES,
+  DNS_MAX_MESSAGE_BYTES,
   DNS_QR,
   DNS_RA,
   DNS_RD,
@@ -28,7 +29,6 @@ import {
 import { DnsRecordCursor, DnsRecords } from '../../wire/dns-record.ts';
 import { utf8From } from '../../wire/utf8.ts';
 import type { DnsTransport } from './dns-query.ts';
-import { DNS_MAX_MESSAGE_BYTES } from './protocol.ts';
 
 /** Largest that we send in one datagram, whatever the asker takes: what most servers send, and askers say. */
 const DATAGRAM_MAX_BYTES = 4096;

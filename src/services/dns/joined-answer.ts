@@ -3,6 +3,7 @@ import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES, findEdns, findExtendedErro
 import {
   DNS_AA,
   DNS_HEADER_BYTES,
+  DNS_MAX_MESSAGE_BYTES,
   DNS_QR,
   DNS_RA,
   DNS_RD,
@@ -17,13 +18,11 @@ import {
   DnsQuestion,
   parseDnsQuestion,
 } from '../../wire/dns-message.ts';
-import { DnsName, dnsNameKey, parseDnsName, writeDnsName } from '../../wire/dns-name.ts';
+import { DNS_MAX_POINTER, DnsName, dnsNameKey, parseDnsName, writeDnsName } from '../../wire/dns-name.ts';
 import { DnsRecordCursor, DnsRecords } from '../../wire/dns-record.ts';
-import { DNS_MAX_MESSAGE_BYTES } from './protocol.ts';
 
 /** Option header, code and as much text as we keep of an extended error. */
 const ERROR_BYTES = 256;
-const MAX_POINTER = 0x3fff;
 const POINTER = 0xc000;
 
 /**
@@ -174,7 +173,7 @@ class MessageCopy {
     }
     const written = writeDnsName(this.#bytes, this.#at, this.#end, text);
     if (written < 0) return -1;
-    if (this.#at <= MAX_POINTER) this.#owners.set(key, this.#at);
+    if (this.#at <= DNS_MAX_POINTER) this.#owners.set(key, this.#at);
     return this.#at + written;
   }
 }

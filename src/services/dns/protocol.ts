@@ -1,10 +1,5 @@
 /** Numbers of the DNS that more than one part of the servers needs. */
 
-/** Where nameservers listen unless told otherwise (RFC 1035 §4.2). */
-export const DNS_PORT = 53;
-/** Largest message there is, over TCP (RFC 1035 §4.2.2). */
-export const DNS_MAX_MESSAGE_BYTES = 65_535;
-
 /** Extended errors (RFC 8914 §4), by their names in the registry. */
 export const EDE_OTHER = 0;
 export const EDE_STALE_ANSWER = 3;

@@ -5,6 +5,7 @@ import { listenAddress } from '../../config/host-address.ts';
 import type { Cidr } from '../../wire/cidr.ts';
 import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
+import { isUnixPath, UNIX_PATH_BYTES } from '../../facts/unix-path.ts';
 
 /** Which addresses guests can have. */
 export interface GuestAddresses {
@@ -12,9 +13,6 @@ export interface GuestAddresses {
   readonly gateway: number;
   readonly hostAddress: number;
 }
-
-/** `sun_path` has 108 bytes and the last is the terminator (unix(7)). */
-const UNIX_PATH_BYTES = 107;
 
 /** The specification with its address in the one spelling that the table compares. Throws SlipwayError ERR_FORWARD_INVALID. */
 export function checkedSpec(spec: ForwardSpec, network: GuestAddresses): ForwardSpec {
@@ -43,8 +41,7 @@ function checkedHost(spec: ForwardSpec): ForwardSpec['host'] {
   const { protocol, host, count } = spec;
   if (host.kind === 'unix') {
     if (protocol !== 'unix') refuse(spec, `${protocol} has a port, no path`, 'The protocol of a socket is unix.');
-    const bytes = Buffer.byteLength(host.path);
-    if (!host.path.startsWith('/') || host.path.endsWith('/') || host.path.includes('\0') || bytes > UNIX_PATH_BYTES) {
+    if (!isUnixPath(host.path)) {
       refuse(spec, 'that is no path of a socket', `Give an absolute path of at most ${UNIX_PATH_BYTES} bytes.`);
     }
     return host;

@@ -1,7 +1,7 @@
 import type { LeaseChange, LeaseRecord } from '../../dhcp/lease-record.ts';
 
 /** More than the core hands out (4,096 addresses), so nothing that it remembers is lost here. */
-const MAX_LEASES = 8_192;
+export const MAX_LEASES = 8_192;
 
 interface Entry {
   readonly address: number;

@@ -3,8 +3,8 @@ import { type Cidr, cidrContains } from '../../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatMac, parseMac } from '../../wire/mac.ts';
 import { formatSubnetList, type JsonObject, parseSubnetList } from '../subnet-list.ts';
+import { MAX_LEASES } from './lease-book.ts';
 
-const MAX_LEASES = 8_192;
 const MAX_TEXT = 1_024;
 
 /** The leases of `subnet` as JSON for people and programs: times are those of the wall clock, `null` is a lease without end. */

@@ -1,11 +1,10 @@
 import type { DnsData, DnsSoa } from '../../../wire/dns-data.ts';
 import { appendOpt, DNS_OPT_BYTES, DNS_OWN_UDP_BYTES, type DnsExtendedError } from '../../../wire/dns-edns.ts';
-import { DNS_HEADER_BYTES, DNS_RA, DNS_SERVFAIL } from '../../../wire/dns-message.ts';
+import { DNS_HEADER_BYTES, DNS_MAX_MESSAGE_BYTES, DNS_RA, DNS_SERVFAIL } from '../../../wire/dns-message.ts';
 import { DnsWriter } from '../../../wire/dns-writer.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../../../wire/ipv6-address.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import { authorityOf } from '../zones/zone.ts';
 import type { Answer } from './source.ts';
 

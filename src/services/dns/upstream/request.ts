@@ -6,6 +6,7 @@ import {
   DNS_FORMERR,
   DNS_HEADER_BYTES,
   DNS_NOTIMP,
+  DNS_OPCODE_MASK,
   DNS_QR,
   DNS_RD,
   DNS_REFUSED,
@@ -24,7 +25,6 @@ export type AnswerFault = 'dns-upstream-garbage' | 'dns-upstream-unasked' | 'dns
 
 /** Header, a name of 255 bytes, type and class, OPT. */
 const MAX_QUERY_BYTES = DNS_HEADER_BYTES + 255 + 4 + DNS_OPT_BYTES;
-const OPCODE_MASK = 0x7800;
 const RCODE_MASK = 15;
 
 /**
@@ -94,7 +94,7 @@ export class OwnQuery {
 export function readAnswer(request: UpstreamRequest, message: Uint8Array): Uint8Array | AnswerFault {
   if (message.length < DNS_HEADER_BYTES) return 'dns-upstream-garbage';
   const flags = readU16(message, 2);
-  if ((flags & DNS_QR) === 0 || (flags & OPCODE_MASK) !== 0) return 'dns-upstream-garbage';
+  if ((flags & DNS_QR) === 0 || (flags & DNS_OPCODE_MASK) !== 0) return 'dns-upstream-garbage';
   const questions = readU16(message, 4);
   if (questions === 0 && isBareRefusal(flags & RCODE_MASK)) return withQuestion(request, flags);
   if (questions !== 1) return 'dns-upstream-garbage';

@@ -1,6 +1,6 @@
 import { isIP } from 'node:net';
-import { DNS_PORT } from '../protocol.ts';
 import type { Nameserver } from './nameserver.ts';
+import { DNS_PORT } from '../../../wire/dns-message.ts';
 
 /** resolv.conf(5): MAXNS. */
 const MAX_NAMESERVERS = 3;

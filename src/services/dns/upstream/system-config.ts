@@ -1,11 +1,11 @@
 import { type BigIntStats, closeSync, constants, openSync, readSync, statSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../../env/clock.ts';
-import { DNS_PORT } from '../protocol.ts';
 import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
 import type { Nameserver } from './nameserver.ts';
 import { parseResolvConf, type ResolvConf } from './resolv-conf.ts';
 import { systemTimers } from './timers.ts';
+import { DNS_PORT } from '../../../wire/dns-message.ts';
 
 /** How often the files are checked at most: three stat calls, some microseconds, however many questions come. */
 const LOOK_MS = 20;

@@ -1,10 +1,9 @@
+import { DNS_MAX_LABEL_BYTES } from '../../../wire/dns-name.ts';
 /** A guest's lease: its address, and its name as the guest sent it, unchecked; '' for none. */
 export interface LeaseName {
   readonly name: string;
   readonly address: number;
 }
-
-const MAX_LABEL_BYTES = 63;
 
 /**
  * The label that a guest's name becomes: lower case, whatever is no letter, digit or hyphen becomes a hyphen, none at
@@ -15,10 +14,10 @@ export function hostLabel(name: string): string {
   const first = name.split('.').find((part) => part !== '') ?? '';
   return first
     .replaceAll(/[A-Z]/g, (letter) => letter.toLowerCase())
-    .slice(0, 4 * MAX_LABEL_BYTES)
+    .slice(0, 4 * DNS_MAX_LABEL_BYTES)
     .replaceAll(/[^a-z0-9-]/g, '-')
     .replace(/^-+/, '')
-    .slice(0, MAX_LABEL_BYTES)
+    .slice(0, DNS_MAX_LABEL_BYTES)
     .replace(/-+$/, '');
 }
 

@@ -1,6 +1,7 @@
 import type { DnsData } from '../../../wire/dns-data.ts';
 import {
   DNS_AA,
+  DNS_MAX_MESSAGE_BYTES,
   DNS_NOERROR,
   DNS_NXDOMAIN,
   DNS_SERVFAIL,
@@ -12,7 +13,6 @@ import {
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { DnsWriter } from '../../../wire/dns-writer.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import { type Authority, NO_SETS, type RecordSet } from './zone.ts';
 
 /** CNAMEs after each other. Resolvers give up between 8 (glibc's own limit of old) and 16 (BIND). */

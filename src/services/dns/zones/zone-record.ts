@@ -1,13 +1,10 @@
 import { SlipwayError } from '../../../facts/errors.ts';
 import type { ZoneRecord } from '../../../config/zone-description.ts';
-import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
+import { dataTypeNumber, DNS_MAX_TEXT_BYTES, type DnsData } from '../../../wire/dns-data.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { canonicalName, childKey, isAbsolute, isAtOrBelow } from './zone-names.ts';
+import { DNS_MAX_TTL_SECONDS } from '../../../wire/dns-record.ts';
 
-/** RFC 2181 §8. */
-export const MAX_TTL_SECONDS = 0x7fff_ffff;
-/** One character-string of a TXT record (RFC 1035 §3.3). */
-const MAX_TEXT_BYTES = 255;
 /** Type, class, TTL, length, and a pointer as owner. */
 const RECORD_OVERHEAD_BYTES = 12;
 
@@ -32,7 +29,7 @@ export function storedRecord(zone: string, record: ZoneRecord): StoredRecord {
       record.name,
       zone,
       `has the TTL ${ttlSeconds}`,
-      `Use whole seconds from 0 to ${MAX_TTL_SECONDS}.`,
+      `Use whole seconds from 0 to ${DNS_MAX_TTL_SECONDS}.`,
     );
   }
   const data = checkedData(zone, key, record);
@@ -45,7 +42,7 @@ export function storedRecord(zone: string, record: ZoneRecord): StoredRecord {
 }
 
 export function isTtl(seconds: number): boolean {
-  return Number.isInteger(seconds) && seconds >= 0 && seconds <= MAX_TTL_SECONDS;
+  return Number.isInteger(seconds) && seconds >= 0 && seconds <= DNS_MAX_TTL_SECONDS;
 }
 
 /**
@@ -161,8 +158,8 @@ function checkedData(zone: string, key: string, record: ZoneRecord): DnsData {
 /** A longer text goes on in the next character-string, as its readers join them (RFC 7208 §3.3). */
 function characterStrings(text: Uint8Array): Uint8Array[] {
   const strings: Uint8Array[] = [];
-  for (let at = 0; at === 0 || at < text.length; at += MAX_TEXT_BYTES)
-    strings.push(text.slice(at, at + MAX_TEXT_BYTES));
+  for (let at = 0; at === 0 || at < text.length; at += DNS_MAX_TEXT_BYTES)
+    strings.push(text.slice(at, at + DNS_MAX_TEXT_BYTES));
   return strings;
 }
 

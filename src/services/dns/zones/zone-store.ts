@@ -3,7 +3,6 @@ import type { ZoneDescription, ZoneRecord } from '../../../config/zone-descripti
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsData } from '../../../wire/dns-data.ts';
 import type { DnsQuery } from '../dns-query.ts';
-import { DNS_MAX_MESSAGE_BYTES } from '../protocol.ts';
 import { type AddressPatterns, zonePatterns } from './address-patterns.ts';
 import type { BuiltinZones } from './builtin-zones.ts';
 import { GuestNames } from './guest-names.ts';
@@ -14,17 +13,10 @@ import { Zone, type ZoneSettings } from './zone.ts';
 import { type Finding, type ZoneAnswer, ZoneAnswers } from './zone-answer.ts';
 import { checkNames, checkZoneCount, unique, ZoneRoom } from './zone-limits.ts';
 import { canonicalKey } from './zone-names.ts';
-import {
-  isTtl,
-  MAX_TTL_SECONDS,
-  NAME_HINT,
-  recordError,
-  recordKey,
-  type StoredRecord,
-  storedRecord,
-  zoneText,
-} from './zone-record.ts';
+import { isTtl, NAME_HINT, recordError, recordKey, type StoredRecord, storedRecord, zoneText } from './zone-record.ts';
 import { ZoneTree } from './zone-tree.ts';
+import { DNS_MAX_MESSAGE_BYTES } from '../../../wire/dns-message.ts';
+import { DNS_MAX_TTL_SECONDS } from '../../../wire/dns-record.ts';
 
 interface ZoneStoreOptions {
   /** Of records and zones without their own. */
@@ -272,7 +264,7 @@ export class ZoneStore {
   #checkedSettings(name: string, description: ZoneDescription): ZoneSettings {
     const { ttlSeconds, defaultAddress } = description;
     if (ttlSeconds !== undefined && !isTtl(ttlSeconds)) {
-      const hint = `Use whole seconds from 0 to ${MAX_TTL_SECONDS}.`;
+      const hint = `Use whole seconds from 0 to ${DNS_MAX_TTL_SECONDS}.`;
       throw new SlipwayError('ERR_DNS_ZONE', `the zone ${zoneText(name)} has the TTL ${ttlSeconds}`, hint);
     }
     if (defaultAddress !== undefined && defaultAddress !== defaultAddress >>> 0) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DEFAULT_GATEWAY_NAMES, DEFAULT_HOST_NAMES } from '../../../../src/config/defaults.ts';
+import { DEFAULT_GATEWAY_NAMES, DEFAULT_HOST_NAMES } from '../../../../src/facts/own-names.ts';
 import { builtinZones } from '../../../../src/services/dns/zones/builtin-zones.ts';
 import type { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { parseCidr } from '../../../../src/wire/cidr.ts';
