@@ -77,6 +77,20 @@ export interface ForwardJson extends Omit<ForwardSpec, 'host' | 'guest'>, Omit<F
   readonly reaches: string;
 }
 
+/** Something that happened. */
+export type EventJson =
+  | { readonly type: 'forward'; readonly removed: boolean; readonly forward: ForwardJson }
+  | { readonly type: 'lease'; readonly change: 'bound' | 'ended'; readonly lease: LeaseJson }
+  | { readonly type: 'guest'; readonly change: 'attached' | 'detached'; readonly name: string; readonly why: string }
+  /** The network died, and another takes over: its connections are reset. */
+  | { readonly type: 'network'; readonly change: 'died'; readonly why: string }
+  | {
+      readonly type: 'log';
+      readonly level: 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, unknown>>;
+    };
+
 export interface ServiceJson {
   /** What DELETE takes. */
   readonly id: string;

@@ -6,8 +6,7 @@ import { Mismatch, type ValueParser } from '../../../config/values.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../../server/control-server.ts';
 import { type ControlEvent, EVENT_TYPES, type EventType } from '../event-feed.ts';
-import { forwardJson } from '../forward-json.ts';
-import { leaseJson } from './guests.ts';
+import { eventJson } from '../event-json.ts';
 
 /** Each may hold MAX_BACKLOG_BYTES. */
 const MAX_STREAMS = 32;
@@ -96,22 +95,6 @@ export function eventRoutes(
 
 function eventText(event: ControlEvent): string {
   // JSON has no line feeds, so one line of data is enough.
-  return `event: ${event.type}\ndata: ${JSON.stringify(eventJson(event))}\n\n`;
-}
-
-function eventJson(event: ControlEvent): object {
-  switch (event.type) {
-    case 'forward':
-      return { removed: event.removed, forward: forwardJson(event.status) };
-    case 'lease': {
-      const { kind, lease } = event.change;
-      return { change: kind, lease: leaseJson({ ...lease, name: lease.hostName }) };
-    }
-    case 'guest':
-      return { change: event.change, name: event.name, why: event.why };
-    case 'network':
-      return { change: event.change, why: event.why };
-    case 'log':
-      return { level: event.level, message: event.message, fields: event.fields };
-  }
+  const { type, ...data } = eventJson(event);
+  return `event: ${type}\ndata: ${JSON.stringify(data)}\n\n`;
 }

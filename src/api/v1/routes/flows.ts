@@ -1,8 +1,7 @@
 import { z } from 'zod';
-import type { FlowName, FlowStatus } from '../../../control/messages.ts';
-import { formatIpv4Address, parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import type { FlowJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
+import { flowJson, flowOfId } from '../flow-json.ts';
 import type { ControlScope } from '../../server/control-server.ts';
 import { invalidRequest, notFound } from '../../server/problem.ts';
 
@@ -48,7 +47,7 @@ export function flowRoutes(scope: ControlScope, { flows }: Pick<ControlParts, 'f
       },
     },
     async ({ params }, reply) => {
-      const flow = parseFlowId(params.id);
+      const flow = flowOfId(params.id);
       if (flow === undefined) {
         throw invalidRequest('path.id: expected a flow such as tcp-192.168.65.3:40000-192.0.2.1:443');
       }
@@ -57,29 +56,4 @@ export function flowRoutes(scope: ControlScope, { flows }: Pick<ControlParts, 'f
       return reply.code(204).send();
     },
   );
-}
-
-function flowJson(flow: FlowStatus): FlowJson {
-  const { protocol, openedBy, state, bytesFromGuest, bytesToGuest } = flow;
-  const guest = `${formatIpv4Address(flow.guestAddress)}:${flow.guestPort}`;
-  const remote = `${formatIpv4Address(flow.remoteAddress)}:${flow.remotePort}`;
-  return {
-    id: `${protocol}-${guest}-${remote}`,
-    protocol,
-    openedBy,
-    guest,
-    remote,
-    state,
-    bytesFromGuest,
-    bytesToGuest,
-  };
-}
-
-function parseFlowId(id: string): FlowName | undefined {
-  const match = /^(tcp|udp)-([\d.]+):(\d{1,5})-([\d.]+):(\d{1,5})$/.exec(id);
-  const [guestAddress, remoteAddress] = [parseIpv4Address(match?.[2] ?? ''), parseIpv4Address(match?.[4] ?? '')];
-  const [guestPort, remotePort] = [Number(match?.[3]), Number(match?.[5])];
-  if (match === null || guestAddress === undefined || remoteAddress === undefined) return undefined;
-  if (guestPort > 65_535 || remotePort > 65_535) return undefined;
-  return { protocol: match[1] as 'tcp' | 'udp', guestAddress, guestPort, remoteAddress, remotePort };
 }

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import type { GuestStatus, LeaseStatus } from '../../../control/messages.ts';
-import { formatIpv4Address } from '../../../wire/ipv4-address.ts';
-import { formatMac } from '../../../wire/mac.ts';
 import type { GuestJson, LeaseJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
+import { guestJson, leaseJson } from '../guest-json.ts';
 import type { ControlScope } from '../../server/control-server.ts';
 
 const leaseSchema: z.ZodType<LeaseJson> = z
@@ -45,22 +43,4 @@ export function guestRoutes(scope: ControlScope, { status }: Pick<ControlParts, 
     { schema: { summary: 'Leases in force, by address', tags: ['guests'], response: { 200: z.array(leaseSchema) } } },
     async (): Promise<LeaseJson[]> => (await status()).leases.map(leaseJson),
   );
-}
-
-function guestJson({ name, address, mac }: GuestStatus, leases: readonly LeaseStatus[]): GuestJson {
-  return {
-    name,
-    ...(address !== undefined && { address: formatIpv4Address(address) }),
-    ...(mac !== undefined && { mac: formatMac(mac) }),
-    leases: leases.filter((lease) => lease.mac === mac).map(leaseJson),
-  };
-}
-
-export function leaseJson({ address, mac, name, remainingMs }: LeaseStatus): LeaseJson {
-  return {
-    address: formatIpv4Address(address),
-    mac: formatMac(mac),
-    name,
-    remainingSeconds: Number.isFinite(remainingMs) ? Math.max(0, Math.round(remainingMs / 1000)) : null,
-  };
 }
