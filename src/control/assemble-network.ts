@@ -30,6 +30,7 @@ import type {
   ServiceDatagram,
   TapGuest,
 } from './messages.ts';
+import type { HostListeners } from '../env/host-listener.ts';
 
 /** What the network is made of. */
 export interface NetworkParts {
@@ -38,7 +39,7 @@ export interface NetworkParts {
   readonly random: Random;
   readonly log: Log;
   readonly counters: Counters;
-  readonly host: Host;
+  readonly host: Host & HostListeners;
   readonly services: GatewayServices;
   readonly beat: () => void;
   readonly config: Config;

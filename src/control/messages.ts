@@ -6,9 +6,9 @@ import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostAddress, HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
-import type { FlowProtocol } from '../flow/route.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import type { GuestSocketDescriptors } from '../host/namespace/namespace-guest.ts';
+import type { FlowProtocol } from '../flow/protocol.ts';
 
 /** What the network thread is born with. */
 export interface ThreadData {

@@ -1,6 +1,7 @@
 import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Listening, ListenRequest, TapGuest, ToNetwork } from './messages.ts';
+import type { HostListeners } from '../env/host-listener.ts';
 
 /** What a loop runs: the network's `Turn`. */
 export interface Turning {
@@ -19,7 +20,7 @@ export type ReceiveMessage = (message: ToNetwork | undefined) => void;
 
 /** A host engine together with its loop, as the network thread uses it. */
 export interface ThreadEngine {
-  readonly host: Host;
+  readonly host: Host & HostListeners;
   /** Paths of the unix sockets that `Host.dialService` knows by name; may be changed. */
   readonly services: Map<string, string>;
   /** Writing a u64 of 1 to it wakes the loop; −1 where a message alone does that. */

@@ -7,7 +7,6 @@
  * handler once when more can be done. Until then it may stay silent, and it may call spuriously. Handlers run between
  * turns of the network, never inside a call that the core makes.
  */
-import type { HostListeners } from './host-listener.ts';
 
 /** Nothing can be done now; the handler is called when it can. */
 export const WOULD_BLOCK = -1;
@@ -227,7 +226,8 @@ export interface Origin {
   readonly attachment: string;
 }
 
-export interface Host extends HostListeners {
+/** What an engine offers for guests that dial; `HostListeners` is its other half. */
+export interface Host {
   readonly capabilities: HostCapabilities;
   /** Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default; `dscp` as of `setDscp`. Returns the stream, or the error when it failed at once (the handler is then never called). */
   dial(

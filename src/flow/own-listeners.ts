@@ -1,5 +1,5 @@
 import { type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
-import type { FlowProtocol } from './route.ts';
+import type { FlowProtocol } from './protocol.ts';
 
 /** As a listener's address: every address of this computer, those that it has not got yet too. */
 export const EVERY_ADDRESS: HostAddress = 0;

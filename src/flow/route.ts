@@ -1,5 +1,6 @@
 import { type HostAddress, LOOPBACK4 } from '../env/host.ts';
 import type { OwnListeners } from './own-listeners.ts';
+import type { FlowProtocol } from './protocol.ts';
 
 /** Where a new flow goes. */
 export type Target =
@@ -21,8 +22,6 @@ export type Target =
   | { readonly kind: 'prohibit'; readonly reason: string }
   /** No answer at all. */
   | { readonly kind: 'drop'; readonly reason: string };
-
-export type FlowProtocol = 'tcp' | 'udp';
 
 /** What one gateway port or virtual address leads to. */
 export type ServiceTarget =

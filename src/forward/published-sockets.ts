@@ -1,13 +1,18 @@
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { PublishedSockets, UdpPeer } from '../udp/peers.ts';
-import type { UdpForward } from './udp-forward.ts';
+
+/** A UDP forward, as far as what its guest sends is concerned. */
+export interface PublishedForward {
+  /** Whoever is at `address` and `port`, reached from the published port; undefined where this forward cannot. */
+  peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpPeer | undefined;
+}
 
 /** The UDP forwards by the guests' ports that they publish, so that what a guest sends from there leaves from the published port. */
 export class PublishedPorts implements PublishedSockets {
   /** Those of one port in the order in which they were opened: the first that can is taken. */
-  readonly #byPort = new Map<number, Set<UdpForward>>();
+  readonly #byPort = new Map<number, Set<PublishedForward>>();
 
-  add(forward: UdpForward, firstPort: number, count: number): void {
+  add(forward: PublishedForward, firstPort: number, count: number): void {
     for (let port = firstPort; port < firstPort + count; port++) {
       const forwards = this.#byPort.get(port);
       if (forwards === undefined) this.#byPort.set(port, new Set([forward]));
@@ -15,7 +20,7 @@ export class PublishedPorts implements PublishedSockets {
     }
   }
 
-  remove(forward: UdpForward, firstPort: number, count: number): void {
+  remove(forward: PublishedForward, firstPort: number, count: number): void {
     for (let port = firstPort; port < firstPort + count; port++) {
       const forwards = this.#byPort.get(port);
       if (forwards?.delete(forward) === true && forwards.size === 0) this.#byPort.delete(port);

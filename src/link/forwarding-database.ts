@@ -1,5 +1,5 @@
 import type { Counters } from '../env/counters.ts';
-import type { SwitchPort } from './switch-port.ts';
+import type { Station, SwitchPort } from './switch-port.ts';
 
 /** 4,096 addresses: a busy bridge inside a guest shows some hundreds; 300 bytes each make 1.2 MB at most. */
 export const MAX_STATIONS = 4096;
@@ -9,13 +9,6 @@ export const MAX_STATIONS_PER_PORT = 1024;
 export const AGEING_MS = 300_000;
 /** The order of use is kept to the second, so a stream of frames does not reorder the table each time. */
 const REFRESH_MS = 1000;
-
-/** A MAC address and the port behind which it was heard; `port` is undefined once the entry is out of the table. */
-export interface Station {
-  readonly mac: number;
-  port: SwitchPort | undefined;
-  seenMs: number;
-}
 
 /**
  * Which MAC address is behind which port (IEEE 802.1D §7.8, §7.9). Learns from source addresses; the entry that was not

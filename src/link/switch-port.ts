@@ -1,8 +1,14 @@
 import type { GuestSockets } from '../env/guest-sockets.ts';
-import type { Station } from './forwarding-database.ts';
 import type { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
 import type { Port, PortFacts } from './port.ts';
+
+/** A MAC address and the port behind which it was heard; `port` is undefined once the entry is out of the table. */
+export interface Station {
+  readonly mac: number;
+  port: SwitchPort | undefined;
+  seenMs: number;
+}
 
 /** Where a port hands its frames: the switch that it belongs to. */
 export interface PortOwner {

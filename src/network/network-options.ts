@@ -9,6 +9,7 @@ import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
 import type { ForwardChange } from '../forward/forward-request.ts';
 import type { Cidr } from '../wire/cidr.ts';
+import type { HostListeners } from '../env/host-listener.ts';
 
 /** What the world gives the network. */
 export interface NetworkWorld {
@@ -17,7 +18,7 @@ export interface NetworkWorld {
   readonly random: Random;
   readonly log: Log;
   readonly counters: Counters;
-  readonly host: Host;
+  readonly host: Host & HostListeners;
   /** Takes datagrams to UDP services of the gateway (DNS). */
   readonly services: GatewayServices;
   /** Called all through each turn: the loop lives. */

@@ -1,14 +1,7 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostPipe } from '../env/host.ts';
 import { type OwnListener, OwnListeners } from '../flow/own-listeners.ts';
-import {
-  decide,
-  type FlowProtocol,
-  type RoutePolicy,
-  type ServiceRoute,
-  ServiceRoutes,
-  type Target,
-} from '../flow/route.ts';
+import { decide, type RoutePolicy, type ServiceRoute, ServiceRoutes, type Target } from '../flow/route.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import type { GuestStreamDone } from '../forward/guest-streams.ts';
 import { type ForwardDone, OpenForwards } from '../forward/open-forwards.ts';
@@ -31,6 +24,7 @@ import { DhcpAdapter } from './dhcp-adapter.ts';
 import { GATEWAY_MAC, type NetworkOptions, type NetworkWorld, WINDOW_BYTES } from './network-options.ts';
 import { Traffic } from './traffic.ts';
 import { GATEWAY_SERVICES } from '../facts/gateway-services.ts';
+import type { FlowProtocol } from '../flow/protocol.ts';
 
 /** A guest's place at the switch, for people. */
 export interface PortStatus {

@@ -3,12 +3,13 @@ import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
-import type { FlowProtocol, Target } from '../flow/route.ts';
+import type { Target } from '../flow/route.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Turn } from '../turn/turn.ts';
+import type { FlowProtocol } from '../flow/protocol.ts';
 
 export interface UdpLimits {
   /** Mappings in all; each holds a host socket. */

@@ -54,9 +54,6 @@ class PingHost {
       dial: unused,
       dialService: unused,
       openDatagram: unused,
-      listenStreams: unused,
-      serveDatagrams: unused,
-      adoptStream: unused,
       openEcho: (handler) => {
         if (this.open >= this.most) return 'EMFILE';
         this.handlers.push(handler);

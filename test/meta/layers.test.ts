@@ -163,6 +163,24 @@ test('imports follow the layers', () => {
   assert.deepEqual(violations(), []);
 });
 
+/** Each file with those that it leads back to itself by, as 'a.ts → b.ts'; only the imports within the circles. */
+function circles(): string[] {
+  const all = new Map(sources().map(({ file, text }) => [file, imports(file, text)]));
+  // What leads to nothing more, or to which nothing leads, is in no circle.
+  for (let before = -1; before !== all.size; ) {
+    before = all.size;
+    const imported = new Set([...all.values()].flat());
+    for (const [file, targets] of all) {
+      if (!imported.has(file) || !targets.some((target) => all.has(target))) all.delete(file);
+    }
+  }
+  return [...all].map(([file, targets]) => `${file} → ${targets.filter((target) => all.has(target)).join(', ')}`);
+}
+
+test('no file imports itself by way of others, not even types', () => {
+  assert.deepEqual(circles(), []);
+});
+
 test('the core takes time, chance and a place to speak as arguments', () => {
   const forbidden = /\b(Date\.now|new Date|Math\.random|console\.|performance\.|setTimeout|setInterval|process\.)/;
   const problems: string[] = [];

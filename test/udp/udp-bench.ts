@@ -257,8 +257,5 @@ export function hostOf(memory: Host): Host {
     dialService: (...rest) => memory.dialService(...rest),
     openDatagram: (handler) => memory.openDatagram(handler),
     openEcho: (handler) => memory.openEcho(handler),
-    listenStreams: (sockets, handler) => memory.listenStreams(sockets, handler),
-    serveDatagrams: (sockets, handler) => memory.serveDatagrams(sockets, handler),
-    adoptStream: (fd, handler) => memory.adoptStream(fd, handler),
   };
 }

@@ -16,6 +16,7 @@ import type {
   HostDatagramServerHandler,
   HostListener,
   HostListenerHandler,
+  HostListeners,
 } from '../../env/host-listener.ts';
 import type { GuestSocketDescriptors } from '../namespace/namespace-guest.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
@@ -61,7 +62,7 @@ export interface EpollHostOptions {
  * The host engine of Linux: non-blocking sockets through FFI, told apart by one edge-triggered epoll. It belongs to the
  * thread whose loop calls `poller.wait`; handlers run only there. No call blocks.
  */
-export class EpollHost implements Host {
+export class EpollHost implements Host, HostListeners {
   readonly capabilities: HostCapabilities;
   readonly #context: EpollContext;
   readonly #client: AcceptedClient;

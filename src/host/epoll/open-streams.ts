@@ -14,9 +14,10 @@
  * The looking is spread over the time in slices: with 65,536 connections about 2,200 system calls a second.
  */
 import { Timer } from '../../turn/timers.ts';
-import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
-import type { EpollStream } from './stream.ts';
+import type { Counters } from '../../env/counters.ts';
+import type { KernelMemory } from './kernel-memory.ts';
+import type { Poller } from './poller.ts';
 
 /** Unanswered tries (retransmissions, window or keepalive probes) after which a connection is dead. */
 const MAX_UNANSWERED = 4;
@@ -33,33 +34,52 @@ const LAST_ACK_RECEIVED = 56;
 const MAX_LINGERING = 256;
 
 /** What a stream shows of itself here. */
-type Watched = Pick<EpollStream, 'fd' | 'connecting' | 'cut' | 'letGo' | 'probed' | 'place'>;
+export interface WatchedStream {
+  readonly fd: number;
+  readonly connecting: boolean;
+  /** Among all of them; −1: not there. */
+  place: number;
+  /** Keepalive is on. */
+  probed: boolean;
+  /** Ends it with that errno; false where it has ended. */
+  cut(number: number): boolean;
+  /** Gives up the bytes that a closed one still has to deliver. */
+  letGo(): void;
+}
+
+interface Context {
+  readonly memory: KernelMemory;
+  readonly poller: Poller;
+  readonly counters: Counters;
+  /** As `EpollContext` has it. */
+  readonly keepAliveSeconds: number;
+}
 
 export class OpenStreams {
-  readonly #context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>;
+  readonly #context: Context;
   /** Each at its `place`, without gaps; bounded by the flows, and those by configuration. */
-  readonly #streams: Watched[] = [];
+  readonly #streams: WatchedStream[] = [];
   /** Oldest first; each is among `#streams` too. */
-  readonly #lingering = new Set<Watched>();
+  readonly #lingering = new Set<WatchedStream>();
   readonly #roundMs: number;
   readonly #slice: Timer;
   /** The place behind the next one to be looked at: a round goes from the last to the first, past whom new ones come. */
   #next = 0;
 
-  constructor(context: Pick<EpollContext, 'memory' | 'poller' | 'counters' | 'keepAliveSeconds'>) {
+  constructor(context: Context) {
     this.#context = context;
     this.#roundMs = (context.keepAliveSeconds * 1000) / 4;
     this.#slice = new Timer(() => this.#lookAtSlice());
   }
 
-  add(stream: Watched): void {
+  add(stream: WatchedStream): void {
     stream.place = this.#streams.length;
     this.#streams.push(stream);
     if (!this.#slice.armed && this.#roundMs > 0) this.#armSlice();
   }
 
   /** A closed stream waits for its last bytes. Of too many, the one that has waited longest leaves that to the kernel. */
-  lingers(stream: Watched): void {
+  lingers(stream: WatchedStream): void {
     this.#lingering.add(stream);
     if (this.#lingering.size <= MAX_LINGERING) return;
     this.#context.counters.add('host-linger-cut');
@@ -69,7 +89,7 @@ export class OpenStreams {
     }
   }
 
-  delete(stream: Watched): void {
+  delete(stream: WatchedStream): void {
     this.#lingering.delete(stream);
     const last = this.#streams[this.#streams.length - 1];
     if (stream.place < 0 || last === undefined) return;
@@ -108,7 +128,7 @@ export class OpenStreams {
   }
 
   /** Keepalive is switched on at the first look: a connection that is over by then need not pay for it. */
-  #keepAlive(stream: Watched): void {
+  #keepAlive(stream: WatchedStream): void {
     if (stream.probed) return;
     stream.probed = true;
     const { memory, keepAliveSeconds } = this.#context;

@@ -30,6 +30,7 @@ import type {
   HostDatagramServerHandler,
   HostListener,
   HostListenerHandler,
+  HostListeners,
 } from '../../env/host-listener.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { Deliveries } from './deliveries.ts';
@@ -75,7 +76,7 @@ export interface MemoryHostOptions {
   readonly address?: HostAddress;
 }
 
-export class MemoryHost implements Host {
+export class MemoryHost implements Host, HostListeners {
   readonly capabilities: HostCapabilities;
   /** What is under way; `onQueued` wakes a loop. */
   readonly deliveries: Deliveries = new Deliveries();

@@ -18,6 +18,7 @@ import type {
   HostDatagramServerHandler,
   HostListener,
   HostListenerHandler,
+  HostListeners,
 } from '../../env/host-listener.ts';
 import { hostAddressText } from '../address-text.ts';
 import { hostErrorCode } from '../error-code.ts';
@@ -44,7 +45,7 @@ const NOBODY: HostStreamHandler = { connected() {}, failed() {}, readable() {}, 
  * The portable engine: the host seam on node:net and node:dgram, for macOS, Windows and kernels that the FFI engine does
  * not suit. It copies where the other shares memory, and lacks what Node does not offer (see `capabilities`).
  */
-export class NodeHost implements Host {
+export class NodeHost implements Host, HostListeners {
   readonly capabilities: HostCapabilities = {
     icmpErrors: false,
     ttl: false,

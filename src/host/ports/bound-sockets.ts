@@ -4,7 +4,17 @@
  */
 import { AF_INET, close, declare, SOCK_CLOEXEC, SOCK_RAW, socket } from '../namespace/libc.ts';
 import { receiveBytes } from './socket-calls.ts';
-import type { ListedSocket } from './socket-table.ts';
+
+/** A socket that stands in the way. */
+export interface ListedSocket {
+  readonly address: Uint8Array;
+  readonly port: number;
+  readonly listening: boolean;
+  /** Who made it. */
+  readonly uid: number;
+  /** 0: it belongs to no process (TIME-WAIT, the kernel's own). */
+  readonly inode: number;
+}
 
 const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
   'intptr_t send(int fd, void *bytes, size_t length, int flags)',

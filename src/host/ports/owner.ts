@@ -6,7 +6,8 @@ import path from 'node:path';
 import { userName } from '../accounts.ts';
 import { processWithSocket, procLink, readProc } from '../proc.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
-import { type ListedSocket, socketsInTheWay } from './socket-table.ts';
+import { socketsInTheWay } from './socket-table.ts';
+import type { ListedSocket } from './bound-sockets.ts';
 
 export type PortOwner =
   | {

@@ -1,20 +1,9 @@
 /** The kernel's lists of the host's sockets, /proc/net/{tcp,tcp6,udp,udp6,unix}, as far as the owner of a port can be found in them. */
 import { endianness } from 'node:os';
 import { readProc } from '../proc.ts';
-import { boundSockets } from './bound-sockets.ts';
+import { boundSockets, type ListedSocket } from './bound-sockets.ts';
 import { isEvery, isMapped } from './places.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
-
-/** A socket that stands in the way. */
-export interface ListedSocket {
-  readonly address: Uint8Array;
-  readonly port: number;
-  readonly listening: boolean;
-  /** Who made it. */
-  readonly uid: number;
-  /** 0: it belongs to no process (TIME-WAIT, the kernel's own). */
-  readonly inode: number;
-}
 
 /** TCP_LISTEN; UDP sockets that are not connected are in state 7. */
 const LISTENING: Readonly<Record<PortProtocol, string>> = { tcp: '0A', udp: '07' };

@@ -1,10 +1,10 @@
 import type { Arena } from '../../../src/env/arena.ts';
 import type { Host, HostAddress, HostPipe, HostPipeHandler } from '../../../src/env/host.ts';
-import type { BoundSockets } from '../../../src/env/host-listener.ts';
+import type { BoundSockets, HostListeners } from '../../../src/env/host-listener.ts';
 
 /** What the suite needs of an engine: the engine itself, an arena, and a way to let time pass. */
 export interface Harness {
-  readonly host: Host;
+  readonly host: Host & HostListeners;
   /** At least 8 MiB, none of it used by the engine for other things than its own allocations. */
   readonly arena: Arena;
   /** The other side of the sockets; left out, the suite uses real ones of this process (node:net, node:dgram). */

@@ -1,0 +1,2 @@
+/** What a flow speaks. */
+export type FlowProtocol = 'tcp' | 'udp';
