@@ -139,19 +139,30 @@ export function processTree(root: number): number[] {
 
 /**
  * CPU seconds (user and system) that the tree's threads have used, without what runs in another network namespace (the
- * guest). Counted in ns: of a backend that moves 0.2 GB while it is measured the ticks of /proc/PID/stat would be a tenth.
+ * guest). Counted in ns: of a backend that moves 0.2 GB while it is measured the ticks of /proc/PID/stat would be a
+ * tenth.
  */
 export function cpuSeconds(root: number): number {
-  let spentNs = 0;
-  for (const pid of backendTree(root)) {
-    for (const thread of threadsOf(pid)) {
-      spentNs += Number(readOr(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[0]);
-    }
-  }
-  return spentNs / 1e9;
+  return scheduled(root, 0);
 }
 
-function threadsOf(pid: number): string[] {
+/** Seconds that they were ready to run and waited for a processor. */
+export function waitedSeconds(root: number): number {
+  return scheduled(root, 1);
+}
+
+/** Field 0 of schedstat is the time on a processor, field 1 the time in a queue for one; ns. */
+function scheduled(root: number, field: 0 | 1): number {
+  let ns = 0;
+  for (const pid of backendTree(root)) {
+    for (const thread of threadsOf(pid)) {
+      ns += Number(readOr(`/proc/${pid}/task/${thread}/schedstat`).split(' ')[field] ?? 0);
+    }
+  }
+  return ns / 1e9;
+}
+
+export function threadsOf(pid: number): string[] {
   try {
     return readdirSync(`/proc/${pid}/task`);
   } catch {

@@ -32,6 +32,7 @@ const SECTIONS: readonly Section[] = [
   },
   { title: 'Forwarded ports (host to guest)', groups: ['forward'], backends: ['slipway', 'passt'] },
   { title: 'Tap (slipway run)', groups: ['tap'], backends: ['slipway', 'slirp4netns', 'loopback'] },
+  { title: 'Beside guests that flood', groups: ['flood'], backends: ['slipway'] },
   { title: 'Footprint', groups: ['footprint'], backends: ['slipway', 'passt', 'slirp4netns'] },
 ];
 

@@ -10,7 +10,9 @@ export interface Verdict {
   readonly met: boolean | undefined;
 }
 
-/** Groups whose rows are compared with passt; memory and start have limits of their own, loss is shown beside goodput. */
+/**
+ * Groups whose rows are compared with passt; memory and start have limits of their own, loss is shown beside goodput.
+ */
 const COMPARED: readonly Figure['group'][] = ['tcp', 'udp', 'http', 'round-trip', 'cpu'];
 const TAP_UP = 'tap-up-1500';
 const TAP_DOWN = 'tap-down-1500';
@@ -41,6 +43,7 @@ export function judge(table: Table): Verdict[] {
     atMost(table, 'idle-flow-1000', 4, 'KiB'),
     atMost(table, 'idle-flow-10000', 4, 'KiB'),
     atMost(table, 'first-packet', 400, 'ms'),
+    atMost(table, 'flood-ping-p99', 50, 'ms'),
   ];
 }
 

@@ -24,6 +24,8 @@ export interface Lane {
   readonly pid?: number;
   /** The program that joins a stream backend to the guest's tap. */
   readonly relayPid?: number;
+  /** The unix socket where that program joined; Slipway takes more guests there. */
+  readonly socketPath?: string;
   /** With `forwards`: where on the host's loopback each service of the guest is. */
   readonly forwarded?: ReadonlyMap<Service, string>;
   /** From the start of the backend's process to its first ARP answer; absent where the guest does not exist before. */
@@ -86,6 +88,7 @@ export async function startNamespaceLane(
       prefix: guest.prefix,
       pid: backend.pid,
       ...(programs[1] ? { relayPid: programs[1].pid } : {}),
+      ...(lane.socketPath !== undefined ? { socketPath: lane.socketPath } : {}),
       ...(servers ? { forwarded: servers.ports } : {}),
       firstPacketMs: Number(answered - started) / 1e6,
       alive: () => programs.every((program) => program.running),

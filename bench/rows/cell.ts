@@ -7,7 +7,7 @@ export interface Figure {
   readonly title: string;
   readonly unit: string;
   readonly better: 'more' | 'less';
-  readonly group: 'tcp' | 'udp' | 'http' | 'round-trip' | 'cpu' | 'loss' | 'footprint' | 'tap' | 'forward';
+  readonly group: 'tcp' | 'udp' | 'http' | 'round-trip' | 'cpu' | 'loss' | 'footprint' | 'tap' | 'forward' | 'flood';
 }
 
 /** What a backend gave for a figure; a failure is its reason. */

@@ -1,5 +1,6 @@
 import { bulkCells } from './bulk.ts';
 import type { Cell } from './cell.ts';
+import { floodCells } from './floods.ts';
 import { footprintCells, idleFlowCells } from './footprint.ts';
 import { forwardCells } from './forward.ts';
 import { httpCells } from './http.ts';
@@ -14,5 +15,6 @@ export function allCells(): Cell[] {
     ...roundTripCells(),
     ...forwardCells(),
     ...idleFlowCells(),
+    ...floodCells(),
   ];
 }

@@ -27,21 +27,37 @@ export interface AttachmentOptions {
   /** For people: 'qemu 3 (/run/x.sock)'. */
   readonly name: string;
   readonly mtu: number;
-  /** The attachment ended by itself (end of stream, error, nonsense); its pipe is already closed. Not called by `detach`. */
+  /**
+   * The attachment ended by itself (end of stream, error, nonsense); its pipe is already closed. Not called by
+   * `detach`.
+   */
   readonly onDetach: (reason: string) => void;
 }
 
 /** Bytes that one guest is read in a turn: it does not starve the rest, and what was read is still in the CPU's cache when it is
  * written on (measured: 2 MiB and 256 KiB both cost more CPU a byte). */
 export const READ_BYTES: number = 2 ** 20;
-/** Frames that one of several guests has looked at in a turn, a train being one and an eighth of one for each that it has. */
+/**
+ * Frames that one of several guests has looked at in a turn, a train being one and an eighth of one for each that it
+ * has.
+ */
 export const FRAMES_PER_TURN = 128;
-/** The same of a guest that is alone: READ_BYTES of frames at the usual MTU, which it need not leave for a second look. */
+/**
+ * The same of a guest that is alone: READ_BYTES of frames at the usual MTU, which it need not leave for a second look.
+ */
 export const FRAMES_OF_A_LONE_GUEST = 1024;
-/** Time is looked at so often; each frame may cost a socket. */
-export const FRAMES_PER_LOOK = 16;
+/** A power of two. */
+const FRAMES_PER_LOOK = 16;
 /** Room for what was read and not looked at, of which the last frame may be cut off. */
 const STASH_BYTES = READ_BYTES + 2 * MAX_FRAME_BYTES;
+
+/**
+ * Whether to look at the time after so many frames of a turn: often among the first, each of which may cost a socket
+ * and keeps all who have as little waiting, later every 16.
+ */
+export function timeToLook(frames: number): boolean {
+  return (frames & (FRAMES_PER_LOOK - 1)) === 0 || (frames & (frames - 1)) === 0;
+}
 
 /** One guest's memory in the arena. */
 export interface AttachmentRegion {
@@ -95,7 +111,10 @@ export class AttachmentSpace {
     return region !== undefined;
   }
 
-  /** Memory for the guest called `name`; undefined (counted and logged) when the limit of guests or the arena's end is reached. */
+  /**
+   * Memory for the guest called `name`; undefined (counted and logged) when the limit of guests or the arena's end is
+   * reached.
+   */
   takeRegion(name: string): AttachmentRegion | undefined {
     const region = this.hasRoom() ? this.#free.pop() : undefined;
     if (region === undefined) {

@@ -5,9 +5,9 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
-  FRAMES_PER_LOOK,
   MAX_FRAME_BYTES,
   READ_BYTES,
+  timeToLook,
 } from './attachment-space.ts';
 import { describeStranger } from './describe-stranger.ts';
 import type { Outbox } from './outbox.ts';
@@ -30,11 +30,12 @@ const MIN_READ_ON_BYTES = 8 * 1024;
 /**
  * A guest on a stream socket that speaks QEMU's `-netdev stream` protocol: each frame after its length, u32 big-endian.
  *
- * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a long frame is cut off;
- * frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends another
- * is detached, with one log line that shows its bytes. A turn looks at `framesPerTurn`; what it leaves, be it only a frame that is
- * still cut off (at most 64 KiB), goes to the stash. While whole frames wait there nothing is read: the guest's socket fills up.
- * Writing: the outbox holds frames with their lengths back to back, so one write sends all that waits.
+ * Reading: about 1 MiB a turn into the shared receive area, by one read, and up to three more while a long frame is cut
+ * off; frames are handed to the port where they lie. The length is checked before anything is kept: a guest that sends
+ * another is detached, with one log line that shows its bytes. A turn looks at `framesPerTurn`; what it leaves, be it
+ * only a frame that is still cut off (at most 64 KiB), goes to the stash. While whole frames wait there nothing is
+ * read: the guest's socket fills up. Writing: the outbox holds frames with their lengths back to back, so one write
+ * sends all that waits.
  *
  * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
  * accepted up to MAX_FRAME_BYTES whatever the MTU: a guest with a larger one is no stranger.
@@ -145,7 +146,7 @@ export class QemuStreamAttachment extends PipeAttachment {
   #cut(port: Port, start: number, end: number): number {
     const { view } = this.space.arena;
     let at = start;
-    let looks = FRAMES_PER_LOOK;
+    let frames = 0;
     while (end - at >= LENGTH_BYTES && this.#left > 0) {
       const length = view.getUint32(at);
       if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
@@ -155,16 +156,15 @@ export class QemuStreamAttachment extends PipeAttachment {
       if (end - at - LENGTH_BYTES < length) break;
       const frame = this.#frame;
       frame.plain(at + LENGTH_BYTES, length);
-      // Frames of one bulk flow come in runs: the stack looks at such a run once (as a NIC's receive offload merges it).
+      // Frames of one bulk flow come in runs: the stack looks at such a run once (as a NIC's receive offload merges
+      // it).
       frame.count = this.space.arena.train(frame.at, length, end);
       frame.stride = LENGTH_BYTES + length;
       at += frame.count * frame.stride;
       this.#left -= 1 + (frame.count >> TRAIN_SHIFT);
       port.receive(frame);
       if (!this.started) break;
-      if (--looks > 0) continue;
-      if (this.space.turn.late) this.#left = 0;
-      looks = FRAMES_PER_LOOK;
+      if (timeToLook(++frames) && this.space.turn.late) this.#left = 0;
     }
     return at;
   }

@@ -7,9 +7,9 @@ import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
-  FRAMES_PER_LOOK,
   MAX_FRAME_BYTES,
   READ_BYTES,
+  timeToLook,
 } from './attachment-space.ts';
 import { PipeAttachment } from './pipe-attachment.ts';
 import { FrameFacts, TapFraming } from './tap-framing.ts';
@@ -27,9 +27,10 @@ export interface TapOptions extends AttachmentOptions {
  * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
  * header with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
  *
- * One frame a read, up to `framesPerTurn` or READ_BYTES a turn, until the tap says WOULD_BLOCK (there is no new edge before). A tap
- * takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a header that
- * contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').
+ * One frame a read, up to `framesPerTurn` or READ_BYTES a turn, until the tap says WOULD_BLOCK (there is no new edge
+ * before). A tap takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame
+ * with a header that contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header',
+ * 'tap-frame-refused').
  *
  * States: made → started (`start`) → detached, for good.
  */
@@ -67,7 +68,7 @@ export class TapAttachment extends PipeAttachment {
       bytes += count;
       area.take(count);
       this.#receive(at, at + count);
-      if (frames % FRAMES_PER_LOOK === FRAMES_PER_LOOK - 1 && turn.late) break;
+      if (timeToLook(frames + 1) && turn.late) break;
     }
     area.again(this.reader);
   }

@@ -13,6 +13,12 @@ import { ThreadState } from './thread-state.ts';
 
 /** The entry beside this file: .ts when run from source, .js when built. */
 const ENTRY = new URL(`./network-thread${path.extname(fileURLToPath(import.meta.url))}`, import.meta.url);
+/**
+ * Three semi-spaces of 4 MiB in place of 16. Flows and mappings outlive the collection of what is young, so under a
+ * flood of new ones each such collection copies most of it: 2-6 ms, and 7-24 ms with Node's own size. The packet path
+ * allocates next to nothing.
+ */
+const YOUNG_GENERATION_MB = 12;
 /** An eventfd takes a u64 to add. */
 const ONE = new BigUint64Array([1n]);
 
@@ -81,7 +87,12 @@ export class NetworkThreadHandle {
       state: this.state.buffer,
       descriptors: this.descriptors.buffer,
     };
-    this.#worker = new Worker(ENTRY, { name: 'network', workerData, transferList: [port2] });
+    this.#worker = new Worker(ENTRY, {
+      name: 'network',
+      workerData,
+      transferList: [port2],
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+    });
     this.#worker.on('error', (error) => {
       this.#lastError = error instanceof Error ? error : new Error(String(error));
     });
@@ -117,8 +128,8 @@ export class NetworkThreadHandle {
   }
 
   /**
-   * Before a request that names the descriptor `fd`: it is the thread's from here on, whatever the outcome. It stands in
-   * the table before the thread hears of it, so what a thread dies over before it took it is closed with the rest.
+   * Before a request that names the descriptor `fd`: it is the thread's from here on, whatever the outcome. It stands
+   * in the table before the thread hears of it, so what a thread dies over before it took it is closed with the rest.
    */
   handOver(fd: number, kind: DescriptorKind): void {
     if (this.#over) closeSync(fd);
@@ -140,7 +151,10 @@ export class NetworkThreadHandle {
     this.wake();
   }
 
-  /** Stops JavaScript that never comes back, for the reason `error`. Does not help against a thread that sits in a system call. */
+  /**
+   * Stops JavaScript that never comes back, for the reason `error`. Does not help against a thread that sits in a
+   * system call.
+   */
   terminate(error: Error): void {
     this.#lastError ??= error;
     void this.#worker.terminate();

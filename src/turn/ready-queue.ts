@@ -1,6 +1,8 @@
 import type { Slice } from './slice.ts';
 
-/** Something with work to do in this turn. `work` does at most its own quota and adds itself again while more remains. */
+/**
+ * Something with work to do in this turn. `work` does at most its own quota and adds itself again while more remains.
+ */
 export interface Work {
   /** Owned by the ReadyQueue: true while it stands in one. A Work stands in at most one queue. */
   queued: boolean;
@@ -32,6 +34,7 @@ export class ReadyQueue {
     for (let i = 0; i < batch.length; i++) {
       const item = batch[i] as Work;
       item.queued = false;
+      slice.piece(batch.length - i);
       item.work();
       if (slice.spent() && i + 1 < batch.length) {
         this.#next.unshift(...batch.slice(i + 1));

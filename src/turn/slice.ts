@@ -8,10 +8,17 @@ export interface Pace {
   readonly beat?: (() => void) | undefined;
 }
 
-/** A phase's share of a turn: so much time, so many pieces of work. What is left over goes first in the next turn. */
+/**
+ * A phase's share of a turn: so much time, so many pieces of work. What is left over goes first in the next turn. A
+ * piece that looks at the time (`late`) has an equal part of it, and what those before it left: many that begin at once
+ * wait for each other's part, not for each other's whole work.
+ */
 export class Slice {
   readonly #pace: Pace;
+  /** When it was looked at last. */
+  #nowMs = 0;
   #untilMs = 0;
+  #pieceUntilMs = 0;
   #left = 0;
 
   constructor(pace: Pace) {
@@ -21,7 +28,16 @@ export class Slice {
   /** A phase begins that has `ms` and at most `pieces` of work; one piece is always done. */
   begin(ms: number, pieces: number): this {
     this.#left = pieces;
-    this.#untilMs = (this.#pace.clock?.nowMs() ?? 0) + ms;
+    this.#nowMs = this.#pace.clock?.nowMs() ?? 0;
+    this.#untilMs = this.#nowMs + ms;
+    return this;
+  }
+
+  /** A phase begins that has what the last one left of its time, `ms` at least, and at most `pieces` of work. */
+  goOn(ms: number, pieces: number): this {
+    const untilMs = this.#untilMs;
+    this.begin(ms, pieces);
+    this.#untilMs = Math.max(this.#untilMs, untilMs);
     return this;
   }
 
@@ -32,16 +48,24 @@ export class Slice {
     return this;
   }
 
-  /** The phase's time is over: a long piece of work may stop short. */
+  /** A piece of work begins, one of `waiting`. */
+  piece(waiting: number): void {
+    this.#pieceUntilMs = this.#nowMs + (this.#untilMs - this.#nowMs) / waiting;
+  }
+
+  /** The running piece has had its part of the phase's time: it may stop short. */
   get late(): boolean {
     const { clock } = this.#pace;
-    return clock !== undefined && clock.nowMs() >= this.#untilMs;
+    return clock !== undefined && clock.nowMs() >= this.#pieceUntilMs;
   }
 
   /** One piece of work is done. True when the phase has had its share. */
   spent(): boolean {
-    this.#pace.beat?.();
+    const { clock, beat } = this.#pace;
+    beat?.();
     if (--this.#left <= 0) return true;
-    return this.#untilMs !== Number.POSITIVE_INFINITY && this.late;
+    if (clock === undefined || this.#untilMs === Number.POSITIVE_INFINITY) return false;
+    this.#nowMs = clock.nowMs();
+    return this.#nowMs >= this.#untilMs;
   }
 }

@@ -47,6 +47,26 @@ describe('a turn', () => {
     assert.deepEqual(done, { ingress: 20, egress: 20, timers: 20, flushes: 1 });
   });
 
+  it('gives each piece of ingress an equal part of the time that is left, and the backlog a millisecond of its own', () => {
+    let nowMs = 0;
+    const turn = new Turn(0, { clock: { nowMs: () => nowMs } });
+    const spent: number[] = [];
+    const reader = (needsMs: number): Work => ({
+      queued: false,
+      work: () => {
+        const beganMs = nowMs;
+        do nowMs += 0.25;
+        while (nowMs - beganMs < needsMs && !turn.late);
+        spent.push(nowMs - beganMs);
+      },
+    });
+    for (const needsMs of [9, 0.25, 9, 9, 9]) turn.ingress.add(reader(needsMs));
+    for (let i = 0; i < 2; i++) turn.backlog.add(reader(9));
+    turn.run(nowMs);
+    // 5 / 5, what it needs, 3.75 / 3, 2.5 / 2, what is left; then 1 / 2 and what is left.
+    assert.deepEqual(spent, [1, 0.25, 1.25, 1.25, 1.25, 0.5, 0.5]);
+  });
+
   it('reads a guest that has little before those that used up their share, of which one at least is read each turn', () => {
     let nowMs = 0;
     const turn = new Turn(0, { clock: { nowMs: () => nowMs } });
