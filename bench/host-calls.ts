@@ -4,11 +4,11 @@
  */
 import { Counters } from '../src/env/counters.ts';
 import { type HostStream, LOOPBACK4, type PieceList } from '../src/env/host.ts';
+import { boundPort, openListeningSocket } from '../src/host/epoll/attachment-listener.ts';
 import { DescriptorTable } from '../src/host/epoll/descriptors.ts';
 import { EpollHost } from '../src/host/epoll/engine.ts';
 import { KernelMemory } from '../src/host/epoll/kernel-memory.ts';
 import * as libc from '../src/host/epoll/libc.ts';
-import { boundPort, openListeningSocket } from '../src/host/epoll/listener.ts';
 import { Poller } from '../src/host/epoll/poller.ts';
 import { WasmArena } from '../src/host/memory/arena.ts';
 

@@ -1,4 +1,5 @@
 import { FAILED, type HostPipe, WOULD_BLOCK } from '../env/host.ts';
+import { NO_OFFLOADS } from '../env/offloads.ts';
 import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import {
@@ -58,10 +59,8 @@ export class QemuStreamAttachment extends PipeAttachment {
 
   private constructor(space: AttachmentSpace, region: AttachmentRegion, options: AttachmentOptions) {
     super(space, region, options, lengthFraming(space.arena.view), {
+      ...NO_OFFLOADS,
       maxFrameBytes: options.mtu + MIN_FRAME_BYTES,
-      tcpSegmentation: false,
-      udpSegmentation: false,
-      checksum: false,
     });
   }
 

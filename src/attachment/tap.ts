@@ -1,6 +1,6 @@
 import { FAILED, WOULD_BLOCK } from '../env/host.ts';
+import type { Offloads } from '../env/offloads.ts';
 import { Frame } from '../link/frame.ts';
-import type { OutletAbilities } from '../link/outlet.ts';
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import { VIRTIO_NET_HEADER_BYTES } from '../wire/virtio-net.ts';
 import {
@@ -15,13 +15,6 @@ import { PipeAttachment } from './pipe-attachment.ts';
 import { FrameFacts, TapFraming } from './tap-framing.ts';
 
 const SLOT_BYTES = VIRTIO_NET_HEADER_BYTES + MAX_FRAME_BYTES;
-
-/** What the kernel granted when the tap was opened (TUNSETOFFLOAD). */
-export interface TapOptions extends AttachmentOptions {
-  readonly tcpSegmentation: boolean;
-  readonly udpSegmentation: boolean;
-  readonly checksum: boolean;
-}
 
 /**
  * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
@@ -38,14 +31,20 @@ export class TapAttachment extends PipeAttachment {
   readonly #frame = new Frame();
   readonly #facts = new FrameFacts();
 
-  /** Undefined when there is no room for another guest (counted and logged). */
-  static make(space: AttachmentSpace, options: TapOptions): TapAttachment | undefined {
+  /** `offloads`: what the kernel granted. Undefined when there is no room for another guest (counted and logged). */
+  static make(space: AttachmentSpace, options: AttachmentOptions, offloads: Offloads): TapAttachment | undefined {
     const region = space.takeRegion(options.name);
-    return region === undefined ? undefined : new TapAttachment(space, region, options);
+    return region === undefined ? undefined : new TapAttachment(space, region, options, offloads);
   }
 
-  private constructor(space: AttachmentSpace, region: AttachmentRegion, options: TapOptions) {
-    super(space, region, options, new TapFraming(space.arena, space.counters), abilitiesOf(options));
+  private constructor(
+    space: AttachmentSpace,
+    region: AttachmentRegion,
+    options: AttachmentOptions,
+    offloads: Offloads,
+  ) {
+    const maxFrameBytes = (offloads.tcpSegmentation ? 65_535 : options.mtu) + ETHERNET_HEADER_BYTES;
+    super(space, region, options, new TapFraming(space.arena, space.counters), { ...offloads, maxFrameBytes });
   }
 
   protected override read(): void {
@@ -79,14 +78,4 @@ export class TapAttachment extends PipeAttachment {
     if (this.#facts.read(this.space.arena.bytes, at, end, this.#frame)) port.receive(this.#frame);
     else this.space.counters.add('tap-bad-virtio-header');
   }
-}
-
-function abilitiesOf(options: TapOptions): OutletAbilities {
-  const { mtu, tcpSegmentation, udpSegmentation, checksum } = options;
-  return {
-    maxFrameBytes: (tcpSegmentation ? 65_535 : mtu) + ETHERNET_HEADER_BYTES,
-    tcpSegmentation,
-    udpSegmentation,
-    checksum,
-  };
 }

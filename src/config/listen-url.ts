@@ -1,5 +1,6 @@
-import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
+import type { AttachmentPlace, TcpPlace, UnixPlace } from '../env/attachment-place.ts';
 import { UNIX_PATH_BYTES } from '../facts/unix-path.ts';
+import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
 
 /** Where guests attach: one `--listen`. */
 export interface AttachmentUrl {
@@ -8,19 +9,7 @@ export interface AttachmentUrl {
   readonly protocol: 'qemu';
   /** Slipway dials and redials (QEMU with `server=on`) instead of listening. */
   readonly connect: boolean;
-  readonly target: UnixTarget | TcpTarget;
-}
-export interface UnixTarget {
-  readonly kind: 'unix';
-  /** Absolute. */
-  readonly path: string;
-}
-export interface TcpTarget {
-  readonly kind: 'tcp';
-  /** IPv4, always loopback. */
-  readonly address: number;
-  /** 0 lets the host choose a port (listening side only). */
-  readonly port: number;
+  readonly target: AttachmentPlace;
 }
 
 const FORMS = 'qemu+unix:///path or qemu+tcp://127.0.0.1:port, each with ?connect to dial instead of listen';
@@ -36,7 +25,7 @@ export function parseListenUrl(text: string): AttachmentUrl | string {
   return typeof target === 'string' ? target : { text, protocol: 'qemu', connect, target };
 }
 
-function unixTarget(rest: string): UnixTarget | string {
+function unixTarget(rest: string): UnixPlace | string {
   let path: string;
   try {
     path = decodeURIComponent(rest);
@@ -51,7 +40,7 @@ function unixTarget(rest: string): UnixTarget | string {
   return { kind: 'unix', path };
 }
 
-function tcpTarget(rest: string, connect: boolean): TcpTarget | string {
+function tcpTarget(rest: string, connect: boolean): TcpPlace | string {
   const match = /^([^:/]+):(\d{1,5})\/?$/.exec(rest);
   const port = Number(match?.[2] ?? -1);
   if (match === null || port > 65535) return 'an address and a port, as in qemu+tcp://127.0.0.1:4444';

@@ -1,17 +1,18 @@
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { SlipwayError } from '../facts/errors.ts';
-import type { TcpTarget, UnixTarget } from '../config/listen-url.ts';
+import type { AttachmentPlace } from '../env/attachment-place.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
+import type { AcceptGuest } from '../env/host.ts';
+import { SlipwayError } from '../facts/errors.ts';
+import { type AttachmentListener, boundPort, openListeningSocket } from '../host/epoll/attachment-listener.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { EpollHost } from '../host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../host/epoll/kernel-memory.ts';
-import { boundPort, type GuestListener, openListeningSocket } from '../host/epoll/listener.ts';
 import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
 import { Poller } from '../host/epoll/poller.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
-import type { AcceptGuest, AcceptTap, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import type { AcceptTap, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
 
 /** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
 const KEEPALIVE_SECONDS = 120;
@@ -29,7 +30,7 @@ export class EpollThread implements ThreadEngine {
   readonly #clock: Clock;
   readonly #control: LoopControl;
   /** By their URLs; as many as the configuration names. */
-  readonly #listeners = new Map<string, GuestListener>();
+  readonly #listeners = new Map<string, AttachmentListener>();
 
   constructor(data: ThreadData, arena: NativeArena, clock: Clock, counters: Counters, control: LoopControl) {
     this.#data = data;
@@ -109,7 +110,7 @@ const LISTEN_HINTS: Readonly<Record<string, string>> = {
   ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
 };
 
-function listenError(target: UnixTarget | TcpTarget, errno: string): SlipwayError {
+function listenError(target: AttachmentPlace, errno: string): SlipwayError {
   const place = target.kind === 'unix' ? target.path : `${formatIpv4Address(target.address)}:${target.port}`;
   if (errno === 'EADDRINUSE') {
     return new SlipwayError(

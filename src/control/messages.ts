@@ -6,6 +6,7 @@ import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { LeaseChange, LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostAddress, HostErrorCode } from '../env/host.ts';
 import type { LogFields } from '../env/log.ts';
+import type { Offloads } from '../env/offloads.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import type { GuestSocketDescriptors } from '../host/namespace/namespace-guest.ts';
 import type { FlowProtocol } from '../flow/protocol.ts';
@@ -25,18 +26,12 @@ export interface ThreadData {
   readonly services: Readonly<Record<string, string>>;
 }
 
-/** What the kernel granted when a tap was opened (TUNSETOFFLOAD). */
-export interface TapOffloads {
-  readonly checksum: boolean;
-  readonly tcpSegmentation: boolean;
-  readonly udpSegmentation: boolean;
-}
-
 /** A tap device to attach; its descriptor stays open as long as the guest lives. */
 export interface TapGuest {
   readonly fd: number;
   readonly name: string;
-  readonly offloads: TapOffloads;
+  /** What the kernel granted when it was opened (TUNSETOFFLOAD). */
+  readonly offloads: Offloads;
   /** What sees and makes sockets of the guest's own network, kept as long as the tap. */
   readonly sockets?: GuestSocketDescriptors | undefined;
 }

@@ -1,8 +1,8 @@
-import { SlipwayError } from '../facts/errors.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
-import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { AcceptGuest } from '../env/host.ts';
+import { SlipwayError } from '../facts/errors.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
 import { NodeLoop } from '../host/node/loop.ts';
@@ -10,7 +10,7 @@ import { NodeHost } from '../host/node/node-host.ts';
 import { adoptPipe, dialPipes, listenPipes, type PipeListener, type PipeTarget } from '../host/node/pipe-endpoints.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
-import type { AcceptGuest, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import type { ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The portable engine and its loop, which is Node's own. */
@@ -41,11 +41,7 @@ export class NodeThread implements ThreadEngine {
     const { connect, target, text } = request.url;
     const where: PipeTarget =
       target.kind === 'unix' ? { path: target.path } : { host: formatIpv4Address(target.address), port: target.port };
-    const options = {
-      arena: this.#arena,
-      wake: this.#wake,
-      accept: (pipe: HostPipe) => accept(pipe) ?? turnedAway(pipe),
-    };
+    const options = { arena: this.#arena, wake: this.#wake, accept };
     if (connect) {
       dialPipes(where, options);
       return { fd: -1, port: 0 };
@@ -70,7 +66,7 @@ export class NodeThread implements ThreadEngine {
   }
 
   adoptGuest(fd: number, accept: AcceptGuest): void {
-    adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept: (pipe) => accept(pipe) ?? turnedAway(pipe) });
+    adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept });
   }
 
   /** Node does not report changes; the DNS service looks at files and interfaces by itself. */
@@ -107,9 +103,4 @@ export class NodeThread implements ThreadEngine {
     await Promise.race([stopped, crashed]);
     this.#loop.stop();
   }
-}
-
-function turnedAway(pipe: HostPipe): HostPipeHandler {
-  pipe.close();
-  return { readable() {}, writable() {} };
 }

@@ -1,5 +1,5 @@
 import type { GuestSockets } from '../env/guest-sockets.ts';
-import type { Host, HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { AcceptGuest, Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { Listening, ListenRequest, TapGuest, ToNetwork } from './messages.ts';
 import type { HostListeners } from '../env/host-listener.ts';
 
@@ -9,10 +9,7 @@ export interface Turning {
   waitMs(limitMs: number): number;
 }
 
-/** Takes a guest that just connected; undefined turns it away. */
-export type AcceptGuest = (pipe: HostPipe) => HostPipeHandler | undefined;
-
-/** The same of a guest on a tap, whose own sockets may be seen. */
+/** As `AcceptGuest`, of a guest on a tap, whose own sockets may be seen. */
 export type AcceptTap = (pipe: HostPipe, sockets: GuestSockets | undefined) => HostPipeHandler | undefined;
 
 /** Called with each message of control, and with undefined when the thread was only woken. */

@@ -198,6 +198,9 @@ export interface HostPipeHandler {
   writable(): void;
 }
 
+/** Takes a guest that just came and returns who is told about its pipe; undefined turns it away. */
+export type AcceptGuest = (pipe: HostPipe) => HostPipeHandler | undefined;
+
 /** What an engine can do; the behaviour suite names the cases that each lack leaves out. */
 export interface HostCapabilities {
   /** ICMP errors reach `DatagramFailure` (port unreachable, time exceeded, fragmentation needed) and the `failed` of a dial. */

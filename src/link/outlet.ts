@@ -1,15 +1,10 @@
+import type { Offloads } from '../env/offloads.ts';
 import type { Frame } from './frame.ts';
 
 /** What a port can carry towards its guest. */
-export interface OutletAbilities {
+export interface OutletAbilities extends Offloads {
   /** Largest Ethernet frame, header included: MTU + 14, or 65,550 (64 KiB and headers) with segmentation offload. */
   readonly maxFrameBytes: number;
-  /** Takes frames with gsoType 'tcp4' up to 65,535 bytes of IP packet, and needsChecksum. */
-  readonly tcpSegmentation: boolean;
-  /** Takes frames with gsoType 'udp'. */
-  readonly udpSegmentation: boolean;
-  /** Takes frames with needsChecksum. */
-  readonly checksum: boolean;
 }
 
 /**

@@ -2,17 +2,11 @@ import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } fr
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
+import type { Offloads } from '../env/offloads.ts';
 import type { Port, PortFacts } from '../link/port.ts';
 import type { Switch } from '../link/switch.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { NetworkOptions, NetworkWorld } from './network-options.ts';
-
-/** What a tap's kernel granted. */
-export interface TapAbilities {
-  readonly tcpSegmentation: boolean;
-  readonly udpSegmentation: boolean;
-  readonly checksum: boolean;
-}
 
 /** An attached guest: tell it what the pipe says, or let it go. */
 export interface AttachedGuest extends HostPipeHandler {
@@ -68,9 +62,9 @@ export class AttachedGuests {
    * A guest behind a tap device. A namespace may have nothing to say, and its kernel minds no frame: it counts as heard.
    * Undefined when there is no room for another.
    */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, facts: PortFacts = {}): AttachedGuest | undefined {
+  attachTap(pipe: HostPipe, name: string, offloads: Offloads, facts: PortFacts = {}): AttachedGuest | undefined {
     const place: Place = { port: undefined };
-    const attachment = TapAttachment.make(this.#space, { ...this.#attachmentOptions(name, place), ...abilities });
+    const attachment = TapAttachment.make(this.#space, this.#attachmentOptions(name, place), offloads);
     return attachment && this.#attach(attachment, pipe, name, place, { ...facts, heard: true });
   }
 

@@ -1,5 +1,6 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostPipe } from '../env/host.ts';
+import type { Offloads } from '../env/offloads.ts';
 import { type OwnListener, OwnListeners } from '../flow/own-listeners.ts';
 import { decide, type RoutePolicy, type ServiceRoute, ServiceRoutes, type Target } from '../flow/route.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
@@ -19,7 +20,7 @@ import { DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { ArpProber } from './arp-prober.ts';
-import { type AttachedGuest, AttachedGuests, type TapAbilities } from './attached-guests.ts';
+import { type AttachedGuest, AttachedGuests } from './attached-guests.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import { GATEWAY_MAC, type NetworkOptions, type NetworkWorld, WINDOW_BYTES } from './network-options.ts';
 import { Traffic } from './traffic.ts';
@@ -135,8 +136,8 @@ export class VirtualNetwork {
   }
 
   /** A guest behind a tap device. Undefined when there is no room for another. */
-  attachTap(pipe: HostPipe, name: string, abilities: TapAbilities, facts?: PortFacts): AttachedGuest | undefined {
-    const guest = this.#guests.attachTap(pipe, name, abilities, facts);
+  attachTap(pipe: HostPipe, name: string, offloads: Offloads, facts?: PortFacts): AttachedGuest | undefined {
+    const guest = this.#guests.attachTap(pipe, name, offloads, facts);
     if (guest !== undefined) this.#forwards.guestCame();
     return guest;
   }

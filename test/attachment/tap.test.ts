@@ -10,14 +10,11 @@ import { attachmentBench, RecordingPort } from './attachment-bench.ts';
 function attach() {
   const bench = attachmentBench();
   const reasons: string[] = [];
-  const attachment = TapAttachment.make(bench.space, {
-    name: 'tap0',
-    mtu: 1500,
-    tcpSegmentation: true,
-    udpSegmentation: true,
-    checksum: true,
-    onDetach: (why) => reasons.push(why),
-  });
+  const attachment = TapAttachment.make(
+    bench.space,
+    { name: 'tap0', mtu: 1500, onDetach: (why) => reasons.push(why) },
+    { tcpSegmentation: true, udpSegmentation: true, checksum: true },
+  );
   assert.ok(attachment);
   const pipe = new MemoryPipe(bench.arena, 'frames');
   const port = new RecordingPort(attachment.outlet, bench.arena.bytes);

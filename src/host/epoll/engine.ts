@@ -1,5 +1,7 @@
+import type { AttachmentPlace } from '../../env/attachment-place.ts';
 import type { Counters } from '../../env/counters.ts';
 import type {
+  AcceptGuest,
   Host,
   HostAddress,
   HostCapabilities,
@@ -22,6 +24,7 @@ import type { GuestSocketDescriptors } from '../namespace/namespace-guest.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { AcceptedClient } from './accepted-client.ts';
 import { adoptStream } from './adopt-stream.ts';
+import { AttachmentDialer, AttachmentListener, welcome } from './attachment-listener.ts';
 import type { EpollContext } from './context.ts';
 import { EpollDatagram } from './datagram.ts';
 import { EpollDatagramServer } from './datagram-server.ts';
@@ -32,7 +35,6 @@ import { ForwardListener } from './forward-listener.ts';
 import { canPeekAtOffset } from './intake.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
-import { type AcceptGuest, GuestDialer, type GuestEndpoint, GuestListener } from './listener.ts';
 import { MessageTables } from './message-tables.ts';
 import { NamespaceSockets } from './namespace-sockets.ts';
 import { NetworkWatch } from './network-watch.ts';
@@ -172,23 +174,17 @@ export class EpollHost implements Host, HostListeners {
 
   /** Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is no such socket. */
   welcome(fd: number, accept: AcceptGuest): HostErrorCode | undefined {
-    const pipe = EpollPipe.adopt(this.#context, fd, 'stream');
-    if (typeof pipe === 'string') {
-      this.#context.poller.closeDescriptor(fd);
-      return pipe;
-    }
-    pipe.handler = accept(pipe);
-    if (pipe.handler === undefined) pipe.close();
-    return undefined;
+    const pipe = welcome(this.#context, fd, accept);
+    return typeof pipe === 'string' ? pipe : undefined;
   }
 
   /** Accepts guests on a listening socket (`openListeningSocket`). Owns `fd`. */
-  listen(fd: number, accept: AcceptGuest): GuestListener {
-    return new GuestListener(this.#context, fd, accept);
+  listen(fd: number, accept: AcceptGuest): AttachmentListener {
+    return new AttachmentListener(this.#context, fd, accept);
   }
 
   /** Connects to a guest that listens, again and again. */
-  redial(endpoint: GuestEndpoint, accept: AcceptGuest): GuestDialer {
-    return new GuestDialer(this.#context, endpoint, accept);
+  redial(place: AttachmentPlace, accept: AcceptGuest): AttachmentDialer {
+    return new AttachmentDialer(this.#context, place, accept);
   }
 }

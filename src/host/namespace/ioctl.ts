@@ -2,6 +2,7 @@
  * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them (and the queue length by netlink): a guest's namespace is set up
  * without iproute2, which a machine need not have. Every function acts on the network namespace of the calling process.
  */
+import { NO_OFFLOADS, type Offloads } from '../../env/offloads.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import {
   AF_INET,
@@ -68,23 +69,13 @@ const RT_DEV = 88;
 /** The virtio header before every frame of a tap opened with `vnetHeader`: struct virtio_net_hdr without num_buffers. */
 export const VNET_HEADER_BYTES = 10;
 
-/** What the kernel hands over and takes unfinished on a tap. */
-export interface TapOffloads {
-  /** Frames may carry NEEDS_CSUM. */
-  readonly checksum: boolean;
-  /** TCP super-segments, IPv4 and IPv6. */
-  readonly tcpSegmentation: boolean;
-  /** UDP super-segments (USO, Linux 6.2 and later). */
-  readonly udpSegmentation: boolean;
-}
-
 export interface Tap {
   /** Non-blocking and close-on-exec; the device goes when its last duplicate is closed. The caller owns it. */
   readonly fd: number;
-  readonly offloads: TapOffloads;
+  readonly offloads: Offloads;
 }
 
-export interface TapOptions {
+export interface NewTap {
   /** 1 to 15 bytes. */
   readonly name: string;
   /** Frames are preceded by VNET_HEADER_BYTES, and every offload that the kernel knows is asked for. */
@@ -92,7 +83,7 @@ export interface TapOptions {
 }
 
 /** Opens the tap device of that name in this network namespace, making it when there is none. Errors: ERR_TUN_MISSING, ERR_TUN_DENIED, ERR_SYSTEM_CALL. */
-export function openTap({ name, vnetHeader }: TapOptions): Tap {
+export function openTap({ name, vnetHeader }: NewTap): Tap {
   const request = ifreq(name);
   const fd = open('/dev/net/tun', O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (fd === -1) throw tunError(errnoName());
@@ -106,10 +97,8 @@ export function openTap({ name, vnetHeader }: TapOptions): Tap {
   }
 }
 
-const NO_OFFLOADS: TapOffloads = { checksum: false, tcpSegmentation: false, udpSegmentation: false };
-
 /** Asks for everything, then for what older kernels know: the first set that the kernel takes is granted whole. */
-function grantOffloads(fd: number): TapOffloads {
+function grantOffloads(fd: number): Offloads {
   const headerBytes = Buffer.alloc(4);
   headerBytes.writeInt32LE(VNET_HEADER_BYTES);
   check('setting the virtio header length', ioctl(fd, TUNSETVNETHDRSZ, headerBytes));

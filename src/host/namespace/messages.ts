@@ -2,8 +2,9 @@
  * What the launcher (outside) and init (inside) say to each other: the guest's description once, in a file without a
  * name, then small JSON messages over the socket. Both ends are this package, of the same version.
  */
+
+import type { Offloads } from '../../env/offloads.ts';
 import type { ErrorCode } from '../../facts/errors.ts';
-import type { TapOffloads } from './ioctl.ts';
 import { receiveDescriptor, sendDescriptor } from './scm-rights.ts';
 
 /** Descriptors that init starts with, beside its own 0 to 2 (nothing, nothing, the diagnosis). */
@@ -35,7 +36,7 @@ export interface GuestDescription {
 export type InitMessage =
   | { readonly kind: 'socket-table' }
   | { readonly kind: 'socket-source' }
-  | { readonly kind: 'ready'; readonly offloads: TapOffloads }
+  | { readonly kind: 'ready'; readonly offloads: Offloads }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string; readonly hint: string }
   | { readonly kind: 'exited'; readonly code: number }
   | { readonly kind: 'killed'; readonly signal: number };

@@ -13,10 +13,10 @@
  * The network is isolated, the files are not.
  */
 import { constants } from 'node:os';
+import { NO_OFFLOADS, type Offloads } from '../../env/offloads.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { describeGuest, type NamespaceGuestOptions } from './description.ts';
 import { checkPrerequisites, diagnose, hasNamespaceCapabilities, missingNamespaces } from './diagnose.ts';
-import type { TapOffloads } from './ioctl.ts';
 import type { GuestDescription, InitMessage } from './messages.ts';
 import { forwardSignals } from './terminal.ts';
 import { UnshareChild } from './unshare-child.ts';
@@ -37,7 +37,7 @@ export type GuestEnd = { readonly code: number } | { readonly signal: string };
 export interface NamespaceGuest {
   /** Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `close` does not. */
   readonly tapFd: number;
-  readonly offloads: TapOffloads;
+  readonly offloads: Offloads;
   /** Descriptors that see and make sockets of the guest's network, owned as the tap's is; undefined where the kernel has no sock_diag. */
   readonly sockets: GuestSocketDescriptors | undefined;
   /** Kinds of namespaces that this kernel lacks: of those the guest has this computer's own. */
@@ -67,7 +67,7 @@ export async function startNamespaceGuest(options: NamespaceGuestOptions): Promi
 
 class LaunchedGuest implements NamespaceGuest {
   tapFd = -1;
-  offloads: TapOffloads = { checksum: false, tcpSegmentation: false, udpSegmentation: false };
+  offloads: Offloads = NO_OFFLOADS;
   readonly shared: readonly string[];
   readonly exited: Promise<GuestEnd>;
   readonly started: Promise<void>;

@@ -2,14 +2,14 @@
  * How guests' streams come into being: a listening socket that takes any number, and a dialling one that keeps one
  * connection, for ever, to a QEMU that listens (`server=on`).
  *
- * Both call `accept` with each new pipe and take the handler that it returns. Neither gives up: a refused dial is repeated
+ * Both call `accept` with each new pipe, which is closed when it gives no handler. Neither gives up: a refused dial is repeated
  * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { SlipwayError } from '../../facts/errors.ts';
 import type { Arena } from '../../env/arena.ts';
-import type { HostPipe, HostPipeHandler } from '../../env/host.ts';
+import type { AcceptGuest } from '../../env/host.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import { SocketFile } from '../socket-file.ts';
 import { adoptedSocket } from './adopted-socket.ts';
 import { NodePipe } from './node-pipe.ts';
@@ -21,7 +21,7 @@ export interface PipeEndpointOptions {
   readonly arena: Arena;
   /** Asks for a turn (`NodeLoop.wake`). */
   readonly wake: () => void;
-  readonly accept: (pipe: HostPipe) => HostPipeHandler;
+  readonly accept: AcceptGuest;
 }
 
 export interface PipeListener {
@@ -110,7 +110,9 @@ export function adoptPipe(fd: number, options: PipeEndpointOptions): void {
 /** The socket becomes a pipe with the handler that `accept` gives it. */
 function adopt(socket: Socket, options: PipeEndpointOptions, onClosed: () => void): void {
   const pipe = new NodePipe(options.arena.bytes, socket, options.wake, onClosed);
-  pipe.attach(options.accept(pipe));
+  const handler = options.accept(pipe);
+  if (handler === undefined) pipe.close();
+  else pipe.attach(handler);
   options.wake();
 }
 

@@ -1,8 +1,8 @@
 /** Runs under a low RLIMIT_NOFILE, uses up all descriptors, and prints how the epoll engine takes it. */
 import { closeSync, openSync } from 'node:fs';
 import { LOOPBACK4 } from '../../../src/env/host.ts';
+import { boundPort, openListeningSocket } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { boundPort, openListeningSocket } from '../../../src/host/epoll/listener.ts';
 import { createEpollHarness } from './harness.ts';
 import { StreamRecorder } from './peer.ts';
 

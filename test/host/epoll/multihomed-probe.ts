@@ -2,8 +2,8 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { LOOPBACK6 } from '../../../src/env/host.ts';
+import { boundPort } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { boundPort } from '../../../src/host/epoll/listener.ts';
 import { createEpollHarness } from './harness.ts';
 
 const harness = createEpollHarness();

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import type { HostErrorCode, HostStream, HostStreamHandler, PieceList } from '../../../src/env/host.ts';
 import { LOOPBACK4 } from '../../../src/env/host.ts';
+import { boundPort, openListeningSocket } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { boundPort, openListeningSocket } from '../../../src/host/epoll/listener.ts';
 import type { EpollHarness } from './harness.ts';
 
 /** Notes what a stream's handler is told. */

@@ -5,10 +5,9 @@ import net from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { FAILED, type HostPipeHandler, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
+import { FAILED, type HostPipe, type HostPipeHandler, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
+import { boundPort, openListeningSocket } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
-import { boundPort, openListeningSocket } from '../../../src/host/epoll/listener.ts';
-import type { EpollPipe } from '../../../src/host/epoll/pipe.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';
 import { createEpollHarness } from './harness.ts';
 import { ascii, pattern } from './peer.ts';
@@ -31,7 +30,7 @@ describe('a guest listener', () => {
     const harness = createEpollHarness();
     const path = join(temporaryFolder('test'), 'guest.sock');
     const recorder = new PipeRecorder();
-    const pipes: EpollPipe[] = [];
+    const pipes: HostPipe[] = [];
     const fd = openListeningSocket(harness.memory, { kind: 'unix', path });
     assert.ok(typeof fd === 'number');
     assert.equal(statSync(path).mode & 0o777, 0o600);
@@ -48,7 +47,7 @@ describe('a guest listener', () => {
     const at = harness.arena.allocate(bytes.length);
     harness.arena.bytes.set(bytes, at);
     await harness.until(() => pipes.length === 1, 'the guest');
-    const pipe = pipes[0] as EpollPipe;
+    const pipe = pipes[0] as HostPipe;
     assert.equal(pipe.read(at, 10), WOULD_BLOCK);
     let written = pipe.write(at, bytes.length);
     assert.ok(written > 0 && written < bytes.length, `the kernel took ${written}`);
@@ -138,7 +137,7 @@ describe('a guest dialer', () => {
   it('dials until the guest listens, and again after the pipe was closed', async (t) => {
     const harness = createEpollHarness();
     const path = join(temporaryFolder('test'), 'qemu.sock');
-    const pipes: EpollPipe[] = [];
+    const pipes: HostPipe[] = [];
     const dialer = harness.host.redial({ kind: 'unix', path }, (pipe) => {
       pipes.push(pipe);
       return new PipeRecorder();

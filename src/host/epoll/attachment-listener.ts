@@ -1,19 +1,12 @@
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
-import type { HostErrorCode, HostPipeHandler } from '../../env/host.ts';
+import type { AttachmentPlace } from '../../env/attachment-place.ts';
+import type { AcceptGuest, HostErrorCode } from '../../env/host.ts';
 import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 import { EpollPipe } from './pipe.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
-
-/** Where guests attach: a unix socket's path, or an IPv4 address (unsigned 32-bit) and port. */
-export type GuestEndpoint =
-  | { readonly kind: 'unix'; readonly path: string }
-  | { readonly kind: 'tcp'; readonly address: number; readonly port: number };
-
-/** Takes a guest that just connected and returns who is told about its pipe; undefined turns it away. */
-export type AcceptGuest = (pipe: EpollPipe) => HostPipeHandler | undefined;
 
 const BACKLOG = 128;
 /** Without descriptors accept() fails at once and for ever: the listener rests for so long. */
@@ -22,17 +15,14 @@ const FIRST_REDIAL_MS = 100;
 const LAST_REDIAL_MS = 2000;
 
 /**
- * Opens a listening socket, owned by the caller until a GuestListener adopts it. A unix socket file that nobody listens
+ * Opens a listening socket, owned by the caller until a AttachmentListener adopts it. A unix socket file that nobody listens
  * on is replaced; the new one is for this user only (0600). ENOTSOCK: something else is at the path, and stays there.
  */
-export function openListeningSocket(
-  memory: KernelMemory,
-  endpoint: GuestEndpoint,
-): number | HostErrorCode | 'ENOTSOCK' {
-  const family = endpoint.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
+export function openListeningSocket(memory: KernelMemory, place: AttachmentPlace): number | HostErrorCode | 'ENOTSOCK' {
+  const family = place.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
   const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
   if (fd < 0) return libc.errorCode(libc.errno());
-  const number = bindAndListen(memory, fd, endpoint);
+  const number = bindAndListen(memory, fd, place);
   if (number === 0) return fd;
   libc.close(fd);
   if (number === libc.ENOTSOCK) return 'ENOTSOCK';
@@ -48,7 +38,7 @@ export function boundPort(memory: KernelMemory, fd: number): number {
 }
 
 /** Accepts guests on a listening socket until closed. */
-export class GuestListener implements PollHandler {
+export class AttachmentListener implements PollHandler {
   /** Stays valid in the whole process; a new network thread adopts it after a crash of the old. */
   readonly fd: number;
   readonly #context: EpollContext;
@@ -96,9 +86,9 @@ export class GuestListener implements PollHandler {
 }
 
 /** Connects to a guest that listens, and again whenever its pipe is closed, for ever: after 100 ms, up to 2 s. */
-export class GuestDialer implements PollHandler {
+export class AttachmentDialer implements PollHandler {
   readonly #context: EpollContext;
-  readonly #endpoint: GuestEndpoint;
+  readonly #place: AttachmentPlace;
   readonly #accept: AcceptGuest;
   readonly #redial: Timer;
   #delayMs = FIRST_REDIAL_MS;
@@ -106,9 +96,9 @@ export class GuestDialer implements PollHandler {
   #slot = -1;
   #closed = false;
 
-  constructor(context: EpollContext, endpoint: GuestEndpoint, accept: AcceptGuest) {
+  constructor(context: EpollContext, place: AttachmentPlace, accept: AcceptGuest) {
     this.#context = context;
-    this.#endpoint = endpoint;
+    this.#place = place;
     this.#accept = accept;
     this.#redial = new Timer(() => this.#dial());
     this.#dial();
@@ -124,7 +114,7 @@ export class GuestDialer implements PollHandler {
     }
     this.#context.poller.deregister(fd);
     const pipe = welcome(this.#context, fd, this.#accept);
-    if (pipe === undefined) this.#again();
+    if (pipe === undefined || typeof pipe === 'string') this.#again();
     else {
       this.#delayMs = FIRST_REDIAL_MS;
       pipe.onClosed = () => this.#again();
@@ -141,14 +131,14 @@ export class GuestDialer implements PollHandler {
   #dial(): void {
     if (this.#closed) return;
     const { memory, poller, descriptors } = this.#context;
-    const family = this.#endpoint.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
+    const family = this.#place.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
     const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
     if (fd < 0) {
       this.#again();
       return;
     }
     descriptors.record(fd, 'guest');
-    const length = writeEndpoint(memory, this.#endpoint);
+    const length = writePlace(memory, this.#place);
     const failed = length < 0 || libc.connect(fd, memory.base + memory.name, length) < 0;
     if (failed && (length < 0 || libc.errno() !== libc.EINPROGRESS)) {
       this.#retry(fd);
@@ -179,12 +169,12 @@ export class GuestDialer implements PollHandler {
   }
 }
 
-/** Makes a pipe of a connected guest; undefined when it was turned away. */
-function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollPipe | undefined {
+/** Makes a guest of a connected stream socket, which it owns: turned away (undefined), or no such socket (the error), it is closed. */
+export function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollPipe | HostErrorCode | undefined {
   const pipe = EpollPipe.adopt(context, fd, 'stream');
   if (typeof pipe === 'string') {
     context.poller.closeDescriptor(fd);
-    return undefined;
+    return pipe;
   }
   context.memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
   pipe.handler = accept(pipe);
@@ -193,20 +183,20 @@ function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollP
   return undefined;
 }
 
-function bindAndListen(memory: KernelMemory, fd: number, endpoint: GuestEndpoint): number {
-  if (endpoint.kind === 'tcp') memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
-  const length = writeEndpoint(memory, endpoint);
+function bindAndListen(memory: KernelMemory, fd: number, place: AttachmentPlace): number {
+  if (place.kind === 'tcp') memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+  const length = writePlace(memory, place);
   if (length < 0) return libc.EINVAL;
   if (libc.bind(fd, memory.base + memory.name, length) < 0) {
     const number = libc.errno();
-    if (endpoint.kind !== 'unix' || number !== libc.EADDRINUSE || !isAbandoned(memory, length)) return number;
+    if (place.kind !== 'unix' || number !== libc.EADDRINUSE || !isAbandoned(memory, length)) return number;
     // A file of any other kind refuses too.
-    if (lstatSync(endpoint.path, { throwIfNoEntry: false })?.isSocket() === false) return libc.ENOTSOCK;
-    rmSync(endpoint.path, { force: true });
+    if (lstatSync(place.path, { throwIfNoEntry: false })?.isSocket() === false) return libc.ENOTSOCK;
+    rmSync(place.path, { force: true });
     if (libc.bind(fd, memory.base + memory.name, length) < 0) return libc.errno();
   }
   // Before listen() nobody can connect, so no one slips in under the umask's mode.
-  if (endpoint.kind === 'unix') chmodSync(endpoint.path, 0o600);
+  if (place.kind === 'unix') chmodSync(place.path, 0o600);
   return libc.listen(fd, BACKLOG) < 0 ? libc.errno() : 0;
 }
 
@@ -219,8 +209,8 @@ function isAbandoned(memory: KernelMemory, length: number): boolean {
   return refused;
 }
 
-function writeEndpoint(memory: KernelMemory, endpoint: GuestEndpoint): number {
-  return endpoint.kind === 'unix'
-    ? memory.writeUnixAddress(endpoint.path)
-    : memory.writeAddress(memory.name, endpoint.address, endpoint.port);
+function writePlace(memory: KernelMemory, place: AttachmentPlace): number {
+  return place.kind === 'unix'
+    ? memory.writeUnixAddress(place.path)
+    : memory.writeAddress(memory.name, place.address, place.port);
 }
