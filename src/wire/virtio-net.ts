@@ -1,3 +1,5 @@
+import { readU16le, writeU16le } from './bytes.ts';
+
 /**
  * `struct virtio_net_hdr`, which a tap opened with IFF_VNET_HDR puts before each frame (virtio 1.2 §5.1.6; the legacy
  * form of ten bytes). Little-endian on every machine that Slipway runs on: the kernel uses the host's own order.
@@ -42,10 +44,10 @@ export function parseVirtioNet(
   if (end - at < VIRTIO_NET_HEADER_BYTES) return 'virtio-net-truncated';
   into.flags = bytes[at]!;
   into.gsoType = bytes[at + 1]!;
-  into.headerLength = readLittle16(bytes, at + 2);
-  into.gsoSize = readLittle16(bytes, at + 4);
-  into.checksumStart = readLittle16(bytes, at + 6);
-  into.checksumOffset = readLittle16(bytes, at + 8);
+  into.headerLength = readU16le(bytes, at + 2);
+  into.gsoSize = readU16le(bytes, at + 4);
+  into.checksumStart = readU16le(bytes, at + 6);
+  into.checksumOffset = readU16le(bytes, at + 8);
   return undefined;
 }
 
@@ -62,17 +64,8 @@ export function writeVirtioNet(
 ): void {
   bytes[at] = flags;
   bytes[at + 1] = gsoType;
-  writeLittle16(bytes, at + 2, headerLength);
-  writeLittle16(bytes, at + 4, gsoSize);
-  writeLittle16(bytes, at + 6, checksumStart);
-  writeLittle16(bytes, at + 8, checksumOffset);
-}
-
-function readLittle16(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8);
-}
-
-function writeLittle16(bytes: Uint8Array, at: number, value: number): void {
-  bytes[at] = value;
-  bytes[at + 1] = value >>> 8;
+  writeU16le(bytes, at + 2, headerLength);
+  writeU16le(bytes, at + 4, gsoSize);
+  writeU16le(bytes, at + 6, checksumStart);
+  writeU16le(bytes, at + 8, checksumOffset);
 }

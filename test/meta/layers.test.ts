@@ -23,6 +23,7 @@ const CORE = [
   'dhcp',
   'attachment',
   'network',
+  'bridge',
 ];
 const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api'];
 /** Lowest first; a layer imports only what stands before it. */
@@ -39,6 +40,7 @@ const ORDER = [
   ['dhcp'],
   ['attachment'],
   ['network'],
+  ['bridge'],
 ];
 
 interface Rule {
