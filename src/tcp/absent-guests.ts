@@ -2,6 +2,7 @@ import type { Port } from '../link/port.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { TcpConnection } from './connection.ts';
+import { isOver } from './state.ts';
 
 /** A guest that returns within this finds its flows as they were: a VM that restarts its network, a daemon's supervisor. */
 const ABSENCE_MS = 600_000;
@@ -37,7 +38,7 @@ export class AbsentGuests {
 
   #lookAround(): void {
     for (const [flow, sinceMs] of this.#since) {
-      const over = flow.state === 'CLOSED' || flow.state === 'DRAINING';
+      const over = isOver(flow.state);
       const here = flow.neighbor.port.attached;
       const gone = this.#turn.nowMs - sinceMs >= ABSENCE_MS;
       if (!over && !here && !gone) continue;

@@ -16,32 +16,7 @@ import { type DrainEnding, HostDrain } from './host-drain.ts';
 import type { Receiver } from './receiver.ts';
 import type { SegmentAddress } from './segment-output.ts';
 import type { Sender } from './sender.ts';
-
-/**
- * One TCP connection between a guest and the stack, joined to one host stream.
- *
- * States are those of RFC 9293 §3.3.2 with two of our own: SYN-HELD (the guest's SYN is kept while the host connects,
- * nothing is answered yet) and DRAINING (the guest is through with TCP, but what it sent still goes to a slow host).
- * LISTEN and TIME-WAIT live elsewhere (Tcp, TimeWaitTable): they hold no connection. So do the numbers of each direction
- * (Receiver, Sender), the SYNs (Handshake), the waiting (GuestTimer) and what drains (HostDrain): what is left is who hears
- * what, in the order of RFC 9293 §3.10.7.4, and how it ends.
- *
- * Within a turn: segments only change state (`segment`), `commit` hands text to the host, `pump` sends what the host
- * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still holds is
- * delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was acknowledged to the guest.
- */
-export type TcpState =
-  | 'SYN-HELD'
-  | 'SYN-SENT'
-  | 'SYN-RECEIVED'
-  | 'ESTABLISHED'
-  | 'FIN-WAIT-1'
-  | 'FIN-WAIT-2'
-  | 'CLOSE-WAIT'
-  | 'CLOSING'
-  | 'LAST-ACK'
-  | 'DRAINING'
-  | 'CLOSED';
+import { afterFins, isOpening, isOver, next, type TcpEvent, type TcpState } from './state.ts';
 
 /** How a connection tells the table that owns it. */
 export interface ConnectionOwner {
@@ -63,6 +38,17 @@ export interface ConnectionOwner {
 const DELAYED_ACK_MS = 8;
 const NO_OPTIONS = new TcpOptions();
 
+/**
+ * One TCP connection between a guest and the stack, joined to one host stream.
+ *
+ * Its states are a table (state.ts). The numbers of each direction (Receiver, Sender), the SYNs (Handshake), the waiting
+ * (GuestTimer) and what drains (HostDrain) live elsewhere: what is left is who hears what, in the order of
+ * RFC 9293 §3.10.7.4, and how it ends.
+ *
+ * Within a turn: segments only change state (`segment`), `commit` hands text to the host, `pump` sends what the host
+ * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still holds is
+ * delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was acknowledged to the guest.
+ */
 export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAddress {
   readonly neighbor: Neighbor;
   readonly guestPort: number;
@@ -74,7 +60,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly openedBehind: Port;
   /** The host side opened it. */
   openedByHost = false;
-  state: TcpState = 'SYN-HELD';
+  #state: TcpState = 'CLOSED';
   receiver: Receiver | undefined;
   sender: Sender | undefined;
   readonly #context: TcpContext;
@@ -129,8 +115,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#stream?.setDscp(dscp);
   }
 
+  get state(): TcpState {
+    return this.#state;
+  }
+
   /** The guest's SYN: kept while the host connects. */
   heldSyn(header: TcpHeader, options: TcpOptions): void {
+    this.#enter('syn-received');
     this.#takeSyn(header, options);
   }
 
@@ -158,7 +149,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#opener = opener;
     this.openedByHost = true;
     this.#timer.idleMs = AWAITED_IDLE_MS;
-    this.state = 'SYN-SENT';
+    this.#enter('opened');
     this.#synDue = true;
     this.#context.turn.egress.add(this.#pumpWork);
   }
@@ -167,7 +158,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   connected(): void {
     this.#owner.dialed(this, undefined);
-    this.state = 'SYN-RECEIVED';
+    if (!this.#enter('host-connected')) return;
     this.#synDue = true;
     this.#context.turn.egress.add(this.#pumpWork);
   }
@@ -206,7 +197,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** Whether the segments of a train, `bytes` of text in all, may be taken as one: nothing but the next text of an open flow. */
   takesTrain(header: TcpHeader, bytes: number): boolean {
     const receiver = this.receiver;
-    if (receiver === undefined || this.state !== 'ESTABLISHED') return false;
+    if (receiver === undefined || this.#state !== 'ESTABLISHED') return false;
     return header.sequence === receiver.rcvNxt && bytes <= receiver.window;
   }
 
@@ -222,21 +213,21 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     count: number,
     stride: number,
   ): void {
-    if (this.state === 'SYN-HELD') {
+    if (this.#state === 'SYN-HELD') {
       this.#whileHeld(header);
       return;
     }
-    if (this.state === 'SYN-SENT') {
+    if (this.#state === 'SYN-SENT') {
       this.#whileOpening(header, options);
       return;
     }
     const receiver = this.receiver;
     const sender = this.sender;
-    if (receiver === undefined || sender === undefined || this.state === 'DRAINING') return;
+    if (receiver === undefined || sender === undefined || this.#state === 'DRAINING') return;
     const { egress, nowMs } = this.#context.turn;
     if (this.#timer.heard(nowMs)) egress.add(this.#pumpWork);
     const flags = header.flags;
-    if (this.state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
+    if (this.#state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
       // The guest did not hear our SYN-ACK.
       this.#synDue = true;
       this.#context.turn.egress.add(this.#pumpWork);
@@ -279,12 +270,12 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   /** Ends both sides at once: the guest gets a RST, the host's peer too. */
   abort(): void {
-    if (this.state === 'CLOSED') return;
-    if (this.state === 'SYN-HELD') {
+    if (this.#state === 'CLOSED') return;
+    if (this.#state === 'SYN-HELD') {
       this.#abandonDial();
       return;
     }
-    if (this.state === 'SYN-SENT') {
+    if (this.#state === 'SYN-SENT') {
       this.#failOpening('aborted');
       return;
     }
@@ -309,8 +300,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
    */
   guestReturned(): void {
     const { sender } = this;
-    if (this.state === 'SYN-HELD' || this.#isOver) return;
-    if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') this.#synDue = true;
+    if (this.#state === 'SYN-HELD' || this.#isOver) return;
+    if (isOpening(this.#state)) this.#synDue = true;
     else if (sender !== undefined && sender.inFlight > 0) {
       sender.rtt.progressed();
       sender.timedOut();
@@ -326,14 +317,14 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   ask(): void {
     const { sender, receiver } = this;
     if (sender === undefined || receiver === undefined || this.#isOver) return;
-    if (this.state === 'SYN-HELD' || this.state === 'SYN-RECEIVED' || sender.inFlight > 0) return;
+    if (this.#state === 'SYN-HELD' || this.#state === 'SYN-RECEIVED' || sender.inFlight > 0) return;
     sender.probe(receiver);
     if (this.#timer.asked()) this.#rearm();
   }
 
   /** The guest's firewall says no to the segment that begins at `sequence`. */
   unreachable(sequence: number): void {
-    if (this.state !== 'SYN-SENT' || sequence !== this.#handshake.iss) return;
+    if (this.#state !== 'SYN-SENT' || sequence !== this.#handshake.iss) return;
     this.#context.counters.add('tcp-refused-by-guest');
     this.#failOpening('refused');
   }
@@ -416,7 +407,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #establish(): void {
-    this.state = 'ESTABLISHED';
+    this.#enter('syn-acknowledged');
     this.#timer.established();
     this.#owner.answered(this, true);
     this.sender?.rtt.progressed();
@@ -429,7 +420,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #takeAcknowledgment(sender: Sender, header: TcpHeader, options: TcpOptions | undefined, length: number): boolean {
     const acknowledgment = header.acknowledgment;
     const scaled = this.#handshake.windowOf(header);
-    if (this.state === 'SYN-RECEIVED') {
+    if (this.#state === 'SYN-RECEIVED') {
       if (acknowledgment !== sender.sndNxt) {
         const { output } = this.#context;
         output.control(this, RST, acknowledgment, 0, 0, undefined);
@@ -482,7 +473,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
       this.#resetGuest();
       return;
     }
-    if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
+    if (isOpening(this.#state)) {
       if (this.#synDue) this.#sendSyn();
       return;
     }
@@ -529,33 +520,33 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── endings ──
 
-  /** The guest is through with it. */
   get #isOver(): boolean {
-    return this.state === 'CLOSED' || this.state === 'DRAINING';
+    return isOver(this.#state);
   }
 
-  /** The state that follows from which FINs came, went and were acknowledged (RFC 9293 §3.6). */
+  /** Goes on to the state that follows from `event`; false when there is none. */
+  #enter(event: TcpEvent): boolean {
+    const after = next(this.#state, event);
+    if (after === 'no-transition') return false;
+    this.#state = after;
+    return true;
+  }
+
   #follow(): void {
-    const receiver = this.receiver as Receiver;
-    const sender = this.sender as Sender;
-    const state = this.state;
-    if (state === 'ESTABLISHED' || state === 'CLOSE-WAIT') {
-      if (sender.finSent) this.state = receiver.finReached ? 'LAST-ACK' : 'FIN-WAIT-1';
-      else if (receiver.finReached) this.state = 'CLOSE-WAIT';
+    const { finReached } = this.receiver as Receiver;
+    const { finSent, finAcknowledged } = this.sender as Sender;
+    const after = afterFins(this.#state, finReached, finSent, finAcknowledged);
+    if (after === this.#state) return;
+    if (after === 'TIME-WAIT' || after === 'CLOSED') {
+      this.#bothEnded(after === 'TIME-WAIT');
+      return;
     }
-    if (this.state === 'FIN-WAIT-1' || this.state === 'FIN-WAIT-2') {
-      if (receiver.finReached) this.state = 'CLOSING';
-      else if (sender.finAcknowledged) this.state = 'FIN-WAIT-2';
-    }
-    if (this.state !== state) {
-      this.#timer.idleMs = AWAITED_IDLE_MS;
-      this.#rearm();
-    }
-    if ((this.state === 'CLOSING' || this.state === 'LAST-ACK') && sender.finAcknowledged) this.#bothEnded();
+    this.#state = after;
+    this.#timer.idleMs = AWAITED_IDLE_MS;
+    this.#rearm();
   }
 
-  #bothEnded(): void {
-    const timeWait = this.state === 'CLOSING';
+  #bothEnded(timeWait: boolean): void {
     const receiver = this.receiver as Receiver;
     if (receiver.refused) {
       // Its FIN is not acknowledged as if all before it had arrived.
@@ -583,7 +574,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #drainHost(ending: DrainEnding, timeWait = false): void {
     const stream = this.#stream as HostStream;
     this.#stream = undefined;
-    this.state = 'DRAINING';
+    this.#enter('guest-left');
     this.#cancelTimers();
     this.#owner.detached(this, timeWait);
     // What the guest acknowledged last is none of what the host sends from now on.
@@ -608,14 +599,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const sent = this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
     // A guest that only waits for text would never hear of it otherwise. One that has not taken part in the handshake need
     // not: those that wait here are bounded by what guests have established.
-    this.#resetDue = !sent && this.state !== 'SYN-RECEIVED';
+    this.#resetDue = !sent && this.#state !== 'SYN-RECEIVED';
     if (this.#resetDue) this.#awaitOutlet();
   }
 
   #end(timeWait = false): void {
-    if (this.state === 'CLOSED') return;
-    const detached = this.state === 'DRAINING';
-    this.state = 'CLOSED';
+    const detached = this.#state === 'DRAINING';
+    if (!this.#enter('ended')) return;
     this.#cancelTimers();
     this.receiver?.destroy();
     if (!detached) this.#owner.detached(this, timeWait);
@@ -648,7 +638,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   #timeout(): void {
-    if (this.state === 'SYN-RECEIVED' || this.state === 'SYN-SENT') {
+    if (isOpening(this.#state)) {
       this.#synTimeout();
       return;
     }
@@ -679,11 +669,11 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (!this.#timer.synExpired()) {
       this.#sendSyn();
       this.#owner.answered(this, false);
-      if (this.state === 'SYN-SENT') this.#opener?.unanswered();
+      if (this.#state === 'SYN-SENT') this.#opener?.unanswered();
       return;
     }
     this.#context.counters.add('tcp-handshake-abandoned');
-    if (this.state === 'SYN-SENT') this.#failOpening('timeout');
+    if (this.#state === 'SYN-SENT') this.#failOpening('timeout');
     else this.abort();
   }
 }
