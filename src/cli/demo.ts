@@ -135,14 +135,16 @@ function memoryGuest(network: RunningNetwork, servers: DemoServers, why: Slipway
       inPrivateFolder(async (folder) => {
         const socketPath = path.join(folder, 'guest.sock');
         const text = `qemu+unix://${socketPath}`;
-        await network.control.listen({
+        await network.control.attachments.listen({
           text,
           protocol: 'qemu',
           connect: false,
           target: { kind: 'unix', path: socketPath },
         });
         const plan = planFor(network, servers);
-        await network.control.keepLease({ mac: plan.mac, address: firstGuestAddress(network.config) });
+        await network.control.requests.ask('reserveLeases', [
+          { mac: plan.mac, address: firstGuestAddress(network.config) },
+        ]);
         // Loaded only here: the guest brings the whole core into this process.
         const { checkMemoryGuest } = await import('./checked-memory-guest.ts');
         await checkMemoryGuest(socketPath, network.config.network.mtu, plan, report);

@@ -52,8 +52,8 @@ export async function startEmbeddedGuest(
   });
   const tap = { fd: guest.tapFd, name: 'tap0', offloads: guest.offloads, sockets: guest.sockets };
   try {
-    await control.keepLease({ mac, address });
-    await control.attachTap(tap);
+    await control.requests.ask('reserveLeases', [{ mac, address }]);
+    await control.attachments.attachTap(tap);
   } catch (error) {
     guest.close();
     throw error;

@@ -2,6 +2,7 @@ import { type ControlApi, openControlApi } from '../api/server/control-api.ts';
 import type { EventFeed } from '../api/v1/event-feed.ts';
 import type { ControlConfig } from '../config/control-config.ts';
 import { SlipwayError } from '../facts/errors.ts';
+import type { FlowName } from '../control/flow-status.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 import { GATEWAY_MAC } from '../network/network-options.ts';
@@ -38,8 +39,8 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
     facts,
     status: () => network.status(),
     flows: {
-      list: (limit: number) => network.control.flows(limit),
-      kill: (flow: Parameters<typeof network.control.killFlow>[0]) => network.control.killFlow(flow),
+      list: (limit: number) => network.control.ask('flows', { limit }),
+      kill: (flow: FlowName) => network.control.ask('killFlow', flow),
     },
     forwards: network.forwards,
     zones: network.dns.zones,
@@ -57,7 +58,7 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
       extensions: async () =>
         (await import('../api/server/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
     });
-    await network.control.claim(api.places);
+    await network.control.requests.ask('addOwnPlaces', api.places);
     network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));
     network.watchLeases((change) => events.tell({ type: 'lease', change }));
     return api;

@@ -8,7 +8,7 @@ import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';
 import { type AttachmentUrl, qemuArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
-import type { Listening } from '../control/messages.ts';
+import type { Listening } from '../control/thread-engine.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
@@ -60,7 +60,7 @@ export async function up(flags: UpFlags): Promise<void> {
     // Guests come there too, by gvproxy's /connect.
     if (config.listen.length === 0 && stands.api === undefined) throw nowhere();
     const attach = async (url: AttachmentUrl): Promise<void> => {
-      const listening = await network.control.listen(url);
+      const listening = await network.control.attachments.listen(url);
       stands.listening.push(listening);
       attachments.push(place(url.text, listening));
     };

@@ -1,9 +1,9 @@
-import type { ServiceDatagram } from './messages.ts';
+import type { ServiceDatagram } from './thread-mail.ts';
 
 /** Takes a guest's datagram to a gateway service; may answer now, later or never. */
 export type DatagramService = (datagram: ServiceDatagram, reply: (bytes: Uint8Array) => void) => void;
 
-/** The gateway's UDP services by name. Answers that are given in one turn of Node's loop leave as one message. */
+/** The gateway's UDP services by name. Answers that are given in one turn of Node's loop leave together. */
 export class DatagramServices {
   readonly #services: Readonly<Record<string, DatagramService>>;
   readonly #send: (replies: readonly ServiceDatagram[]) => void;

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { AttachmentPlace } from '../env/attachment-place.ts';
 import type { Clock } from '../env/clock.ts';
@@ -11,14 +12,14 @@ import { KernelMemory, type NativeArena } from '../host/epoll/kernel-memory.ts';
 import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
 import { Poller } from '../host/epoll/poller.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
-import type { AcceptTap, ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import type { AcceptTap, Inbox, Listening, ListenRequest, TapGuest, ThreadEngine, Turning } from './thread-engine.ts';
+import type { ThreadData, ToNetwork } from './thread-mail.ts';
 
 /** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
 const KEEPALIVE_SECONDS = 120;
 
-/** Messages of control before the network has its turn; the rest is taken after it. */
-const MESSAGES_PER_TURN = 64;
+/** Requests and events of control before the network has its turn; the rest is taken after it. */
+const MAIL_PER_TURN = 64;
 
 /** The epoll engine and its loop. Loaded on demand: it brings the FFI. */
 export class EpollThread implements ThreadEngine {
@@ -77,9 +78,9 @@ export class EpollThread implements ThreadEngine {
   }
 
   /** It stays in the table, as all that this engine holds. */
-  taken(): void {}
+  own(): void {}
 
-  adoptGuest(fd: number, accept: AcceptGuest): void {
+  attachStream(fd: number, accept: AcceptGuest): void {
     const error = this.host.welcome(fd, accept);
     if (error !== undefined) throw new SlipwayError('ERR_SYSTEM_CALL', `a guest's socket cannot be used: ${error}`);
   }
@@ -88,20 +89,31 @@ export class EpollThread implements ThreadEngine {
     this.host.onNetworkChange = tell;
   }
 
-  run(turn: Turning, receive: ReceiveMessage): void {
+  async run(turn: Turning, inbox: Inbox): Promise<void> {
     const { port } = this.#data;
     this.#poller.onWake = () => {
-      receive(undefined);
-      for (let taken = 0; taken < MESSAGES_PER_TURN; taken++) {
+      inbox.receive(undefined);
+      for (let taken = 0; taken < MAIL_PER_TURN; taken++) {
         const next = receiveMessageOnPort(port);
         if (next === undefined) return;
-        receive(next.message as ToNetwork);
+        inbox.receive(next.message as ToNetwork);
       }
       this.#poller.wake();
     };
     // What came before the eventfd was known has woken nobody.
     this.#poller.wake();
-    runLoop({ turn, poller: this.#poller, clock: this.#clock, control: this.#control });
+    const loop = {
+      turn,
+      poller: this.#poller,
+      clock: this.#clock,
+      control: this.#control,
+      pauses: () => inbox.pending > 0,
+    };
+    while (!this.#control.stopping) {
+      runLoop(loop);
+      // No promise settles as long as that loop has the thread.
+      await setImmediate();
+    }
   }
 }
 

@@ -70,7 +70,7 @@ export class HeartbeatWatch {
   }
 
   #terminate(thread: NetworkThreadHandle, why: string): void {
-    thread.terminate(new Error(why));
+    thread.abort(new Error(why));
     this.#terminated = true;
     this.#progress = progressOf(thread);
   }

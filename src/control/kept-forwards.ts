@@ -1,7 +1,8 @@
 import type { ServiceForward } from '../config/forward.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
-import { HostRefusal, type NetworkThreadHandle } from './network-thread-handle.ts';
+import type { Kept, WithThread } from './kept.ts';
+import type { NetworkThreadHandle } from './network-thread-handle.ts';
 
 /** Who hears what becomes of open forwards. */
 export interface ForwardEvents {
@@ -22,82 +23,108 @@ const OPENED_LATER: Omit<ForwardReport, 'id'> = {
 };
 
 /**
- * The forwards and services that the network has, kept where a network thread's death does not reach: the sockets stay
- * bound, clients that come meanwhile wait in the kernel, and a new thread listens on.
+ * The forwards and services that the network has: when a network thread dies the sockets stay bound, clients that come meanwhile
+ * wait in the kernel, and a new thread listens on.
  */
-export class KeptForwards {
+export class KeptForwards implements Kept {
+  readonly #withThread: WithThread;
+  readonly #events: ForwardEvents | undefined;
   readonly #forwards = new Map<number, ForwardRequest>();
   #services: readonly ServiceForward[] = [];
 
-  /** What must stay open when a thread dies. */
-  descriptors(): number[] {
+  constructor(withThread: WithThread, events: ForwardEvents | undefined) {
+    this.#withThread = withThread;
+    this.#events = events;
+  }
+
+  /**
+   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome. Resolves with how the forward
+   * stands, or with the host's word when it refuses; what a thread dies over is opened by the next one.
+   */
+  open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
+    const { id } = forward;
+    return this.#withThread(async (thread) => {
+      this.#forwards.set(id, forward);
+      try {
+        const outcome = await thread.ask('openForward', forward);
+        if (typeof outcome === 'string') this.#forwards.delete(id);
+        else this.#keepGuests([outcome]);
+        return outcome;
+      } catch (error) {
+        if (thread.over) return { ...OPENED_LATER, id };
+        this.#forwards.delete(id);
+        throw error;
+      }
+    });
+  }
+
+  /** Closes its listeners; established connections live on unless `connections`. An id that is not open is no error. What a thread dies over is closed. */
+  close(id: number, connections: boolean): Promise<void> {
+    return this.#withThread(async (thread) => {
+      this.#forwards.delete(id);
+      try {
+        await thread.ask('closeForward', { id, connections });
+      } catch (error) {
+        if (!thread.over) throw error;
+      }
+    });
+  }
+
+  /** In order of id. */
+  list(): Promise<readonly ForwardReport[]> {
+    return this.#withThread((thread) => thread.ask('forwards'));
+  }
+
+  /** All gateway ports and virtual addresses from now on. */
+  setServices(services: readonly ServiceForward[]): Promise<void> {
+    return this.#withThread(async (thread) => {
+      const before = this.#services;
+      this.#services = services;
+      try {
+        await thread.ask('setServices', services);
+      } catch (error) {
+        if (thread.over) return;
+        this.#services = before;
+        throw error;
+      }
+    });
+  }
+
+  /** From the network thread: guests of forwards came, went or changed their minds. */
+  changed(changes: readonly ForwardChange[]): void {
+    this.#keepGuests(changes);
+    this.#events?.changed(changes);
+  }
+
+  descriptors(): readonly number[] {
     return [...this.#forwards.values()].flatMap(({ sockets }) => (sockets.kind === 'descriptors' ? sockets.fds : []));
   }
 
-  /** Resolves with the host's word when it refuses; what a thread dies over is opened by the next one. */
-  async open(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
-    this.#forwards.set(forward.id, forward);
-    try {
-      const report = await thread.request({ type: 'forward-open', forward });
-      this.changed([report]);
-      return report;
-    } catch (error) {
-      if (thread.over) return { ...OPENED_LATER, id: forward.id };
-      this.#forwards.delete(forward.id);
-      if (error instanceof HostRefusal) return error.errno;
-      throw error;
-    }
+  async restore(thread: NetworkThreadHandle): Promise<void> {
+    if (this.#services.length > 0) await thread.ask('setServices', this.#services);
+    // All at once: the network answers each when it has looked for its guest.
+    await Promise.all(Array.from(this.#forwards.values(), (forward) => this.#reopen(thread, forward)));
   }
 
-  /** What a thread dies over is closed. */
-  async close(thread: NetworkThreadHandle, id: number, connections: boolean): Promise<void> {
-    this.#forwards.delete(id);
-    try {
-      await thread.request({ type: 'forward-close', id, connections });
-    } catch (error) {
-      if (!thread.over) throw error;
+  async #reopen(thread: NetworkThreadHandle, forward: ForwardRequest): Promise<void> {
+    const outcome = await thread.ask('openForward', forward).catch((error: unknown): HostErrorCode => {
+      if (thread.over) throw error;
+      return 'EIO';
+    });
+    if (typeof outcome !== 'string') {
+      this.#events?.changed([outcome]);
+      return;
     }
+    // One that cannot be is no reason to end the network.
+    this.#forwards.delete(forward.id);
+    this.#events?.lost(forward.id, outcome);
   }
 
   /** A new thread shall not choose another first guest. */
-  changed(changes: readonly ForwardChange[]): void {
+  #keepGuests(changes: readonly ForwardChange[]): void {
     for (const { id, guestAddress } of changes) {
       const forward = this.#forwards.get(id);
       if (forward !== undefined && guestAddress !== 0) this.#forwards.set(id, { ...forward, firstGuest: guestAddress });
-    }
-  }
-
-  async setServices(thread: NetworkThreadHandle, services: readonly ServiceForward[]): Promise<void> {
-    const before = this.#services;
-    this.#services = services;
-    try {
-      await thread.request({ type: 'services', services });
-    } catch (error) {
-      if (thread.over) return;
-      this.#services = before;
-      throw error;
-    }
-  }
-
-  /** Gives a new thread all that the last one had. Rejects when the thread dies. */
-  async restore(thread: NetworkThreadHandle, events: ForwardEvents | undefined): Promise<void> {
-    if (this.#services.length > 0) await thread.request({ type: 'services', services: this.#services });
-    // All at once: the network answers each when it has looked for its guest.
-    await Promise.all(Array.from(this.#forwards.values(), (forward) => this.#reopen(thread, forward, events)));
-  }
-
-  async #reopen(
-    thread: NetworkThreadHandle,
-    forward: ForwardRequest,
-    events: ForwardEvents | undefined,
-  ): Promise<void> {
-    try {
-      events?.changed([await thread.request({ type: 'forward-open', forward })]);
-    } catch (error) {
-      if (thread.over) throw error;
-      // One that cannot be is no reason to end the network.
-      this.#forwards.delete(forward.id);
-      events?.lost(forward.id, error instanceof HostRefusal ? error.errno : 'EIO');
     }
   }
 }

@@ -3,12 +3,10 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { SlipwayError } from '../facts/errors.ts';
-import type { LeaseChange } from '../dhcp/lease-record.ts';
-import type { HostErrorCode } from '../env/host.ts';
-import type { ForwardChange } from '../forward/forward-request.ts';
 import { type DescriptorKind, DescriptorTable } from '../host/epoll/descriptors.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
-import type { Answers, FromNetwork, PlainError, Request, ServiceDatagram, ThreadData, ToNetwork } from './messages.ts';
+import type { AnswerOf, OperationName, RequestOf } from './operations.ts';
+import type { FromNetwork, NetworkEvents, PlainError, ServiceDatagram, ThreadData, ToNetwork } from './thread-mail.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The entry beside this file: .ts when run from source, .js when built. */
@@ -22,31 +20,9 @@ const YOUNG_GENERATION_MB = 12;
 /** An eventfd takes a u64 to add. */
 const ONE = new BigUint64Array([1n]);
 
-export interface ThreadEvents {
-  log(
-    level: 'debug' | 'info' | 'warn',
-    message: string,
-    fields?: Readonly<Record<string, string | number | boolean>>,
-  ): void;
-  datagrams(datagrams: readonly ServiceDatagram[]): void;
-  /** Guests were given addresses, or gave them back. */
-  leases(changes: readonly LeaseChange[]): void;
-  /** Guests of forwards came, went or changed their minds. */
-  forwards(changes: readonly ForwardChange[]): void;
-  networkChanged(): void;
+export interface ThreadEvents extends NetworkEvents {
   /** The thread ended without having been asked to. Called at most once. */
   died(error: Error): void;
-}
-
-/** The host's own word for why the network thread could not do what it was asked. */
-export class HostRefusal extends Error {
-  override readonly name: string = 'HostRefusal';
-  readonly errno: HostErrorCode;
-
-  constructor(errno: HostErrorCode, message: string) {
-    super(message);
-    this.errno = errno;
-  }
 }
 
 interface Pending {
@@ -107,7 +83,7 @@ export class NetworkThreadHandle {
     });
     // Who awaits it hears of a death; nobody awaiting must not end the process.
     this.ready.catch(() => {});
-    port1.on('message', (message: FromNetwork) => this.#receive(message));
+    port1.on('message', (mail: FromNetwork) => this.#receive(mail));
     // Only the Worker keeps the process alive.
     port1.unref();
   }
@@ -118,12 +94,12 @@ export class NetworkThreadHandle {
   }
 
   /** Asks the network thread; rejects with its SlipwayError, or when it dies first. */
-  request<T extends Request['type']>(request: Request & { readonly type: T }): Promise<Answers[T]> {
+  ask<N extends OperationName>(name: N, ...request: RequestOf<N>): Promise<AnswerOf<N>> {
     if (this.#over) return Promise.reject(this.#deathError());
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as (answer: unknown) => void, reject });
-      this.#post({ type: 'request', id, request });
+      this.#post({ kind: 'request', id, name, request: request[0] });
     });
   }
 
@@ -137,16 +113,16 @@ export class NetworkThreadHandle {
   }
 
   reply(replies: readonly ServiceDatagram[]): void {
-    if (!this.#over) this.#post({ type: 'replies', replies });
+    if (!this.#over) this.#post({ kind: 'replies', replies });
   }
 
   /** Makes the loop look at the words that both threads see. */
   wake(): void {
-    if (!this.#over) this.#post({ type: 'wake' });
+    if (!this.#over) this.#post({ kind: 'wake' });
   }
 
-  /** Asks the loop to end; `gone` tells when it has. */
-  requestStop(): void {
+  /** Asks the loop to end in good order; `gone` tells when it has. */
+  stop(): void {
     this.loop.stop();
     this.wake();
   }
@@ -155,7 +131,7 @@ export class NetworkThreadHandle {
    * Stops JavaScript that never comes back, for the reason `error`. Does not help against a thread that sits in a
    * system call.
    */
-  terminate(error: Error): void {
+  abort(error: Error): void {
     this.#lastError ??= error;
     void this.#worker.terminate();
   }
@@ -179,12 +155,12 @@ export class NetworkThreadHandle {
     return flows;
   }
 
-  #post(message: ToNetwork): void {
-    this.#port.postMessage(message);
+  #post(mail: ToNetwork): void {
+    this.#port.postMessage(mail);
     this.#endSleep();
   }
 
-  /** Node's own loop wakes for the message; one that sleeps in epoll needs its eventfd. */
+  /** Node's own loop wakes for mail; one that sleeps in epoll needs its eventfd. */
   #endSleep(): void {
     if (this.#wakeDescriptor < 0 || this.state.ended) return;
     try {
@@ -194,35 +170,21 @@ export class NetworkThreadHandle {
     }
   }
 
-  #receive(message: FromNetwork): void {
-    switch (message.type) {
+  #receive(mail: FromNetwork): void {
+    switch (mail.kind) {
       case 'ready':
-        this.#wakeDescriptor = message.wakeDescriptor;
+        this.#wakeDescriptor = mail.wakeDescriptor;
         this.#settle(0)?.resolve(undefined);
         this.#endSleep();
         return;
       case 'answer':
-        this.#settle(message.id)?.resolve(message.answer);
+        this.#settle(mail.id)?.resolve(mail.answer);
         return;
       case 'refusal':
-        this.#settle(message.id)?.reject(refusal(message.error));
+        this.#settle(mail.id)?.reject(refusal(mail.error));
         return;
-      case 'log':
-        this.#events.log(message.level, message.message, message.fields);
-        return;
-      case 'leases':
-        this.#events.leases(message.changes);
-        return;
-      case 'forward-state':
-        this.#events.forwards(message.changes);
-        return;
-      case 'network-changed':
-        this.#events.networkChanged();
-        return;
-      case 'datagrams':
-        this.state.addTaken(message.datagrams.length);
-        this.#events.datagrams(message.datagrams);
-        return;
+      case 'event':
+        (this.#events[mail.name] as (...facts: readonly unknown[]) => void)(...mail.facts);
     }
   }
 
@@ -247,7 +209,6 @@ export class NetworkThreadHandle {
   }
 }
 
-function refusal({ code, errno, hint, message }: PlainError): Error {
-  if (errno !== undefined) return new HostRefusal(errno, message);
+function refusal({ code, hint, message }: PlainError): Error {
   return code === undefined ? new Error(message) : new SlipwayError(code, message, hint);
 }

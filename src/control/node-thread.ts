@@ -9,15 +9,15 @@ import { NodeLoop } from '../host/node/loop.ts';
 import { NodeHost } from '../host/node/node-host.ts';
 import { adoptPipe, dialPipes, listenPipes, type PipeListener, type PipeTarget } from '../host/node/pipe-endpoints.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import type { Listening, ListenRequest, TapGuest, ThreadData, ToNetwork } from './messages.ts';
-import type { ReceiveMessage, ThreadEngine, Turning } from './thread-engine.ts';
+import type { Inbox, Listening, ListenRequest, TapGuest, ThreadEngine, Turning } from './thread-engine.ts';
+import type { ThreadData, ToNetwork } from './thread-mail.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The portable engine and its loop, which is Node's own. */
 export class NodeThread implements ThreadEngine {
   readonly host: NodeHost;
   readonly services: Map<string, string>;
-  /** Messages arrive by Node's loop. */
+  /** Mail arrives by Node's loop. */
   readonly wakeDescriptor = -1;
   readonly #data: ThreadData;
   readonly #arena: Arena;
@@ -61,18 +61,18 @@ export class NodeThread implements ThreadEngine {
   }
 
   /** From here on Node closes the descriptor when its thread ends. In the table its number could stand for another file by then. */
-  taken(fd: number): void {
+  own(fd: number): void {
     new DescriptorTable(this.#data.descriptors).forget(fd);
   }
 
-  adoptGuest(fd: number, accept: AcceptGuest): void {
+  attachStream(fd: number, accept: AcceptGuest): void {
     adoptPipe(fd, { arena: this.#arena, wake: this.#wake, accept });
   }
 
   /** Node does not report changes; the DNS service looks at files and interfaces by itself. */
   onNetworkChange(): void {}
 
-  async run(turn: Turning, receive: ReceiveMessage): Promise<void> {
+  async run(turn: Turning, inbox: Inbox): Promise<void> {
     // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see an end.
     process.once('exit', () => {
       // Left to Node, libuv would remove whatever is at their paths by then.
@@ -83,10 +83,10 @@ export class NodeThread implements ThreadEngine {
       this.#crash = reject;
     });
     const stopped = new Promise<void>((resolve) => {
-      this.#data.port.on('message', (message: ToNetwork) => {
+      this.#data.port.on('message', (mail: ToNetwork) => {
         if (this.#control.stopping) return resolve();
         try {
-          receive(message);
+          inbox.receive(mail);
           this.#wake();
         } catch (error) {
           this.#crash(error);

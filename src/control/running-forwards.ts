@@ -10,8 +10,7 @@ export interface RunningForwardsOptions {
   readonly engine: 'epoll' | 'node';
   readonly zones: ZoneStore;
   readonly log: ControlLog;
-  /** What is not there yet when the table is made. */
-  readonly control: () => NetworkControl;
+  readonly control: NetworkControl;
 }
 
 /** The table of forwards, joined to the network, the host's ports and the names. */
@@ -22,15 +21,10 @@ export function runningForwards({ config, engine, zones, log, control }: Running
     store: folder === '' ? undefined : new ForwardStore({ folder, subnet: network.subnet, log }),
     edges: {
       ports: engine === 'epoll' ? boundForwardPorts(helper) : namedForwardPorts(),
-      network: {
-        forwardOpen: (forward) => control().forwardOpen(forward),
-        forwardClose: (id, connections) => control().forwardClose(id, connections),
-        forwardList: () => control().forwardList(),
-        setServices: (services) => control().setServices(services),
-        guestAddresses: async () => {
-          const { guests, leases } = await control().status();
-          return new Set([...guests, ...leases].flatMap(({ address }) => address ?? []));
-        },
+      network: control.forwards,
+      guestAddresses: async () => {
+        const { guests, leases } = await control.ask('status');
+        return new Set([...guests, ...leases].flatMap(({ address }) => address ?? []));
       },
       names: {
         add: (name, address) => zones.setServiceName(name, address),
@@ -39,7 +33,7 @@ export function runningForwards({ config, engine, zones, log, control }: Running
       openSsh: async ({ guest }, sockets, reached) => {
         if (guest.kind !== 'ssh') throw new Error('no sshd to go through');
         const { SshForward } = await import('../services/forward/ssh-forward.ts');
-        return SshForward.listen(guest, sockets, (address, port) => control().guestStream(address, port), reached);
+        return SshForward.listen(guest, sockets, (address, port) => control.guests.dial(address, port), reached);
       },
       log,
       schedule: (ms, act) => {

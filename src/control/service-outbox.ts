@@ -2,7 +2,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
 import { Tally } from '../turn/tally.ts';
-import type { ServiceDatagram } from './messages.ts';
+import type { ServiceDatagram } from './thread-mail.ts';
 import type { ThreadState } from './thread-state.ts';
 import type { TurnBatch } from './turn-batch.ts';
 

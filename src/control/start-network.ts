@@ -20,9 +20,9 @@ import { formatMac } from '../wire/mac.ts';
 import { BatchedRandom } from './batched-random.ts';
 import { CounterLog } from './counter-log.ts';
 import type { DatagramService } from './datagram-services.ts';
-import type { NetworkStatus, OwnPlace } from './messages.ts';
 import { type ControlLog, NetworkControl } from './network-control.ts';
-import { ownPort } from './own-port.ts';
+import type { NetworkStatus } from './network-status.ts';
+import { type OwnPlace, ownPort } from './own-places.ts';
 import { assertLimits, descriptorLimit } from './process-limits.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
@@ -102,20 +102,17 @@ export async function startNetwork(
   const leases = new LeaseBook(() => performance.now());
   nameGuests(leases, config.dhcp.reservations, dns.zones);
   const store = keptLeases(config, leases, log);
-  const forwards = runningForwards({ config, engine, zones: dns.zones, log, control: () => control });
-  const sockets = await listenForStreams(
-    dns,
-    makers.map((make) => make({ forwards, counters })),
-  );
   const overlap = new SubnetOverlap(config.network.subnet, log);
   const control: NetworkControl = new NetworkControl({
     config,
     engine,
     log,
     datagramServices: { dns: datagrams(dns, 'all'), 'dns-internal': datagrams(dns, 'internal') },
-    streamServices: sockets.paths,
     leases,
-    forwards,
+    forwards: {
+      changed: (changes) => forwards.changed(changes),
+      lost: (id, errno) => forwards.lost(id, errno),
+    },
     onNetworkChange: () => {
       overlap.look();
       dns.addressesChanged();
@@ -123,6 +120,11 @@ export async function startNetwork(
     },
     onFatal,
   });
+  const forwards = runningForwards({ config, engine, zones: dns.zones, log, control });
+  const sockets = await listenForStreams(
+    dns,
+    makers.map((make) => make({ forwards, counters })),
+  );
   const counterLog = new CounterLog(counters, log);
   const looking = setInterval(() => counterLog.look(performance.now()), COUNTERS_MS).unref();
   leases.watch((change) => log.debug?.(...leaseLine(change)));
@@ -138,9 +140,9 @@ export async function startNetwork(
     dns.close();
   };
   try {
-    await control.start();
+    await control.start(sockets.paths);
     overlap.look();
-    await control.claim(ownPlaces(config));
+    await control.requests.ask('addOwnPlaces', ownPlaces(config));
     await forwards.start(config.forwards, config.services, published);
   } catch (cause) {
     await stop();
@@ -234,7 +236,7 @@ function running({ service, zones, cache }: DnsStack): RunningDns {
 }
 
 async function status(control: NetworkControl, counters: Counters): Promise<NetworkStatus> {
-  const network = await control.status();
+  const network = await control.ask('status');
   return { ...network, counters: { ...network.counters, ...counters.snapshot() } };
 }
 

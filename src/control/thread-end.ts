@@ -24,9 +24,9 @@ export class ThreadEnd {
   constructor(thread: NetworkThreadHandle) {
     this.#thread = thread;
     this.#progress = new ThreadProgress(() => thread.state.thread);
-    thread.requestStop();
+    thread.stop();
     // Nothing holds it yet that cannot be ended, and there is nothing to end gently.
-    if (thread.loop.beats === 0) thread.terminate(new Error('stopped before its first turn'));
+    if (thread.loop.beats === 0) thread.abort(new Error('stopped before its first turn'));
   }
 
   /** False when it sits in a system call that nothing ends. */
@@ -37,7 +37,7 @@ export class ThreadEnd {
       if (await Promise.race([ended, setTimeout(LOOK_MS, false, { ref: false })])) return true;
       const verdict = this.#look();
       if (verdict === 'blocked') return false;
-      if (verdict === 'busy') this.#thread.terminate(new Error('stuck: it does not end'));
+      if (verdict === 'busy') this.#thread.abort(new Error('stuck: it does not end'));
     }
   }
 

@@ -1,11 +1,11 @@
 /**
- * Words that both threads see without a message, because they must be read and written while the other one is asleep,
+ * Words that both threads see without any mail, because they must be read and written while the other one is asleep,
  * stuck or dead. (Stop word and heartbeat are the loop's own: `host/epoll/loop.ts`.)
  */
 const WORD = {
   /** Written by the network thread: 1 when its loop has ended and no system call holds it any more. */
   ended: 0,
-  /** Written by control: datagrams for gateway services that it has taken off the message port, modulo 2^32. */
+  /** Written by control: datagrams for gateway services that it has taken off its port, modulo 2^32. */
   taken: 1,
   /** Written by control: what a test wants to go wrong (index in `FAULTS`). */
   fault: 2,

@@ -244,6 +244,11 @@ export class VirtualNetwork {
     return this.#traffic.with(this.#switch.ports);
   }
 
+  /** What happened since the start, by name. */
+  get counts(): Readonly<Record<string, number>> {
+    return this.#world.counters.snapshot();
+  }
+
   /** What is held now; the counters say what happened. */
   get gauges(): Readonly<Record<string, number>> {
     return {

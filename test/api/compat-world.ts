@@ -8,7 +8,7 @@ import { GuestApi } from '../../src/api/gvproxy/guest-api.ts';
 import { portForwarder } from '../../src/api/gvproxy/port-forwarder.ts';
 import { type Config, type ConfigInput, resolveConfig } from '../../src/config/config.ts';
 import type { ForwardOwner } from '../../src/config/forward.ts';
-import type { NetworkStatus } from '../../src/control/messages.ts';
+import type { NetworkStatus } from '../../src/control/network-status.ts';
 import { Counters } from '../../src/env/counters.ts';
 import { writeProxyV2 } from '../../src/host/proxy-v2.ts';
 import { GATEWAY_MAC } from '../../src/network/network-options.ts';
@@ -25,8 +25,8 @@ export interface CompatOptions {
   /** A table of the test's own; otherwise that of `world`. */
   readonly forwards?: Forwards;
   readonly config?: ConfigInput;
-  readonly guestStream?: (address: number, port: number) => Promise<Socket>;
-  readonly adoptGuest?: () => Promise<Socket>;
+  readonly dial?: (address: number, port: number) => Promise<Socket>;
+  readonly attach?: () => Promise<Socket>;
 }
 
 /** The APIs of gvproxy and vpnkit on a control socket, and the guest's beside it, over the real table of forwards. */
@@ -58,10 +58,10 @@ export class CompatWorld {
     this.guestSocket = path.join(control.folder, 'guest.sock');
   }
 
-  extensions({ guestStream, adoptGuest }: CompatOptions): ReturnType<typeof compatExtensions> {
+  extensions({ dial, attach }: CompatOptions): ReturnType<typeof compatExtensions> {
     const { forwards, config, zones } = this;
     const refuse = (): Promise<Socket> => Promise.reject(new Error('no guest'));
-    const control = { guestStream: guestStream ?? refuse, adoptGuest: adoptGuest ?? refuse };
+    const control = { guests: { dial: dial ?? refuse, attach: attach ?? refuse } };
     return compatExtensions(
       { forwards, config, control, dns: { zones }, status: () => Promise.resolve(this.status) },
       GATEWAY_MAC,

@@ -22,7 +22,7 @@ for (const engine of ENGINES) {
       const network = await startNetwork(resolveConfig({ engine, helper: 'none' }), quiet, assert.fail);
       t.after(() => network.stop());
       for (const name of ['first', 'second']) {
-        const guest = await network.control.adoptGuest(name);
+        const guest = await network.control.guests.attach(name);
         const length = Buffer.alloc(4);
         length.writeUInt32BE(WHO_HAS_GATEWAY.length);
         guest.write(Buffer.concat([length, WHO_HAS_GATEWAY]));
@@ -47,16 +47,16 @@ for (const engine of ENGINES) {
     const network = await startNetwork(resolveConfig({ engine, helper: 'none' }), quiet, assert.fail);
     t.after(() => network.stop());
     // Loads what the first call loads; its sockets are gone when the next request is answered.
-    await assert.rejects(network.control.guestStream(0, 80));
+    await assert.rejects(network.control.guests.dial(0, 80));
     await network.status();
     // Closed at the end of its turn: that was before this answer.
     await network.status();
     const before = unixSockets();
     network.control.fault('spin');
     const asked = await Promise.allSettled([
-      network.control.guestStream(0, 80),
-      network.control.guestStream(0, 80),
-      network.control.adoptGuest('late'),
+      network.control.guests.dial(0, 80),
+      network.control.guests.dial(0, 80),
+      network.control.guests.attach('late'),
     ]);
     assert.deepEqual(
       asked.map(({ status }) => status),

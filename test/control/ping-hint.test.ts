@@ -21,7 +21,7 @@ test('a host that lets nobody ping is said once, with the way out, when a guest 
   });
   const url = parseListenUrl(`qemu+unix://${place}`);
   assert.ok(typeof url === 'object');
-  await network.control.listen(url);
+  await network.control.attachments.listen(url);
   const guest = await MemoryGuest.attach(place, { mac: 0x0200_0000_0001, mtu: 1500 });
   t.after(() => guest.close());
   guest.configure(ip('192.168.65.10'), ip('255.255.255.0'), ip('192.168.65.1'));
@@ -30,7 +30,7 @@ test('a host that lets nobody ping is said once, with the way out, when a guest 
   for (const _ of [1, 2]) void guest.ping(ip('203.0.113.7')).catch(() => {});
   await guest.ping(ip('192.168.65.1'));
   // What the network thread said before its answer is here before it.
-  const { counters } = await network.control.status();
+  const { counters } = await network.control.ask('status');
   assert.equal(counters['icmp-echo-no-ping-socket'], 2);
   assert.equal(warnings.length, 1);
   assert.match(warnings[0]![0], /guests cannot ping the outside/);

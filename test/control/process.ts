@@ -37,7 +37,7 @@ for (const text of urls) {
   const url = parseListenUrl(text);
   if (typeof url === 'string') throw new Error(`expected ${url}`);
   try {
-    const { port } = await control.listen(url);
+    const { port } = await control.attachments.listen(url);
     say('listening', { port });
   } catch (error) {
     say('refused', { code: (error as { code?: string }).code });
@@ -53,7 +53,7 @@ async function obey(line: string): Promise<void> {
       control.fault(line);
       return;
     case 'status':
-      say('status', await control.status());
+      say('status', await control.ask('status'));
       return;
     case 'exit':
       process.exit(3);

@@ -37,7 +37,7 @@ for (const [engine, fault] of [
     });
     const url = parseListenUrl(`qemu+unix://${place}`);
     assert.ok(typeof url === 'object');
-    await network.control.listen(url);
+    await network.control.attachments.listen(url);
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const guest = await MemoryGuest.attach(place, { mac: 0x0200_0000_0001, mtu: 1500 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ServiceDatagram } from '../../src/control/messages.ts';
 import { ServiceOutbox } from '../../src/control/service-outbox.ts';
+import type { ServiceDatagram } from '../../src/control/thread-mail.ts';
 import { ThreadState } from '../../src/control/thread-state.ts';
 import { TurnBatch } from '../../src/control/turn-batch.ts';
 import { Counters } from '../../src/env/counters.ts';

@@ -27,7 +27,7 @@ before(async () => {
   });
   const url = parseListenUrl(`qemu+unix://${socketPath}`);
   assert.ok(typeof url === 'object');
-  await network.control.listen(url);
+  await network.control.attachments.listen(url);
 });
 
 after(async () => {

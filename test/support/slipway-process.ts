@@ -66,7 +66,7 @@ createInterface({ input: process.stdin })
 for (const text of setup.listen) {
   const url = parseListenUrl(text);
   if (typeof url === 'string') throw new Error(`expected ${url}`);
-  const { port } = await network.control.listen(url);
+  const { port } = await network.control.attachments.listen(url);
   say('listening', { port });
 }
 if (setup.guest) {

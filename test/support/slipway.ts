@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { NetworkStatus } from '../../src/control/messages.ts';
+import type { NetworkStatus } from '../../src/control/network-status.ts';
 import type { TestNamespace } from './namespace.ts';
 import { needs, needsRoot, needsTun } from './needs.ts';
 import type { ForwardAsked, SlipwaySetup } from './slipway-process.ts';

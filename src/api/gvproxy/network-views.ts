@@ -1,4 +1,4 @@
-import type { NetworkStatus } from '../../control/messages.ts';
+import type { NetworkStatus } from '../../control/network-status.ts';
 import type { Reservation } from '../../dhcp/dhcp-options.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatMac } from '../../wire/mac.ts';

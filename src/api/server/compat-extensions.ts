@@ -1,5 +1,5 @@
 import type { Config } from '../../config/config.ts';
-import type { NetworkControl } from '../../control/network-control.ts';
+import type { GuestLines } from '../../control/guest-lines.ts';
 import type { RunningDns, RunningNetwork } from '../../control/start-network.ts';
 import type { ControlExtension } from './control-app.ts';
 import { DnsZones } from '../gvproxy/dns-zones.ts';
@@ -10,7 +10,7 @@ import { vpnkitExtension } from '../vpnkit/vpnkit-routes.ts';
 /** What they need of a running network. */
 export interface CompatNetwork extends Pick<RunningNetwork, 'forwards' | 'status'> {
   readonly config: Pick<Config, 'network' | 'dhcp'>;
-  readonly control: Pick<NetworkControl, 'guestStream' | 'adoptGuest'>;
+  readonly control: { readonly guests: Pick<GuestLines, 'dial' | 'attach'> };
   readonly dns: Pick<RunningDns, 'zones'>;
 }
 
@@ -25,8 +25,8 @@ export function compatExtensions(network: CompatNetwork, gatewayMac: number): Co
       reservations: config.dhcp.reservations,
       status: () => network.status(),
     },
-    dialGuest: (address, port) => control.guestStream(address, port),
-    attachGuest: () => control.adoptGuest('/connect'),
+    dialGuest: (address, port) => control.guests.dial(address, port),
+    attachGuest: () => control.guests.attach('/connect'),
   });
   return [gvproxy, vpnkitExtension(forwards)];
 }

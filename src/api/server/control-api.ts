@@ -1,8 +1,7 @@
 import type { Socket } from 'node:net';
 import type { ControlConfig } from '../../config/control-config.ts';
 import { SlipwayError } from '../../facts/errors.ts';
-import type { OwnPlace } from '../../control/messages.ts';
-import { ownPort } from '../../control/own-port.ts';
+import { type OwnPlace, ownPort } from '../../control/own-places.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';
 import type { ControlExtension } from './control-app.ts';
 import { type ConnectionServer, type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';

@@ -1,5 +1,6 @@
 import type { Config } from '../../config/config.ts';
-import type { FlowName, FlowStatus, NetworkStatus } from '../../control/messages.ts';
+import type { FlowName, FlowStatus } from '../../control/flow-status.ts';
+import type { NetworkStatus } from '../../control/network-status.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { DnsLookup } from '../../services/dns/dns-service.ts';
 import type { ZoneStore } from '../../services/dns/zones/zone-store.ts';

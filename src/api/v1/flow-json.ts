@@ -1,4 +1,4 @@
-import type { FlowName, FlowStatus } from '../../control/messages.ts';
+import type { FlowName, FlowStatus } from '../../control/flow-status.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import type { FlowJson } from './contract.ts';
 

@@ -1,4 +1,4 @@
-import type { GuestStatus, LeaseStatus } from '../../control/messages.ts';
+import type { GuestStatus, LeaseStatus } from '../../control/network-status.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatMac } from '../../wire/mac.ts';
 import type { GuestJson, LeaseJson } from './contract.ts';

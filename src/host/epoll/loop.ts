@@ -47,16 +47,19 @@ export interface LoopOptions {
   readonly poller: Poller;
   readonly clock: Clock;
   readonly control: LoopControl;
+  /** Asked after each turn: whether the loop is to return, so that Node's gets its turn. Never unless given. */
+  readonly pauses?: () => boolean;
 }
 
 /**
- * The network thread's loop: wait for events, hand them out, run a turn. Returns when asked to stop; what a handler or
- * the turn throws ends it, for the control thread to deal with.
+ * The network thread's loop: wait for events, hand them out, run a turn. Returns when asked to stop or to pause; what a
+ * handler or the turn throws ends it, for the control thread to deal with.
  */
-export function runLoop({ turn, poller, clock, control }: LoopOptions): void {
+export function runLoop({ turn, poller, clock, control, pauses }: LoopOptions): void {
   while (!control.stopping) {
     control.beat();
     poller.wait(turn.waitMs(MAX_WAIT_MS));
     turn.run(clock.nowMs());
+    if (pauses?.() === true) return;
   }
 }

@@ -8,6 +8,8 @@ import type { ForwardReach, ForwardReport, ForwardRequest } from '../../forward/
 export interface ForwardEdges {
   readonly ports: ForwardPorts;
   readonly network: ForwardNetwork;
+  /** Addresses that guests have now, by lease or by what they were heard with. */
+  readonly guestAddresses: () => Promise<ReadonlySet<number>>;
   readonly names: ServiceNames;
   /** Connects clients of bound sockets to a unix socket in a guest, through the guest's sshd. */
   readonly openSsh: (spec: ForwardSpec, sockets: BoundSockets, reached: RelayReach) => Promise<SocketRelay>;
@@ -60,12 +62,10 @@ export interface ForwardPorts {
 
 export interface ForwardNetwork {
   /** Takes the sockets over, whatever happens. Resolves with how the forward stands, or with the host's word when it refuses. */
-  forwardOpen(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode>;
-  forwardClose(id: number, connections: boolean): Promise<void>;
-  forwardList(): Promise<readonly ForwardReport[]>;
+  open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode>;
+  close(id: number, connections: boolean): Promise<void>;
+  list(): Promise<readonly ForwardReport[]>;
   setServices(services: readonly ServiceForward[]): Promise<void>;
-  /** Addresses that guests have now, by lease or by what they were heard with. */
-  guestAddresses(): Promise<ReadonlySet<number>>;
 }
 
 /** DNS names of virtual addresses. */

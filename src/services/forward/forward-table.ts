@@ -155,7 +155,7 @@ export class ForwardTable implements Forwards {
   }
 
   async refresh(): Promise<void> {
-    for (const report of await this.#edges.network.forwardList()) this.#byNumber.get(report.id)?.counted(report);
+    for (const report of await this.#edges.network.list()) this.#byNumber.get(report.id)?.counted(report);
   }
 
   addService(service: ServiceForward): Promise<void> {

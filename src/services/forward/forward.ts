@@ -104,7 +104,7 @@ export class Forward {
       this.#edges.log.warn(`the socket of ${describeForward(this.#spec)} was removed; it is made again`);
       this.#ports = undefined;
       this.#relay = undefined;
-      if (relay === undefined) await this.#edges.network.forwardClose(this.number, false);
+      if (relay === undefined) await this.#edges.network.close(this.number, false);
       else relay.close(false);
     });
     await this.open();
@@ -119,7 +119,7 @@ export class Forward {
       this.#ports = undefined;
       if (ports === undefined) return;
       ports.removeFile();
-      if (relay === undefined) await this.#edges.network.forwardClose(this.number, connections);
+      if (relay === undefined) await this.#edges.network.close(this.number, connections);
       else relay.close(connections);
     });
   }
@@ -278,7 +278,7 @@ export class Forward {
       }
       return;
     }
-    const opening = this.#edges.network.forwardOpen({
+    const opening = this.#edges.network.open({
       id: this.number,
       protocol,
       sockets: ports.sockets,

@@ -15,12 +15,12 @@ const MAX_SERVICES = 4_096;
  * DNS when it settles, or it is neither. Changes are made one after the other.
  */
 export class ServiceTable {
-  readonly #edges: Pick<ForwardEdges, 'network' | 'names'>;
+  readonly #edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>;
   readonly #guests: GuestAddresses;
   readonly #services = new Map<string, ServiceForward>();
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(edges: Pick<ForwardEdges, 'network' | 'names'>, guests: GuestAddresses) {
+  constructor(edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>, guests: GuestAddresses) {
     this.#edges = edges;
     this.#guests = guests;
   }
@@ -92,7 +92,7 @@ export class ServiceTable {
     const { address } = service;
     const isOurs =
       address === this.#guests.gateway || [...this.#services.values()].some((one) => one.address === address);
-    if (isOurs || !(await this.#edges.network.guestAddresses()).has(address)) return;
+    if (isOurs || !(await this.#edges.guestAddresses()).has(address)) return;
     throw new SlipwayError(
       'ERR_FORWARD_EXISTS',
       `no service can be at ${serviceKey(service)}: a guest has the address`,

@@ -42,7 +42,7 @@ test('connect: nothing is answered, and frames go both ways, those behind the re
   timeout: 20_000,
 }, async (t) => {
   const [network, ours] = sockets();
-  const world = await CompatWorld.open(t, { adoptGuest: async () => ours });
+  const world = await CompatWorld.open(t, { attach: async () => ours });
   const guest = connect(world.control.socket);
   t.after(() => guest.destroy());
   t.after(() => network.destroy());
@@ -58,7 +58,7 @@ test('connect: nothing is answered, and frames go both ways, those behind the re
 
 test('connect: a frame of no length detaches the guest', { timeout: 20_000 }, async (t) => {
   const [network, ours] = sockets();
-  const world = await CompatWorld.open(t, { adoptGuest: async () => ours });
+  const world = await CompatWorld.open(t, { attach: async () => ours });
   const guest = connect(world.control.socket);
   t.after(() => guest.destroy());
   guest.write(`${REQUEST}\0\0`);
@@ -68,7 +68,7 @@ test('connect: a frame of no length detaches the guest', { timeout: 20_000 }, as
 });
 
 test('connect: a guest that cannot be attached is told why', { timeout: 20_000 }, async (t) => {
-  const world = await CompatWorld.open(t, { adoptGuest: () => Promise.reject(new Error('too many guests')) });
+  const world = await CompatWorld.open(t, { attach: () => Promise.reject(new Error('too many guests')) });
   const guest = connect(world.control.socket);
   t.after(() => guest.destroy());
   guest.write(REQUEST);

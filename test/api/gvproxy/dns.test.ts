@@ -154,12 +154,12 @@ test('tunnel: OK, then the bytes of both sides, those that came with the request
   t.after(() => echo.close());
   const { port } = echo.address() as { port: number };
   const asked: unknown[] = [];
-  const guestStream = async (address: number, guestPort: number): Promise<Socket> => {
+  const dial = async (address: number, guestPort: number): Promise<Socket> => {
     asked.push([address, guestPort]);
     if (guestPort === 1) throw new Error('refused');
     return connect({ host: '127.0.0.1', port, allowHalfOpen: true });
   };
-  const world = await CompatWorld.open(t, { guestStream });
+  const world = await CompatWorld.open(t, { dial });
   const talk = async (query: string, bytes: string): Promise<string> => {
     const socket = connect({ path: world.control.socket, allowHalfOpen: true });
     socket.end(`POST /tunnel${query} HTTP/1.1\r\nHost: any\r\nContent-Length: 0\r\n\r\n${bytes}`);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
-import type { NetworkStatus } from '../../../src/control/messages.ts';
+import type { NetworkStatus } from '../../../src/control/network-status.ts';
 import { ControlWorld, NETWORK } from '../control-world.ts';
 
 const TIMEOUT = { timeout: 30_000 };

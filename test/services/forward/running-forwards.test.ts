@@ -114,7 +114,7 @@ for (const engine of ENGINES) {
     await network.forwards.add(wanted);
     assert.equal(await attempt(t, boundPort), 'connected');
     network.control.fault('throw');
-    await network.control.status().catch(() => {});
+    await network.control.ask('status').catch(() => {});
     await network.forwards.refresh();
     assert.equal(await attempt(t, boundPort), 'connected');
     if (wanted.host.kind === 'unix') {
@@ -129,7 +129,7 @@ for (const engine of ENGINES) {
     const network = await running(t, { engine });
     const { id } = await network.forwards.add(spec('127.0.0.1::80', { waitSeconds: 60 }));
     network.control.fault('throw');
-    await network.control.status().catch(() => {});
+    await network.control.ask('status').catch(() => {});
     network.control.fault('throw');
     const [added, removed] = await Promise.all([
       network.forwards.add(spec('127.0.0.1::81', { waitSeconds: 60 })),
@@ -138,7 +138,7 @@ for (const engine of ENGINES) {
     assert.equal(removed, true);
     assert.deepEqual([added.code, await attempt(t, added.boundPort)], ['', 'connected']);
     assert.equal(network.lines.filter((line) => line.includes('network thread died')).length, 2);
-    assert.deepEqual((await network.control.forwardList()).length, 1);
+    assert.deepEqual((await network.control.forwards.list()).length, 1);
   });
 
   test(`a socket is this user's alone and gone with the network (${engine})`, async (t) => {
@@ -160,14 +160,14 @@ for (const engine of ENGINES) {
     timeout: 30_000,
   }, async (t) => {
     const { control } = await running(t, { engine });
-    await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
+    await refusal('ERR_GUEST_UNREACHABLE', control.guests.dial(0, 80));
     const before = openDescriptors();
-    for (let i = 0; i < 5; i++) await refusal('ERR_GUEST_UNREACHABLE', control.guestStream(0, 80));
+    for (let i = 0; i < 5; i++) await refusal('ERR_GUEST_UNREACHABLE', control.guests.dial(0, 80));
     // The network thread closes at the end of its turn; the test's own time limit makes a leak fail.
     while (openDescriptors() > before) await delay(5);
-    assert.deepEqual(await control.flows(10), []);
+    assert.deepEqual(await control.ask('flows', { limit: 10 }), []);
     const flow = { guestAddress: at('192.168.65.3'), guestPort: 1, remoteAddress: at('192.168.65.254'), remotePort: 1 };
-    assert.equal(await control.killFlow(flow), false);
+    assert.equal(await control.ask('killFlow', flow), false);
   });
 
   test(`persistent forwards come back with the state folder (${engine})`, async (t) => {

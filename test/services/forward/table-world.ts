@@ -92,23 +92,23 @@ export class TableWorld {
           ),
       },
       network: {
-        forwardOpen: async (forward) => {
+        open: async (forward) => {
           if (this.outcome !== undefined) return this.outcome;
           this.open.set(forward.id, forward);
           return { ...UP, id: forward.id, ...this.reach, connections: 0, note: '' };
         },
-        forwardClose: async (id, connections) => {
+        close: async (id, connections) => {
           await this.closeReady;
           this.open.delete(id);
           this.ended.push({ id, connections });
         },
-        forwardList: async () => [...this.open.keys()].map((id) => ({ ...UP, id, connections: id * 10, note: '' })),
-        guestAddresses: async () => this.guestAddresses,
+        list: async () => [...this.open.keys()].map((id) => ({ ...UP, id, connections: id * 10, note: '' })),
         setServices: async (services) => {
           if (this.outcome !== undefined) throw new SlipwayError('ERR_NETWORK_THREAD', 'no network');
           this.inNetwork = services;
         },
       },
+      guestAddresses: async () => this.guestAddresses,
       names: {
         add: (name, address) => {
           if (name === 'no.name') throw new SlipwayError('ERR_DNS_ZONE', 'no name');

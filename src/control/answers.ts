@@ -1,0 +1,58 @@
+import { SlipwayError } from '../facts/errors.ts';
+import type { VirtualNetwork } from '../network/virtual-network.ts';
+import { OPERATIONS } from './operations.ts';
+import type { ThreadEngine } from './thread-engine.ts';
+import type { Answer, PlainError, Refusal, Request } from './thread-mail.ts';
+
+type Operation = (network: VirtualNetwork, engine: ThreadEngine, request: unknown) => unknown;
+
+/** Does what control asks of the network thread: looks the operation up, and sends its answer or why there is none. */
+export class Answers {
+  readonly #network: VirtualNetwork;
+  readonly #engine: ThreadEngine;
+  readonly #send: (mail: Answer | Refusal) => void;
+  #pending = 0;
+
+  constructor(network: VirtualNetwork, engine: ThreadEngine, send: (mail: Answer | Refusal) => void) {
+    this.#network = network;
+    this.#engine = engine;
+    this.#send = send;
+  }
+
+  /** Requests whose answers are promises that have not settled. Bound: control asks for few at a time, and each has a time limit. */
+  get pending(): number {
+    return this.#pending;
+  }
+
+  /** Never throws. What is known now is answered now. */
+  answer({ id, name, request }: Request): void {
+    try {
+      const answer = operation(name)(this.#network, this.#engine, request);
+      if (answer instanceof Promise) void this.#answerLater(id, answer);
+      else this.#send({ kind: 'answer', id, answer });
+    } catch (error) {
+      this.#send({ kind: 'refusal', id, error: plain(error) });
+    }
+  }
+
+  async #answerLater(id: number, answer: Promise<unknown>): Promise<void> {
+    this.#pending++;
+    try {
+      this.#send({ kind: 'answer', id, answer: await answer });
+    } catch (error) {
+      this.#send({ kind: 'refusal', id, error: plain(error) });
+    }
+    this.#pending--;
+  }
+}
+
+function operation(name: string): Operation {
+  if (!Object.hasOwn(OPERATIONS, name)) throw new Error(`the network thread has no operation '${name}'`);
+  // The types of name and request belong together where they are asked (`RequestOf`); on their way they are data.
+  return OPERATIONS[name as keyof typeof OPERATIONS] as Operation;
+}
+
+function plain(error: unknown): PlainError {
+  if (error instanceof SlipwayError) return { message: error.message, code: error.code, hint: error.hint };
+  return { message: error instanceof Error ? error.message : String(error) };
+}

@@ -1,0 +1,129 @@
+import type { ServiceForward } from '../config/forward.ts';
+import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { LeaseRecord } from '../dhcp/lease-record.ts';
+import type { HostErrorCode } from '../env/host.ts';
+import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
+import type { VirtualNetwork } from '../network/virtual-network.ts';
+import { type FlowName, type FlowStatus, flowsOf, killFlow } from './flow-status.ts';
+import { type GuestStreamRequest, openGuestStream } from './guest-stream.ts';
+import { leasesInForce, type NetworkStatus, statusOf } from './network-status.ts';
+import { type OwnPlace, ownListener } from './own-places.ts';
+import { replaceSocketServices, serviceRoute } from './socket-services.ts';
+import type { Listening, ListenRequest, StreamGuest, TapGuest, ThreadEngine } from './thread-engine.ts';
+
+/**
+ * All that the control thread asks of the network thread: a name, and what the network thread does. The types of the request and of
+ * the answer are those of the function; both cross threads, so they are plain data. A function that throws or rejects refuses the
+ * request: `message`, `code` and `hint` of a SlipwayError arrive, of any other error only the message.
+ *
+ * What is known only later is a promise. It settles under both engines (`ThreadEngine.run`).
+ */
+export const OPERATIONS = {
+  listen(network: VirtualNetwork, engine: ThreadEngine, request: ListenRequest): Listening | Promise<Listening> {
+    const { url, heardUntilMs = 0 } = request;
+    const heard = (): boolean => performance.timeOrigin + performance.now() < heardUntilMs;
+    const listening = engine.listen(request, (pipe) => network.attachQemu(pipe, url.text, { heard: heard() }));
+    // No guest gets to where guests attach: known from the same moment on, so a promise is not waited for where there is none.
+    if (listening instanceof Promise) return listening.then((place) => ownListening(network, url, place));
+    return ownListening(network, url, listening);
+  },
+
+  attachTap(network: VirtualNetwork, engine: ThreadEngine, tap: TapGuest): void {
+    engine.attachTap(tap, (pipe, sockets) => network.attachTap(pipe, tap.name, tap.offloads, { sockets }));
+  },
+
+  /** A guest that is connected already. */
+  attachStream(network: VirtualNetwork, engine: ThreadEngine, { fd, name }: StreamGuest): void {
+    engine.own(fd);
+    engine.attachStream(fd, (pipe) => network.attachQemu(pipe, name, { heard: false }));
+  },
+
+  /** Beside the attachments. */
+  addOwnPlaces(network: VirtualNetwork, _engine: ThreadEngine, places: readonly OwnPlace[]): void {
+    for (const place of places) network.addOwnListener(ownListener(place));
+  },
+
+  /** Of guests that have an address without asking for it: no one else gets it. */
+  reserveLeases(
+    network: VirtualNetwork,
+    _engine: ThreadEngine,
+    leases: readonly Pick<LeaseRecord, 'mac' | 'address'>[],
+  ): void {
+    for (const { mac, address } of leases) network.reserveLease(mac, address);
+  },
+
+  /**
+   * What an earlier thread or process gave. Answered with the addresses whose leases are in force now: not all that was given fits
+   * the configuration, or has not ended since.
+   */
+  restoreLeases(network: VirtualNetwork, _engine: ThreadEngine, leases: readonly LeaseRecord[]): readonly number[] {
+    network.restoreLeases(leases);
+    return leasesInForce(network).map(({ address }) => address);
+  },
+
+  /** Takes bound sockets over and begins to listen on them. Answered with how the forward stands, or with what the host says when it refuses. */
+  openForward(
+    network: VirtualNetwork,
+    _engine: ThreadEngine,
+    forward: ForwardRequest,
+  ): Promise<ForwardReport | HostErrorCode> {
+    return new Promise((resolve) => network.openForward(forward, resolve));
+  },
+
+  /** Established connections live on unless `connections`. An id that is not open is no error. */
+  closeForward(
+    network: VirtualNetwork,
+    _engine: ThreadEngine,
+    { id, connections }: { readonly id: number; readonly connections: boolean },
+  ): void {
+    network.closeForward(id, connections);
+  },
+
+  /** In order of id. */
+  forwards(network: VirtualNetwork): readonly ForwardReport[] {
+    return network.forwards();
+  },
+
+  /** All gateway ports and virtual addresses from now on. */
+  setServices(network: VirtualNetwork, engine: ThreadEngine, services: readonly ServiceForward[]): void {
+    replaceSocketServices(engine.services, services);
+    network.setServices(services.map(serviceRoute));
+  },
+
+  /** Answered when the guest has accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
+  openGuestStream(network: VirtualNetwork, engine: ThreadEngine, stream: GuestStreamRequest): Promise<void> {
+    engine.own(stream.fd);
+    return openGuestStream(network, stream);
+  },
+
+  /** TCP first, then UDP. */
+  flows(network: VirtualNetwork, _engine: ThreadEngine, { limit }: { readonly limit: number }): readonly FlowStatus[] {
+    return flowsOf(network, limit);
+  },
+
+  /** Ends it with a reset on both sides. Answered with whether there was such a flow. */
+  killFlow(network: VirtualNetwork, _engine: ThreadEngine, flow: FlowName): boolean {
+    return killFlow(network, flow);
+  },
+
+  status(network: VirtualNetwork): NetworkStatus {
+    return statusOf(network);
+  },
+};
+
+function ownListening(network: VirtualNetwork, { connect, target }: AttachmentUrl, listening: Listening): Listening {
+  if (connect) return listening;
+  const place: OwnPlace =
+    target.kind === 'unix' ? target : { kind: 'port', protocol: 'tcp', address: target.address, port: listening.port };
+  network.addOwnListener(ownListener(place));
+  return listening;
+}
+
+type Operations = typeof OPERATIONS;
+export type OperationName = keyof Operations;
+
+/** The request, as the rest of an argument list: nothing for an operation that takes none. */
+export type RequestOf<N extends OperationName> =
+  Parameters<Operations[N]> extends [unknown, unknown, infer R] ? [request: R] : [];
+
+export type AnswerOf<N extends OperationName> = Awaited<ReturnType<Operations[N]>>;
