@@ -19,12 +19,15 @@ export interface GuestSocketsWatcher {
 export interface GuestSockets {
   /** For connections to the guest's `address` (IPv4), as seen a moment ago; 'nobody' never rests on an old look. */
   tcp(address: number, port: number): ListenState;
-  /** Whether nobody at all takes connections to `count` ports from `first` on. Costs as much as there are ports or listeners, what is less. */
+  /**
+   * Whether nobody at all takes connections to `count` ports from `first` on; then whoever watches waits for that to change. Costs
+   * as much as there are ports or listeners, what is less.
+   */
   deaf(address: number, first: number, count: number): boolean;
   /**
-   * Looks again and again while there is a watcher, and tells it of a change: about every 25 ms while it was last told that
-   * nobody listens at some port, about every 100 ms otherwise. One that is added twice is kept once. Watchers are as
-   * many as forwards, so bounded there.
+   * Looks again and again while there is a watcher, and tells it of a change, or that another watcher left: about every 25 ms
+   * since ports were last said to be `deaf`, about every 100 ms otherwise, less often where looks are dear. One that is added
+   * twice is kept once. Watchers are as many as forwards, so bounded there.
    */
   watch(watcher: GuestSocketsWatcher): void;
   unwatch(watcher: GuestSocketsWatcher): void;

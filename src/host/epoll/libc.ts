@@ -66,6 +66,9 @@ export const epollWait: Call4 = libc.func('int epoll_wait(int, int64_t, int, int
 /** (initial value, flags) */
 export const eventfd: Call2 = libc.func('int eventfd(unsigned int, int)');
 
+/** (clock, address of timespec) */
+export const clockGetTime: Call2 = libc.func('int clock_gettime(int, int64_t)');
+
 /** The calling thread's errno; valid right after a call that returned −1. */
 export const errno: () => number = koffi.errno;
 
@@ -74,6 +77,8 @@ export function addressOf(buffer: ArrayBuffer): number {
   return Number(koffi.address(buffer));
 }
 
+/** What the calling thread has used of a processor. */
+export const CLOCK_THREAD_CPUTIME_ID = 3;
 export const AF_UNIX = 1;
 export const AF_INET = 2;
 export const AF_INET6 = 10;

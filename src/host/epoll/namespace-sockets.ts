@@ -3,8 +3,8 @@
  * loopback by sockets that were made there (`SocketStock`).
  *
  * The kernel tells nobody when a socket begins to listen, so it is asked, again and again while somebody cares: one question
- * that brings all listeners, whatever number of ports is waited for. What a look costs spaces the looks, so that all of
- * them take at most a hundredth of a core whatever the guest opens.
+ * that brings all listeners, whatever number of ports is waited for. What looks cost spaces them, whatever the guest opens. It
+ * is counted in the thread's own processor time: a busy computer makes no look dearer.
  *
  * A listener that a list of several parts left out is believed gone when the next look finds it neither: while one part is
  * fetched, sockets come and go.
@@ -29,8 +29,8 @@ import { SocketStock } from './socket-stock.ts';
 /** While a port is waited for, and while none is. */
 const EAGER_MS = 25;
 const CALM_MS = 100;
-/** A look may take a hundredth of the time until the next. */
-const SPACING = 100;
+/** What looks take of a core is one part in so many: a hundredth, less what the process takes that waits for nobody. */
+const SPACING = 150;
 /** Of the last look in the average of what looks cost. */
 const WEIGHT = 1 / 8;
 /** A guest that makes looks dear hears later, but it hears. */
@@ -55,10 +55,12 @@ export class NamespaceSockets implements GuestSockets {
   /** The last look found out. */
   #known = false;
   #lookedMs = Number.NEGATIVE_INFINITY;
+  /** What a look and the wake for it take of a processor, on the average. */
   #costMs = 0;
-  /** What the last look took. */
-  #tookMs = 0;
-  /** Somebody was told that nobody listens at a port. */
+  /** What this thread had used of it, and how often it had waited, as the last look began. */
+  #begunMs = 0;
+  #waits = Number.NEGATIVE_INFINITY;
+  /** A watcher was told that its ports are deaf: what it waits for is seen soon. */
   #awaited = false;
   /** Watchers do not know yet. */
   #news = false;
@@ -87,24 +89,17 @@ export class NamespaceSockets implements GuestSockets {
 
   tcp(address: number, port: number): ListenState {
     const state = this.#stateOf(address, port);
-    if (state === 'listens' || state === 'loopback' || this.#isFresh) return this.#said(state);
+    if (state === 'listens' || state === 'loopback' || this.#isFresh) return state;
     this.#look();
     // Watchers hear soon, not now.
     if (this.#news && this.#watchers.size > 0) this.#context.poller.timers.arm(this.#next, 0);
-    return this.#said(this.#stateOf(address, port));
+    return this.#stateOf(address, port);
   }
 
   deaf(address: number, first: number, count: number): boolean {
-    // A look, if one is due, is had for the first of them.
-    if (this.tcp(address, first) !== 'nobody') return false;
-    if (count <= this.#byPort.size) {
-      for (let i = 1; i < count; i++) if (this.#stateOf(address, first + i) !== 'nobody') return false;
-      return true;
-    }
-    for (const port of this.#byPort.keys()) {
-      if (port > first && port < first + count && this.#stateOf(address, port) !== 'nobody') return false;
-    }
-    return true;
+    const deaf = this.#isDeaf(address, first, count);
+    if (deaf) this.#awaited = true;
+    return deaf;
   }
 
   watch(watcher: GuestSocketsWatcher): void {
@@ -114,8 +109,10 @@ export class NamespaceSockets implements GuestSockets {
   }
 
   unwatch(watcher: GuestSocketsWatcher): void {
-    this.#watchers.delete(watcher);
+    if (!this.#watchers.delete(watcher)) return;
     if (this.#watchers.size === 0) this.#context.poller.timers.cancel(this.#next);
+    // It may have been the last that waited: the others say so when they are asked.
+    if (this.#awaited) this.#news = true;
   }
 
   dialLoopback(port: number, handler: HostStreamHandler, again: () => void): HostStream | HostErrorCode | undefined {
@@ -137,6 +134,11 @@ export class NamespaceSockets implements GuestSockets {
     this.#stock.close();
   }
 
+  /** Looks are as frequent as they get. */
+  get eager(): boolean {
+    return this.#awaited;
+  }
+
   get #isFresh(): boolean {
     return performance.now() - this.#lookedMs < Math.max(FRESH_MS, this.#costMs * FRESH_LOOKS);
   }
@@ -151,9 +153,17 @@ export class NamespaceSockets implements GuestSockets {
     return this.#list.cut ? 'unknown' : 'nobody';
   }
 
-  #said(state: ListenState): ListenState {
-    if (state === 'nobody') this.#awaited = true;
-    return state;
+  #isDeaf(address: number, first: number, count: number): boolean {
+    // A look, if one is due, is had for the first of them.
+    if (this.tcp(address, first) !== 'nobody') return false;
+    if (count <= this.#byPort.size) {
+      for (let i = 1; i < count; i++) if (this.#stateOf(address, first + i) !== 'nobody') return false;
+      return true;
+    }
+    for (const port of this.#byPort.keys()) {
+      if (port > first && port < first + count && this.#stateOf(address, port) !== 'nobody') return false;
+    }
+    return true;
   }
 
   #lookAgain(): void {
@@ -170,7 +180,7 @@ export class NamespaceSockets implements GuestSockets {
 
   #look(): void {
     if (this.#closed) return;
-    const begun = performance.now();
+    const begunMs = this.#processorMs();
     const earlier = this.#list;
     this.#list = this.#before;
     this.#before = earlier;
@@ -185,10 +195,25 @@ export class NamespaceSockets implements GuestSockets {
       this.#news = true;
     }
     this.#lookedMs = performance.now();
-    const tookMs = this.#lookedMs - begun;
-    // Of two in a row the cheaper counts: a look that the computer interrupted says nothing of what looks cost.
-    this.#costMs += (Math.min(tookMs, this.#tookMs) - this.#costMs) * WEIGHT;
-    this.#tookMs = tookMs;
+    this.#weigh(begunMs);
+  }
+
+  /** Where the thread has waited once since the last look, it has done nothing but that look and the wake for this one. */
+  #weigh(begunMs: number): void {
+    const { waits } = this.#context.poller;
+    const endedMs = this.#processorMs();
+    const tookMs = waits === this.#waits + 1 ? begunMs - this.#begunMs : endedMs - begunMs;
+    this.#costMs += (tookMs - this.#costMs) * WEIGHT;
+    this.#waits = waits;
+    this.#begunMs = begunMs;
+  }
+
+  /** What this thread has used. */
+  #processorMs(): number {
+    const { memory } = this.#context;
+    const at = memory.scalar;
+    libc.clockGetTime(libc.CLOCK_THREAD_CPUTIME_ID, memory.base + at);
+    return memory.u32(at) * 1e3 + memory.u32(at + 8) / 1e6;
   }
 
   /** Fills the list; returns in how many parts it came. */

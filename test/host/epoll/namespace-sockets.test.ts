@@ -126,6 +126,33 @@ test('a watcher hears that a listener came and that it went', { timeout: 60_000 
   await harness.until(() => told > 0 && sockets.tcp(ADDRESS, 1001) === 'nobody', 'its end is told');
 });
 
+test('looks are frequent while a watcher waits for a listener, and not for one that has left or for a client that was refused', {
+  timeout: 60_000,
+}, async (t) => {
+  const site = await open(t);
+  if (site === undefined) return;
+  const { harness, sockets } = site;
+  const asks = (port: number): { asked: number; socketsChanged(): void } => ({
+    asked: 0,
+    socketsChanged() {
+      this.asked++;
+      if (port > 0) sockets.deaf(ADDRESS, port, 1);
+    },
+  });
+  const [calm, waits] = [asks(0), asks(1001)];
+  sockets.watch(calm);
+  assert.equal(sockets.tcp(ADDRESS, 1002), 'nobody', 'a client of a range, for instance');
+  await harness.until(() => calm.asked > 0, 'the first look');
+  assert.equal(sockets.eager, false);
+  sockets.watch(waits);
+  assert.equal(sockets.deaf(ADDRESS, 1001, 1), true);
+  assert.equal(sockets.eager, true);
+  const asked = calm.asked;
+  sockets.unwatch(waits);
+  await harness.until(() => calm.asked > asked, 'who is left is asked again');
+  assert.equal(sockets.eager, false);
+});
+
 test('of thousands of listeners that one look cannot bring, none is said to be missing', {
   timeout: 60_000,
 }, async (t) => {
