@@ -2,6 +2,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { Log } from '../env/log.ts';
 import type { Turn } from '../turn/turn.ts';
+import type { AttachmentAbilities } from './kinds/kind.ts';
 import { ReceiveArea } from './receive-area.ts';
 
 /** Largest Ethernet frame that a guest may hand over: 65,535 bytes of IP packet, header, and one byte to spare. */
@@ -23,7 +24,7 @@ export const DEFAULT_ATTACHMENT_LIMITS: AttachmentLimits = {
 };
 
 /** How a guest is named, sized and let go. */
-export interface AttachmentOptions {
+export interface AttachmentOptions extends AttachmentAbilities {
   /** For people: 'qemu 3 (/run/x.sock)'. */
   readonly name: string;
   readonly mtu: number;

@@ -1,10 +1,13 @@
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
-import type { OutletAbilities } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
 import type { Work } from '../turn/ready-queue.ts';
+import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import type { AttachmentOptions, AttachmentRegion, AttachmentSpace } from './attachment-space.ts';
 import { Outbox } from './outbox.ts';
 import { type Framing, PipeOutlet } from './pipe-outlet.ts';
+
+/** Total Length has 16 bits (RFC 791 §3.1). */
+const MAX_PACKET_BYTES = 65_535;
 
 /**
  * The life of a guest that is attached by a HostPipe, whatever its framing: made → started (`start`) → detached, for good;
@@ -29,8 +32,8 @@ export abstract class PipeAttachment implements HostPipeHandler {
     region: AttachmentRegion,
     options: AttachmentOptions,
     framing: Framing,
-    abilities: OutletAbilities,
   ) {
+    const { mtu, offloads } = options;
     this.name = options.name;
     this.space = space;
     this.region = region;
@@ -39,8 +42,11 @@ export abstract class PipeAttachment implements HostPipeHandler {
       turn: space.turn,
       outbox: new Outbox(space.arena.bytes, region.outboxAt, region.outboxBytes, framing.prefixBytes),
       framing,
-      mtu: options.mtu,
-      abilities,
+      mtu,
+      abilities: {
+        ...offloads,
+        maxFrameBytes: (offloads.tcpSegmentation ? MAX_PACKET_BYTES : mtu) + ETHERNET_HEADER_BYTES,
+      },
       onFailed: () => this.end(this.pipe?.error ?? 'EIO'),
     });
   }

@@ -1,12 +1,10 @@
 import { FAILED, type HostPipe, WOULD_BLOCK } from '../env/host.ts';
-import { NO_OFFLOADS } from '../env/offloads.ts';
 import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import {
   type AttachmentOptions,
   type AttachmentRegion,
   type AttachmentSpace,
-  MAX_FRAME_BYTES,
   READ_BYTES,
   timeToLook,
 } from './attachment-space.ts';
@@ -39,10 +37,11 @@ const MIN_READ_ON_BYTES = 8 * 1024;
  * sends all that waits.
  *
  * States: made → started (`start`) → detached, for good; the region then serves the next guest. Frames of guests are
- * accepted up to MAX_FRAME_BYTES whatever the MTU: a guest with a larger one is no stranger.
+ * accepted up to `maxFrameBytes` whatever the MTU: a guest with a larger one is no stranger.
  */
 export class QemuStreamAttachment extends PipeAttachment {
   readonly #frame = new Frame();
+  readonly #maxFrameBytes: number;
   /** What lies in the stash: bytes, and where they begin. */
   #stashed = 0;
   #stashedAt = 0;
@@ -58,10 +57,8 @@ export class QemuStreamAttachment extends PipeAttachment {
   }
 
   private constructor(space: AttachmentSpace, region: AttachmentRegion, options: AttachmentOptions) {
-    super(space, region, options, lengthFraming(space.arena.view), {
-      ...NO_OFFLOADS,
-      maxFrameBytes: options.mtu + MIN_FRAME_BYTES,
-    });
+    super(space, region, options, lengthFraming(space.arena.view));
+    this.#maxFrameBytes = options.maxFrameBytes;
   }
 
   protected override read(): void {
@@ -138,7 +135,7 @@ export class QemuStreamAttachment extends PipeAttachment {
     this.#stashed = end - start;
     const frameEnd = this.#frameEnd(start, end);
     this.#behind =
-      end - start >= LENGTH_BYTES && (frameEnd <= end || frameEnd - start > LENGTH_BYTES + MAX_FRAME_BYTES);
+      end - start >= LENGTH_BYTES && (frameEnd <= end || frameEnd - start > LENGTH_BYTES + this.#maxFrameBytes);
   }
 
   /** Hands every whole frame in [at, end) to the port; returns where the rest begins. */
@@ -148,7 +145,7 @@ export class QemuStreamAttachment extends PipeAttachment {
     let frames = 0;
     while (end - at >= LENGTH_BYTES && this.#left > 0) {
       const length = view.getUint32(at);
-      if (length < MIN_FRAME_BYTES || length > MAX_FRAME_BYTES) {
+      if (length < MIN_FRAME_BYTES || length > this.#maxFrameBytes) {
         this.#turnOut(at, end, length);
         break;
       }

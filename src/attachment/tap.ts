@@ -1,7 +1,5 @@
 import { FAILED, WOULD_BLOCK } from '../env/host.ts';
-import type { Offloads } from '../env/offloads.ts';
 import { Frame } from '../link/frame.ts';
-import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import { VIRTIO_NET_HEADER_BYTES } from '../wire/virtio-net.ts';
 import {
   type AttachmentOptions,
@@ -31,20 +29,14 @@ export class TapAttachment extends PipeAttachment {
   readonly #frame = new Frame();
   readonly #facts = new FrameFacts();
 
-  /** `offloads`: what the kernel granted. Undefined when there is no room for another guest (counted and logged). */
-  static make(space: AttachmentSpace, options: AttachmentOptions, offloads: Offloads): TapAttachment | undefined {
+  /** With the offloads that the kernel granted. Undefined when there is no room for another guest (counted and logged). */
+  static make(space: AttachmentSpace, options: AttachmentOptions): TapAttachment | undefined {
     const region = space.takeRegion(options.name);
-    return region === undefined ? undefined : new TapAttachment(space, region, options, offloads);
+    return region === undefined ? undefined : new TapAttachment(space, region, options);
   }
 
-  private constructor(
-    space: AttachmentSpace,
-    region: AttachmentRegion,
-    options: AttachmentOptions,
-    offloads: Offloads,
-  ) {
-    const maxFrameBytes = (offloads.tcpSegmentation ? 65_535 : options.mtu) + ETHERNET_HEADER_BYTES;
-    super(space, region, options, new TapFraming(space.arena, space.counters), { ...offloads, maxFrameBytes });
+  private constructor(space: AttachmentSpace, region: AttachmentRegion, options: AttachmentOptions) {
+    super(space, region, options, new TapFraming(space.arena, space.counters));
   }
 
   protected override read(): void {

@@ -137,7 +137,7 @@ function memoryGuest(network: RunningNetwork, servers: DemoServers, why: Slipway
         const text = `qemu+unix://${socketPath}`;
         await network.control.attachments.listen({
           text,
-          protocol: 'qemu',
+          scheme: 'qemu+unix',
           connect: false,
           target: { kind: 'unix', path: socketPath },
         });

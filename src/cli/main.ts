@@ -3,6 +3,7 @@ import './quiet-signals.ts';
 import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
+import { LISTEN_FORMS } from '../config/listen-url.ts';
 import { addControlCommands } from './control-commands.ts';
 import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';
@@ -46,10 +47,7 @@ const program = new Command('slipway')
 
 addNetworkFlags(program.command('up'), DEFAULT_MTU)
   .description('the network for guests that attach at the given addresses, in the foreground')
-  .option(
-    '--listen <url...>',
-    'where guests attach: qemu+unix:///path[?connect] or qemu+tcp://127.0.0.1:port[?connect]',
-  )
+  .option('--listen <url...>', `where guests attach: ${LISTEN_FORMS}`)
   .option(
     '--state <folder>',
     'where leases outlive a restart (default: $XDG_STATE_HOME/slipway or ~/.local/state/slipway)',

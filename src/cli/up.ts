@@ -6,7 +6,7 @@ import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';
-import { type AttachmentUrl, qemuArguments } from '../config/listen-url.ts';
+import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state-folder.ts';
 import type { Listening } from '../control/thread-engine.ts';
 import { endOnSignals } from '../control/signals.ts';
@@ -109,7 +109,7 @@ function asText({ network, listening, forwards, api }: Standing): string {
   const host = `${formatIpv4Address(hostAddress)}${config.hostLoopback ? " reaches this computer's 127.0.0.1" : ' is closed'}`;
   const places = config.listen.flatMap((url, index) => [
     `${url.connect ? 'dialling' : 'listening at'} ${place(url.text, listening[index])}`,
-    `  QEMU 7.2 and later: ${qemuArguments(url, listening[index]?.port)}`,
+    `  ${attachmentKind(url).programs}: ${guestArguments(url, listening[index]?.port)}`,
   ]);
   return `${[
     `slipway ${version()}: network ${formatCidr(subnet)}, gateway and DNS ${formatIpv4Address(gateway)}, ${host}, MTU ${mtu}`,
@@ -145,7 +145,7 @@ function asJson({ network, listening, forwards, api }: Standing): string {
     attachments: config.listen.map((url, index) => ({
       url: place(url.text, listening[index]),
       connect: url.connect,
-      qemu: qemuArguments(url, listening[index]?.port),
+      [attachmentKind(url).program]: guestArguments(url, listening[index]?.port),
     })),
     forwards,
     control: api === undefined ? null : { socket: api.socket, tcp: api.tcp, tokenFile: api.tokenFile },

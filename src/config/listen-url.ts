@@ -1,60 +1,42 @@
-import type { AttachmentPlace, TcpPlace, UnixPlace } from '../env/attachment-place.ts';
-import { UNIX_PATH_BYTES } from '../facts/unix-path.ts';
-import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
+import type { AttachmentKind } from '../attachment/kinds/kind.ts';
+import { ATTACHMENT_KINDS, kindOf } from '../attachment/kinds/kinds.ts';
+import type { AttachmentPlace } from '../env/attachment-place.ts';
 
-/** Where guests attach: one `--listen`. */
+/** Where guests attach: one `--listen`. Plain data: it goes to the network thread as it is. */
 export interface AttachmentUrl {
   /** As the person wrote it. */
   readonly text: string;
-  readonly protocol: 'qemu';
+  /** Names the `AttachmentKind`. */
+  readonly scheme: string;
   /** Slipway dials and redials (QEMU with `server=on`) instead of listening. */
   readonly connect: boolean;
   readonly target: AttachmentPlace;
 }
 
-const FORMS = 'qemu+unix:///path or qemu+tcp://127.0.0.1:port, each with ?connect to dial instead of listen';
+/** Every form that an address can have, for help and errors. */
+export const LISTEN_FORMS: string = listenForms();
 
 /** Parses an attachment URL; what comes back as text is what was expected instead. Never throws. */
 export function parseListenUrl(text: string): AttachmentUrl | string {
   const match = /^([a-z0-9+]+):\/\/([^?]*)(?:\?(.*))?$/.exec(text);
-  if (match === null) return FORMS;
-  const [, scheme = '', rest = '', query] = match;
+  const [, scheme = '', rest = '', query] = match ?? [];
+  const kind = kindOf(scheme);
+  if (kind === undefined) return LISTEN_FORMS;
+  if (query !== undefined && !kind.dials) return `nothing after a question mark: nobody can be dialled by ${scheme}`;
   if (query !== undefined && query !== 'connect') return `nothing but "connect" after the question mark of the URL`;
   const connect = query === 'connect';
-  const target = scheme === 'qemu+unix' ? unixTarget(rest) : scheme === 'qemu+tcp' ? tcpTarget(rest, connect) : FORMS;
-  return typeof target === 'string' ? target : { text, protocol: 'qemu', connect, target };
+  const target = kind.parse(rest, connect);
+  return typeof target === 'string' ? target : { text, scheme, connect, target };
 }
 
-function unixTarget(rest: string): UnixPlace | string {
-  let path: string;
-  try {
-    path = decodeURIComponent(rest);
-  } catch {
-    return 'a path whose percent signs are written as %25';
-  }
-  if (!path.startsWith('/') || path.endsWith('/') || path.includes('\0')) {
-    return 'an absolute path, as in qemu+unix:///run/slipway.sock (three slashes)';
-  }
-  const bytes = new TextEncoder().encode(path).length;
-  if (bytes > UNIX_PATH_BYTES) return `a socket path of at most ${UNIX_PATH_BYTES} bytes (this one has ${bytes})`;
-  return { kind: 'unix', path };
+/** Its kind. Throws a RangeError for a scheme that `parseListenUrl` does not know. */
+export function attachmentKind({ scheme }: Pick<AttachmentUrl, 'scheme'>): AttachmentKind {
+  const kind = kindOf(scheme);
+  if (kind === undefined) throw new RangeError(`no attachment is called ${scheme}`);
+  return kind;
 }
 
-function tcpTarget(rest: string, connect: boolean): TcpPlace | string {
-  const match = /^([^:/]+):(\d{1,5})\/?$/.exec(rest);
-  const port = Number(match?.[2] ?? -1);
-  if (match === null || port > 65535) return 'an address and a port, as in qemu+tcp://127.0.0.1:4444';
-  if (connect && port === 0) return 'a port from 1 to 65535 to connect to';
-  const name = match[1] ?? '';
-  const address = name === 'localhost' ? 0x7f000001 : parseIpv4Address(name);
-  if (address === undefined) return 'an IPv4 loopback address, as in qemu+tcp://127.0.0.1:4444';
-  if (address >>> 24 !== 127) {
-    return `a loopback address such as 127.0.0.1: ${connect ? 'QEMU is dialled' : 'this port is'} without a password, so ${name} would let other computers ${connect ? 'read every frame' : 'join the network'}`;
-  }
-  return { kind: 'tcp', address, port };
-}
-
-/** The first that stands there twice. Port 0 is another one each time. */
+/** The first that is listed twice. Port 0 is another one each time. */
 export function repeatedUrl(urls: readonly AttachmentUrl[]): AttachmentUrl | undefined {
   return urls.find((url, index) => {
     const place = placeOf(url);
@@ -67,18 +49,21 @@ function placeOf({ target, connect }: AttachmentUrl): string | undefined {
   return place === undefined ? undefined : `${place} ${connect}`;
 }
 
-/** The QEMU arguments that join a guest through `url`; `bound` is the port of a listener, where it was left to the host. For QEMU ≥ 7.2. */
-export function qemuArguments(url: AttachmentUrl, bound = 0): string {
-  const server = url.connect ? ',server=on' : '';
-  const { target } = url;
-  const address =
-    target.kind === 'unix'
-      ? `addr.type=unix,addr.path=${target.path.replaceAll(',', ',,')}`
-      : `addr.type=inet,addr.host=${formatIpv4Address(target.address)},addr.port=${bound || target.port}`;
-  const netdev = `stream,id=net0${server},${address}`;
-  return `-netdev ${shellQuoted(netdev)} -device virtio-net-pci,netdev=net0`;
+/** The arguments, for a shell, that join a guest through `url`; `bound` is the port of a listener, where it was left to the host. */
+export function guestArguments(url: AttachmentUrl, bound = 0): string {
+  const { target, connect } = url;
+  const place = target.kind === 'tcp' && bound > 0 ? { ...target, port: bound } : target;
+  return attachmentKind(url).guestArguments(place, connect).map(shellQuoted).join(' ');
 }
 
 function shellQuoted(word: string): string {
   return /^[\w./:=,+@%-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+function listenForms(): string {
+  const shown = (kinds: readonly AttachmentKind[], what: (kind: AttachmentKind) => string): string =>
+    kinds.map(what).join(' or ');
+  const dialled = ATTACHMENT_KINDS.filter(({ dials }) => dials);
+  const dialling = `with ?connect ${shown(dialled, ({ scheme }) => scheme)} dials instead of listening`;
+  return `${shown(ATTACHMENT_KINDS, ({ example }) => example)}; ${dialling}`;
 }

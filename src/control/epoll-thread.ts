@@ -1,17 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort } from 'node:worker_threads';
-import type { AttachmentPlace } from '../env/attachment-place.ts';
+import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { AcceptGuest } from '../env/host.ts';
 import { SlipwayError } from '../facts/errors.ts';
-import { type AttachmentListener, boundPort, openListeningSocket } from '../host/epoll/attachment-listener.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { EpollHost } from '../host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../host/epoll/kernel-memory.ts';
 import { type LoopControl, runLoop } from '../host/epoll/loop.ts';
 import { Poller } from '../host/epoll/poller.ts';
-import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { EPOLL_ATTACHMENTS, type EpollAttachment } from './epoll-attachments.ts';
 import type { AcceptTap, Inbox, Listening, ListenRequest, TapGuest, ThreadEngine, Turning } from './thread-engine.ts';
 import type { ThreadData, ToNetwork } from './thread-mail.ts';
 
@@ -31,7 +30,7 @@ export class EpollThread implements ThreadEngine {
   readonly #clock: Clock;
   readonly #control: LoopControl;
   /** By their URLs; as many as the configuration names. */
-  readonly #listeners = new Map<string, AttachmentListener>();
+  readonly #attachments = new Map<string, EpollAttachment>();
 
   constructor(data: ThreadData, arena: NativeArena, clock: Clock, counters: Counters, control: LoopControl) {
     this.#data = data;
@@ -55,17 +54,12 @@ export class EpollThread implements ThreadEngine {
     return this.#poller.wakeDescriptor;
   }
 
-  listen(request: ListenRequest, accept: AcceptGuest): Listening {
-    const { url } = request;
-    if (url.connect) {
-      this.host.redial(url.target, accept);
-      return { fd: -1, port: 0 };
-    }
-    const fd = request.fd ?? openListeningSocket(this.#memory, url.target);
-    if (typeof fd === 'string') throw listenError(url.target, fd);
-    if (request.again === true) this.#listeners.get(url.text)?.close();
-    this.#listeners.set(url.text, this.host.listen(fd, accept));
-    return { fd, port: url.target.kind === 'tcp' ? boundPort(this.#memory, fd) : 0 };
+  listen(request: ListenRequest, { carrier }: AttachmentKind, accept: AcceptGuest): Listening {
+    const { text } = request.url;
+    const attachment = EPOLL_ATTACHMENTS[carrier]({ host: this.host, memory: this.#memory }, request, accept);
+    if (request.again === true) this.#attachments.get(text)?.close();
+    this.#attachments.set(text, attachment);
+    return { fd: attachment.fd, port: attachment.port };
   }
 
   attachTap(tap: TapGuest, handlerOf: AcceptTap): void {
@@ -115,32 +109,4 @@ export class EpollThread implements ThreadEngine {
       await setImmediate();
     }
   }
-}
-
-const LISTEN_HINTS: Readonly<Record<string, string>> = {
-  EACCES: 'Choose a folder that you may write to, or a port above 1023.',
-  ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
-};
-
-function listenError(target: AttachmentPlace, errno: string): SlipwayError {
-  const place = target.kind === 'unix' ? target.path : `${formatIpv4Address(target.address)}:${target.port}`;
-  if (errno === 'EADDRINUSE') {
-    return new SlipwayError(
-      'ERR_LISTEN_IN_USE',
-      `another process listens at ${place}`,
-      'Stop it, or choose another address with --listen.',
-    );
-  }
-  if (errno === 'EMFILE' || errno === 'ENFILE') {
-    return new SlipwayError(
-      'ERR_LISTEN_FAILED',
-      `cannot listen for guests at ${place}: all descriptors are in use (${errno})`,
-      'Raise the limit of open files: ulimit -n 4096.',
-    );
-  }
-  return new SlipwayError(
-    'ERR_LISTEN_FAILED',
-    `cannot listen for guests at ${place} (${errno})`,
-    LISTEN_HINTS[errno] ?? 'Check the address.',
-  );
 }

@@ -1,3 +1,4 @@
+import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
@@ -7,8 +8,9 @@ import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
 import { NodeLoop } from '../host/node/loop.ts';
 import { NodeHost } from '../host/node/node-host.ts';
-import { adoptPipe, dialPipes, listenPipes, type PipeListener, type PipeTarget } from '../host/node/pipe-endpoints.ts';
-import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { adoptPipe } from '../host/node/pipe-endpoints.ts';
+import { EngineLack } from './engine-lack.ts';
+import { NODE_ATTACHMENTS, type NodeAttachment } from './node-attachments.ts';
 import type { Inbox, Listening, ListenRequest, TapGuest, ThreadEngine, Turning } from './thread-engine.ts';
 import type { ThreadData, ToNetwork } from './thread-mail.ts';
 import { ThreadState } from './thread-state.ts';
@@ -25,7 +27,7 @@ export class NodeThread implements ThreadEngine {
   readonly #wake = (): void => this.#loop.wake();
   readonly #loop: NodeLoop;
   /** By their URLs; as many as the configuration names. */
-  readonly #listeners = new Map<string, PipeListener>();
+  readonly #attachments = new Map<string, NodeAttachment>();
   #crash: (error: unknown) => void = () => {};
 
   constructor(data: ThreadData, arena: Arena, clock: Clock, counters: Counters, control: LoopControl) {
@@ -37,19 +39,14 @@ export class NodeThread implements ThreadEngine {
     this.host = new NodeHost({ arena, wake: this.#wake, services: this.services, counters });
   }
 
-  async listen(request: ListenRequest, accept: AcceptGuest): Promise<Listening> {
-    const { connect, target, text } = request.url;
-    const where: PipeTarget =
-      target.kind === 'unix' ? { path: target.path } : { host: formatIpv4Address(target.address), port: target.port };
-    const options = { arena: this.#arena, wake: this.#wake, accept };
-    if (connect) {
-      dialPipes(where, options);
-      return { fd: -1, port: 0 };
-    }
-    if (request.again === true) this.#listeners.get(text)?.close();
-    const listener = await listenPipes(where, options);
-    this.#listeners.set(text, listener);
-    return { fd: -1, port: listener.port };
+  async listen(request: ListenRequest, { carrier }: AttachmentKind, accept: AcceptGuest): Promise<Listening> {
+    const { text } = request.url;
+    const maker = NODE_ATTACHMENTS[carrier];
+    if (maker instanceof EngineLack) throw maker.error(text);
+    if (request.again === true) this.#attachments.get(text)?.close();
+    const attachment = await maker(request, { arena: this.#arena, wake: this.#wake, accept });
+    this.#attachments.set(text, attachment);
+    return { fd: -1, port: attachment.port };
   }
 
   attachTap(tap: TapGuest): void {
@@ -76,7 +73,7 @@ export class NodeThread implements ThreadEngine {
     // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see an end.
     process.once('exit', () => {
       // Left to Node, libuv would remove whatever is at their paths by then.
-      for (const listener of this.#listeners.values()) listener.close();
+      for (const attachment of this.#attachments.values()) attachment.close();
       new ThreadState(this.#data.state).setReset(this.host.resetStreams());
     });
     const crashed = new Promise<never>((_resolve, reject) => {

@@ -1,5 +1,6 @@
+import { QEMU_UNIX } from '../attachment/kinds/qemu-unix.ts';
 import type { ServiceForward } from '../config/forward.ts';
-import type { AttachmentUrl } from '../config/listen-url.ts';
+import { type AttachmentUrl, attachmentKind } from '../config/listen-url.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
@@ -22,7 +23,8 @@ export const OPERATIONS = {
   listen(network: VirtualNetwork, engine: ThreadEngine, request: ListenRequest): Listening | Promise<Listening> {
     const { url, heardUntilMs = 0 } = request;
     const heard = (): boolean => performance.timeOrigin + performance.now() < heardUntilMs;
-    const listening = engine.listen(request, (pipe) => network.attachQemu(pipe, url.text, { heard: heard() }));
+    const kind = attachmentKind(url);
+    const listening = engine.listen(request, kind, (pipe) => network.attach(kind, pipe, url.text, { heard: heard() }));
     // No guest gets to where guests attach: known from the same moment on, so a promise is not waited for where there is none.
     if (listening instanceof Promise) return listening.then((place) => ownListening(network, url, place));
     return ownListening(network, url, listening);
@@ -35,7 +37,7 @@ export const OPERATIONS = {
   /** A guest that is connected already. */
   attachStream(network: VirtualNetwork, engine: ThreadEngine, { fd, name }: StreamGuest): void {
     engine.own(fd);
-    engine.attachStream(fd, (pipe) => network.attachQemu(pipe, name, { heard: false }));
+    engine.attachStream(fd, (pipe) => network.attach(QEMU_UNIX, pipe, name, { heard: false }));
   },
 
   /** Beside the attachments. */

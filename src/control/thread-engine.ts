@@ -1,3 +1,4 @@
+import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { AcceptGuest, Host, HostPipe, HostPipeHandler } from '../env/host.ts';
@@ -66,8 +67,8 @@ export interface ThreadEngine {
   readonly services: Map<string, string>;
   /** Writing a u64 of 1 to it wakes the loop; −1 where mail alone does that. */
   readonly wakeDescriptor: number;
-  /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */
-  listen(request: ListenRequest, accept: AcceptGuest): Listening | Promise<Listening>;
+  /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_ENGINE_LACKS. */
+  listen(request: ListenRequest, kind: AttachmentKind, accept: AcceptGuest): Listening | Promise<Listening>;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
   attachTap(tap: TapGuest, handlerOf: AcceptTap): void;
   /** Control handed `fd` over, which it keeps in the table of descriptors meanwhile; called before the engine uses it. */

@@ -13,6 +13,7 @@ export const ERRORS = {
   ERR_LISTEN_FAILED: 'The host refused to open the listening socket, or a file that is no socket is at its path.',
   ERR_RUNTIME_FOLDER: 'The private runtime folder cannot be made.',
   ERR_ENGINE_UNAVAILABLE: 'The chosen host engine does not work on this machine.',
+  ERR_ENGINE_LACKS: 'The host engine cannot make the attachment that is asked for.',
   ERR_PROCESS_LIMITS: 'The limits of the process (ulimit) leave too little for Slipway to start.',
   ERR_SYSTEM_CALL: 'A system call that must succeed failed.',
   ERR_NETWORK_THREAD: 'The network thread could not be started, or died too often.',

@@ -13,6 +13,7 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
+import { QEMU_UNIX } from '../attachment/kinds/qemu-unix.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { Counters } from '../env/counters.ts';
 import type { Log } from '../env/log.ts';
@@ -168,7 +169,7 @@ export class MemoryGuest {
     const parts = { arena: this.#arena, turn: this.#turn, counters: this.#counters, log: SILENT };
     const limits = { ...DEFAULT_ATTACHMENT_LIMITS, guests: 1 };
     const space = new AttachmentSpace(parts.arena, parts.turn, parts.counters, parts.log, limits);
-    const options = { name: 'network', mtu, onDetach: () => this.#loop.stop() };
+    const options = { ...QEMU_UNIX, name: 'network', mtu, onDetach: () => this.#loop.stop() };
     const attachment = QemuStreamAttachment.make(space, options);
     if (attachment === undefined) throw new RangeError('the arena has no room for an attachment');
     const plug = new Switch({ ...parts, gatewayMac: this.#mac, uplink: this.#interface });

@@ -1,4 +1,11 @@
-import { type AttachmentOptions, AttachmentSpace, DEFAULT_ATTACHMENT_LIMITS } from '../attachment/attachment-space.ts';
+import {
+  type AttachmentOptions,
+  AttachmentSpace,
+  DEFAULT_ATTACHMENT_LIMITS,
+  MAX_FRAME_BYTES,
+} from '../attachment/attachment-space.ts';
+import type { AttachmentAbilities, AttachmentKind, FrameProtocol } from '../attachment/kinds/kind.ts';
+import type { PipeAttachment } from '../attachment/pipe-attachment.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
 import { TapAttachment } from '../attachment/tap.ts';
 import type { HostPipe, HostPipeHandler } from '../env/host.ts';
@@ -24,6 +31,13 @@ interface Place {
   port: Port | undefined;
 }
 
+/** What each protocol's frames become; a kind whose protocol is not here does not compile. */
+const MAKERS: Readonly<
+  Record<FrameProtocol, (space: AttachmentSpace, options: AttachmentOptions) => PipeAttachment | undefined>
+> = {
+  'qemu-stream': QemuStreamAttachment.make,
+};
+
 /** Guests come to the switch and leave it. */
 export class AttachedGuests {
   readonly #world: NetworkWorld;
@@ -32,7 +46,7 @@ export class AttachedGuests {
   readonly #switch: Switch;
   readonly #events: GuestEvents;
   /** Who came by a socket, which more than one program may connect to; the longest attached first. */
-  readonly #streams = new Map<Place, QemuStreamAttachment>();
+  readonly #comers = new Map<Place, PipeAttachment>();
 
   /** Throws a RangeError when the arena has no room for them. */
   constructor(world: NetworkWorld, options: NetworkOptions, turn: Turn, theSwitch: Switch, events: GuestEvents) {
@@ -46,14 +60,14 @@ export class AttachedGuests {
     this.#events = events;
   }
 
-  /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
-  attachQemu(pipe: HostPipe, name: string, facts: PortFacts = {}): AttachedGuest | undefined {
+  /** A guest that came by an address of that kind. Undefined when there is no room for another (counted, logged). */
+  attach(kind: AttachmentKind, pipe: HostPipe, name: string, facts: PortFacts = {}): AttachedGuest | undefined {
     if (!this.#space.hasRoom()) this.#makeRoom(name);
     const place: Place = { port: undefined };
-    const attachment = QemuStreamAttachment.make(this.#space, this.#attachmentOptions(name, place));
+    const attachment = MAKERS[kind.protocol](this.#space, this.#attachmentOptions(name, place, kind));
     if (attachment === undefined) return undefined;
-    const guest = this.#attach(attachment, pipe, name, place, facts);
-    this.#streams.set(place, attachment);
+    const guest = this.#join(attachment, pipe, name, place, facts);
+    this.#comers.set(place, attachment);
     this.#world.log.info('guest attached', { guest: name });
     return guest;
   }
@@ -64,13 +78,16 @@ export class AttachedGuests {
    */
   attachTap(pipe: HostPipe, name: string, offloads: Offloads, facts: PortFacts = {}): AttachedGuest | undefined {
     const place: Place = { port: undefined };
-    const attachment = TapAttachment.make(this.#space, this.#attachmentOptions(name, place), offloads);
-    return attachment && this.#attach(attachment, pipe, name, place, { ...facts, heard: true });
+    const abilities = { maxFrameBytes: MAX_FRAME_BYTES, offloads };
+    const attachment = TapAttachment.make(this.#space, this.#attachmentOptions(name, place, abilities));
+    return attachment && this.#join(attachment, pipe, name, place, { ...facts, heard: true });
   }
 
-  #attachmentOptions(name: string, place: Place): AttachmentOptions {
+  #attachmentOptions(name: string, place: Place, { maxFrameBytes, offloads }: AttachmentAbilities): AttachmentOptions {
     return {
       name,
+      maxFrameBytes,
+      offloads,
       mtu: this.#options.mtu,
       onDetach: (reason) => {
         this.#release(place);
@@ -79,13 +96,7 @@ export class AttachedGuests {
     };
   }
 
-  #attach(
-    attachment: QemuStreamAttachment | TapAttachment,
-    pipe: HostPipe,
-    name: string,
-    place: Place,
-    facts: PortFacts,
-  ): AttachedGuest {
+  #join(attachment: PipeAttachment, pipe: HostPipe, name: string, place: Place, facts: PortFacts): AttachedGuest {
     place.port = this.#switch.attach(attachment.outlet, name, facts);
     attachment.start(pipe, place.port);
     return {
@@ -103,7 +114,7 @@ export class AttachedGuests {
    * that nobody turns guests away by holding connections. A machine that has not booted yet connects again.
    */
   #makeRoom(newcomer: string): void {
-    for (const [place, attachment] of this.#streams) {
+    for (const [place, attachment] of this.#comers) {
       if (place.port === undefined || place.port.rxFrames > 0) continue;
       this.#world.counters.add('attachment-evicted-silent');
       const guest = attachment.name;
@@ -116,7 +127,7 @@ export class AttachedGuests {
 
   #release(place: Place): void {
     const { port } = place;
-    this.#streams.delete(place);
+    this.#comers.delete(place);
     if (port === undefined) return;
     place.port = undefined;
     this.#switch.detach(port);

@@ -1,3 +1,4 @@
+import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostPipe } from '../env/host.ts';
 import type { Offloads } from '../env/offloads.ts';
@@ -130,9 +131,9 @@ export class VirtualNetwork {
     this.#forwards = this.#makeForwards(uplink);
   }
 
-  /** A guest on a stream that speaks QEMU's protocol. Undefined when there is no room for another (counted, logged). */
-  attachQemu(pipe: HostPipe, name: string, facts?: PortFacts): AttachedGuest | undefined {
-    return this.#guests.attachQemu(pipe, name, facts);
+  /** A guest that came by an address of that kind. Undefined when there is no room for another (counted, logged). */
+  attach(kind: AttachmentKind, pipe: HostPipe, name: string, facts?: PortFacts): AttachedGuest | undefined {
+    return this.#guests.attach(kind, pipe, name, facts);
   }
 
   /** A guest behind a tap device. Undefined when there is no room for another. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { FRAMES_OF_A_LONE_GUEST } from '../../src/attachment/attachment-space.ts';
+import { QEMU_UNIX } from '../../src/attachment/kinds/qemu-unix.ts';
 import { QemuStreamAttachment } from '../../src/attachment/qemu-stream.ts';
 import { Frame } from '../../src/link/frame.ts';
 import { MemoryPipe } from '../support/memory-pipe.ts';
@@ -20,7 +21,12 @@ function joined(pieces: Uint8Array[]): Uint8Array {
 
 function attach(bench = attachmentBench(), name = 'qemu 1 (test)') {
   const reasons: string[] = [];
-  const attachment = QemuStreamAttachment.make(bench.space, { name, mtu: 1500, onDetach: (why) => reasons.push(why) });
+  const attachment = QemuStreamAttachment.make(bench.space, {
+    ...QEMU_UNIX,
+    name,
+    mtu: 1500,
+    onDetach: (why) => reasons.push(why),
+  });
   assert.ok(attachment);
   const pipe = new MemoryPipe(bench.arena, 'stream');
   const port = new RecordingPort(attachment.outlet, bench.arena.bytes);
@@ -317,7 +323,7 @@ describe('QemuStreamAttachment', () => {
     for (let i = 0; i < 50; i++) attach(bench).attachment.detach();
     attach(bench);
     attach(bench);
-    const options = { name: 'qemu 3 (test)', mtu: 1500, onDetach: (): void => {} };
+    const options = { ...QEMU_UNIX, name: 'qemu 3 (test)', mtu: 1500, onDetach: (): void => {} };
     assert.equal(QemuStreamAttachment.make(bench.space, options), undefined);
     assert.equal(bench.counters.get('attachment-refused-limit'), 1);
     assert.match(bench.lines[0]?.message ?? '', /qemu 3 \(test\) was turned away/);

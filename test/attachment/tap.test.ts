@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
+import { MAX_FRAME_BYTES } from '../../src/attachment/attachment-space.ts';
 import { TapAttachment } from '../../src/attachment/tap.ts';
 import { Frame } from '../../src/link/frame.ts';
 import { writeVirtioNet } from '../../src/wire/virtio-net.ts';
@@ -10,11 +11,13 @@ import { attachmentBench, RecordingPort } from './attachment-bench.ts';
 function attach() {
   const bench = attachmentBench();
   const reasons: string[] = [];
-  const attachment = TapAttachment.make(
-    bench.space,
-    { name: 'tap0', mtu: 1500, onDetach: (why) => reasons.push(why) },
-    { tcpSegmentation: true, udpSegmentation: true, checksum: true },
-  );
+  const attachment = TapAttachment.make(bench.space, {
+    name: 'tap0',
+    mtu: 1500,
+    maxFrameBytes: MAX_FRAME_BYTES,
+    offloads: { tcpSegmentation: true, udpSegmentation: true, checksum: true },
+    onDetach: (why) => reasons.push(why),
+  });
   assert.ok(attachment);
   const pipe = new MemoryPipe(bench.arena, 'frames');
   const port = new RecordingPort(attachment.outlet, bench.arena.bytes);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type AttachmentUrl, parseListenUrl, qemuArguments } from '../../src/config/listen-url.ts';
+import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen-url.ts';
 
 function accepted(text: string): AttachmentUrl {
   const url = parseListenUrl(text);
@@ -12,7 +12,7 @@ function accepted(text: string): AttachmentUrl {
 test('a unix socket to listen at and one to connect to', () => {
   assert.deepEqual(accepted('qemu+unix:///run/vm%201.sock'), {
     text: 'qemu+unix:///run/vm%201.sock',
-    protocol: 'qemu',
+    scheme: 'qemu+unix',
     connect: false,
     target: { kind: 'unix', path: '/run/vm 1.sock' },
   });
@@ -69,18 +69,18 @@ test('any text at all is an answer, never an exception', () => {
 
 test('the QEMU arguments can be pasted into a shell', () => {
   assert.equal(
-    qemuArguments(accepted('qemu+unix:///run/x.sock')),
+    guestArguments(accepted('qemu+unix:///run/x.sock')),
     '-netdev stream,id=net0,addr.type=unix,addr.path=/run/x.sock -device virtio-net-pci,netdev=net0',
   );
   assert.equal(
-    qemuArguments(accepted('qemu+tcp://127.0.0.1:0'), 4567),
+    guestArguments(accepted('qemu+tcp://127.0.0.1:0'), 4567),
     '-netdev stream,id=net0,addr.type=inet,addr.host=127.0.0.1,addr.port=4567 -device virtio-net-pci,netdev=net0',
   );
   // What is dialled has no bound port, which the engines tell as 0.
-  assert.match(qemuArguments(accepted('qemu+tcp://127.0.0.1:4444?connect'), 0), /server=on,.*addr\.port=4444 /);
-  assert.match(qemuArguments(accepted('qemu+unix:///run/x.sock?connect')), /stream,id=net0,server=on,addr\.type=unix/);
+  assert.match(guestArguments(accepted('qemu+tcp://127.0.0.1:4444?connect'), 0), /server=on,.*addr\.port=4444 /);
+  assert.match(guestArguments(accepted('qemu+unix:///run/x.sock?connect')), /stream,id=net0,server=on,addr\.type=unix/);
   assert.match(
-    qemuArguments(accepted('qemu+unix:///tmp/a%20b,c.sock')),
+    guestArguments(accepted('qemu+unix:///tmp/a%20b,c.sock')),
     /'stream,id=net0,addr\.type=unix,addr\.path=\/tmp\/a b,,c\.sock'/,
   );
 });

@@ -4,7 +4,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type AttachmentUrl, parseListenUrl, qemuArguments } from '../../src/config/listen-url.ts';
+import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen-url.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -61,7 +61,7 @@ test('every attachment in a recipe is one that Slipway understands, and QEMU’s
     parsed.filter((url) => typeof url === 'string'),
     [],
   );
-  const printed = (parsed as AttachmentUrl[]).map((url) => qemuArguments(url));
+  const printed = (parsed as AttachmentUrl[]).map((url) => guestArguments(url));
   const shown = commands(readme)
     .map((line) => /-netdev .*/.exec(line)?.[0])
     .filter((text) => text !== undefined);

@@ -1,3 +1,4 @@
+import { QEMU_UNIX } from '../../src/attachment/kinds/qemu-unix.ts';
 import assert from 'node:assert/strict';
 import { DEFAULT_DHCP } from '../../src/dhcp/dhcp-options.ts';
 import { Counters } from '../../src/env/counters.ts';
@@ -124,7 +125,7 @@ export class NetworkWorld {
   /** A guest on QEMU's stream protocol. */
   qemu(name = 'guest', facts: PortFacts = {}): GuestEnd {
     const pipe = new MemoryPipe(this.arena, 'stream');
-    return new GuestEnd('qemu', pipe, this.network.attachQemu(pipe, name, facts));
+    return new GuestEnd('qemu', pipe, this.network.attach(QEMU_UNIX, pipe, name, facts));
   }
 
   /** A guest behind a tap that takes every offload. */
