@@ -29,7 +29,7 @@ export function publishedPorts(text: string): ForwardSpec[] {
 /** Opens one. Rejects with what keeps it from standing: the owner of a port in use, a twin of the configuration. */
 export async function publish(network: RunningNetwork, spec: ForwardSpec): Promise<ForwardStatus> {
   try {
-    return await network.forwards.add(spec);
+    return await network.forwards.open(spec);
   } catch (error) {
     if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;
     // Its own hint asks the daemon, which ends with this error.

@@ -128,7 +128,7 @@ export async function startNetwork(
   const counterLog = new CounterLog(counters, log);
   const looking = setInterval(() => counterLog.look(performance.now()), COUNTERS_MS).unref();
   leases.watch((change) => log.debug?.(...leaseLine(change)));
-  const removeFiles = (): void => forwards.stopNow();
+  const removeFiles = (): void => forwards.abort();
   process.on('exit', removeFiles);
   const stop = async (): Promise<void> => {
     process.off('exit', removeFiles);

@@ -22,11 +22,7 @@ class MemoryForwards implements Forwards {
   /** Guest ports whose forwards are refused. */
   readonly taken = new Set<number>();
 
-  keep(spec: ForwardSpec): Promise<ForwardStatus> {
-    return this.add(spec);
-  }
-
-  add(spec: ForwardSpec): Promise<ForwardStatus> {
+  open(spec: ForwardSpec): Promise<ForwardStatus> {
     const port = spec.host.kind === 'port' ? spec.host.port : 0;
     if (spec.guest.kind === 'port' && this.taken.has(spec.guest.port)) {
       const message = `listen tcp 0.0.0.0:${spec.guest.port}: bind: address already in use: held by nginx (pid 812)`;
@@ -50,7 +46,7 @@ class MemoryForwards implements Forwards {
     return Promise.resolve(status);
   }
 
-  remove(id: string): Promise<boolean> {
+  close(id: string): Promise<boolean> {
     return Promise.resolve(this.#table.delete(id));
   }
 

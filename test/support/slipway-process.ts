@@ -90,9 +90,9 @@ async function act(asked: ForwardAsked): Promise<unknown> {
   const { forwards } = network;
   switch (asked.ask) {
     case 'add':
-      return await forwards.add(asked.spec);
+      return await forwards.open(asked.spec);
     case 'remove':
-      return await forwards.remove(asked.id, { connections: asked.connections });
+      return await forwards.close(asked.id, { connections: asked.connections });
     case 'list':
       await forwards.refresh();
       return forwards.list();

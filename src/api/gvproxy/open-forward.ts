@@ -10,13 +10,13 @@ export async function openForward(forwards: Forwards, spec: ForwardSpec): Promis
   const changed = new Set<string>();
   const forget = forwards.onChange(({ id }) => void changed.add(id));
   try {
-    const status = await forwards.add(spec);
+    const status = await forwards.open(spec);
     const { id, code, why } = status;
     if (status.spec.owner !== spec.owner || !changed.has(id)) {
       throw inUse(spec, `${id} is forwarded by ${status.spec.owner} already`);
     }
     if (code !== 'ERR_PORT_ADDRESS') return status;
-    await forwards.remove(id);
+    await forwards.close(id);
     throw new SlipwayError('ERR_PORT_ADDRESS', why);
   } catch (error) {
     if (!(error instanceof SlipwayError) || error.code !== 'ERR_FORWARD_EXISTS') throw error;

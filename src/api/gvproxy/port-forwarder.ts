@@ -106,7 +106,7 @@ export class PortForwarder {
     // gvproxy closes a TCP listener alone, a UDP proxy with its flows, and an SSH client with all that goes through it.
     const guest = this.#forwards.get(found.id)?.spec.guest.kind;
     const connections = found.protocol === 'udp' || guest === 'ssh';
-    return (await this.#forwards.remove(found.id, { connections })) ? OK : goError(500, 'proxy not found');
+    return (await this.#forwards.close(found.id, { connections })) ? OK : goError(500, 'proxy not found');
   }
 
   /** What a guest may not ask for: a file of this computer, another guest's port, more than its share. */

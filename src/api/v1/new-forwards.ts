@@ -92,9 +92,9 @@ export async function addAll(forwards: Forwards, specs: readonly ForwardSpec[]):
   const before = specs.length > 1 ? new Set(forwards.list().map(({ id }) => id)) : undefined;
   const added: ForwardJson[] = [];
   try {
-    for (const spec of specs) added.push(forwardJson(await forwards.add(spec)));
+    for (const spec of specs) added.push(forwardJson(await forwards.open(spec)));
   } catch (error) {
-    for (const { id } of added) if (before?.has(id) === false) await forwards.remove(id);
+    for (const { id } of added) if (before?.has(id) === false) await forwards.close(id);
     throw error;
   }
   return added;

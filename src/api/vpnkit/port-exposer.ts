@@ -53,7 +53,7 @@ export class PortExposer {
     await this.#opening.get(key);
     // As it was asked for, or as the list shows it: with the port that was chosen.
     const id = this.#exposed.get(key)?.id ?? this.#listed().find((one) => one.whole && keyOf(one.port) === key)?.id;
-    if (id !== undefined) await this.#forwards.remove(id);
+    if (id !== undefined) await this.#forwards.close(id);
     return DONE;
   }
 

@@ -16,7 +16,8 @@ import { Forward } from './forward.ts';
 import type { ForwardStore } from './forward-store.ts';
 import type { ForwardExchange, Forwards } from './forwards.ts';
 import { HostPlaces } from './host-places.ts';
-import { overlap } from './overlap.ts';
+import { inTheWay, isSame, isToChoose, overlap } from './overlap.ts';
+import { PersistentForwards } from './persistent-forwards.ts';
 import { ServiceTable } from './service-table.ts';
 
 export interface ForwardTableOptions {
@@ -29,18 +30,18 @@ export interface ForwardTableOptions {
 type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
 
 /**
- * All forwards that were asked for; see `Forward` for the life of one. `add` is for someone who waits for the answer: it rejects
- * when a port cannot be bound, and leaves nothing behind. `keep` is for the configuration and for an earlier process: it reports
- * the error, and the forward is tried again until it works. Both wait for missing addresses and absent guests.
+ * All forwards that were asked for; see `Forward` for the life of one. `open` is for someone who waits for the answer: it rejects
+ * when a port cannot be bound, and leaves nothing behind. What the configuration and an earlier process want is told of an error
+ * and tried again until it works. Both wait for missing addresses and absent guests.
  *
  * A range of ports is one forward. A port that the host chooses is chosen once; from then on the forward has that port.
  */
 export class ForwardTable implements Forwards {
   readonly #edges: ForwardEdges;
   readonly #guests: GuestAddresses;
-  readonly #store: ForwardStore | undefined;
+  readonly #persistent: PersistentForwards;
   readonly #services: ServiceTable;
-  /** All of them. One whose `add` has not been answered yet is not in `#accepted`. */
+  /** All of them. One whose `open` has not been answered yet is not in `#accepted`. */
   readonly #forwards = new Set<Forward>();
   readonly #opening = new Map<Forward, Promise<SlipwayError | undefined>>();
   readonly #accepted = new Map<string, Forward>();
@@ -52,27 +53,20 @@ export class ForwardTable implements Forwards {
   /** Those of `#accepted`. A guest's request asks for its own. */
   readonly #byOwner = new Map<ForwardOwner, Set<Forward>>();
   readonly #listeners = new Set<ChangeListener>();
-  /** Of an earlier process, and not possible now: in the way of what is wanted, of each other, or invalid. Still kept, for a start that has room for them. */
-  readonly #leftOut = new Map<string, LeftOut>();
   #lastNumber = 0;
 
   constructor({ edges, guests, store }: ForwardTableOptions) {
     this.#edges = edges;
     this.#guests = guests;
-    this.#store = store;
+    this.#persistent = new PersistentForwards(store, guests, (text) => edges.log.warn(text));
     this.#services = new ServiceTable(edges, guests);
   }
 
-  async add(spec: ForwardSpec): Promise<ForwardStatus> {
+  async open(spec: ForwardSpec): Promise<ForwardStatus> {
     const { forward, isNew, news } = await this.#want(spec, (failure) => failure.code === 'ERR_PORT_ADDRESS');
     // It may stand without being written yet: somebody else has just asked for it.
-    const isWritten = !isNew && !news && this.#store?.has(forward.id) === true;
+    const isWritten = !isNew && !news && this.#persistent.has(forward.id);
     if (spec.persistent && !isWritten) await this.#keep(forward, isNew);
-    return forward.status;
-  }
-
-  async keep(spec: ForwardSpec): Promise<ForwardStatus> {
-    const { forward } = await this.#want(spec, () => true);
     return forward.status;
   }
 
@@ -91,7 +85,7 @@ export class ForwardTable implements Forwards {
       await this.addService(service).catch((error: Error) => log.warn(error.message));
     }
     // All at the same time, since each waits for a look at its guest. Ports are still taken in the order of the list.
-    const kept = this.#keptBeside([...forwards, ...claimed]);
+    const kept = this.#persistent.beside([...forwards, ...claimed]);
     const begun = [...forwards, ...kept].map((spec) => ({ spec, standing: this.#want(spec, () => true) }));
     await Promise.allSettled(begun.map(({ standing }) => standing));
     for (const [index, { spec, standing }] of begun.entries()) {
@@ -99,25 +93,26 @@ export class ForwardTable implements Forwards {
         const { id, state, why, code } = (await standing).forward.status;
         if (code !== '') log.warn(`the forward ${id} is ${state}: ${why}`);
       } catch (error) {
-        if (index >= forwards.length) this.#leaveOut(spec, error as Error);
+        if (index >= forwards.length) this.#persistent.leaveOut(spec, error as Error);
         else log.warn(`the forward ${describeForward(spec)} is left out: ${(error as Error).message}`);
       }
     }
   }
 
-  async remove(id: string, options: { readonly connections?: boolean } = {}): Promise<boolean> {
+  async close(id: string, options: { readonly connections?: boolean } = {}): Promise<boolean> {
     const forward = this.#accepted.get(id);
-    const leftOut = this.#leftOut.get(id);
-    const isKept = forward?.spec.persistent === true || this.#store?.has(id) === true;
+    const isKept = forward?.spec.persistent === true || this.#persistent.has(id);
     if (forward === undefined) {
-      if (isKept) await this.#forgetKept(id);
-      if (this.#leftOut.delete(id) && leftOut !== undefined) this.#announce(leftOut.status, true);
+      if (isKept) await this.#persistent.forget(id);
+      const leftOut = this.#persistent.leftOutOf(id);
+      this.#persistent.takeBack(id);
+      if (leftOut !== undefined) this.#announce(leftOut, true);
       return isKept;
     }
     // In the way of others until it is gone, and there as before when it cannot be forgotten.
     await this.#leave(forward, async () => {
-      if (isKept) await this.#forgetKept(id);
-      this.#leftOut.delete(id);
+      if (isKept) await this.#persistent.forget(id);
+      this.#persistent.takeBack(id);
       await this.#end(forward, options.connections === true);
     });
     return true;
@@ -133,7 +128,7 @@ export class ForwardTable implements Forwards {
     }
     for (const spec of come) {
       try {
-        changed(spec, await this.keep(spec));
+        changed(spec, await this.#openInTime(spec));
       } catch (error) {
         failed(spec, error as Error);
       }
@@ -142,16 +137,16 @@ export class ForwardTable implements Forwards {
   }
 
   list(): readonly ForwardStatus[] {
-    const leftOut = [...this.#leftOut.values()].filter(({ status }) => !this.#accepted.has(status.id));
-    return inOrder([...this.#accepted.values(), ...leftOut]);
+    const leftOut = this.#persistent.leftOut().filter(({ id }) => !this.#accepted.has(id));
+    return inOrder([...Array.from(this.#accepted.values(), ({ status }) => status), ...leftOut]);
   }
 
   get(id: string): ForwardStatus | undefined {
-    return (this.#accepted.get(id) ?? this.#leftOut.get(id))?.status;
+    return this.#accepted.get(id)?.status ?? this.#persistent.leftOutOf(id);
   }
 
   ownedBy(owner: ForwardOwner): readonly ForwardStatus[] {
-    return inOrder([...(this.#byOwner.get(owner) ?? [])]);
+    return inOrder(Array.from(this.#byOwner.get(owner) ?? [], ({ status }) => status));
   }
 
   async refresh(): Promise<void> {
@@ -194,13 +189,18 @@ export class ForwardTable implements Forwards {
 
   /** Ends tries and sockets behind an sshd, removes files, writes what is to come back. The network closes its own. */
   async stop(): Promise<void> {
-    this.stopNow();
-    await this.#store?.stop();
+    this.abort();
+    await this.#persistent.stop();
   }
 
   /** The same without waiting: for process.on('exit'). */
-  stopNow(): void {
-    for (const forward of this.#forwards) forward.abandon();
+  abort(): void {
+    for (const forward of this.#forwards) forward.abort();
+  }
+
+  /** Like `open`, but ports that cannot be bound now are tried again and again. */
+  async #openInTime(spec: ForwardSpec): Promise<ForwardStatus> {
+    return (await this.#want(spec, () => true)).forward.status;
   }
 
   /** `isNew`: it was not there. `news`: it was, but was not to be kept. */
@@ -235,85 +235,25 @@ export class ForwardTable implements Forwards {
 
   /** Waits until the forward is written. Where it cannot be kept, it is as it was before, and that is an error: who asks relies on it. */
   async #keep(forward: Forward, isNew: boolean): Promise<void> {
-    const { spec } = forward;
-    // What was left out would be in its way at the next start.
-    const instead = [...this.#leftOut.values()].filter(
-      (one) => one.id !== forward.id && overlap(one.status.spec, spec),
-    );
-    const why =
-      this.#store === undefined
-        ? 'this daemon has no state folder'
-        : await this.#store.keep(
-            spec,
-            instead.map(({ id }) => id),
-          );
-    if (why === undefined) {
-      for (const { id } of [...instead, forward]) this.#leftOut.delete(id);
-      return;
+    try {
+      await this.#persistent.keep(forward.spec);
+    } catch (error) {
+      forward.keep(false);
+      if (isNew) await this.#leave(forward, () => this.#end(forward, true));
+      else this.#announce(forward.status, false);
+      throw error;
     }
-    // Nothing of it is on disk.
-    forward.keep(false);
-    if (isNew) await this.#leave(forward, () => this.#end(forward, true));
-    else this.#announce(forward.status, false);
-    throw new SlipwayError(
-      'ERR_FORWARD_NOT_KEPT',
-      `${describeForward(spec)} cannot be kept for the next start: ${why}`,
-      'Put that right, or publish it without persistence; slipway up --state FOLDER says where it is kept.',
-    );
-  }
-
-  /** Waits until a forward does not come back. Nothing has happened to it where that cannot be written. */
-  async #forgetKept(id: string): Promise<void> {
-    const why = await this.#store?.forget(id);
-    if (why === undefined) return;
-    throw new SlipwayError(
-      'ERR_FORWARD_STAYS',
-      `${id} stays published: it is kept for the next start, and that cannot be undone now: ${why}`,
-      'Put that right (a full disk, a folder that became read-only) and unexpose it again.',
-    );
-  }
-
-  /** Those of an earlier process that what is wanted now leaves room for. Who starts a daemon cannot ask one to remove the others first. */
-  #keptBeside(wanted: readonly ForwardSpec[]): readonly ForwardSpec[] {
-    const claims = new HostPlaces<ForwardSpec>((spec) => spec);
-    for (const one of wanted) if (!isToChoose(one)) for (const claim of this.#checked(one)) claims.put(claim);
-    return (this.#store?.specs ?? []).filter((spec) => {
-      const [checked] = this.#checked(spec);
-      // What cannot be is told when it is tried.
-      const before = checked && claims.inTheWayOf(checked);
-      if (before === undefined || (forwardId(before) === forwardId(spec) && isSame(before, spec))) return true;
-      this.#leaveOut(spec, inTheWay(spec, before));
-      return false;
-    });
   }
 
   /** What was in their way may have gone. */
   async #standLeftOut(): Promise<void> {
-    for (const { id, status } of [...this.#leftOut.values()]) {
+    for (const { id, spec } of this.#persistent.leftOut()) {
       try {
-        await this.keep(status.spec);
-        this.#leftOut.delete(id);
+        await this.#openInTime(spec);
+        this.#persistent.takeBack(id);
       } catch {
         // It stays left out, for the reason that was told or another.
       }
-    }
-  }
-
-  #leaveOut(spec: ForwardSpec, failure: Error): void {
-    const { message } = failure;
-    const leftOut = new LeftOut(spec, message, failure instanceof SlipwayError ? failure.code : 'ERR_PORT_FAILED');
-    this.#leftOut.set(leftOut.id, leftOut);
-    this.#edges.log.warn(
-      `the forward ${describeForward(spec)}, kept by an earlier process, is left out and stays kept: ${message}`,
-    );
-  }
-
-  /** What cannot be claims nothing; whoever adds it is told. */
-  #checked(spec: ForwardSpec): readonly ForwardSpec[] {
-    try {
-      return [checkedSpec(spec, this.#guests)];
-    } catch {
-      return [];
     }
   }
 
@@ -400,50 +340,6 @@ export class ForwardTable implements Forwards {
   }
 }
 
-/** One that is kept and does not stand. */
-class LeftOut {
-  readonly status: ForwardStatus;
-
-  constructor(spec: ForwardSpec, why: string, code: string) {
-    const nothing = {
-      boundPort: 0,
-      connections: 0,
-      descriptors: 0,
-      reaches: 0,
-      guestListens: 'unseen',
-      note: '',
-    } as const;
-    this.status = { id: forwardId(spec), spec, state: 'failed', why, code, ...nothing };
-  }
-
-  get id(): string {
-    return this.status.id;
-  }
-}
-
-function inTheWay(spec: ForwardSpec, other: ForwardSpec): SlipwayError {
-  return new SlipwayError(
-    'ERR_FORWARD_EXISTS',
-    `${describeForward(spec)} is not possible beside ${describeForward(other)} (by ${other.owner})`,
-    `Remove that first: slipway ports unexpose ${forwardId(other)}`,
-  );
-}
-
-function inOrder(forwards: readonly { readonly status: ForwardStatus }[]): ForwardStatus[] {
-  return forwards.map(({ status }) => status).sort((a, b) => (a.id < b.id ? -1 : 1));
-}
-
-/** The host chooses the port, or one of several. */
-function isToChoose({ host }: ForwardSpec): boolean {
-  return host.kind === 'port' && (host.port === 0 || (host.lastPort ?? host.port) > host.port);
-}
-
-/** Whether two forwards of the same host end do the same; who asked, and for how long, is no difference. */
-function isSame(one: ForwardSpec, other: ForwardSpec): boolean {
-  return sameness(one) === sameness(other);
-}
-
-function sameness({ guest, count, ipv4Only, source, proxy, waitSeconds }: ForwardSpec): string {
-  const ends = guest.kind === 'ssh' ? [guest.user, guest.path, guest.keyFile, guest.passphrase] : [];
-  return JSON.stringify([guest.kind, guest.address, guest.port, ...ends, count, ipv4Only, source, proxy, waitSeconds]);
+function inOrder(forwards: ForwardStatus[]): ForwardStatus[] {
+  return forwards.sort((a, b) => (a.id < b.id ? -1 : 1));
 }

@@ -125,7 +125,7 @@ export class Forward {
   }
 
   /** Only what must be done when the process exits: nothing is awaited any more. */
-  abandon(): void {
+  abort(): void {
     this.#closed = true;
     this.#cancelRetry?.();
     this.#binding?.removeFile();

@@ -307,7 +307,7 @@ describe('gvproxy: /services/forwarder/unexpose', () => {
   test('what the command line removed is gone here, too', async (t) => {
     const world = await CompatWorld.open(t);
     await world.expose(WEB);
-    await world.forwards.remove('tcp:*:6443');
+    await world.forwards.close('tcp:*:6443');
     assert.deepEqual(await world.all(), []);
     assert.equal(await world.unexpose(WEB), '500 proxy not found\n');
     assert.equal(await world.expose(WEB), '200 ');

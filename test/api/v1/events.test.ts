@@ -43,7 +43,7 @@ test('what happens is told as it happens: forwards, leases, guests, the network,
   const written: string[] = [];
   const write = (message: string): void => void written.push(message);
   const log = world.events.listeningTo({ info: write, warn: write, error: write });
-  const [status] = [await world.forwards.add({ ...SPEC })];
+  const [status] = [await world.forwards.open({ ...SPEC })];
   world.events.tell({ type: 'forward', removed: true, status });
   world.events.tell({ type: 'lease', change: { kind: 'bound', lease: LEASE } });
   log.info('guest attached', { guest: 'qemu-1' });

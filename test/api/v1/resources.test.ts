@@ -194,7 +194,7 @@ test('what GET shows of forwards and services can be sent back', async (t) => {
   const forwards = (await world.ask('GET', '/v1/forwards')).json as { id: string; owner: string }[];
   assert.equal(forwards.length, 4);
   for (const shown of forwards) {
-    await world.forwards.remove(shown.id);
+    await world.forwards.close(shown.id);
     const back = await world.ask('POST', '/v1/forwards', { json: shown });
     assert.deepEqual([back.status, back.json], [201, [shown]], back.text);
     const ofOther = await world.ask('POST', '/v1/forwards', { json: { ...shown, owner: 'guest tap0' } });

@@ -43,7 +43,7 @@ test('persistent forwards come back as they were, and others do not', async (t) 
   await first.world.add('53:53/udp', { persistent: true, source: 'gateway' });
   await first.world.add('80', { persistent: true });
   await first.world.add('9:9');
-  await first.world.table.add(socketSpec('/run/a.sock', { persistent: true, guest }));
+  await first.world.table.open(socketSpec('/run/a.sock', { persistent: true, guest }));
   const listed = first.world.table.list().filter(({ spec: { persistent } }) => persistent);
   await first.stop();
   const second = daemon(t, folder);
@@ -53,7 +53,7 @@ test('persistent forwards come back as they were, and others do not', async (t) 
     listed.map(({ spec: wanted }) => wanted),
   );
   assert.ok(second.world.table.get('tcp:*:40000'), 'a chosen port is the same one');
-  await second.world.table.remove('tcp:*:40000');
+  await second.world.table.close('tcp:*:40000');
   await second.stop();
   const third = daemon(t, folder);
   await third.world.table.start([], []);
@@ -122,7 +122,7 @@ test('what is about to be published goes before what was kept, which is still ke
   const third = daemon(t, folder);
   await third.world.table.start([], [], [spec('8080:90')]);
   await third.world.add('8080:90');
-  await third.world.table.remove('tcp:*:8080');
+  await third.world.table.close('tcp:*:8080');
   await third.stop();
   const fourth = daemon(t, folder);
   await fourth.world.table.start([], []);
@@ -192,7 +192,7 @@ test('nothing that a port forward must not have is kept: a passphrase is refused
   } as const;
   const error = await refusal(
     'ERR_FORWARD_INVALID',
-    world.table.add(socketSpec('/run/a', { guest, persistent: true })),
+    world.table.open(socketSpec('/run/a', { guest, persistent: true })),
   );
   assert.match(error.message, /a passphrase is not kept on disk/);
 });
@@ -247,13 +247,13 @@ test('one kept forward that cannot be stops no other: it is listed with the reas
   assert.match(first.world.table.get('tcp:127.0.0.1:8080')!.why, /is not possible beside tcp:\*:8080/);
   assert.match(first.lines.join(), /the forward tcp:\*:9 in .* cannot be used; it stays there/);
   await first.world.add('9000:90', { persistent: true });
-  await first.world.table.remove('tcp:*:9000');
+  await first.world.table.close('tcp:*:9000');
   await first.stop();
   const second = daemon(t, folder);
   await second.world.table.start([], []);
   assert.deepEqual(second.world.standing, standing, 'and so at the next start');
-  for (const id of ['tcp:127.0.0.1:8080', 'tcp:*:8082', 'tcp:*:9']) assert.ok(await second.world.table.remove(id), id);
-  assert.equal(await second.world.table.remove('tcp:*:9'), false);
+  for (const id of ['tcp:127.0.0.1:8080', 'tcp:*:8082', 'tcp:*:9']) assert.ok(await second.world.table.close(id), id);
+  assert.equal(await second.world.table.close('tcp:*:9'), false);
   await second.stop();
   const third = daemon(t, folder);
   await third.world.table.start([], []);
@@ -285,17 +285,17 @@ for (const [trouble, code, begin, end] of [
     await first.world.add('8080:80', { persistent: true });
     await first.world.add('8081:81');
     begin(folder);
-    const error = await refusal('ERR_FORWARD_STAYS', first.world.table.remove('tcp:*:8080'));
+    const error = await refusal('ERR_FORWARD_STAYS', first.world.table.close('tcp:*:8080'));
     assert.match(error.message, new RegExp(`^tcp:\\*:8080 stays published: it is kept for the next start, .*${code}`));
     await refusal('ERR_FORWARD_NOT_KEPT', first.world.add('8082:82', { persistent: true }));
-    assert.ok(await first.world.table.remove('tcp:*:8081'), 'one that is not kept needs no disk');
+    assert.ok(await first.world.table.close('tcp:*:8081'), 'one that is not kept needs no disk');
     assert.deepEqual(first.world.standing, ['tcp:*:8080 listening'], 'and so it is');
     end(folder);
     await first.stop();
     const second = daemon(t, folder);
     await second.world.table.start([], []);
     assert.deepEqual(second.world.standing, ['tcp:*:8080 listening'], 'as it was said');
-    assert.ok(await second.world.table.remove('tcp:*:8080'));
+    assert.ok(await second.world.table.close('tcp:*:8080'));
     await second.stop();
     const third = daemon(t, folder);
     await third.world.table.start([], []);
@@ -365,9 +365,9 @@ test('a configuration takes back only what is its own', async (t) => {
   const { world } = daemon(t, temporaryFolder('forwards'));
   const [mine, kept] = [spec('127.0.0.1:8080:1', { owner: 'config' }), spec('127.0.0.1:8081:1', { owner: 'config' })];
   await world.table.start([mine, kept], []);
-  await world.table.remove(forwardId(mine));
+  await world.table.close(forwardId(mine));
   await world.add('127.0.0.1:8080:1');
-  await world.table.add({ ...kept, owner: 'api', persistent: true });
+  await world.table.open({ ...kept, owner: 'api', persistent: true });
   const unheard = { changed: () => assert.fail(), failed: () => assert.fail() };
   await world.table.exchange({ owner: 'config', gone: [mine, kept], come: [], ...unheard });
   assert.deepEqual(world.standing, ['tcp:127.0.0.1:8080 listening', 'tcp:127.0.0.1:8081 listening']);

@@ -206,9 +206,9 @@ test('a removed forward is closed, its connections only if that is asked for', a
   const world = new TableWorld();
   await world.add('8080:80');
   await world.add('8081:81');
-  assert.equal(await world.table.remove('tcp:*:8080'), true);
-  assert.equal(await world.table.remove('tcp:*:8081', { connections: true }), true);
-  assert.equal(await world.table.remove('tcp:*:8081'), false);
+  assert.equal(await world.table.close('tcp:*:8080'), true);
+  assert.equal(await world.table.close('tcp:*:8081', { connections: true }), true);
+  assert.equal(await world.table.close('tcp:*:8081'), false);
   assert.deepEqual(
     world.ended.map(({ connections }) => connections),
     [false, true],
@@ -225,7 +225,7 @@ test('a port that is just being closed is waited for by who wants it next', asyn
   world.closeReady = ready.promise;
   // As long as it is bound, it is in use.
   world.refused.set(8080, 'ERR_PORT_IN_USE');
-  const removing = world.table.remove('tcp:*:8080');
+  const removing = world.table.close('tcp:*:8080');
   const adding = [world.add('127.0.0.1:8080:81'), world.add('127.0.0.1:8080:81')];
   assert.equal((await world.add('8081:80')).state, 'listening', 'others are not held up');
   world.refused.clear();
@@ -239,19 +239,19 @@ test('one that is removed while it waits is tried no more', async () => {
   const world = new TableWorld();
   world.refused.set(8080, 'ERR_PORT_IN_USE');
   await world.table.start([spec('8080:80')], []);
-  await world.table.remove('tcp:*:8080');
+  await world.table.close('tcp:*:8080');
   assert.deepEqual(world.alarms, []);
   assert.deepEqual(world.ended, []);
 });
 
 test('a socket is removed with its forward, and when the process ends', async () => {
   const world = new TableWorld();
-  const { id, spec: wanted } = await world.table.add(socketSpec('/run/a.sock'));
+  const { id, spec: wanted } = await world.table.open(socketSpec('/run/a.sock'));
   assert.equal(id, 'unix:/run/a.sock');
   assert.equal(wanted.protocol, 'unix');
-  await world.table.add(socketSpec('/run/b.sock'));
-  await refusal('ERR_FORWARD_EXISTS', world.table.add(socketSpec('/run/a.sock', { proxy: 'v2' })));
-  await world.table.remove(id);
+  await world.table.open(socketSpec('/run/b.sock'));
+  await refusal('ERR_FORWARD_EXISTS', world.table.open(socketSpec('/run/a.sock', { proxy: 'v2' })));
+  await world.table.close(id);
   assert.deepEqual([...world.files], ['/run/b.sock']);
   await world.table.stop();
   assert.deepEqual([...world.files], []);
@@ -259,13 +259,13 @@ test('a socket is removed with its forward, and when the process ends', async ()
 
 test('a socket whose file was removed is made again: within seconds by itself, at once for who exposes it', async () => {
   const world = new TableWorld();
-  const { id } = await world.table.add(socketSpec('/run/a.sock'));
+  const { id } = await world.table.open(socketSpec('/run/a.sock'));
   assert.deepEqual(await world.pass(), [5_000], 'its file is looked at');
   world.files.clear();
   await world.pass();
   assert.deepEqual([[...world.files], world.table.get(id)?.state], [['/run/a.sock'], 'listening']);
   world.files.clear();
-  assert.equal((await world.table.add(socketSpec('/run/a.sock'))).state, 'listening');
+  assert.equal((await world.table.open(socketSpec('/run/a.sock'))).state, 'listening');
   assert.deepEqual([...world.files], ['/run/a.sock']);
   assert.deepEqual(
     world.ended.map(({ connections }) => connections),
@@ -278,17 +278,17 @@ test('a socket whose file was removed is made again: within seconds by itself, a
   world.refused.set('/run/a.sock', 'ERR_PORT_IN_USE');
   await world.pass();
   assert.deepEqual(world.standing, ['unix:/run/a.sock failed ERR_PORT_IN_USE']);
-  await world.table.remove(id);
+  await world.table.close(id);
   assert.deepEqual(world.alarms, []);
 });
 
 test('a socket behind an sshd needs no network thread', async () => {
   const world = new TableWorld();
   const guest = { kind: 'ssh', address: undefined, port: 22, user: 'core', path: '/run/x', keyFile: '/key' } as const;
-  const { id, connections } = await world.table.add(socketSpec('/run/ssh.sock', { guest }));
+  const { id, connections } = await world.table.open(socketSpec('/run/ssh.sock', { guest }));
   assert.equal(connections, 7);
   assert.equal(world.open.size, 0);
-  await world.table.remove(id, { connections: true });
+  await world.table.close(id, { connections: true });
   assert.deepEqual(world.ended, [{ id: -1, connections: true }]);
   assert.deepEqual([...world.files], []);
 });
@@ -298,10 +298,10 @@ test('a socket whose forward is still starting is removed when the process ends,
   const ready = deferred<void>();
   world.sshReady = ready.promise;
   const guest = { kind: 'ssh', address: undefined, port: 22, user: 'core', path: '/run/x', keyFile: '/key' } as const;
-  const adding = world.table.add(socketSpec('/run/ssh.sock', { guest }));
+  const adding = world.table.open(socketSpec('/run/ssh.sock', { guest }));
   await settled();
   assert.deepEqual([...world.files], ['/run/ssh.sock']);
-  world.table.stopNow();
+  world.table.abort();
   assert.deepEqual([...world.files], []);
   ready.resolve();
   await adding;
@@ -352,7 +352,7 @@ test('what cannot be is refused before anything is bound', async () => {
     socketSpec('/run/a.sock', { guest: { ...guest, keyFile: 'id' } }),
   ];
   for (const wanted of cases) {
-    const error = await refusal('ERR_FORWARD_INVALID', world.table.add(wanted));
+    const error = await refusal('ERR_FORWARD_INVALID', world.table.open(wanted));
     assert.match(error.message, /^cannot forward (tcp|udp|unix):/);
     assert.notEqual(error.hint, '');
   }

@@ -73,7 +73,7 @@ for (const engine of ENGINES) {
     const { forwards } = await running(t, { engine });
     const port = portOf(await listening(t, '127.0.0.1'));
     for (const text of [`${port}:80`, `127.0.0.1:${port}:80`, `0.0.0.0:${port}:80`]) {
-      const error = await refusal('ERR_PORT_IN_USE', forwards.add(spec(text)));
+      const error = await refusal('ERR_PORT_IN_USE', forwards.open(spec(text)));
       if (process.platform === 'linux') assert.match(error.message, new RegExp(`pid ${process.pid}`));
     }
     assert.deepEqual(forwards.list(), []);
@@ -81,13 +81,13 @@ for (const engine of ENGINES) {
 
   test(`one whose guest is not there is bound, not listening, and nobody else gets the port (${engine})`, async (t) => {
     const { forwards } = await running(t, { engine });
-    const { boundPort, state, why } = await forwards.add(spec('127.0.0.1::80'));
+    const { boundPort, state, why } = await forwards.open(spec('127.0.0.1::80'));
     assert.deepEqual([state, why], ['waiting', 'no guest is there']);
     // The portable engine cannot refuse: it accepts and resets, sooner or later than the client looks.
     const ends = engine === 'epoll' ? ['ECONNREFUSED'] : ['connected', 'ECONNRESET'];
     assert.ok(ends.includes(await attempt(t, boundPort)));
     await assert.rejects(listening(t, '127.0.0.1', boundPort), { code: 'EADDRINUSE' });
-    await forwards.remove(`tcp:127.0.0.1:${boundPort}`);
+    await forwards.close(`tcp:127.0.0.1:${boundPort}`);
     await listening(t, '127.0.0.1', boundPort);
   });
 
@@ -109,9 +109,9 @@ for (const engine of ENGINES) {
 
   test(`after the death of a network thread its forwards take clients again (${engine})`, async (t) => {
     const network = await running(t, { engine });
-    const { boundPort } = await network.forwards.add(spec('127.0.0.1::80', { waitSeconds: 60 }));
+    const { boundPort } = await network.forwards.open(spec('127.0.0.1::80', { waitSeconds: 60 }));
     const wanted = socketSpec(path.join(temporaryFolder('forwards'), 'web.sock'), { waitSeconds: 60 });
-    await network.forwards.add(wanted);
+    await network.forwards.open(wanted);
     assert.equal(await attempt(t, boundPort), 'connected');
     network.control.fault('throw');
     await network.control.ask('status').catch(() => {});
@@ -127,13 +127,13 @@ for (const engine of ENGINES) {
 
   test(`what is asked while a thread dies in the middle of a recovery waits for the next one (${engine})`, async (t) => {
     const network = await running(t, { engine });
-    const { id } = await network.forwards.add(spec('127.0.0.1::80', { waitSeconds: 60 }));
+    const { id } = await network.forwards.open(spec('127.0.0.1::80', { waitSeconds: 60 }));
     network.control.fault('throw');
     await network.control.ask('status').catch(() => {});
     network.control.fault('throw');
     const [added, removed] = await Promise.all([
-      network.forwards.add(spec('127.0.0.1::81', { waitSeconds: 60 })),
-      network.forwards.remove(id),
+      network.forwards.open(spec('127.0.0.1::81', { waitSeconds: 60 })),
+      network.forwards.close(id),
     ]);
     assert.equal(removed, true);
     assert.deepEqual([added.code, await attempt(t, added.boundPort)], ['', 'connected']);
@@ -144,14 +144,14 @@ for (const engine of ENGINES) {
   test(`a socket is this user's alone and gone with the network (${engine})`, async (t) => {
     const file = path.join(temporaryFolder('forwards'), 'web.sock');
     const network = await running(t, { engine });
-    await network.forwards.add(socketSpec(file, { waitSeconds: 60 }));
+    await network.forwards.open(socketSpec(file, { waitSeconds: 60 }));
     const client = connect(file);
     t.after(() => client.destroy());
     assert.equal(await outcome(client), 'connected');
     assert.equal(statSync(file).mode & 0o077, 0);
-    await refusal('ERR_FORWARD_EXISTS', network.forwards.add(socketSpec(file)));
+    await refusal('ERR_FORWARD_EXISTS', network.forwards.open(socketSpec(file)));
     const other = await running(t, { engine });
-    await assert.rejects(other.forwards.add(socketSpec(file)), { code: /^ERR_(PORT|LISTEN)_IN_USE$/ });
+    await assert.rejects(other.forwards.open(socketSpec(file)), { code: /^ERR_(PORT|LISTEN)_IN_USE$/ });
     await network.stop();
     assert.equal(existsSync(file), false);
   });
@@ -173,7 +173,7 @@ for (const engine of ENGINES) {
   test(`persistent forwards come back with the state folder (${engine})`, async (t) => {
     const state = temporaryFolder('forwards');
     const first = await running(t, { engine, state });
-    const { id } = await first.forwards.add(spec('127.0.0.1::80', { persistent: true }));
+    const { id } = await first.forwards.open(spec('127.0.0.1::80', { persistent: true }));
     await first.stop();
     const second = await running(t, { engine, state });
     assert.equal(second.forwards.get(id)?.state, 'waiting');
@@ -205,12 +205,12 @@ test('8,192 ports are one forward, open well within a second or refused before t
   const before = readdirSync('/proc/self/fd').length;
   const wanted = spec('127.0.0.1:20000-28191:20000-28191');
   if (descriptors < 10_000) {
-    const error = await refusal('ERR_PORT_LIMIT', forwards.add(wanted));
+    const error = await refusal('ERR_PORT_LIMIT', forwards.open(wanted));
     assert.match(error.message, /8192 ports take 8192 descriptors/);
     assert.equal(readdirSync('/proc/self/fd').length, before);
     return;
   }
-  const added = await forwards.add(wanted).catch((error: { readonly code: string }) => error.code);
+  const added = await forwards.open(wanted).catch((error: { readonly code: string }) => error.code);
   // Some program of the computer may hold one of so many ports.
   if (typeof added === 'string') assert.equal(added, 'ERR_PORT_IN_USE');
   else assert.equal(added.descriptors, 8192);

@@ -64,7 +64,7 @@ export class TableWorld {
   }
 
   add(text: string, more: Partial<ForwardSpec> = {}): Promise<ForwardStatus> {
-    return this.table.add(spec(text, more));
+    return this.table.open(spec(text, more));
   }
 
   /** 'id state', in order. */

@@ -98,7 +98,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
       },
     },
     async ({ params, query }, reply) => {
-      const removed = await forwards.remove(params.id, { connections: query.connections === 'reset' });
+      const removed = await forwards.close(params.id, { connections: query.connections === 'reset' });
       if (!removed) throw noForward(params.id, forwards);
       return reply.code(204).send();
     },
