@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { connectNamespaces, createNamespace, nsExec } from '../support/namespace.ts';
+import { connectNamespaces, createNamespace, nsExec, type TestNamespace } from '../support/namespace.ts';
 import { needs } from '../support/needs.ts';
 import { expose, forwardIs, httpServer, isListening, isWaiting, publishing } from '../support/published.ts';
-import { canRunGuests } from '../support/slipway.ts';
+import { canRunGuests, HOST, type Slipway } from '../support/slipway.ts';
 import { dial, dialled, drained, endingOf, listen, start, udp } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
@@ -57,28 +57,84 @@ for (const how of ['tcp reset', 'icmp type port-unreachable']) {
   });
 }
 
-test('a client whose network is one of the guest’s own (docker0) is served, and ports ls says how', {
-  timeout: 60_000,
-}, async (t) => {
-  if (!canRunGuests(t)) return;
+/** Networks of the guest's own that its clients come from, too; and how it fails to answer them. */
+const OWN_NETWORKS = [
+  { name: 'docker0', network: '172.17.0', commands: ['ip link add own0 type bridge'] },
+  {
+    // The answer would come: what the guest drops is the question.
+    name: 'a VPN, rp_filter strict',
+    network: '10.8.0',
+    commands: [
+      'ip tuntap add own0 mode tun',
+      'sysctl -q -w net.ipv4.conf.all.rp_filter=1',
+      'sysctl -q -w net.ipv4.conf.tap0.rp_filter=1',
+    ],
+  },
+];
+
+/** A client at .5 of the network, Slipway's home at .9, and a guest that has the same network of its own. */
+async function besideItself(
+  t: TestContext,
+  network: string,
+  commands: readonly string[],
+): Promise<{ readonly slipway: Slipway; readonly container: TestNamespace }> {
   const { home, slipway } = await publishing(t);
   const container = createNamespace(t, 'container');
   connectNamespaces(
-    { namespace: home, device: 'up0', address: '172.17.0.9/24' },
-    { namespace: container, device: 'in0', address: '172.17.0.5/24' },
+    { namespace: home, device: 'up0', address: `${network}.9/24` },
+    { namespace: container, device: 'in0', address: `${network}.5/24` },
   );
-  nsExec(slipway.guest, 'ip', 'link', 'add', 'docker0', 'type', 'bridge');
-  nsExec(slipway.guest, 'ip', 'address', 'add', '172.17.0.1/16', 'dev', 'docker0');
-  nsExec(slipway.guest, 'ip', 'link', 'set', 'docker0', 'up');
-  await httpServer(t, slipway.guest, 80, 'hello');
-  const forward = await expose(slipway, '8080:80');
-  const client = await dialled(t, container, 8080, '172.17.0.9');
-  client.end('GET / HTTP/1.0\r\n\r\n');
-  assert.match(String((await drained(client)).bytes), /hello 192\.168\.65\.254$/);
-  await slipway.reaches(({ counters }) => counters['forward-source-hidden'] === 1, 'it is counted');
-  const { note } = await forwardIs(slipway, forward, (status) => status.note !== '');
-  assert.match(note, /172\.17\.0\.0\/24/);
-});
+  for (const command of commands) nsExec(slipway.guest, ...command.split(' '));
+  nsExec(slipway.guest, 'ip', 'address', 'add', `${network}.1/24`, 'dev', 'own0');
+  nsExec(slipway.guest, 'ip', 'link', 'set', 'own0', 'up');
+  return { slipway, container };
+}
+
+for (const { name, network, commands } of OWN_NETWORKS) {
+  test(`a client whose network is one of the guest’s own (${name}) is served, and ports ls says how`, {
+    timeout: 60_000,
+  }, async (t) => {
+    if (!canRunGuests(t)) return;
+    const { slipway, container } = await besideItself(t, network, commands);
+    const host = `${network}.9`;
+    const hidden = new RegExp(`${network.replaceAll('.', '\\.')}\\.0/24`);
+
+    await t.test('by UDP, from its first datagram after a second of silence', async (t) => {
+      const server = await udp(t, slipway.guest, '0.0.0.0', 53);
+      server.on('message', (_bytes, from) => server.send(from.address, from.port, from.address));
+      const forward = await expose(slipway, '5353:53/udp');
+      const client = await udp(t, container);
+      const asking = setInterval(() => client.send('who am I?', 5353, host), 200);
+      t.after(() => clearInterval(asking));
+      const [bytes, from] = await once(client, 'message');
+      assert.deepEqual([String(bytes), from.address, from.port], [HOST, host, 5353]);
+      const { note } = await forwardIs(slipway, forward, (status) => status.note !== '');
+      assert.match(note, hidden);
+    });
+
+    await t.test('by TCP, at once when that is known', async (t) => {
+      await httpServer(t, slipway.guest, 80, 'hello');
+      const forward = await expose(slipway, '8080:80');
+      const client = await dialled(t, container, 8080, host);
+      client.end('GET / HTTP/1.0\r\n\r\n');
+      assert.match(String((await drained(client)).bytes), /hello 192\.168\.65\.254$/);
+      const { note } = await forwardIs(slipway, forward, (status) => status.note !== '');
+      assert.match(note, hidden);
+    });
+    await slipway.reaches(({ counters }) => counters['forward-source-hidden'] === 1, 'it was found out once');
+  });
+
+  test(`a TCP client of ${name} is the first that finds out`, { timeout: 60_000 }, async (t) => {
+    if (!canRunGuests(t)) return;
+    const { slipway, container } = await besideItself(t, network, commands);
+    await httpServer(t, slipway.guest, 80, 'hello');
+    await expose(slipway, '8080:80');
+    const client = await dialled(t, container, 8080, `${network}.9`);
+    client.end('GET / HTTP/1.0\r\n\r\n');
+    assert.match(String((await drained(client)).bytes), /hello 192\.168\.65\.254$/);
+    await slipway.reaches(({ counters }) => counters['forward-source-hidden'] === 1, 'it is counted');
+  });
+}
 
 test('a full accept queue makes clients wait, and refuses none', { timeout: 180_000 }, async (t) => {
   if (!canRunGuests(t) || !needs(t, 'python3', 'ss', 'sysctl')) return;

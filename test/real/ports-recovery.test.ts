@@ -19,7 +19,7 @@ import {
   unexpose,
 } from '../support/published.ts';
 import { canRunGuests } from '../support/slipway.ts';
-import { dialled, drained, listen, udp } from '../support/sockets.ts';
+import { dialled, drained, endingOf, listen, udp } from '../support/sockets.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 test('the network thread dies: published ports stay bound, and clients that come meanwhile are served', {
@@ -65,6 +65,39 @@ test('the network thread dies: published ports stay bound, and clients that come
     assert.equal(String((await answer)[0]), 'ping');
   }
   await slipway.reaches(() => slipway.descriptors <= descriptors + 8, 'no descriptor is left behind');
+});
+
+test('the network thread dies: who listens at 127.0.0.1 of the namespace is published again', {
+  timeout: 60_000,
+}, async (t) => {
+  if (!canRunGuests(t)) return;
+  const { home, slipway } = await publishing(t);
+  const { accept } = await listen(t, slipway.guest, { port: 80, host: '127.0.0.1' });
+  const forward = await expose(slipway, '127.0.0.1:8080:80');
+  const later = await expose(slipway, '127.0.0.1:8081:81');
+  await isListening(slipway, forward);
+  const { descriptors } = slipway;
+  for (const round of [1, 2]) {
+    const before = await dialled(t, home, 8080, '127.0.0.1');
+    before.write('hello');
+    const server = await accept();
+    assert.equal(String((await once(server, 'data'))[0]), 'hello');
+    const ends = Promise.all([endingOf(before), endingOf(server)]);
+    slipway.fault('throw');
+    assert.deepEqual(await ends, ['ECONNRESET', 'ECONNRESET'], 'both sides hear of it');
+    const client = await dialled(t, home, 8080, '127.0.0.1');
+    (await accept()).end(`served ${round}`);
+    assert.equal(String((await drained(client)).bytes), `served ${round}`);
+    await isListening(slipway, forward);
+    await isWaiting(slipway, later, /^nobody listens at port 81/);
+  }
+  // The new thread sees who listens as the old one did.
+  const late = await listen(t, slipway.guest, { port: 81, host: '127.0.0.1' });
+  await isListening(slipway, later);
+  const client = await dialled(t, home, 8081, '127.0.0.1');
+  (await late.accept()).end('served');
+  assert.equal(String((await drained(client)).bytes), 'served');
+  await slipway.reaches(() => slipway.descriptors <= descriptors + 40, 'no descriptor is left behind');
 });
 
 test('after a restart persistent forwards are there again, the others are not, and a chosen port stays', {

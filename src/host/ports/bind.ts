@@ -5,11 +5,16 @@
  * A whole range is one synchronous sweep (8,192 ports of both families: see test/host/ports/bind.test.ts). How many descriptors it
  * takes is held against RLIMIT_NOFILE before the first is made.
  */
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import type { BoundSockets } from '../../env/host-listener.ts';
-import { close } from '../namespace/libc.ts';
+import { close, declare } from '../namespace/libc.ts';
 import { placesOf } from './places.ts';
 import { bindSocket, boundAt, errorName, type Place, type PortProtocol } from './socket-calls.ts';
+
+const getrlimit: (resource: number, limit: BigUint64Array) => number = declare(
+  'int getrlimit(int resource, void *limit)',
+);
+const RLIMIT_NOFILE = 7;
 
 export interface PortRequest {
   readonly protocol: PortProtocol;
@@ -163,18 +168,11 @@ function bindChosen(protocol: PortProtocol, place: Place): number {
   return bindSocket(protocol, place, port);
 }
 
-/** Read from /proc; where there is none, there is no known limit. */
 function descriptorRoom(): DescriptorRoom {
-  try {
-    return { limit: descriptorLimit(), open: openDescriptors() };
-  } catch {
-    return { limit: Number.POSITIVE_INFINITY, open: 0 };
-  }
-}
-
-function descriptorLimit(): number {
-  const limit = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8'))?.[1];
-  return limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+  const limit = new BigUint64Array(2);
+  // Another program may have changed it (prlimit). Reading it from /proc would cost as much as binding twenty ports.
+  if (getrlimit(RLIMIT_NOFILE, limit) !== 0) return { limit: Number.POSITIVE_INFINITY, open: 0 };
+  return { limit: Number(limit[0]), open: openDescriptors() };
 }
 
 function openDescriptors(): number {
