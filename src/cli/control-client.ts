@@ -1,6 +1,6 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { ProblemJson } from '../api/v1/contract.ts';
-import { controlSocket } from '../config/control-config.ts';
+import { controlSocket } from '../config/control.ts';
 import { ERRORS, SlipwayError } from '../facts/errors.ts';
 import { TOKEN_VARIABLE, usualControlSocket } from './control-place.ts';
 import { absolute, parsedFlag } from './options.ts';

@@ -1,5 +1,5 @@
 import { tmpdir } from 'node:os';
-import { defaultControlSocket } from '../config/control-config.ts';
+import { defaultControlSocket } from '../config/control.ts';
 
 /** Where the token of a daemon that wants one is looked for, by clients and by `slipway run --control`. */
 export const TOKEN_VARIABLE = 'SLIPWAY_CONTROL_TOKEN';

@@ -5,7 +5,7 @@ import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../facts/own-names.ts';
 import { endOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
 import { DEFAULT_PLACES, type GuestDnsEvent, type GuestDnsOptions, GuestDnsServer } from '../guest/dns-server.ts';
-import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../facts/nameserver.ts';
 import { dnsLabels } from '../wire/dns-name.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { DNS_PORT } from '../wire/dns-message.ts';

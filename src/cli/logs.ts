@@ -1,5 +1,5 @@
 import { fstatSync } from 'node:fs';
-import type { LogLevel } from '../config/config.ts';
+import type { LogLevel } from '../config/log.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { LogFields } from '../env/log.ts';
 import { STANDARD_ERROR, say } from './say.ts';

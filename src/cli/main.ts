@@ -2,7 +2,7 @@
 import './quiet-signals.ts';
 import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/defaults.ts';
+import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/network.ts';
 import { LISTEN_FORMS } from '../config/listen-url.ts';
 import { addControlCommands } from './control-commands.ts';
 import type { DemoFlags } from './demo.ts';

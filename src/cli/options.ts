@@ -1,21 +1,16 @@
 import path from 'node:path';
 import type { Command } from 'commander';
-import { type Config, type ConfigInput, ENGINES, LOG_LEVELS, mergeConfig, resolveConfig } from '../config/config.ts';
-import { controlSocket } from '../config/control-config.ts';
+import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../config/config.ts';
+import { controlSocket } from '../config/control.ts';
+import { ENGINES, engineChoice } from '../config/engine.ts';
+import { LIMITS } from '../config/limits.ts';
+import { listenUrl, resolveListen } from '../config/listen.ts';
+import type { AttachmentUrl } from '../config/listen-url.ts';
+import { LOG_LEVELS, logLevel } from '../config/log.ts';
+import { mtuBytes, subnet } from '../config/network.ts';
+import { folder } from '../config/state.ts';
+import { ipv4Address, Mismatch, shown, type ValueParser } from '../config/values.ts';
 import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
-import { type AttachmentUrl, repeatedUrl } from '../config/listen-url.ts';
-import {
-  folder,
-  integer,
-  ipv4Address,
-  listenUrl,
-  Mismatch,
-  mtuBytes,
-  oneOf,
-  shown,
-  subnet,
-  type ValueParser,
-} from '../config/values.ts';
 
 /** The flags that every command with a network has, as commander hands them over. */
 export interface NetworkFlags {
@@ -71,27 +66,21 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
     listen: listenFlags(flags.listen),
     // commander gives true where the flag is absent, and the file may say false.
     hostLoopback: flags.hostLoopback ? undefined : false,
-    engine: flag('--host-engine', flags.hostEngine, oneOf(...ENGINES)),
+    engine: flag('--host-engine', flags.hostEngine, engineChoice),
     limits: {
-      flows: flag('--max-flows', flags.maxFlows, fromText(integer(16, 1_000_000))),
-      dialsInFlight: flag('--max-dials', flags.maxDials, fromText(integer(1, 65_536))),
+      flows: flag('--max-flows', flags.maxFlows, fromText(LIMITS.flows)),
+      dialsInFlight: flag('--max-dials', flags.maxDials, fromText(LIMITS.dialsInFlight)),
     },
     // A flag is said in some folder, a file is not.
     state: flag('--state', flags.state === undefined ? undefined : absolute(flags.state), folder),
     control: { socket: flag('--control', controlPath(flags.control), controlSocket) },
-    log: { level: flag('--log-level', flags.logLevel, oneOf(...LOG_LEVELS)) },
+    log: { level: flag('--log-level', flags.logLevel, logLevel) },
   };
 }
 
-function listenFlags(texts: readonly string[] | undefined): AttachmentUrl[] | undefined {
+function listenFlags(texts: readonly string[] | undefined): readonly AttachmentUrl[] | undefined {
   const urls = texts?.map((text) => flag('--listen', text, listenUrl, 'ERR_LISTEN_URL')!);
-  const repeated = repeatedUrl(urls ?? []);
-  if (repeated === undefined) return urls;
-  throw new SlipwayError(
-    'ERR_USAGE',
-    `--listen: ${repeated.text} stands there twice`,
-    'Many guests can attach at one address; give it once.',
-  );
+  return urls && resolveListen(urls, '--listen', 'ERR_USAGE');
 }
 
 /** Absolute: a relative path is meant from the folder in which the command was typed. */
@@ -130,6 +119,6 @@ export function parsedFlag<T>(
 }
 
 /** A number as a flag has it. */
-function fromText(parse: ValueParser<number>): ValueParser<number> {
+export function fromText(parse: ValueParser<number>): ValueParser<number> {
   return (raw) => parse(typeof raw === 'string' && /^\d+$/.test(raw) ? Number(raw) : raw);
 }

@@ -1,22 +1,16 @@
 import type { ForwardJson, ServiceJson } from '../api/v1/contract.ts';
 import { SlipwayError } from '../facts/errors.ts';
-import { FORWARD_SOURCES, MAX_WAIT_SECONDS, PROXY_HEADERS } from '../config/forward.ts';
-import { socketPath } from '../config/forward-values.ts';
+import { forwardSource, proxyHeader, waitSeconds } from '../config/forwards.ts';
 import { parsePortSpec } from '../config/port-spec.ts';
 import { similarForwards } from '../services/forward/similar-forwards.ts';
-import { ipv4Address, Mismatch, oneOf, shown, type ValueParser } from '../config/values.ts';
+import { ipv4Address, Mismatch, shown, socketPath, type ValueParser } from '../config/values.ts';
 import { type ControlClient, type ControlFlags, controlClient } from './control-client.ts';
 import { forwardTable, hostShown } from './forwards-shown.ts';
-import { absolute, parsedFlag } from './options.ts';
+import { absolute, fromText, parsedFlag } from './options.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { table } from './table.ts';
 
 const HELP = { command: 'slipway ports' } as const;
-
-const seconds: ValueParser<string> = (raw) =>
-  typeof raw === 'string' && /^\d{1,4}$/.test(raw) && Number(raw) <= MAX_WAIT_SECONDS
-    ? raw
-    : new Mismatch(`a number of seconds up to ${MAX_WAIT_SECONDS}`);
 
 export interface PortsFlags extends ControlFlags {
   readonly json?: boolean;
@@ -52,9 +46,9 @@ export async function portsExpose(ports: readonly string[], flags: ExposeFlags):
   const { guest, source, proxy, wait, persistent, unix, ipv4Only } = flags;
   for (const text of ports) checkPorts(text);
   checkFlag('--guest', guest, ipv4Address);
-  checkFlag('--source', source, oneOf(...FORWARD_SOURCES));
-  checkFlag('--proxy', proxy, oneOf(...PROXY_HEADERS));
-  checkFlag('--wait', wait, seconds);
+  checkFlag('--source', source, forwardSource);
+  checkFlag('--proxy', proxy, proxyHeader);
+  checkFlag('--wait', wait, fromText(waitSeconds));
   if (unix !== undefined && ports.length > 1) throw usage('--unix', 'one port of the guest', ports.join(' '));
   const options = {
     ...(guest !== undefined && { guestAddress: guest }),

@@ -1,8 +1,8 @@
 import { SlipwayError } from '../facts/errors.ts';
-import { type ForwardSpec, type ForwardStatus, SSH_PORT } from '../config/forward.ts';
-import { filePath, socketPath } from '../config/forward-values.ts';
-import { FORWARD_DEFAULTS, parsePortSpec } from '../config/port-spec.ts';
-import { Mismatch, type ValueParser } from '../config/values.ts';
+import { FORWARD_DEFAULTS, type ForwardSpec, type ForwardStatus, SSH_PORT } from '../config/forward.ts';
+import { keyFile, sshUser } from '../config/forwards.ts';
+import { parsePortSpec } from '../config/port-spec.ts';
+import { socketPath, type ValueParser } from '../config/values.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 import { absolute, parsedFlag } from './options.ts';
 
@@ -60,9 +60,9 @@ function publishedSockets(flags: PublishFlags): ForwardSpec[] {
       kind: 'ssh',
       address: undefined,
       port: SSH_PORT,
-      user: upFlag('--forward-user', forwardUser[index]!, userName),
+      user: upFlag('--forward-user', forwardUser[index]!, sshUser),
       path: upFlag('--forward-dest', forwardDest[index]!, socketPath),
-      keyFile: upFlag('--forward-identity', absolute(forwardIdentity[index]!), filePath),
+      keyFile: upFlag('--forward-identity', absolute(forwardIdentity[index]!), keyFile),
     },
     count: 1,
     owner: 'cli',
@@ -72,6 +72,3 @@ function publishedSockets(flags: PublishFlags): ForwardSpec[] {
 function upFlag<T>(name: string, text: string, parse: ValueParser<T>): T {
   return parsedFlag(name, text, parse, { command: 'slipway up' });
 }
-
-const userName: ValueParser<string> = (raw) =>
-  typeof raw === 'string' && raw !== '' ? raw : new Mismatch('a user of the guest');

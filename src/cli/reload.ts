@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
-import type { ZoneDescription } from '../config/zone-description.ts';
+import type { ZoneDescription } from '../config/dns-zones.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 

@@ -3,7 +3,7 @@ import { EventFeed } from '../api/v1/event-feed.ts';
 import { forwardJson } from '../api/v1/forward-json.ts';
 import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
-import { DEFAULT_RUN_MTU } from '../config/defaults.ts';
+import { DEFAULT_RUN_MTU } from '../config/network.ts';
 import type { SlipwayError } from '../facts/errors.ts';
 import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import type { ControlLog } from '../control/network-control.ts';

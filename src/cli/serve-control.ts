@@ -1,6 +1,6 @@
 import { type ControlApi, openControlApi } from '../api/server/control-api.ts';
 import type { EventFeed } from '../api/v1/event-feed.ts';
-import type { ControlConfig } from '../config/control-config.ts';
+import type { ControlConfig } from '../config/control.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import type { FlowName } from '../control/flow-status.ts';
 import type { ControlLog } from '../control/network-control.ts';

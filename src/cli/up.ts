@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';
 import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen-url.ts';
-import { stateFolder } from '../config/state-folder.ts';
+import { stateFolder } from '../config/state.ts';
 import type { Listening } from '../control/thread-engine.ts';
 import { endOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';

@@ -70,6 +70,15 @@ export interface ForwardSpec {
   readonly owner: ForwardOwner;
 }
 
+/** The settings of a forward for which nothing else is given. */
+export const FORWARD_DEFAULTS: Pick<ForwardSpec, 'ipv4Only' | 'source' | 'proxy' | 'waitSeconds' | 'persistent'> = {
+  ipv4Only: false,
+  source: 'client',
+  proxy: 'none',
+  waitSeconds: 0,
+  persistent: false,
+};
+
 /** 'waiting': for its guest or its address. 'failed': for another reason; it is tried again. */
 export const FORWARD_STATES = ['listening', 'waiting', 'failed'] as const;
 export type ForwardState = (typeof FORWARD_STATES)[number];

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isScalar, LineCounter, parseDocument, visit } from 'yaml';
-import type { ConfigInput } from './config.ts';
 import { SlipwayError } from '../facts/errors.ts';
+import type { ConfigInput } from './config.ts';
 import { configSchema, knownKeys } from './schema.ts';
 import { schemaProblems } from './schema-problem.ts';
 

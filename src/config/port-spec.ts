@@ -1,6 +1,7 @@
+import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
+import { formatIpv6Address, parseIpv6Address } from '../wire/ipv6-address.ts';
 import type { ForwardSpec } from './forward.ts';
-import { listenAddress } from './host-address.ts';
-import { Mismatch } from './values.ts';
+import { Mismatch, socketPath, type ValueParser } from './values.ts';
 
 /** Ports in a row, both ends included. */
 export interface PortRange {
@@ -11,14 +12,15 @@ export interface PortRange {
 /** What `docker run -p` says of a forward; the rest of a ForwardSpec comes from elsewhere. */
 export type PublishedPort = Pick<ForwardSpec, 'protocol' | 'host' | 'guest' | 'count'>;
 
-/** The settings of a forward for which nothing else is given. */
-export const FORWARD_DEFAULTS: Pick<ForwardSpec, 'ipv4Only' | 'source' | 'proxy' | 'waitSeconds' | 'persistent'> = {
-  ipv4Only: false,
-  source: 'client',
-  proxy: 'none',
-  waitSeconds: 0,
-  persistent: false,
-};
+/** Where clients come in, before it is known which guest ports they reach. */
+export type HostPlace =
+  | { readonly kind: 'ports'; readonly address: string; readonly ports: PortRange }
+  | { readonly kind: 'unix'; readonly path: string };
+
+export interface GuestPlace {
+  readonly address: number | undefined;
+  readonly ports: PortRange;
+}
 
 /** Ports that the host chooses are one forward each. */
 const MAX_CHOSEN = 1_024;
@@ -108,4 +110,55 @@ function counted(ports: number): string {
 
 function quoted(text: string): string {
   return JSON.stringify(text.length > 40 ? `${text.slice(0, 37)}...` : text);
+}
+
+/** "8080", "127.0.0.1:8080", "[::1]:8000-8100", ":80", "*:80", or the path of a unix socket. */
+export const hostPlace: ValueParser<HostPlace> = (raw) => {
+  const text = typeof raw === 'number' ? String(raw) : raw;
+  if (typeof text === 'string' && text.startsWith('/')) {
+    const path = socketPath(text);
+    return path instanceof Mismatch ? path : { kind: 'unix', path };
+  }
+  const [address, ports] = place(text);
+  const listening = address === undefined ? undefined : listenAddress(address);
+  const range = ports === undefined ? undefined : parsePortRange(ports);
+  if (listening === undefined || range === undefined || (range.first === 0 && range.last > 0)) {
+    return new Mismatch(
+      'a port of this computer such as 8080, "127.0.0.1:8080", "[::1]:8000-8100" or 0 (one is chosen), or the path of a socket',
+    );
+  }
+  return { kind: 'ports', address: listening, ports: range };
+};
+
+/** "80", "192.168.65.3:80", "9000-9100". */
+export const guestPlace: ValueParser<GuestPlace> = (raw) => {
+  const [address, ports] = place(typeof raw === 'number' ? String(raw) : raw);
+  const guest = address === undefined || address === '' ? undefined : parseIpv4Address(address);
+  const range = ports === undefined ? undefined : parsePortRange(ports);
+  if (address === undefined || (address !== '' && guest === undefined) || range === undefined || range.first === 0) {
+    return new Mismatch('a port of the guest such as 80, "192.168.65.3:80" or 9000-9100');
+  }
+  return { address: guest, ports: range };
+};
+
+/** Splits "ADDRESS:PORT" at the last colon, brackets removed; undefined where the text has not that form. */
+function place(text: unknown): readonly [string | undefined, string | undefined] {
+  const match = typeof text === 'string' ? /^(?:(?:\[([^\]]*:[^\]]*)\]|([^:[\]]*)):)?([^:]*)$/.exec(text) : null;
+  return match === null ? [undefined, undefined] : [match[1] ?? match[2] ?? '', match[3]];
+}
+
+/**
+ * An address to listen at in the one spelling by which two are the same: IPv4 dotted, IPv6 as RFC 5952 with its zone ("fe80::1%eth0"),
+ * '' for every address ("" or "*"), IPv4 in IPv6's form as IPv4. Undefined for what is no address.
+ */
+export function listenAddress(text: string): string | undefined {
+  if (text === '' || text === '*') return '';
+  const address4 = parseIpv4Address(text);
+  if (address4 !== undefined) return formatIpv4Address(address4);
+  const [plain = '', zone, more] = text.split('%');
+  const address6 = parseIpv6Address(plain);
+  if (address6 === undefined || more !== undefined || (zone !== undefined && !/^[\w.-]+$/.test(zone))) return undefined;
+  const shown = formatIpv6Address(address6, 0);
+  if (shown.startsWith('::ffff:') && shown.includes('.')) return zone === undefined ? shown.slice(7) : undefined;
+  return zone === undefined ? shown : `${shown}%${zone}`;
 }

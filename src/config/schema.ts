@@ -1,47 +1,40 @@
-import { z } from 'zod';
-import { GUEST_APIS } from './api-config.ts';
-import { type ConfigInput, ENGINES, LOG_LEVELS } from './config.ts';
-import { controlSchema } from './control-schema.ts';
-import { dhcpSchema } from './dhcp-schema.ts';
-import { dnsSchema } from './dns-schema.ts';
-import { forwardsSchema, servicesSchema } from './forward-schema.ts';
-import { keysUnder, value } from './schema-value.ts';
-import { folder, helperSocket, integer, ipv4Address, listenUrl, mtuBytes, oneOf, subnet, yesOrNo } from './values.ts';
+import type { ZodType } from 'zod';
+import { apiSchema } from './api.ts';
+import type { ConfigInput } from './config.ts';
+import { controlSchema } from './control.ts';
+import { dhcpSchema } from './dhcp.ts';
+import { dnsSchema } from './dns.ts';
+import { engineChoice } from './engine.ts';
+import { forwardsSchema } from './forwards.ts';
+import { helperSocket } from './helper.ts';
+import { limitsSchema } from './limits.ts';
+import { listenUrl } from './listen.ts';
+import { logSchema } from './log.ts';
+import { networkSchema } from './network.ts';
+import { keysUnder, schemaParts } from './schema-parts.ts';
+import { servicesSchema } from './services.ts';
+import { folder } from './state.ts';
+import { yesOrNo } from './values.ts';
 
-/**
- * The shape of the configuration file. zod walks it and reports every problem with its path; what one value takes is
- * written once in `values.ts` and shared with the flags.
- */
-export const configSchema: z.ZodType<ConfigInput> = z
+const { value, z } = schemaParts;
+
+/** The shape of the configuration file. zod walks it and reports every problem with its path. */
+export const configSchema: ZodType<ConfigInput> = z
   .strictObject({
-    network: z
-      .strictObject({
-        subnet: value(subnet),
-        gateway: value(ipv4Address),
-        hostAddress: value(ipv4Address),
-        mtu: value(mtuBytes),
-      })
-      .partial(),
+    network: networkSchema(schemaParts),
     listen: z.array(value(listenUrl)),
     hostLoopback: value(yesOrNo),
-    engine: value(oneOf(...ENGINES)),
-    limits: z
-      .strictObject({
-        flows: value(integer(16, 1_000_000)),
-        dialsInFlight: value(integer(1, 65_536)),
-        udpMappings: value(integer(16, 65_536)),
-        guests: value(integer(1, 4096)),
-      })
-      .partial(),
-    log: z.strictObject({ level: value(oneOf(...LOG_LEVELS)) }).partial(),
-    dns: dnsSchema,
-    dhcp: dhcpSchema,
-    forwards: forwardsSchema,
-    services: servicesSchema,
+    engine: value(engineChoice),
+    limits: limitsSchema(schemaParts),
+    log: logSchema(schemaParts),
+    dns: dnsSchema(schemaParts),
+    dhcp: dhcpSchema(schemaParts),
+    forwards: forwardsSchema(schemaParts),
+    services: servicesSchema(schemaParts),
     helper: value(helperSocket),
     state: value(folder),
-    control: controlSchema,
-    api: z.strictObject({ guest: value(oneOf(...GUEST_APIS)) }).partial(),
+    control: controlSchema(schemaParts),
+    api: apiSchema(schemaParts),
   })
   .partial();
 

@@ -1,5 +1,8 @@
 import type { Cidr } from '../wire/cidr.ts';
 
+/** Shorter leases are all renewal: who asks for less gets this. */
+export const MIN_LEASE_SECONDS = 60;
+
 /** How the DHCP server behaves and what it tells guests. Plain data, checked by the configuration; addresses as numbers. */
 export interface DhcpOptions {
   /** How long a lease lasts, and the longest that a client may ask for; at least MIN_LEASE_SECONDS. */

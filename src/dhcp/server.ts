@@ -18,14 +18,12 @@ import {
 import { isMulticastMac } from '../wire/ethernet.ts';
 import { AddressChoice, type Heard, type LinkView } from './address-choice.ts';
 import { type AddressProber, ConflictProbes } from './conflict-probes.ts';
-import type { DhcpOptions } from './dhcp-options.ts';
+import { type DhcpOptions, MIN_LEASE_SECONDS } from './dhcp-options.ts';
 import { type DhcpOrigin, type DhcpRequest, requestOf } from './dhcp-request.ts';
 import type { LeaseRecord } from './lease-record.ts';
 import type { LeaseTable } from './lease-table.ts';
 import { type Decision, type DhcpReply, INFINITE_SECONDS, replyTo } from './reply.ts';
 
-/** Shorter leases are all renewal: who asks for less gets this. */
-export const MIN_LEASE_SECONDS = 60;
 /** RFC 1542 §4.1.1 */
 const MAX_HOPS = 16;
 /** Addresses that are looked at for one DISCOVER while each turns out to be someone's. The client asks again. */

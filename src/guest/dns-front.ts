@@ -1,5 +1,5 @@
 import type { Counters } from '../env/counters.ts';
-import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../facts/nameserver.ts';
 import { readU16, writeU16 } from '../wire/bytes.ts';
 import { DNS_HEADER_BYTES, DNS_QR, DNS_RD, DNS_SERVFAIL, DnsQuestion, parseDnsQuestion } from '../wire/dns-message.ts';
 import type { DnsRoutes, GatewayServer } from './dns-routes.ts';

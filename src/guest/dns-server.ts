@@ -1,6 +1,6 @@
 import { Counters } from '../env/counters.ts';
 import { defaultGateway } from '../host/ipv4-routes.ts';
-import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../facts/nameserver.ts';
 import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';
 import { DnsRoutes, type GatewayServer } from './dns-routes.ts';

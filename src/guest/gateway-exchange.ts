@@ -1,7 +1,7 @@
 import { randomInt } from 'node:crypto';
 import type { Counters } from '../env/counters.ts';
 import type { Random } from '../env/random.ts';
-import type { Nameserver } from '../services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../facts/nameserver.ts';
 import type { Pending } from '../services/dns/upstream/request.ts';
 import { TcpTransport } from '../services/dns/upstream/tcp-transport.ts';
 import { type DnsTimers, systemTimers } from '../services/dns/upstream/timers.ts';

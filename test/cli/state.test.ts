@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { stateFolder } from '../../src/config/state-folder.ts';
+import { stateFolder } from '../../src/config/state.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess } from './slipway.ts';
 

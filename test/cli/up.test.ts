@@ -50,7 +50,7 @@ test('an address that is said twice is not taken for another process', async (t)
   const url = `qemu+unix://${path.join(temporaryFolder('test'), 'vm.sock')}`;
   const { status, stderr } = await slipway(t, 'up', '--listen', url, '--listen', url);
   assert.equal(status, 2);
-  assert.ok(stderr.startsWith(`slipway: --listen: ${url} stands there twice\n`), stderr);
+  assert.ok(stderr.startsWith(`slipway: --listen: ${url} is listed twice\n`), stderr);
 });
 
 test('a path that is empty is a slip, not the folder of the moment', async (t) => {

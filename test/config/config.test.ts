@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
-import type { DhcpInput } from '../../src/config/dhcp-config.ts';
+import type { DhcpInput } from '../../src/config/dhcp.ts';
 import { SlipwayError } from '../../src/facts/errors.ts';
-import type { ForwardSpec } from '../../src/config/forward.ts';
+import { FORWARD_DEFAULTS, type ForwardSpec } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
-import { FORWARD_DEFAULTS, parsePortSpec } from '../../src/config/port-spec.ts';
+import { parsePortSpec } from '../../src/config/port-spec.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 
@@ -124,7 +124,7 @@ test('an address to attach at stands there once; a port that is chosen is anothe
   ] as const) {
     assert.throws(() => listen(one, 'qemu+tcp://127.0.0.1:1', other), {
       code: 'ERR_CONFIG_INVALID',
-      message: `listen: ${other} stands there twice`,
+      message: `listen: ${other} is listed twice`,
     });
   }
   listen('qemu+tcp://127.0.0.1:0', 'qemu+tcp://127.0.0.1:0', 'qemu+unix:///tmp/a.sock', 'qemu+unix:///tmp/b.sock');

@@ -153,14 +153,14 @@ test('what does not fit names its place and what was expected', () => {
 test('ends that cannot be are refused with the addresses that can', () => {
   const outside = problem('forwards: [{ host: 80, guest: "10.0.0.1:80" }]');
   assert.equal(outside.code, 'ERR_ADDRESSES');
-  assert.match(outside.message, /tcp:\*:80 leads to 10.0.0.1, which is no guest's address of 192.168.65.0\/24/);
+  assert.match(outside.message, /tcp:\*:80: 10.0.0.1 is no guest's address of 192.168.65.0\/24/);
   assert.match(problem('forwards: [{ host: 80, guest: "192.168.65.1:80" }]').message, /no guest's address/);
-  assert.match(problem('forwards: [80:80, 80:81]').message, /tcp:\*:80 stands there twice/);
+  assert.match(problem('forwards: [80:80, 80:81]').message, /tcp:\*:80 is listed twice/);
   assert.match(problem('services: [{ address: 10.0.0.1, target: 127.0.0.1 }]').message, /outside of the subnet/);
   assert.match(problem('services: [{ address: 192.168.65.254, target: 127.0.0.1 }]').message, /is the host address/);
   assert.match(
     problem('services: [{ port: 1, target: "127.0.0.1:1" }, { port: 1, target: "127.0.0.1:2" }]').message,
-    /services.1: tcp 192.168.65.1:1 stands there twice/,
+    /services.1: tcp 192.168.65.1:1 is listed twice/,
   );
   assert.equal(forwardsOf('  - 80\n  - 80').length, 2, 'two chosen ports are two');
 });

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
-import type { Nameserver } from '../../src/services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../../src/facts/nameserver.ts';
 import { StreamMessages, withLength } from '../../src/services/dns/upstream/stream-messages.ts';
 import type { TestNamespace } from '../support/namespace.ts';
 import { within } from '../support/sockets.ts';

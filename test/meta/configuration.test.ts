@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
-import { defaultControlSocket } from '../../src/config/control-config.ts';
+import { defaultControlSocket } from '../../src/config/control.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { knownKeys } from '../../src/config/schema.ts';
-import { stateFolder } from '../../src/config/state-folder.ts';
+import { stateFolder } from '../../src/config/state.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 const [example = '', lists = ''] = Array.from(text.matchAll(/```yaml\n([\s\S]*?)```/g), (match) => match[1] ?? '');

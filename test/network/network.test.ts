@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { DEFAULT_DIALS_IN_FLIGHT, DEFAULT_FLOWS } from '../../src/config/defaults.ts';
+import { DEFAULT_LIMITS } from '../../src/config/limits.ts';
 import { PROBE_MS } from '../../src/dhcp/conflict-probes.ts';
 import { readMac, readU16, readU32 } from '../../src/wire/bytes.ts';
 import { DHCP_ACK, DHCP_OFFER, DHCP_REQUEST } from '../../src/wire/dhcpv4.ts';
@@ -442,7 +442,12 @@ describe('one guest among many', () => {
   });
 
   it('that asks 5,000 dead targets, again and again, is answered by a live one at once, and so are others', () => {
-    const limits = { guests: 6, flows: DEFAULT_FLOWS, dialsInFlight: DEFAULT_DIALS_IN_FLIGHT, udpMappings: 32 };
+    const limits = {
+      guests: 6,
+      flows: DEFAULT_LIMITS.flows,
+      dialsInFlight: DEFAULT_LIMITS.dialsInFlight,
+      udpMappings: 32,
+    };
     const world = new NetworkWorld({ network: { limits } });
     const dead = Array.from({ length: 5000 }, (_, i) => DEAD + i);
     for (const address of dead) world.host.blackHole(address);

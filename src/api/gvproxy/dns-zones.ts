@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { SlipwayError } from '../../facts/errors.ts';
-import { listenAddress } from '../../config/host-address.ts';
-import type { ZonePattern, ZoneRecord } from '../../config/zone-description.ts';
+import { listenAddress } from '../../config/port-spec.ts';
+import type { ZonePattern, ZoneRecord } from '../../config/dns-zones.ts';
 import { patternInstructions, zonePatterns } from '../../services/dns/zones/address-patterns.ts';
 import type { ListedZone, ZoneStore } from '../../services/dns/zones/zone-store.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';

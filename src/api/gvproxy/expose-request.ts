@@ -1,8 +1,14 @@
 import path from 'node:path';
 import { z } from 'zod';
-import { type ForwardOwner, type ForwardSpec, type GuestEnd, type HostEnd, SSH_PORT } from '../../config/forward.ts';
-import { listenAddress } from '../../config/host-address.ts';
-import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
+import {
+  FORWARD_DEFAULTS,
+  type ForwardOwner,
+  type ForwardSpec,
+  type GuestEnd,
+  type HostEnd,
+  SSH_PORT,
+} from '../../config/forward.ts';
+import { listenAddress } from '../../config/port-spec.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { readCompatBody, textField } from '../server/compat-body.ts';
 import { type GoAnswer, goError } from './go-answer.ts';

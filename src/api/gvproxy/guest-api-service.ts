@@ -1,4 +1,4 @@
-import type { ApiConfig } from '../../config/api-config.ts';
+import type { ApiConfig } from '../../config/api.ts';
 import type { GatewayServiceMaker } from '../../control/start-network.ts';
 import { GuestApi } from './guest-api.ts';
 

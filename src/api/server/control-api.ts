@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import type { ControlConfig } from '../../config/control-config.ts';
+import type { ControlConfig } from '../../config/control.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { type OwnPlace, ownPort } from '../../control/own-places.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';

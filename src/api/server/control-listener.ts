@@ -1,7 +1,7 @@
 import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
 import path from 'node:path';
-import type { ControlEndpoint } from '../../config/control-config.ts';
+import type { ControlEndpoint } from '../../config/control.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { freeSocketPath } from '../../control/free-socket-path.ts';
 import type { Counters } from '../../env/counters.ts';

@@ -1,7 +1,7 @@
 import type { FastifySchema, FastifySchemaCompiler } from 'fastify';
 import { z } from 'zod';
 import { schemaProblems } from '../../config/schema-problem.ts';
-import { keysUnder } from '../../config/schema-value.ts';
+import { keysUnder } from '../../config/schema-parts.ts';
 import { invalidRequest } from './problem.ts';
 
 const PARTS: Readonly<Record<string, string>> = {

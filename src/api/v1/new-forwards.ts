@@ -1,14 +1,15 @@
 import { z } from 'zod';
-import type { ForwardSpec } from '../../config/forward.ts';
-import { forwardOptions, forwardShape } from '../../config/forward-schema.ts';
-import { socketPath } from '../../config/forward-values.ts';
-import { FORWARD_DEFAULTS, type PublishedPort, parsePortSpec } from '../../config/port-spec.ts';
-import { value } from '../../config/schema-value.ts';
-import { ipv4Address, Mismatch, oneOf, type ValueParser, yesOrNo } from '../../config/values.ts';
+import { forwardOptions, forwardShape, present } from '../../config/forwards.ts';
+import { type PublishedPort, parsePortSpec } from '../../config/port-spec.ts';
+import { schemaParts, value } from '../../config/schema-parts.ts';
+import { FORWARD_DEFAULTS, type ForwardSpec } from '../../config/forward.ts';
+import { ipv4Address, Mismatch, oneOf, socketPath, type ValueParser, yesOrNo } from '../../config/values.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import type { ForwardJson } from './contract.ts';
 import { forwardJson } from './forward-json.ts';
 import { askedForward } from './read-only.ts';
+
+const byKeysAlone = forwardShape(schemaParts);
 
 /** Who may be said to have asked, by a client of this API. */
 const owner = value(oneOf('api', 'cli')).optional();
@@ -18,7 +19,7 @@ const published: ValueParser<readonly PublishedPort[]> = (raw) =>
     ? parsePortSpec(raw)
     : new Mismatch('a port to publish as docker run -p takes it, such as 8080:80');
 
-const byText = forwardOptions.extend({
+const byText = forwardOptions(schemaParts).extend({
   publish: value(published),
   guestAddress: value(ipv4Address).optional(),
   /** In the place of the host's port. */
@@ -39,7 +40,7 @@ export const newForwards: z.ZodType<readonly ForwardSpec[]> = z
     for (const issue of result.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
     return z.NEVER;
   })
-  .meta({ oneOf: [inputJson(byText), inputJson(forwardShape.schema, byKeys)] });
+  .meta({ oneOf: [inputJson(byText), inputJson(byKeysAlone.schema, byKeys)] });
 
 type Read = { readonly specs: readonly ForwardSpec[] } | { readonly issues: readonly z.core.$ZodIssue[] };
 
@@ -67,14 +68,8 @@ function fromKeys(raw: unknown): Read {
   const own = byKeys.safeParse(raw);
   if (!own.success) return own.error;
   const { persistent = false, owner: asker = 'api', ...keys } = own.data;
-  const result = forwardShape.schema.safeParse(keys);
+  const result = byKeysAlone.schema.safeParse(keys);
   return result.success ? { specs: result.data.map((spec) => ({ ...spec, persistent, owner: asker })) } : result.error;
-}
-
-function present<T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  return Object.fromEntries(Object.entries(options).filter(([, one]) => one !== undefined)) as {
-    [K in keyof T]: Exclude<T[K], undefined>;
-  };
 }
 
 function inputJson(...schemas: readonly z.ZodType[]): Readonly<Record<string, unknown>> {

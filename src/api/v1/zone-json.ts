@@ -1,4 +1,4 @@
-import type { ZoneRecord } from '../../config/zone-description.ts';
+import type { ZoneRecord } from '../../config/dns-zones.ts';
 import type { ListedZone } from '../../services/dns/zones/zone-store.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatIpv6Address } from '../../wire/ipv6-address.ts';

@@ -1,8 +1,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
-import type { ForwardSpec, GuestEnd, HostEnd } from '../../config/forward.ts';
-import { listenAddress } from '../../config/host-address.ts';
-import { FORWARD_DEFAULTS } from '../../config/port-spec.ts';
+import { FORWARD_DEFAULTS, type ForwardSpec, type GuestEnd, type HostEnd } from '../../config/forward.ts';
+import { listenAddress } from '../../config/port-spec.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { type CompatBody, readCompatBody, textField } from '../server/compat-body.ts';
 

@@ -1,4 +1,4 @@
-import type { DnsConfig } from '../../config/dns-config.ts';
+import type { DnsConfig } from '../../config/dns.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { QueryLimit } from './query-limit.ts';
 import { addressLiterals } from './sources/address-literal.ts';

@@ -1,4 +1,4 @@
-import type { DnsConfig } from '../../config/dns-config.ts';
+import type { DnsConfig } from '../../config/dns.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { Log } from '../../env/log.ts';
 import type { Random } from '../../env/random.ts';

@@ -1,7 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { DNS_PORT, dnsRcodeName } from '../../wire/dns-message.ts';
 import type { SourceName, TraceStep } from './lookup-trace.ts';
-import type { Nameserver } from './upstream/nameserver.ts';
+import type { Nameserver } from '../../facts/nameserver.ts';
 
 const WHO: Readonly<Record<SourceName, string>> = {
   zone: 'a zone of Slipway',

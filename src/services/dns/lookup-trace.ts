@@ -1,4 +1,4 @@
-import type { Nameserver } from './upstream/nameserver.ts';
+import type { Nameserver } from '../../facts/nameserver.ts';
 
 /** Which source an answer comes from. */
 export type SourceName = 'zone' | 'host-record' | 'cache' | 'stale-cache' | 'upstream' | 'operating-system' | 'slipway';

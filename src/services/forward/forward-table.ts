@@ -9,7 +9,7 @@ import {
 } from '../../config/forward.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { ForwardChange } from '../../forward/forward-request.ts';
-import { checkedSpec, type GuestAddresses } from './checked-spec.ts';
+import { checkedSpec } from './checked-spec.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardEdges } from './edges.ts';
 import { Forward } from './forward.ts';
@@ -19,10 +19,11 @@ import { HostPlaces } from './host-places.ts';
 import { inTheWay, isSame, isToChoose, overlap } from './overlap.ts';
 import { PersistentForwards } from './persistent-forwards.ts';
 import { ServiceTable } from './service-table.ts';
+import type { AddressPlan } from '../../config/network.ts';
 
 export interface ForwardTableOptions {
   readonly edges: ForwardEdges;
-  readonly guests: GuestAddresses;
+  readonly guests: AddressPlan;
   /** Where persistent forwards are kept; without one they end with the process. */
   readonly store?: ForwardStore | undefined;
 }
@@ -38,7 +39,7 @@ type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
  */
 export class ForwardTable implements Forwards {
   readonly #edges: ForwardEdges;
-  readonly #guests: GuestAddresses;
+  readonly #guests: AddressPlan;
   readonly #persistent: PersistentForwards;
   readonly #services: ServiceTable;
   /** All of them. One whose `open` has not been answered yet is not in `#accepted`. */

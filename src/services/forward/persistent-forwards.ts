@@ -1,10 +1,11 @@
 import { type ForwardSpec, type ForwardStatus, forwardId } from '../../config/forward.ts';
 import { SlipwayError } from '../../facts/errors.ts';
-import { checkedSpec, type GuestAddresses } from './checked-spec.ts';
+import { checkedSpec } from './checked-spec.ts';
 import { describeForward } from './describe-forward.ts';
 import type { ForwardStore } from './forward-store.ts';
 import { HostPlaces } from './host-places.ts';
 import { inTheWay, isSame, isToChoose, overlap } from './overlap.ts';
+import type { AddressPlan } from '../../config/network.ts';
 
 /** Of a forward of which nothing is open. */
 const NOTHING_OPEN = {
@@ -22,12 +23,12 @@ const NOTHING_OPEN = {
  */
 export class PersistentForwards {
   readonly #store: ForwardStore | undefined;
-  readonly #guests: GuestAddresses;
+  readonly #guests: AddressPlan;
   readonly #warn: (text: string) => void;
   readonly #leftOut = new Map<string, ForwardStatus>();
 
   /** Without a store nothing can be kept. */
-  constructor(store: ForwardStore | undefined, guests: GuestAddresses, warn: (text: string) => void) {
+  constructor(store: ForwardStore | undefined, guests: AddressPlan, warn: (text: string) => void) {
     this.#store = store;
     this.#guests = guests;
     this.#warn = warn;

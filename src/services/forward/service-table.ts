@@ -3,12 +3,10 @@ import type { ServiceForward } from '../../config/forward.ts';
 import { isOwnName } from '../../facts/own-names.ts';
 import { cidrContains, firstHost, formatCidr, lastHost } from '../../wire/cidr.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
-import type { GuestAddresses } from './checked-spec.ts';
 import { serviceKey } from './describe-forward.ts';
 import type { ForwardEdges } from './edges.ts';
-
-/** 4,096: the network looks each connection of a guest up in them. */
-const MAX_SERVICES = 4_096;
+import type { AddressPlan } from '../../config/network.ts';
+import { MAX_SERVICES } from '../../config/services.ts';
 
 /**
  * What guests reach of the host at the gateway's ports and at virtual addresses. A change is in the network and its name in the
@@ -16,11 +14,11 @@ const MAX_SERVICES = 4_096;
  */
 export class ServiceTable {
   readonly #edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>;
-  readonly #guests: GuestAddresses;
+  readonly #guests: AddressPlan;
   readonly #services = new Map<string, ServiceForward>();
   #work: Promise<unknown> = Promise.resolve();
 
-  constructor(edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>, guests: GuestAddresses) {
+  constructor(edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>, guests: AddressPlan) {
     this.#edges = edges;
     this.#guests = guests;
   }
@@ -112,7 +110,7 @@ export class ServiceTable {
   }
 }
 
-function checkService(service: ServiceForward, { subnet, hostAddress }: GuestAddresses): void {
+function checkService(service: ServiceForward, { subnet, hostAddress }: AddressPlan): void {
   const { protocol, address, port, name, target } = service;
   const refuse = (why: string, hint: string): never => {
     throw new SlipwayError('ERR_FORWARD_INVALID', `no service can be at ${serviceKey(service)}: ${why}`, hint);

@@ -14,7 +14,7 @@ import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { ControlExtension } from '../../../src/api/server/control-app.ts';
-import type { ControlConfig } from '../../../src/config/control-config.ts';
+import type { ControlConfig } from '../../../src/config/control.ts';
 import { SlipwayError } from '../../../src/facts/errors.ts';
 import { needs } from '../../support/needs.ts';
 import { temporaryFolder } from '../../support/temporary-folder.ts';

@@ -1,6 +1,11 @@
 import { SlipwayError } from '../../../src/facts/errors.ts';
-import type { ForwardSpec, ForwardStatus, ServiceForward } from '../../../src/config/forward.ts';
-import { FORWARD_DEFAULTS, parsePortSpec } from '../../../src/config/port-spec.ts';
+import {
+  FORWARD_DEFAULTS,
+  type ForwardSpec,
+  type ForwardStatus,
+  type ServiceForward,
+} from '../../../src/config/forward.ts';
+import { parsePortSpec } from '../../../src/config/port-spec.ts';
 import { Mismatch } from '../../../src/config/values.ts';
 import type { HostErrorCode } from '../../../src/env/host.ts';
 import type { ForwardReport, ForwardRequest, ForwardStanding } from '../../../src/forward/forward-request.ts';

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { SlipwayError } from '../../../facts/errors.ts';
-import { value } from '../../../config/schema-value.ts';
+import { value } from '../../../config/schema-parts.ts';
 import { Mismatch, type ValueParser } from '../../../config/values.ts';
 import type { ControlParts } from '../control-parts.ts';
 import type { ControlScope } from '../../server/control-server.ts';

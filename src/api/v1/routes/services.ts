@@ -1,6 +1,6 @@
 import { z } from 'zod';
-import { resolveServices } from '../../../config/forward-config.ts';
-import { serviceSchema as newService } from '../../../config/forward-schema.ts';
+import { schemaParts } from '../../../config/schema-parts.ts';
+import { resolveServices, serviceSchema as newService } from '../../../config/services.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import type { ServiceJson } from '../contract.ts';
 import type { ControlParts } from '../control-parts.ts';
@@ -42,7 +42,7 @@ export function serviceRoutes(
       schema: {
         summary: 'Opens a way from guests to a service of this computer',
         tags: ['services'],
-        body: newService,
+        body: newService(schemaParts),
         response: { 201: serviceSchema },
       },
       preValidation: async (request) => {

@@ -1,7 +1,6 @@
 import { z } from 'zod';
-import { zoneRecordSchema, zoneSchema } from '../../../config/dns-schema.ts';
-import { recordName } from '../../../config/dns-values.ts';
-import { value } from '../../../config/schema-value.ts';
+import { MAX_ZONE_RECORDS, recordName, zoneRecordSchema, zoneSchema } from '../../../config/dns-zones.ts';
+import { schemaParts, value } from '../../../config/schema-parts.ts';
 import { hostName, Mismatch, oneOf, shown as shownValue } from '../../../config/values.ts';
 import type { RecordSelector } from '../../../services/dns/zones/zone-store.ts';
 import type { RecordJson, ZoneJson } from '../contract.ts';
@@ -13,7 +12,6 @@ import { zoneJson } from '../zone-json.ts';
 
 /** 100,000 records with names of usual length. */
 const ZONE_BYTES = 32 * 1024 * 1024;
-const MAX_RECORDS = 100_000;
 const RECORD_TYPES = ['A', 'AAAA', 'CNAME', 'NS', 'PTR', 'TXT', 'SRV', 'MX'] as const;
 
 const recordJsonSchema: z.ZodType<RecordJson> = z
@@ -33,6 +31,8 @@ const zoneJsonSchema: z.ZodType<ZoneJson> = z
   })
   .meta({ id: 'Zone' });
 
+const recordBody = zoneRecordSchema(schemaParts);
+
 const selectorByName = z.strictObject({ name: value(recordName), type: value(oneOf(...RECORD_TYPES)).optional() });
 
 /** All records of a name, those of a name and type, or one in full. */
@@ -41,7 +41,7 @@ const selector: z.ZodType<RecordSelector> = z
   .transform((raw, context): RecordSelector => {
     const few =
       typeof raw === 'object' && raw !== null && Object.keys(raw).every((key) => key === 'name' || key === 'type');
-    const result: z.ZodSafeParseResult<RecordSelector> = (few ? selectorByName : zoneRecordSchema).safeParse(raw);
+    const result: z.ZodSafeParseResult<RecordSelector> = (few ? selectorByName : recordBody).safeParse(raw);
     if (result.success) return result.data;
     for (const issue of result.error.issues) context.issues.push({ ...issue, input: raw } as z.core.$ZodRawIssue);
     return z.NEVER;
@@ -81,7 +81,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
         summary: 'Sets a zone, in the place of the one of its name; the body may leave out the name',
         tags: ['dns'],
         params: NAME,
-        body: zoneSchema,
+        body: zoneSchema(schemaParts),
         response: { 200: zoneJsonSchema },
       },
       preValidation: async (request) => {
@@ -129,7 +129,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
         summary: 'Adds records; one that is there already takes the new TTL',
         tags: ['dns'],
         params: NAME,
-        body: z.strictObject({ records: z.array(zoneRecordSchema).min(1).max(MAX_RECORDS) }),
+        body: z.strictObject({ records: z.array(recordBody).min(1).max(MAX_ZONE_RECORDS) }),
         response: { 200: zoneJsonSchema },
       },
     },
@@ -147,7 +147,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
         summary: 'Removes records; says how many there were',
         tags: ['dns'],
         params: NAME,
-        body: z.strictObject({ records: z.array(selector).min(1).max(MAX_RECORDS) }),
+        body: z.strictObject({ records: z.array(selector).min(1).max(MAX_ZONE_RECORDS) }),
         response: { 200: z.object({ removed: z.int() }) },
       },
     },

@@ -1,4 +1,4 @@
-import type { DnsCacheConfig } from '../../../config/dns-config.ts';
+import type { DnsCacheConfig } from '../../../config/dns.ts';
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import type { TraceStep } from '../lookup-trace.ts';

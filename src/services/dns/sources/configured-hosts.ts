@@ -1,4 +1,4 @@
-import type { DnsHost } from '../../../config/dns-config.ts';
+import type { DnsHost } from '../../../config/dns.ts';
 import { type DnsData, dataTypeNumber } from '../../../wire/dns-data.ts';
 import { DNS_AA, DNS_NOERROR, DNS_TYPE_ANY } from '../../../wire/dns-message.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';

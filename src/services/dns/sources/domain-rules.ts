@@ -1,4 +1,4 @@
-import type { DnsRule } from '../../../config/dns-config.ts';
+import type { DnsRule } from '../../../config/dns.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { labelStarts } from '../zones/zone-names.ts';

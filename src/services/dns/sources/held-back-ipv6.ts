@@ -1,4 +1,4 @@
-import type { Ipv6Answers } from '../../../config/dns-config.ts';
+import type { Ipv6Answers } from '../../../config/dns.ts';
 import { DNS_NOERROR, DNS_TYPE_AAAA } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { EDE_FILTERED } from '../protocol.ts';

@@ -3,7 +3,7 @@ import { DNS_SERVFAIL, dnsRcodeName } from '../../../wire/dns-message.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { EDE_NETWORK_ERROR, EDE_NO_REACHABLE_AUTHORITY } from '../protocol.ts';
 import type { ForwardResult } from '../upstream/forwarder.ts';
-import type { Nameserver } from '../upstream/nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import { authored } from './authored-answer.ts';
 import { type RawAnswer, readRawAnswer } from './raw-answer.ts';
 import type { Answer } from './source.ts';

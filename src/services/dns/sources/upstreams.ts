@@ -1,4 +1,4 @@
-import type { Nameserver } from '../upstream/nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import type { NameserverAnswers } from './nameserver-answers.ts';
 import type { Source } from './source.ts';
 

@@ -2,7 +2,7 @@ import type { Counters } from '../../../env/counters.ts';
 import type { Random } from '../../../env/random.ts';
 import type { DnsQuery } from '../dns-query.ts';
 import { Lookup } from './lookup.ts';
-import type { Nameserver } from './nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import { OwnQuery } from './request.ts';
 import { type DnsTimers, systemTimers } from './timers.ts';
 import { UpstreamServer } from './upstream-server.ts';

@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import type { Nameserver } from './nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import { DNS_PORT } from '../../../wire/dns-message.ts';
 
 /** resolv.conf(5): MAXNS. */

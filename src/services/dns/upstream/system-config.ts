@@ -2,7 +2,7 @@ import { type BigIntStats, closeSync, constants, openSync, readSync, statSync } 
 import { networkInterfaces } from 'node:os';
 import type { Clock } from '../../../env/clock.ts';
 import { addressesOf, type HostInterfaces, hasIpv6Route, reachesIpv6 } from './host-addresses.ts';
-import type { Nameserver } from './nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import { parseResolvConf, type ResolvConf } from './resolv-conf.ts';
 import { systemTimers } from './timers.ts';
 import { DNS_PORT } from '../../../wire/dns-message.ts';

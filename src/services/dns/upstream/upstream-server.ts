@@ -1,6 +1,6 @@
 import type { Counters } from '../../../env/counters.ts';
 import type { Random } from '../../../env/random.ts';
-import type { Nameserver } from './nameserver.ts';
+import type { Nameserver } from '../../../facts/nameserver.ts';
 import type { Pending } from './request.ts';
 import { TcpTransport } from './tcp-transport.ts';
 import type { DnsTimers } from './timers.ts';

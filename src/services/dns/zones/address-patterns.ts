@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { RE2JS, RE2Set } from 're2js';
 import { SlipwayError } from '../../../facts/errors.ts';
-import type { ZonePattern } from '../../../config/zone-description.ts';
+import type { ZonePattern } from '../../../config/dns-zones.ts';
 import { zoneText } from './zone-record.ts';
 
 /** Matching a name takes its length times this at most: 253 × 2,000 are some milliseconds. */

@@ -1,6 +1,6 @@
 import { SlipwayError } from '../../../facts/errors.ts';
 import { BUILT_IN_NAMES, GUEST_ZONE } from '../../../facts/own-names.ts';
-import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
+import type { ZoneDescription, ZoneRecord } from '../../../config/dns-zones.ts';
 import { type Cidr, cidrContains, firstHost, lastHost } from '../../../wire/cidr.ts';
 import { parseIpv4Address } from '../../../wire/ipv4-address.ts';
 import { canonicalKey, isAtOrBelow } from './zone-names.ts';

@@ -1,10 +1,7 @@
 import { SlipwayError } from '../../../facts/errors.ts';
 import { recordError, type StoredRecord } from './zone-record.ts';
+import { MAX_ZONE_RECORDS, MAX_ZONES } from '../../../config/dns-zones.ts';
 
-/** A person's or a program's zones; each costs about a kilobyte. */
-export const MAX_ZONES = 1_024;
-/** 100,000: a record takes about 500 bytes, so 50 MB at the most. */
-export const MAX_ZONE_RECORDS = 100_000;
 /** 16 MiB of record data: what TXT records could otherwise make of it has no end. */
 export const MAX_ZONE_BYTES: number = 16 * 1024 * 1024;
 /** 32 KiB at one name: its records, and the chain that leads there, fit in one message over TCP. */

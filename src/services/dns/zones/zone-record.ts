@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../../facts/errors.ts';
-import type { ZoneRecord } from '../../../config/zone-description.ts';
+import type { ZoneRecord } from '../../../config/dns-zones.ts';
 import { dataTypeNumber, DNS_MAX_TEXT_BYTES, type DnsData } from '../../../wire/dns-data.ts';
 import { dnsNameKey } from '../../../wire/dns-name.ts';
 import { canonicalName, childKey, isAbsolute, isAtOrBelow } from './zone-names.ts';

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../../../facts/errors.ts';
-import type { ZoneDescription, ZoneRecord } from '../../../config/zone-description.ts';
+import type { ZoneDescription, ZoneRecord } from '../../../config/dns-zones.ts';
 import type { Counters } from '../../../env/counters.ts';
 import type { DnsData } from '../../../wire/dns-data.ts';
 import type { DnsQuery } from '../dns-query.ts';

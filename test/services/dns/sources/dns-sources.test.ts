@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
+import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/dns.ts';
 import { Counters } from '../../../../src/env/counters.ts';
 import { explainedStep } from '../../../../src/services/dns/explained-step.ts';
 import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sources/host-resolver.ts';

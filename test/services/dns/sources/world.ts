@@ -8,7 +8,7 @@ import type { Cache } from '../../../../src/services/dns/sources/cache.ts';
 import { type HostAnswer, HostResolver } from '../../../../src/services/dns/sources/host-resolver.ts';
 import { traced } from '../../../../src/services/dns/sources/traced.ts';
 import type { ForwardResult } from '../../../../src/services/dns/upstream/forwarder.ts';
-import type { Nameserver } from '../../../../src/services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../../../../src/facts/nameserver.ts';
 import type { DnsTimers } from '../../../../src/services/dns/upstream/timers.ts';
 import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { readU16, writeU16 } from '../../../../src/wire/bytes.ts';

@@ -1,7 +1,7 @@
 import { createSocket, type Socket as DatagramSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import type { Nameserver } from '../../../../src/services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../../../../src/facts/nameserver.ts';
 import { StreamMessages, withLength } from '../../../../src/services/dns/upstream/stream-messages.ts';
 import { readU16, writeU16, writeU32 } from '../../../../src/wire/bytes.ts';
 import { DNS_QR, DNS_RA, DNS_TYPE_A, DnsQuestion, parseDnsQuestion } from '../../../../src/wire/dns-message.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readlinkSync } from 'node:fs';
 import { test } from 'node:test';
-import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/defaults.ts';
+import { DEFAULT_DNS_LOOKUPS } from '../../../../src/config/dns.ts';
 import { RecordedTrace } from '../../../../src/services/dns/lookup-trace.ts';
 import { readU16 } from '../../../../src/wire/bytes.ts';
 import { findEdns } from '../../../../src/wire/dns-edns.ts';

@@ -2,7 +2,7 @@ import { Counters } from '../../../../src/env/counters.ts';
 import type { Random } from '../../../../src/env/random.ts';
 import type { DnsQuery } from '../../../../src/services/dns/dns-query.ts';
 import { Forwarder, type ForwardResult } from '../../../../src/services/dns/upstream/forwarder.ts';
-import type { Nameserver } from '../../../../src/services/dns/upstream/nameserver.ts';
+import type { Nameserver } from '../../../../src/facts/nameserver.ts';
 import { writeU16 } from '../../../../src/wire/bytes.ts';
 import { findEdns } from '../../../../src/wire/dns-edns.ts';
 import { DNS_TYPE_A, DnsQuestion, parseDnsQuestion, writeDnsQuery } from '../../../../src/wire/dns-message.ts';

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { SlipwayError } from '../../../../src/facts/errors.ts';
-import type { ZoneRecord } from '../../../../src/config/zone-description.ts';
-import { MAX_NAME_BYTES, MAX_ZONES } from '../../../../src/services/dns/zones/zone-limits.ts';
+import { MAX_ZONES, type ZoneRecord } from '../../../../src/config/dns-zones.ts';
+import { MAX_NAME_BYTES } from '../../../../src/services/dns/zones/zone-limits.ts';
 import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { a, address, ask, builtInStore, cname, query, queryFrom, txt } from './asking.ts';
 

@@ -1,12 +1,18 @@
-import { cidrContains, firstHost, formatCidr, lastHost } from '../wire/cidr.ts';
-import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { type AddressPlan, freeAddresses, guestAddresses } from './addresses.ts';
-import type { ApiConfig } from './api-config.ts';
-import type { DnsConfig } from './dns-config.ts';
+import type { ZodType } from 'zod';
 import { SlipwayError } from '../facts/errors.ts';
-import { type ForwardSpec, forwardId, type ServiceForward } from './forward.ts';
+import { GATEWAY_SERVICE_TITLES, GATEWAY_SERVICES } from '../facts/gateway-services.ts';
 import { isOwnName } from '../facts/own-names.ts';
-import { GATEWAY_SERVICES, GATEWAY_SERVICE_TITLES } from '../facts/gateway-services.ts';
+import { formatCidr } from '../wire/cidr.ts';
+import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
+import type { ApiConfig } from './api.ts';
+import type { DnsConfig } from './dns.ts';
+import type { ServiceForward } from './forward.ts';
+import { type AddressPlan, freeAddresses, isHostOf } from './network.ts';
+import type { SchemaParts } from './schema-parts.ts';
+import { hostName, integer, ipv4Address, Mismatch, oneOf, socketPath, type ValueParser } from './values.ts';
+
+/** 4,096: the network looks each connection of a guest up in them. */
+export const MAX_SERVICES = 4_096;
 
 /** One of the key `services` as a person said it: without an address it is at the gateway. */
 export interface ServiceInput {
@@ -17,23 +23,43 @@ export interface ServiceInput {
   readonly target: ServiceForward['target'];
 }
 
-/** Checks the guests' addresses, and that each host end stands once. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
-export function resolveForwards(forwards: readonly ForwardSpec[], plan: AddressPlan): readonly ForwardSpec[] {
-  const seen = new Set<string>();
-  for (const spec of forwards) {
-    if (spec.guest.address !== undefined) checkGuest(`the forward ${forwardId(spec)}`, spec.guest.address, plan);
-    const id = forwardId(spec);
-    const chosen = spec.host.kind === 'port' && spec.host.port === 0;
-    if (seen.has(id) && !chosen) {
-      throw new SlipwayError(
-        'ERR_CONFIG_INVALID',
-        `forwards: ${id} stands there twice`,
-        'Each host port can be forwarded once.',
-      );
-    }
-    seen.add(id);
+/** Where guests' connections to a service go: "127.0.0.1:5432", "127.0.0.1" (the port stays), "unix:/run/db.sock". */
+const serviceTarget: ValueParser<ServiceForward['target']> = (raw) => {
+  const expected = new Mismatch('a service of this computer such as "127.0.0.1:5432", 127.0.0.1 or unix:/run/db.sock');
+  if (typeof raw !== 'string') return expected;
+  if (raw.startsWith('unix:')) {
+    const path = socketPath(raw.slice(5));
+    return path instanceof Mismatch ? path : { kind: 'unix', path };
   }
-  return [...forwards];
+  const match = /^([\d.]+)(?::(\d{1,5}))?$/.exec(raw);
+  const address = parseIpv4Address(match?.[1] ?? '');
+  const port = Number(match?.[2] ?? 0);
+  if (address === undefined || port > 65_535 || match?.[2] === '0') return expected;
+  return { kind: 'port', address, port };
+};
+
+/** One of `services`. */
+export function serviceSchema({ value, z }: SchemaParts): ZodType<ServiceInput> {
+  return z
+    .strictObject({
+      protocol: value(oneOf('tcp', 'udp')).default('tcp'),
+      address: value(ipv4Address).optional(),
+      port: value(integer(1, 65_535)).optional(),
+      name: value(hostName).optional(),
+      target: value(serviceTarget),
+    })
+    .superRefine(({ protocol, address, port, target }, context) => {
+      const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
+      if (address === undefined && port === undefined) refuse('port, address or both, for guests to find it at');
+      else if (target.kind === 'unix' && protocol === 'udp') refuse('tcp where the target is a unix socket');
+      else if (target.kind === 'unix' && port === undefined) refuse('a port where the target is a unix socket');
+      else if (target.kind === 'port' && target.port > 0 && port === undefined)
+        refuse('a port where the target has one');
+    });
+}
+
+export function servicesSchema(parts: SchemaParts): ZodType<readonly ServiceInput[]> {
+  return parts.z.array(serviceSchema(parts)).max(MAX_SERVICES, `at most ${MAX_SERVICES} services`);
 }
 
 /** Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID, which name a service by `keyOf`. */
@@ -53,7 +79,7 @@ export function resolveServices(
     if (seen.has(key)) {
       throw new SlipwayError(
         'ERR_CONFIG_INVALID',
-        `${keyOf(index)}: ${key} stands there twice`,
+        `${keyOf(index)}: ${key} is listed twice`,
         'Each can lead to one target.',
       );
     }
@@ -64,17 +90,6 @@ export function resolveServices(
     }
     return { protocol, address, port, name, target };
   });
-}
-
-function checkGuest(what: string, address: number, plan: AddressPlan): void {
-  const { subnet, gateway, hostAddress } = plan;
-  const inside = cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet);
-  if (inside && address !== gateway && address !== hostAddress) return;
-  throw new SlipwayError(
-    'ERR_ADDRESSES',
-    `${what} leads to ${formatIpv4Address(address)}, which is no guest's address of ${formatCidr(subnet)}`,
-    `Choose one from ${guestAddresses(plan)}.`,
-  );
 }
 
 function checkServiceName(
@@ -111,8 +126,7 @@ function checkGatewayPort(key: string, protocol: 'tcp' | 'udp', port: number, ap
 }
 
 function checkServiceAddress(key: string, address: number, { subnet, hostAddress }: AddressPlan): void {
-  const inside = cidrContains(subnet, address) && address >= firstHost(subnet) && address <= lastHost(subnet);
-  if (inside && address !== hostAddress) return;
+  if (isHostOf(subnet, address) && address !== hostAddress) return;
   throw new SlipwayError(
     'ERR_ADDRESSES',
     address === hostAddress

@@ -1,6 +1,8 @@
 import { isIP } from 'node:net';
-import { Mismatch, type ValueParser } from './values.ts';
+import type { ZodType } from 'zod';
 import { isUnixPath, UNIX_PATH_BYTES } from '../facts/unix-path.ts';
+import type { SchemaParts } from './schema-parts.ts';
+import { Mismatch, type ValueParser } from './values.ts';
 
 /** The key `control` as a person said it. */
 export interface ControlInput {
@@ -33,7 +35,7 @@ export const controlSocket: ValueParser<string> = (raw) => {
     : new Mismatch(`none, or an absolute path of at most ${UNIX_PATH_BYTES} bytes such as /run/slipway/control.sock`);
 };
 
-export const controlEndpoint: ValueParser<ControlEndpoint> = (raw) => {
+const controlEndpoint: ValueParser<ControlEndpoint> = (raw) => {
   const match = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(typeof raw === 'string' ? raw : '');
   const address = match?.[1] ?? match?.[2] ?? '';
   const port = Number(match?.[3]);
@@ -43,10 +45,16 @@ export const controlEndpoint: ValueParser<ControlEndpoint> = (raw) => {
     : new Mismatch('a loopback address and a port, such as 127.0.0.1:8765 or "[::1]:8765"');
 };
 
-export const tokenFile: ValueParser<string> = (raw) =>
+const tokenFile: ValueParser<string> = (raw) =>
   typeof raw === 'string' && raw.startsWith('/') && !raw.endsWith('/') && !raw.includes('\0')
     ? raw
     : new Mismatch('an absolute path of a file');
+
+export function controlSchema({ z, value }: SchemaParts): ZodType<ControlInput> {
+  return z
+    .strictObject({ socket: value(controlSocket), tcp: value(controlEndpoint), tokenFile: value(tokenFile) })
+    .partial();
+}
 
 export function resolveControl({ socket = '', tcp, tokenFile = '' }: ControlInput): ControlConfig {
   return { socket, tcp, tokenFile };

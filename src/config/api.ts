@@ -1,6 +1,10 @@
+import type { ZodType } from 'zod';
+import type { SchemaParts } from './schema-parts.ts';
+import { oneOf } from './values.ts';
+
 /** What guests may do at the gateway's port 80. */
-export const GUEST_APIS = ['forwards', 'none'] as const;
-export type GuestApiChoice = (typeof GUEST_APIS)[number];
+const GUEST_APIS = ['forwards', 'none'] as const;
+type GuestApiChoice = (typeof GUEST_APIS)[number];
 
 /** The key `api` as a person said it. */
 export interface ApiInput {
@@ -10,6 +14,10 @@ export interface ApiInput {
 export interface ApiConfig {
   /** 'forwards': a guest publishes its own ports, as Podman does. 'none': nothing is there. */
   readonly guest: GuestApiChoice;
+}
+
+export function apiSchema({ z, value }: SchemaParts): ZodType<ApiInput> {
+  return z.strictObject({ guest: value(oneOf(...GUEST_APIS)) }).partial();
 }
 
 export function resolveApi({ guest = 'forwards' }: ApiInput): ApiConfig {

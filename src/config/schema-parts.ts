@@ -2,9 +2,21 @@ import { z } from 'zod';
 import { Mismatch, type ValueParser } from './values.ts';
 
 /**
- * What the schema is made of besides zod's own: values that the parsers of `values.ts` read, maps whose keys are names, and
- * objects whose keys depend on one of their values.
+ * What schemas are made of: zod, values that the parsers of `values.ts` read, maps whose keys are names, and objects whose keys
+ * depend on one of their values. A key's file has its schema as a function of these parts, because zod takes 20 MB and a tenth
+ * of a second, which a daemon without a file does not spend (`schema.ts` brings the two together).
  */
+export interface SchemaParts {
+  readonly z: typeof z;
+  readonly value: typeof value;
+  readonly entries: typeof entries;
+  readonly oneOrMore: typeof oneOrMore;
+  readonly list: typeof list;
+  readonly oneShapeOf: typeof oneShapeOf;
+  readonly textOr: typeof textOr;
+}
+
+/** One value. */
 export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
   const schema = z.unknown().transform((raw, context) => {
     const parsed = parse(raw);
@@ -18,7 +30,7 @@ export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
 }
 
 /** A map from names to values, as entries in the order of the file. */
-export function entries<K, V>(
+function entries<K, V>(
   parseKey: ValueParser<K>,
   parseValue: ValueParser<V>,
   most: number,
@@ -49,7 +61,7 @@ export function entries<K, V>(
 }
 
 /** One value or a list of one and more. */
-export function oneOrMore<T>(parse: ValueParser<T>): ValueParser<readonly T[]> {
+function oneOrMore<T>(parse: ValueParser<T>): ValueParser<readonly T[]> {
   return (raw) => {
     const list = Array.isArray(raw) ? (raw as unknown[]) : [raw];
     if (list.length === 0) return parse(undefined) as Mismatch;
@@ -64,7 +76,7 @@ export function oneOrMore<T>(parse: ValueParser<T>): ValueParser<readonly T[]> {
 }
 
 /** At most `most` values. */
-export function list<T>(parse: ValueParser<T>, most: number): z.ZodArray<z.ZodType<T>> {
+function list<T>(parse: ValueParser<T>, most: number): z.ZodArray<z.ZodType<T>> {
   return z.array(value(parse)).max(most, `at most ${most} entries`);
 }
 
@@ -77,7 +89,7 @@ export interface ShapeChoice<T> {
 }
 
 /** An object whose key `choice` says which other keys it has. */
-export function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, ShapeChoice<T>>>): z.ZodType<T> {
+function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, ShapeChoice<T>>>): z.ZodType<T> {
   const schema = z.record(z.string(), z.unknown()).transform((raw, context): T => {
     const shape = shapes[String(raw[choice])];
     if (shape === undefined) {
@@ -102,7 +114,7 @@ export function oneShapeOf<T>(choice: string, shapes: Readonly<Record<string, Sh
 }
 
 /** A short text (or number) that `parse` reads, or the same with keys. */
-export function textOr<T>(parse: ValueParser<T>, shape: ShapeChoice<T>): z.ZodType<T> {
+function textOr<T>(parse: ValueParser<T>, shape: ShapeChoice<T>): z.ZodType<T> {
   const text = value(parse);
   const schema = z.unknown().transform((raw, context): T => {
     const result = (typeof raw === 'object' && raw !== null ? shape.schema : text).safeParse(raw);
@@ -133,3 +145,5 @@ function unwrapped(schema: z.core.$ZodType): z.core.$ZodType {
   if (schema instanceof z.ZodPipe && !KEYS.has(schema)) return unwrapped(schema.in);
   return schema;
 }
+
+export const schemaParts: SchemaParts = { z, value, entries, oneOrMore, list, oneShapeOf, textOr };
