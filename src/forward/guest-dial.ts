@@ -38,8 +38,9 @@ export interface DialTarget {
  * States: held (by its owner) → finding (who has the address?) → opening (SYN sent) → open → over. From finding and
  * opening it may fall back to held. Until it is open, the dial owns the stream; then the TCP connection does.
  *
- * A guest that does not answer leaves the client waiting as it would a client next to it: until TCP gives up. Only where
- * the guest turns out not to answer that client's network at all (SourceRoutes) it is dialled from the host address instead.
+ * A guest that does not answer leaves the client waiting as it would a client next to it: until TCP gives up. Only
+ * where the guest turns out not to answer that client's network at all (SourceRoutes) it is dialled from the host
+ * address instead.
  */
 export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   state: 'held' | 'finding' | 'opening' | 'open' | 'over' = 'held';
@@ -94,17 +95,22 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     if (this.state === 'over') return;
     this.#neighbor = neighbor;
     const state = listenState(neighbor, this.target.port);
-    if (state === 'loopback') this.#openLoopback(neighbor.port.sockets);
+    const { sockets } = neighbor.port;
+    if (state === 'loopback' && sockets !== undefined) this.#openLoopback(sockets);
     else if (takesConnections(state)) this.#open(neighbor);
     else this.#fall('refused');
   }
 
   /** No address of the client's reaches there, so none is seen. */
-  #openLoopback(sockets: GuestSockets | undefined): void {
-    if (sockets === undefined || this.#stream === undefined) return;
+  #openLoopback(sockets: GuestSockets): void {
+    const stream = this.#stream;
+    if (stream === undefined) {
+      this.#letGo();
+      return;
+    }
     this.#neighbor = undefined;
     this.state = 'opening';
-    const flow = this.#context.relays.open(this, this.#stream, sockets, this.target.port);
+    const flow = this.#context.relays.open(this, stream, sockets, this.target.port);
     if (typeof flow === 'string') this.#fall(flow);
     else this.#flow = flow;
   }
@@ -187,7 +193,8 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   readable(): void {
     if (this.state === 'open') this.#flow?.readable();
     else if (this.#accepted?.error !== undefined) {
-      // The client reset its connection, so nobody waits for the guest any more. (One that only ended its sending still waits.)
+      // The client reset its connection, so nobody waits for the guest any more. (One that only ended its sending still
+      // waits.)
       this.#context.counters.add('forward-client-left');
       this.#letGo();
     }

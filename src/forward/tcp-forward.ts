@@ -17,6 +17,11 @@ const FIRST_RETRY_MS = 40;
 const LAST_RETRY_MS = 1_000;
 /** All held clients together try no more than a hundred times a second. */
 const RETRY_MS_PER_CLIENT = 10;
+/**
+ * Clients that are joined to their guest at once when it is known to be there, and the pause until the next of them.
+ */
+const BEGIN_AT_ONCE = 16;
+const BEGIN_MS = 4;
 /** When the host does not let us listen again, it is asked again after this pause. */
 const LISTEN_AGAIN_MS = 1_000;
 
@@ -35,13 +40,13 @@ const COUNTERS: Readonly<Record<DialFailure, string>> = {
 };
 
 /**
- * Clients of the host's side (TCP or unix) joined to a guest's ports. The guest is dialled when a client was accepted; a
- * client whose guest refuses is reset at once, or held as long as `waitMs` says while the guest is tried again. A guest
- * that does not answer keeps its client waiting, as TCP does.
+ * Clients of the host's side (TCP or unix) joined to a guest's ports. The guest is dialled when a client was accepted;
+ * a client whose guest refuses is reset at once, or held as long as `waitMs` says while the guest is tried again. A
+ * guest that does not answer keeps its client waiting, as TCP does.
  *
- * Without `waitMs` nobody listens while it is known for sure that nobody would take a client (ForwardTarget), so clients
- * get a true ECONNREFUSED. What becomes of one client never counts for another. Clients that wait for a guest are bounded
- * (`ForwardContext.waiting`; the one that has waited longest makes room), connections by TCP's flows.
+ * Without `waitMs` nobody listens while it is known for sure that nobody would take a client (ForwardTarget), so
+ * clients get a true ECONNREFUSED. What becomes of one client never counts for another. Clients that wait for a guest
+ * are bounded (`ForwardContext.waiting`; the one that has waited longest makes room), connections by TCP's flows.
  */
 export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHolder {
   readonly #context: ForwardContext;
@@ -51,6 +56,9 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
   /** Those of `#dials` whose guest has not accepted, the oldest first; with `waitMs` until when. */
   readonly #waiting = new Map<GuestDial, Held | undefined>();
   readonly #again: Timer = new Timer(() => this.#listen());
+  /** Of `#waiting` those that need not wait for their own time. */
+  readonly #next = new Set<GuestDial>();
+  readonly #pace: Timer = new Timer(() => this.#beginNext());
   readonly #looked: () => void;
   #listener: HostListener | undefined;
   /** Why the host does not let us listen. */
@@ -83,6 +91,7 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
     this.#listener = undefined;
     this.#target.stop();
     this.#context.turn.timers.cancel(this.#again);
+    this.#context.turn.timers.cancel(this.#pace);
     for (const dial of [...(connections ? this.#dials : this.#waiting.keys())]) dial.abort();
     this.#context.waiting.leave(this);
   }
@@ -154,7 +163,8 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
   established(dial: GuestDial): void {
     this.#release(dial);
     if (this.#request.waitMs === 0) return;
-    for (const other of [...this.#waiting.keys()]) if (other.target.port === dial.target.port) other.begin();
+    for (const other of this.#waiting.keys()) if (other.target.port === dial.target.port) this.#next.add(other);
+    this.#beginNext();
   }
 
   unreached(dial: GuestDial, failure: DialFailure): void {
@@ -211,8 +221,23 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
     dial.abort();
   }
 
+  /** Some of them, a few at a time: a thousand that waited for one program cost no one else a turn. */
+  #beginNext(): void {
+    if (this.#pace.armed) return;
+    let left = BEGIN_AT_ONCE;
+    for (const dial of this.#next) {
+      if (left-- === 0) {
+        this.#context.turn.timers.arm(this.#pace, BEGIN_MS);
+        return;
+      }
+      this.#next.delete(dial);
+      dial.begin();
+    }
+  }
+
   /** It waits for no guest any more. */
   #release(dial: GuestDial): void {
+    this.#next.delete(dial);
     const held = this.#waiting.get(dial);
     if (!this.#waiting.delete(dial)) return;
     this.#context.waiting.give();
@@ -227,7 +252,8 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
       if (this.#request.waitMs === 0) this.#listener.pause();
     } else {
       this.#listen();
-      for (const dial of [...this.#waiting.keys()]) dial.begin();
+      for (const dial of this.#waiting.keys()) this.#next.add(dial);
+      this.#beginNext();
     }
     this.#tell();
     this.#looked();

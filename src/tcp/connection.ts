@@ -41,13 +41,14 @@ const NO_OPTIONS = new TcpOptions();
 /**
  * One TCP connection between a guest and the stack, joined to one host stream.
  *
- * Its states are a table (state.ts). The numbers of each direction (Receiver, Sender), the SYNs (Handshake), the waiting
- * (GuestTimer) and what drains (HostDrain) live elsewhere: what is left is who hears what, in the order of
- * RFC 9293 §3.10.7.4, and how it ends.
+ * Its states are a table (state.ts). The numbers of each direction (Receiver, Sender), the SYNs (Handshake), the
+ * waiting (GuestTimer) and what drains (HostDrain) live elsewhere: what is left is who hears what, in the order of RFC
+ * 9293 §3.10.7.4, and how it ends.
  *
  * Within a turn: segments only change state (`segment`), `commit` hands text to the host, `pump` sends what the host
- * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still holds is
- * delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was acknowledged to the guest.
+ * has, `acknowledge` sends an ACK that no data carried. Endings: the first host error decides. What the host still
+ * holds is delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was
+ * acknowledged to the guest.
  */
 export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAddress {
   readonly neighbor: Neighbor;
@@ -56,6 +57,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly remotePort: number;
   /** DSCP of what the guest sent last, with the two bits of ECN 0. */
   dscp = 0;
+  /** The same of what the host's stream sends. */
+  #streamDscp = 0;
   /** Where its guest was when it began: whose share of the flows it takes. */
   readonly openedBehind: Port;
   /** The host side opened it. */
@@ -109,10 +112,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#ackWork = { queued: false, work: () => this.#acknowledge() };
   }
 
-  /** The guest's segments bear another DSCP: what goes to the host does too (RFC 2474). */
+  /**
+   * The guest's segments bear another DSCP: what goes to the host does too (RFC 2474). It is set with the turn's
+   * commit, since a guest may change it with each segment and each change costs a system call.
+   */
   marked(dscp: number): void {
     this.dscp = dscp;
-    this.#stream?.setDscp(dscp);
+    this.#context.turn.commits.add(this.#commitWork);
   }
 
   get state(): TcpState {
@@ -138,11 +144,13 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** The host stream of a held SYN, once the dial has begun. */
   dialing(stream: HostStream): void {
     this.#stream = stream;
+    this.#streamDscp = this.dscp;
   }
 
   /**
-   * Opens a connection to the guest for a host stream that is already connected (RFC 9293 §3.10.1, active); without one it
-   * is only seen whether the guest accepts: its SYN-ACK is answered by a RST, so no program of the guest hears of it.
+   * Opens a connection to the guest for a host stream that is already connected (RFC 9293 §3.10.1, active); without one
+   * it is only seen whether the guest accepts: its SYN-ACK is answered by a RST, so no program of the guest hears of
+   * it.
    */
   open(stream: HostStream | undefined, opener?: FlowOpener): void {
     this.#stream = stream;
@@ -194,7 +202,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
 
   // ── what the guest says: RFC 9293 §3.10.7.4, in its order ──
 
-  /** Whether the segments of a train, `bytes` of text in all, may be taken as one: nothing but the next text of an open flow. */
+  /**
+   * Whether the segments of a train, `bytes` of text in all, may be taken as one: nothing but the next text of an open
+   * flow.
+   */
   takesTrain(header: TcpHeader, bytes: number): boolean {
     const receiver = this.receiver;
     if (receiver === undefined || this.#state !== 'ESTABLISHED') return false;
@@ -295,8 +306,9 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   /**
-   * The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. It may be
-   * another machine, or the same after a reboot, that knows nothing of an idle flow: it is asked, and answers by a RST.
+   * The guest had left the link and is there again: what it missed goes out now, whatever the timers waited for. It may
+   * be another machine, or the same after a reboot, that knows nothing of an idle flow: it is asked, and answers by a
+   * RST.
    */
   guestReturned(): void {
     const { sender } = this;
@@ -311,8 +323,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   /**
-   * The guest may have started anew, and know nothing of a flow that is idle: it is asked at once, and while it stays silent
-   * as at the end of the idle time. What is in flight asks for itself.
+   * The guest may have started anew, and know nothing of a flow that is idle: it is asked at once, and while it stays
+   * silent as at the end of the idle time. What is in flight asks for itself.
    */
   ask(): void {
     const { sender, receiver } = this;
@@ -330,8 +342,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   /**
-   * A router behind the guest's port could not pass on the packet of `bytes` that begins at `sequence`: its next link carries
-   * `mtu`. True when shorter segments go out now; false when it cannot be true (RFC 5927 §4, §7).
+   * A router behind the guest's port could not pass on the packet of `bytes` that begins at `sequence`: its next link
+   * carries `mtu`. True when shorter segments go out now; false when it cannot be true (RFC 5927 §4, §7).
    */
   tooLong(sequence: number, bytes: number, mtu: number): boolean {
     if (this.#isOver || bytes <= mtu || !this.sender?.tooLong(sequence, mtu)) return false;
@@ -453,6 +465,10 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #commit(): void {
     const receiver = this.receiver;
     const stream = this.#stream;
+    if (stream !== undefined && this.dscp !== this.#streamDscp) {
+      this.#streamDscp = this.dscp;
+      stream.setDscp(this.dscp);
+    }
     if (receiver === undefined || stream === undefined) return;
     if (receiver.commit(stream) === FAILED) this.#hostWriteFailed();
     else if (receiver.finReached && receiver.delivered && !this.#hostShut) {
@@ -597,8 +613,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     const { sender, receiver } = this;
     if (sender === undefined || receiver === undefined) return;
     const sent = this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
-    // A guest that only waits for text would never hear of it otherwise. One that has not taken part in the handshake need
-    // not: those that wait here are bounded by what guests have established.
+    // A guest that only waits for text would never hear of it otherwise. One that has not taken part in the handshake
+    // need not: those that wait here are bounded by what guests have established.
     this.#resetDue = !sent && this.#state !== 'SYN-RECEIVED';
     if (this.#resetDue) this.#awaitOutlet();
   }
@@ -632,7 +648,9 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#timer.rearm(sender, this.#isStalled(sender));
   }
 
-  /** Something waits for the guest and cannot go: its window is shut, or the guest is off the link (and may come back). */
+  /**
+   * Something waits for the guest and cannot go: its window is shut, or the guest is off the link (and may come back).
+   */
   #isStalled(sender: Sender): boolean {
     return sender.stalledByWindow || (!this.neighbor.port.attached && sender.inFlight === 0 && sender.readable);
   }

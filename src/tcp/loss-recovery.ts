@@ -136,20 +136,23 @@ export class LossRecovery {
     }
   }
 
-  /** The retransmission timer expired: all in flight is taken for lost, and SACK is forgotten (RFC 2018 §8: it may be reneged). */
+  /**
+   * The retransmission timer expired: all in flight is taken for lost, and SACK is forgotten (RFC 2018 §8: it may be
+   * reneged).
+   */
   timedOut(sndUna: number, sndNxt: number): void {
     this.#sacked.clear();
-    this.allLost(sndUna, sndNxt);
+    this.lost(sndUna, sndNxt, sndNxt);
   }
 
-  /** All in flight but what is SACKed is sent again. */
-  allLost(sndUna: number, sndNxt: number): void {
+  /** Of [from, until) all that is not SACKed is sent again. */
+  lost(from: number, until: number, sndNxt: number): void {
     this.#duplicates = 0;
     this.recovering = true;
     this.afterTimeout = true;
     this.#recover = sndNxt;
-    this.#retransmitNxt = sndUna;
-    this.#lostEdge = sndNxt;
+    this.#retransmitNxt = from;
+    this.#lostEdge = until;
   }
 
   /** With SACK: what lies three segments before the highest early byte is lost (RFC 6675 §4, IsLost). */

@@ -3,18 +3,24 @@ import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { TcpConnection } from './connection.ts';
 
-/** From the news to the questions: a DHCP client sets the address that it was given, and until then its kernel answers nothing. */
+/**
+ * From the news to the questions: a DHCP client sets the address that it was given, and until then its kernel answers
+ * nothing.
+ */
 const LOOK_MS = 1_000;
 /** One guest is asked again after this at the earliest, however often it says that it has started. */
 const REST_MS = 10_000;
-/** Flows that are asked in one turn, and the pause until the next of them: 65,536 take a second, and nobody waits for them. */
-const SLICE = 256;
-const SLICE_MS = 4;
+/**
+ * Flows that are asked in one turn, and the pause until the next of them: 65,536 take a second, and nobody waits for
+ * them.
+ */
+export const SLICE = 256;
+export const SLICE_MS = 4;
 
 /**
- * Guests that may have started anew without leaving the link, as a VM does that is reset. Such a guest knows nothing of the flows that
- * it had: those with something in flight learn it from the answer to that, the idle ones would stay for hours. So they
- * are asked; a guest that lives answers, and all goes on.
+ * Guests that may have started anew without leaving the link, as a VM does that is reset. Such a guest knows nothing of
+ * the flows that it had: those with something in flight learn it from the answer to that, the idle ones would stay for
+ * hours. So they are asked; a guest that lives answers, and all goes on.
  */
 export class RestartedGuests {
   readonly #turn: Turn;

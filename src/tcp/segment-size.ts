@@ -4,11 +4,14 @@ import { PACKET_HEADER_BYTES } from './segment-output.ts';
 /** RFC 791 §3.2: every link carries as much, so whoever tells less tells nothing. */
 const LEAST_LINK_MTU = 68;
 /**
- * What is told below this counts as this (Linux's min_pmtu): 512 bytes of text. Smaller segments would be mostly headers, and a
- * path so narrow is found by timeouts no more than by ICMP.
+ * What is told below this counts as this (Linux's min_pmtu): 512 bytes of text. Smaller segments would be mostly
+ * headers, and a path so narrow is found by timeouts no more than by ICMP.
  */
 const LEAST_PATH_MTU = 552;
-/** The sizes that a flow falls back to whose segments are lost without a word, and after how many timeouts in a row (RFC 4821 §7.7). */
+/**
+ * The sizes that a flow falls back to whose segments are lost without a word, and after how many timeouts in a row (RFC
+ * 4821 §7.7).
+ */
 const FALLBACKS = [
   { timeouts: 2, mss: 1024 },
   { timeouts: 4, mss: LEAST_PATH_MTU - PACKET_HEADER_BYTES },
@@ -23,9 +26,9 @@ const PROBE_INTERVAL_MS = 1_000;
 const RAISE_MS = 600_000;
 
 /**
- * How long the segments to a guest may be. The handshake says what the guest takes; behind it the path may be narrower (a
- * nested router, a VPN). A router there tells by ICMP (RFC 1191); where that is lost, timeouts make the size fall, and single
- * longer segments then find what passes (RFC 4821). Whoever lies about it slows down flows of his own.
+ * How long the segments to a guest may be. The handshake says what the guest takes; behind it the path may be narrower
+ * (a nested router, a VPN). A router there tells by ICMP (RFC 1191); where that is lost, timeouts make the size fall,
+ * and single longer segments then find what passes (RFC 4821). Whoever lies about it slows down flows of his own.
  */
 export class SegmentSize {
   /** Payload bytes of a segment now. */
@@ -38,6 +41,8 @@ export class SegmentSize {
   #probeStart = 0;
   #probeEnd = 0;
   #probeBytes = 0;
+  /** What a router said of a probe that was too long for it: the next one has as much. */
+  #toldMss = 0;
 
   constructor(mss: number) {
     this.mss = mss;
@@ -45,15 +50,30 @@ export class SegmentSize {
     this.#tooLong = mss + 1;
   }
 
-  /** A router says that its next link carries `mtu`. False when that is no news: too small to be true, or not below what is sent. */
-  told(mtu: number, nowMs: number): boolean {
-    if (mtu < LEAST_LINK_MTU) return false;
+  /**
+   * A router says of the segment at `sequence` that its next link carries `mtu`. Returns what is lost by it: all in
+   * flight, where the size fell, or the probe alone. 'nothing' when that is no news: too small to be true, or not below
+   * what is sent.
+   */
+  told(mtu: number, sequence: number, nowMs: number): 'all' | 'probe' | 'nothing' {
+    if (mtu < LEAST_LINK_MTU) return 'nothing';
     const mss = Math.max(mtu, LEAST_PATH_MTU) - PACKET_HEADER_BYTES;
-    if (mss >= this.mss) return false;
-    this.#fall(mss);
+    if (mss < this.mss) {
+      this.#fall(mss);
+      this.#tooLong = mss + 1;
+      this.#nextProbeMs = nowMs + RAISE_MS;
+      return 'all';
+    }
+    if (mss >= this.#probeBytes || sequence !== this.#probeStart) return 'nothing';
+    this.#toldMss = mss;
     this.#tooLong = mss + 1;
-    this.#nextProbeMs = nowMs + RAISE_MS;
-    return true;
+    this.#settle(nowMs);
+    return 'probe';
+  }
+
+  /** Where the probe ends that `told` spoke of. */
+  get probeEnd(): number {
+    return this.#probeEnd;
   }
 
   /** The retransmission timer expired `timeouts` times in a row over `inFlight` bytes. True when the size fell. */
@@ -72,6 +92,7 @@ export class SegmentSize {
   /** Bytes that a probe should have which is due now, 0 for none. It may have fewer, if more than `mss`. */
   probeDue(nowMs: number): number {
     if (this.mss === this.#ceiling || this.#probeBytes > 0 || nowMs < this.#nextProbeMs) return 0;
+    if (this.#toldMss > this.mss) return this.#toldMss;
     if (this.#tooLong - this.mss <= SEARCH_STEP_BYTES) this.#tooLong = this.#ceiling + 1;
     if (this.#tooLong > this.#ceiling) return this.#ceiling;
     if (ETHERNET_MSS > this.mss && ETHERNET_MSS < this.#tooLong) return ETHERNET_MSS;
@@ -92,11 +113,16 @@ export class SegmentSize {
     this.#settle(nowMs);
   }
 
-  /** What begins at `sndUna` is lost. True when it is the probe, which says nothing about congestion (RFC 4821 §7.6.2). */
+  /**
+   * What begins at `sndUna` is lost. True when it is the probe, which says nothing about congestion (RFC 4821 §7.6.2).
+   */
   lost(sndUna: number, nowMs: number): boolean {
     if (this.#probeBytes === 0) return false;
     const failed = sndUna === this.#probeStart;
-    if (failed) this.#tooLong = this.#probeBytes;
+    if (failed) {
+      this.#tooLong = this.#probeBytes;
+      this.#toldMss = 0;
+    }
     this.#settle(nowMs);
     return failed;
   }
@@ -104,6 +130,7 @@ export class SegmentSize {
   #fall(mss: number): void {
     this.mss = mss;
     this.#probeBytes = 0;
+    this.#toldMss = 0;
   }
 
   #settle(nowMs: number): void {

@@ -11,7 +11,10 @@ import { RttEstimator } from './rtt.ts';
 import { PACKET_HEADER_BYTES, SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
 import { SegmentSize } from './segment-size.ts';
 
-/** What one flow may send in one turn: two of the largest guest windows of an untuned Linux, short enough that others are served within a millisecond. */
+/**
+ * What one flow may send in one turn: two of the largest guest windows of an untuned Linux, short enough that others
+ * are served within a millisecond.
+ */
 const QUOTA_BYTES = 512 * 1024;
 /** Slots of one peek (bound of HostStream.peekInto). */
 const MAX_SLOTS = 64;
@@ -22,15 +25,18 @@ const MAX_IP_BYTES = 65_535;
 
 /** How the host's side of the flow ended. */
 export type HostEnd = 'open' | 'fin' | 'failed';
-/** Why the pump stopped: 'idle' (nothing to send or the guest's window is shut), 'more' (quota used), 'outlet-full', 'reset' (the host failed and all it left is acknowledged). */
+/**
+ * Why the pump stopped: 'idle' (nothing to send or the guest's window is shut), 'more' (quota used), 'outlet-full',
+ * 'reset' (the host failed and all it left is acknowledged).
+ */
 export type PumpResult = 'idle' | 'more' | 'outlet-full' | 'reset';
 
 /**
  * The sending half of a connection: bytes from the host socket on their way to the guest.
  *
  * It keeps no copy: the host's receive queue is the retransmission buffer. Bytes are peeked straight into laid-out
- * frames, stay queued until acknowledged and are then consumed; `#consumed` is the sequence number of the queue's first byte.
- * When the host socket fails, what it still holds is delivered first and the reset follows at exactly sndNxt.
+ * frames, stay queued until acknowledged and are then consumed; `#consumed` is the sequence number of the queue's first
+ * byte. When the host socket fails, what it still holds is delivered first and the reset follows at exactly sndNxt.
  */
 export class Sender {
   sndUna: number;
@@ -104,7 +110,8 @@ export class Sender {
 
   /**
    * Takes an acceptable acknowledgement (sndUna ≤ number ≤ sndNxt) and window. `bare`: the segment had no text, SYN or
-   * FIN, so an unchanged number may be a duplicate (RFC 5681 §2). Returns whether the window opened or bytes left the network.
+   * FIN, so an unchanged number may be a duplicate (RFC 5681 §2). Returns whether the window opened or bytes left the
+   * network.
    */
   acknowledge(
     acknowledgment: number,
@@ -168,18 +175,26 @@ export class Sender {
   }
 
   /**
-   * Somebody says that the segment at `sequence` needs to be cut for a link of `mtu`. False when it is not in flight (RFC 5927
-   * §4.1) or the MTU is no news. What is in flight is cut anew and goes out at once, without a word to congestion control.
+   * Somebody says that the segment at `sequence` needs to be cut for a link of `mtu`. False when it is not in flight
+   * (RFC 5927 §4.1) or the MTU is no news. What is lost by it is cut anew and goes out at once, without a word to
+   * congestion control.
    */
   tooLong(sequence: number, mtu: number): boolean {
     const offset = seqDiff(sequence, this.sndUna);
-    if (offset < 0 || offset >= this.inFlight || !this.#size.told(mtu, this.#context.turn.nowMs)) return false;
+    if (offset < 0 || offset >= this.inFlight) return false;
+    const lost = this.#size.told(mtu, sequence, this.#context.turn.nowMs);
+    if (lost === 'nothing') return false;
     this.#timed = -1;
-    this.#recovery.allLost(this.sndUna, this.sndNxt);
+    // What a recovery that is under way has yet to send again lies before a probe, or behind it.
+    if (lost === 'all' || this.#recovery.recovering) this.#recovery.lost(this.sndUna, this.sndNxt, this.sndNxt);
+    else this.#recovery.lost(sequence, this.#size.probeEnd, this.sndNxt);
     return true;
   }
 
-  /** A segment that the guest must answer: no text, one number before what it expects (keepalive, RFC 9293 §3.8.4, and window probe). */
+  /**
+   * A segment that the guest must answer: no text, one number before what it expects (keepalive, RFC 9293 §3.8.4, and
+   * window probe).
+   */
   probe(receiver: Receiver): void {
     this.#control(ACK, seqAdd(this.sndUna, -1), receiver);
   }
@@ -230,7 +245,10 @@ export class Sender {
     return changed;
   }
 
-  /** Peeks new data into frames and sends them. Returns payload bytes sent, 0 when nothing can be sent now, −1 when the outlet is full. */
+  /**
+   * Peeks new data into frames and sends them. Returns payload bytes sent, 0 when nothing can be sent now, −1 when the
+   * outlet is full.
+   */
   #sendNew(stream: HostStream, outlet: Outlet, receiver: Receiver, quota: number): number {
     const usable = this.#usable();
     if (usable <= 0) return 0;
@@ -267,7 +285,10 @@ export class Sender {
     return peeked;
   }
 
-  /** Sends one segment longer than is known to pass, of at most `most` bytes; 0 when the host has too little for one, −1 when the outlet is full. */
+  /**
+   * Sends one segment longer than is known to pass, of at most `most` bytes; 0 when the host has too little for one, −1
+   * when the outlet is full.
+   */
   #sendProbe(stream: HostStream, outlet: Outlet, receiver: Receiver, most: number): number {
     const at = outlet.reserve(SEGMENT_HEADER_BYTES + most);
     if (at < 0) return -1;
@@ -337,7 +358,9 @@ export class Sender {
     return usable >= this.largestWindow >> 1 ? usable : 0;
   }
 
-  /** Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries and the guest allows. */
+  /**
+   * Payload bytes of one frame: a segment, or as many whole segments as one super-segment carries and the guest allows.
+   */
   #slotBytes(outlet: Outlet, usable: number): number {
     if (usable < this.mss || !outlet.abilities.tcpSegmentation) return Math.min(this.mss, usable);
     const most = Math.min(MAX_IP_BYTES - PACKET_HEADER_BYTES, usable);
@@ -363,7 +386,10 @@ export class Sender {
     return 'idle';
   }
 
-  /** Sends one segment again from the host's queue. Returns its bytes; −1: outlet full; 0: the queue lost what it held (never seen; ends the flow). */
+  /**
+   * Sends one segment again from the host's queue. Returns its bytes; −1: outlet full; 0: the queue lost what it held
+   * (never seen; ends the flow).
+   */
   #sendAgain(stream: HostStream, outlet: Outlet, receiver: Receiver, sequence: number, length: number): number {
     const toFin = this.finSent ? seqDiff(this.#finSequence, sequence) : length;
     const wanted = Math.min(length, toFin, this.mss);

@@ -63,9 +63,8 @@ for (const engine of ENGINES) {
       ['rejected', 'rejected', 'rejected'],
     );
     await network.status();
-    // Ours are closed by Node's loop, in its own time.
-    while ([...unixSockets()].some((inode) => !before.has(inode)))
-      await new Promise((resolve) => setImmediate(resolve));
+    // Ours are closed by Node's loop, in its own time: each answer of the thread lets it go round.
+    while ([...unixSockets()].some((inode) => !before.has(inode))) await network.status();
   });
 }
 

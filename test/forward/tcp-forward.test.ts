@@ -333,8 +333,10 @@ describe('a guest whose sockets nothing sees', () => {
 });
 
 describe('a guest whose socket table is seen', () => {
-  const seen = (): { world: ForwardWorld; guest: ReturnType<ForwardWorld['guest']>; sockets: KnownSockets } => {
-    const world = new ForwardWorld();
+  const seen = (
+    network: ConstructorParameters<typeof ForwardWorld>[0] = {},
+  ): { world: ForwardWorld; guest: ReturnType<ForwardWorld['guest']>; sockets: KnownSockets } => {
+    const world = new ForwardWorld(network);
     const sockets = new KnownSockets();
     return { world, sockets, guest: world.guest(FIRST_GUEST_ADDRESS, true, { sockets }) };
   };
@@ -402,6 +404,33 @@ describe('a guest whose socket table is seen', () => {
     sockets.set(80, 'listens');
     world.settle();
     assert.equal(talks[0]?.text, 'hello');
+  });
+
+  it('serves two hundred clients that wait sixteen at a time, as soon as somebody listens or the guest comes', () => {
+    for (const comes of [false, true]) {
+      const limits = { guests: 6, flows: 1_000, dialsInFlight: 32, udpMappings: 32 };
+      const { world, guest, sockets } = seen({ limits });
+      world.open({ waitMs: 60_000 });
+      if (comes) guest.end.hangUp();
+      world.settle();
+      const clients = Array.from({ length: 200 }, (_, i) => world.connect({ port: 50_000 + i }));
+      const talks = guest.listen(80);
+      const began = guest.peers.length;
+      if (comes) {
+        const others = new KnownSockets();
+        others.set(80, 'listens');
+        guest.end = world.net.qemu('back', { sockets: others });
+        guest.announce();
+      } else sockets.set(80, 'listens');
+      const most: number[] = [];
+      for (let seen = began; talks.length < clients.length && most.length < 100; seen = guest.peers.length) {
+        world.settle();
+        most.push(guest.peers.length - seen);
+        world.net.nowMs += 4;
+      }
+      assert.ok(most.length <= 20 && Math.max(...most) <= 16, `${talks.length}: ${most.join(' ')}`);
+      assert.equal(world.net.gauges['forward-waiting'], 0);
+    }
   });
 
   it('is watched no longer than it is published, and where it is now', () => {

@@ -82,3 +82,35 @@ test('a handshake that the absence interrupted goes on at the return', () => {
   world.advance(1100);
   assert.ok(world.said().includes('SA 0 1'));
 });
+
+for (const [what, absentMs] of [
+  ['returns is asked about', 30_000],
+  ['does not return gives up', 610_000],
+] as const) {
+  test(`a guest that ${what} 256 flows in a turn, and all within a second`, () => {
+    const world = established();
+    const flows = 600;
+    for (let port = 41_001; port < 41_000 + flows; port++) {
+      world.send({ port, flags: 'S', seq: 0, syn: { mss: 1460 } });
+      world.send({ port });
+    }
+    world.take();
+    leave(world);
+    if (absentMs < 600_000) {
+      world.advance(absentMs);
+      comeBack(world);
+    } else world.advance(absentMs - 11_000);
+    let acted = 0;
+    let most = 0;
+    for (let ms = 0; ms < 3_000; ms += 4) {
+      const { flowCount } = world.tcp;
+      world.nowMs += 4;
+      world.turn.run(world.nowMs);
+      world.host.deliver();
+      const now = world.take().filter(({ flags }) => flags === 'A').length + flowCount - world.tcp.flowCount;
+      acted += now;
+      most = Math.max(most, now);
+    }
+    assert.deepEqual([acted, most], [flows, 256]);
+  });
+}

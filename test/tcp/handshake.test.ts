@@ -374,3 +374,17 @@ test('a connection to the host bears the DSCP of the guest’s SYN, then of what
   world.send({ seq: 11, tos: 0 });
   assert.equal(world.server.peer.dscp, 0);
 });
+
+test('however often a guest changes its DSCP within a turn, the host’s socket is told once, and what came last', () => {
+  const world = new TcpWorld();
+  world.listen();
+  world.send({ ...SYN, tos: 0 });
+  world.send({});
+  const { peer } = world.server;
+  const set: number[] = [];
+  Object.defineProperty(peer, 'dscp', { set: (dscp: number) => void set.push(dscp) });
+  world.send(...Array.from({ length: 63 }, (_, i) => ({ text: text(10), tos: (i + 1) << 2 })));
+  assert.deepEqual(set, [63 << 2]);
+  world.send({ seq: 11, tos: 0x28 });
+  assert.deepEqual(set, [63 << 2, 0x28]);
+});

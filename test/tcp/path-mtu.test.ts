@@ -252,6 +252,37 @@ test('a guest that only stood still has its full size back with the first probe'
   assert.deepEqual(sizes(world.take()), [MSS, MSS]);
 });
 
+test('a router that answers a probe is believed: only the probe is sent again, and the next one has what was told', () => {
+  const world = inFlight(4);
+  world.advance(10_000);
+  world.take();
+  world.send({ ack: 1 + 4 * MSS });
+  const mss = 1024;
+  world.advance(1_500);
+  world.server.peer.send(text(4 * MSS, 4 * MSS));
+  world.settle();
+  const start = 1 + 4 * MSS;
+  const [probe] = world.take();
+  assert.deepEqual([probe!.seq, probe!.text.length], [start, MSS]);
+  tell(world, { mtu: 1200, seq: start + MSS });
+  assert.deepEqual(world.said(), [], 'another segment is as long as what passes');
+  tell(world, { mtu: 1200, seq: start });
+  const again = world.take();
+  assert.ok(again.every((segment) => segment.text.length <= mss));
+  assertBytes(again, start, MSS);
+  assert.equal(world.counters.get('tcp-path-mtu-reduced'), 1);
+  world.send({ ack: start + 4 * MSS });
+  world.advance(1_500);
+  world.server.peer.send(text(4 * MSS, 8 * MSS));
+  world.settle();
+  assert.equal(world.take()[0]?.text.length, 1160);
+  world.send({ ack: start + 8 * MSS });
+  world.advance(60_000);
+  world.server.peer.send(text(2 * 1160, 12 * MSS));
+  world.settle();
+  assert.deepEqual(sizes(world.take()), [1160, 1160], 'no longer one is tried for ten minutes');
+});
+
 test('a short segment that stays without answer, a shut window and an absent guest are no narrow path', () => {
   const short = established({ syn: { mss: MSS } });
   short.server.peer.send(text(100));
