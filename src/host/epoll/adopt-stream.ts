@@ -2,6 +2,8 @@ import type { HostErrorCode, HostStreamHandler } from '../../env/host.ts';
 import type { EpollContext } from './context.ts';
 import { KernelQueue } from './intake.ts';
 import * as libc from './libc.ts';
+import { errorCode } from '../errno.ts';
+import { SO_DOMAIN, SO_OOBINLINE, TCP_NODELAY } from '../socket-options.ts';
 import { RetentionRing } from './ring.ts';
 import { EpollStream } from './stream.ts';
 
@@ -15,8 +17,8 @@ const NOBODY: HostStreamHandler = { connected() {}, failed() {}, readable() {}, 
 export function setStreamOptions(context: EpollContext, fd: number, family: number): void {
   if (family === libc.AF_UNIX) return;
   const { memory } = context;
-  memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
-  memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+  memory.setOption(fd, SO_OOBINLINE, 1);
+  memory.setOption(fd, TCP_NODELAY, 1);
   memory.setResetOnClose(fd, true);
 }
 
@@ -33,7 +35,7 @@ export function adoptStream(
   handler: HostStreamHandler,
 ): EpollStream | HostErrorCode {
   context.descriptors.record(fd, 'flow');
-  const family = context.memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
+  const family = context.memory.option(fd, SO_DOMAIN);
   if (family < 0) return refused(context, fd);
   setStreamOptions(context, fd, family);
   const stream = connectedStream(context, fd, family);
@@ -44,7 +46,7 @@ export function adoptStream(
 
 /** Lets go of a descriptor that cannot be a stream, for the reason in errno. */
 function refused(context: EpollContext, fd: number): HostErrorCode {
-  const code = libc.errorCode(libc.errno());
+  const code = errorCode(libc.errno());
   context.poller.closeDescriptor(fd);
   return code;
 }

@@ -5,6 +5,8 @@ import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno, errorCode } from '../errno.ts';
+import { SO_ERROR, SO_REUSEADDR, TCP_NODELAY } from '../socket-options.ts';
 import { EpollPipe } from './pipe.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
@@ -21,13 +23,13 @@ const LAST_REDIAL_MS = 2000;
 export function openListeningSocket(memory: KernelMemory, place: AttachmentPlace): number | HostErrorCode | 'ENOTSOCK' {
   const family = place.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
   const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
-  if (fd < 0) return libc.errorCode(libc.errno());
+  if (fd < 0) return errorCode(libc.errno());
   const number = bindAndListen(memory, fd, place);
   if (number === 0) return fd;
   libc.close(fd);
-  if (number === libc.ENOTSOCK) return 'ENOTSOCK';
+  if (number === Errno.ENOTSOCK) return 'ENOTSOCK';
   // ENOENT of bind is a folder that is missing.
-  return number === libc.ENOENT ? 'EADDRNOTAVAIL' : libc.errorCode(number);
+  return number === Errno.ENOENT ? 'EADDRNOTAVAIL' : errorCode(number);
 }
 
 /** The port that the kernel chose for a TCP listener on port 0. */
@@ -54,7 +56,7 @@ export class AttachmentListener implements PollHandler {
     this.#resume = new Timer(() => this.ready());
     context.descriptors.record(fd, 'listener');
     this.#slot = context.poller.add(fd, this, INPUT_EVENTS);
-    if (this.#slot < 0) throw new Error(`descriptor ${fd} is no listening socket (${libc.errorCode(libc.errno())})`);
+    if (this.#slot < 0) throw new Error(`descriptor ${fd} is no listening socket (${errorCode(libc.errno())})`);
   }
 
   ready(): void {
@@ -65,9 +67,9 @@ export class AttachmentListener implements PollHandler {
         continue;
       }
       const code = libc.errno();
-      if (code === libc.EAGAIN) return;
+      if (code === Errno.EAGAIN) return;
       // The guest left before it was accepted: the next one may be fine.
-      if (libc.errorCode(code) === 'ECONNABORTED' || code === libc.EINTR) continue;
+      if (errorCode(code) === 'ECONNABORTED' || code === Errno.EINTR) continue;
       this.#context.counters.add('attachment-accept-failed');
       this.#context.poller.timers.arm(this.#resume, PAUSE_MS);
       return;
@@ -106,7 +108,7 @@ export class AttachmentDialer implements PollHandler {
 
   ready(events: number): void {
     if (this.#fd < 0 || (events & (libc.EPOLLOUT | libc.EPOLLERR | libc.EPOLLHUP)) === 0) return;
-    const number = this.#context.memory.option(this.#fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    const number = this.#context.memory.option(this.#fd, SO_ERROR);
     const fd = this.#letGo();
     if (number !== 0) {
       this.#retry(fd);
@@ -140,7 +142,7 @@ export class AttachmentDialer implements PollHandler {
     descriptors.record(fd, 'guest');
     const length = writePlace(memory, this.#place);
     const failed = length < 0 || libc.connect(fd, memory.base + memory.name, length) < 0;
-    if (failed && (length < 0 || libc.errno() !== libc.EINPROGRESS)) {
+    if (failed && (length < 0 || libc.errno() !== Errno.EINPROGRESS)) {
       this.#retry(fd);
       return;
     }
@@ -176,7 +178,7 @@ export function welcome(context: EpollContext, fd: number, accept: AcceptGuest):
     context.poller.closeDescriptor(fd);
     return pipe;
   }
-  context.memory.setOption(fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+  context.memory.setOption(fd, TCP_NODELAY, 1);
   pipe.handler = accept(pipe);
   if (pipe.handler !== undefined) return pipe;
   pipe.close();
@@ -184,14 +186,14 @@ export function welcome(context: EpollContext, fd: number, accept: AcceptGuest):
 }
 
 function bindAndListen(memory: KernelMemory, fd: number, place: AttachmentPlace): number {
-  if (place.kind === 'tcp') memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+  if (place.kind === 'tcp') memory.setOption(fd, SO_REUSEADDR, 1);
   const length = writePlace(memory, place);
-  if (length < 0) return libc.EINVAL;
+  if (length < 0) return Errno.EINVAL;
   if (libc.bind(fd, memory.base + memory.name, length) < 0) {
     const number = libc.errno();
-    if (place.kind !== 'unix' || number !== libc.EADDRINUSE || !isAbandoned(memory, length)) return number;
+    if (place.kind !== 'unix' || number !== Errno.EADDRINUSE || !isAbandoned(memory, length)) return number;
     // A file of any other kind refuses too.
-    if (lstatSync(place.path, { throwIfNoEntry: false })?.isSocket() === false) return libc.ENOTSOCK;
+    if (lstatSync(place.path, { throwIfNoEntry: false })?.isSocket() === false) return Errno.ENOTSOCK;
     rmSync(place.path, { force: true });
     if (libc.bind(fd, memory.base + memory.name, length) < 0) return libc.errno();
   }
@@ -204,7 +206,7 @@ function bindAndListen(memory: KernelMemory, fd: number, place: AttachmentPlace)
 function isAbandoned(memory: KernelMemory, length: number): boolean {
   const probe = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
   if (probe < 0) return false;
-  const refused = libc.connect(probe, memory.base + memory.name, length) < 0 && libc.errno() === libc.ECONNREFUSED;
+  const refused = libc.connect(probe, memory.base + memory.name, length) < 0 && libc.errno() === Errno.ECONNREFUSED;
   libc.close(probe);
   return refused;
 }

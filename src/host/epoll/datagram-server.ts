@@ -4,8 +4,11 @@ import { isLoopbackIpv4 } from '../../wire/ipv4.ts';
 import { ClientTable } from '../client-table.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
+import { Errno, errorCode } from '../errno.ts';
+import { raiseBuffers, receivePacketInfo, setErrorQueue, setFragmenting, SO_DOMAIN } from '../socket-options.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
-import { MAX_SERVED, type ServerMessages } from './server-messages.ts';
+import { MAX_MESSAGES } from './mmsg-table.ts';
+import type { ServerMessages } from './server-messages.ts';
 import type { ServerOutbox } from './server-outbox.ts';
 
 /** As root; else what net.core.rmem_max and wmem_max allow. */
@@ -69,7 +72,7 @@ export class EpollDatagramServer implements HostDatagramServer {
     for (const [i, fd] of fds.entries()) number ||= server.#add(fd, index[i] as number);
     if (number === 0) return server;
     server.close();
-    return libc.errorCode(number);
+    return errorCode(number);
   }
 
   receive(
@@ -81,7 +84,7 @@ export class EpollDatagramServer implements HostDatagramServer {
     count: number,
   ): number {
     const sockets = this.#places.get(index) ?? [];
-    const wanted = Math.min(count, MAX_SERVED);
+    const wanted = Math.min(count, MAX_MESSAGES);
     let received = 0;
     this.#first++;
     for (let i = 0; i < sockets.length && received < wanted; i++) {
@@ -129,7 +132,7 @@ export class EpollDatagramServer implements HostDatagramServer {
   /** 0 or an errno; the socket is ours either way. */
   #add(fd: number, index: number): number {
     const { memory, descriptors, poller } = this.#context;
-    const family = memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
+    const family = memory.option(fd, SO_DOMAIN);
     const unknown = family < 0 ? libc.errno() : 0;
     const inet6 = family === libc.AF_INET6;
     const socket: ServedSocket = {
@@ -156,14 +159,13 @@ export class EpollDatagramServer implements HostDatagramServer {
 
   #setOptions(fd: number, inet6: boolean): void {
     const { memory } = this.#context;
-    const level = inet6 ? libc.SOL_IPV6 : libc.SOL_IP;
     libc.fcntl(fd, libc.F_SETFL, libc.O_NONBLOCK);
     libc.fcntl(fd, libc.F_SETFD, libc.FD_CLOEXEC);
-    memory.setOption(fd, level, inet6 ? libc.IPV6_RECVPKTINFO : libc.IP_PKTINFO, 1);
-    memory.setOption(fd, level, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 0);
+    receivePacketInfo(memory, fd, inet6);
+    setErrorQueue(memory, fd, inet6, false);
     // A guest's answer that is too long for the way is cut by it, not lost.
-    memory.setOption(fd, level, inet6 ? libc.IPV6_MTU_DISCOVER : libc.IP_MTU_DISCOVER, libc.IP_PMTUDISC_DONT);
-    memory.raiseBuffers(fd, BUFFER_BYTES);
+    setFragmenting(memory, fd, inet6, true);
+    raiseBuffers(memory, fd, BUFFER_BYTES);
   }
 
   /** Fills the batch from item `item` on; returns the items that are filled then. */
@@ -181,7 +183,7 @@ export class EpollDatagramServer implements HostDatagramServer {
       const asked = wanted - filled;
       const received = this.#messages.receive(socket.fd, at + filled * slotBytes, slotBytes, asked);
       // Somebody's error was pending on the socket (ss --kill): it is taken, what waits is not.
-      if (received < 0 && libc.errno() !== libc.EAGAIN) continue;
+      if (received < 0 && libc.errno() !== Errno.EAGAIN) continue;
       const from = filled;
       for (let i = 0; i < received; i++) {
         const length = this.#messages.length(i);

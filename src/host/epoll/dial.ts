@@ -5,6 +5,8 @@ import { setStreamOptions } from './adopt-stream.ts';
 import type { EpollContext } from './context.ts';
 import { type Intake, KernelQueue } from './intake.ts';
 import * as libc from './libc.ts';
+import { Errno, errorCode } from '../errno.ts';
+import { IPV6_V6ONLY, IP_TTL, SO_DOMAIN, SO_OOBINLINE, setDscp } from '../socket-options.ts';
 import { RetentionRing } from './ring.ts';
 import { EpollStream, type Transport } from './stream.ts';
 
@@ -27,15 +29,15 @@ export function dialTcp(
   const { memory } = context;
   const inet6 = address === LOOPBACK6;
   const fd = openFlowSocket(context, inet6 ? libc.AF_INET6 : libc.AF_INET);
-  if (fd < 0) return libc.errorCode(libc.errno());
-  memory.setOption(fd, libc.SOL_SOCKET, libc.SO_OOBINLINE, 1);
+  if (fd < 0) return errorCode(libc.errno());
+  memory.setOption(fd, SO_OOBINLINE, 1);
   memory.setResetOnClose(fd, true);
-  if (dscp > 0) memory.setDscp(fd, dscp);
+  if (dscp > 0) setDscp(memory, fd, dscp);
   // No router is on the way to [::1].
   const traced = ttl > 0 && !inet6;
-  if (traced) memory.setOption(fd, libc.SOL_IP, libc.IP_TTL, ttl);
+  if (traced) memory.setOption(fd, IP_TTL, ttl);
   const length = memory.writeAddress(memory.name, address, port);
-  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
+  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== Errno.EINPROGRESS) {
     return refuse(context, fd);
   }
   if (isDialToItself(context, fd, address, port)) {
@@ -61,14 +63,14 @@ export function dialFrom(
 ): EpollStream | HostErrorCode {
   const { memory, descriptors } = context;
   descriptors.record(fd, 'flow');
-  const family = memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
+  const family = memory.option(fd, SO_DOMAIN);
   setStreamOptions(context, fd, family);
   const inet6 = family === libc.AF_INET6;
-  if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 0);
+  if (inet6) memory.setOption(fd, IPV6_V6ONLY, 0);
   const length = inet6
     ? memory.writeMappedName(memory.name, address, port)
     : memory.writeAddress(memory.name, address, port);
-  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== libc.EINPROGRESS) {
+  if (libc.connect(fd, memory.base + memory.name, length) < 0 && libc.errno() !== Errno.EINPROGRESS) {
     return refuse(context, fd);
   }
   const stream = openStream(context, fd, 'tcp', inet6 ? context.peekOffset.inet6 : context.peekOffset.inet, handler);
@@ -92,13 +94,13 @@ export function dialUnix(
   handler: HostStreamHandler,
 ): EpollStream | HostErrorCode {
   const fd = openFlowSocket(context, libc.AF_UNIX);
-  if (fd < 0) return libc.errorCode(libc.errno());
+  if (fd < 0) return errorCode(libc.errno());
   const stream = openStream(context, fd, 'unix', context.peekOffset.unix, handler);
   const number = connectUnix(context, fd, path, preamble, stream);
-  if (number === libc.EAGAIN) retryUnix(context, fd, path, preamble, stream);
+  if (number === Errno.EAGAIN) retryUnix(context, fd, path, preamble, stream);
   else if (number !== 0) {
     context.poller.closeDescriptor(fd);
-    return libc.errorCode(number);
+    return errorCode(number);
   }
   return stream;
 }
@@ -113,7 +115,7 @@ function connectUnix(
 ): number {
   const { memory } = context;
   const length = memory.writeUnixAddress(path);
-  if (length < 0) return libc.ENOENT;
+  if (length < 0) return Errno.ENOENT;
   if (libc.connect(fd, memory.base + memory.name, length) < 0) return libc.errno();
   memory.arena.bytes.set(preamble, memory.scratch);
   libc.send(fd, memory.base + memory.scratch, preamble.length, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
@@ -126,8 +128,8 @@ function retryUnix(context: EpollContext, fd: number, path: string, preamble: Ui
     if (stream.closed) return;
     const number = connectUnix(context, fd, path, preamble, stream);
     if (number === 0) return;
-    if (number === libc.EAGAIN && --left > 0) context.poller.timers.arm(timer, BACKLOG_RETRY_MS);
-    else stream.fail(number === libc.EAGAIN ? libc.ECONNREFUSED : number);
+    if (number === Errno.EAGAIN && --left > 0) context.poller.timers.arm(timer, BACKLOG_RETRY_MS);
+    else stream.fail(number === Errno.EAGAIN ? Errno.ECONNREFUSED : number);
   });
   context.counters.add('host-service-backlog-full');
   context.poller.timers.arm(timer, BACKLOG_RETRY_MS);
@@ -154,7 +156,7 @@ function openStream(
 
 /** Gives the descriptor back after a call that set errno. */
 function refuse(context: EpollContext, fd: number): HostErrorCode {
-  const code = libc.errorCode(libc.errno());
+  const code = errorCode(libc.errno());
   context.poller.closeDescriptor(fd);
   return code;
 }

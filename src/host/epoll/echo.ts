@@ -1,6 +1,7 @@
 import type { DatagramBatch, HostDatagram, HostDatagramHandler, HostErrorCode } from '../../env/host.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
+import { ICMP_FILTER } from '../socket-options.ts';
 import { type MessageShape, MessageSocket } from './message-socket.ts';
 import { ECHO_HEADER_BYTES, type MessageTables } from './message-tables.ts';
 import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
@@ -51,7 +52,7 @@ export class EpollEcho implements HostDatagram {
       rawIdentifiers.delete(identifier);
       return socket;
     }
-    if (way === 'raw') context.memory.setOption(socket.fd, libc.SOL_RAW, libc.ICMP_FILTER, ONLY_ECHO_REPLIES);
+    if (way === 'raw') context.memory.setOption(socket.fd, ICMP_FILTER, ONLY_ECHO_REPLIES);
     return new EpollEcho(socket, identifier);
   }
 

@@ -1,13 +1,13 @@
 import { type DatagramFailure, type HostErrorCode, LOOPBACK4, LOOPBACK6 } from '../../env/host.ts';
 import * as libc from './libc.ts';
+import { Errno, errorCode } from '../errno.ts';
+import { QUEUED_ERROR, QUEUED_ERROR6 } from '../socket-options.ts';
 import { ECHO_HEADER_BYTES, type MessageTables } from './message-tables.ts';
 
 /** sock_extended_err.ee_origin: who noticed. */
 const ORIGIN_LOCAL = 1;
 const ORIGIN_ICMP = 2;
 const ORIGIN_ICMP6 = 3;
-/** struct cmsghdr { size_t length; int level; int type }, then data. */
-const CMSG_BYTES = 16;
 /** struct sock_extended_err, which the offender's sockaddr follows. */
 const EXTENDED_ERROR_BYTES = 16;
 
@@ -29,10 +29,12 @@ const UNREACHABLE6: readonly number[] = [0, 13, 1, 1, 3, 13, 13];
  */
 export function takeError(tables: MessageTables, fd: number, echo: boolean): QueuedError | undefined {
   const { memory } = tables;
-  const message = tables.resetErrorMessage(ECHO_HEADER_BYTES);
+  const message = tables.resetSingle(ECHO_HEADER_BYTES);
   const quoted = libc.recvmsg(fd, message, libc.MSG_ERRQUEUE | libc.MSG_DONTWAIT);
   if (quoted < 0) return undefined;
-  const at = findExtendedError(tables);
+  const { single } = tables;
+  const of4 = single.receivedControl(0, QUEUED_ERROR, EXTENDED_ERROR_BYTES);
+  const at = of4 >= 0 ? of4 : single.receivedControl(0, QUEUED_ERROR6, EXTENDED_ERROR_BYTES);
   if (at < 0) return { failure: unknownFailure('EIO'), local: true, identifier: -1 };
   const { view } = memory.arena;
   const number = memory.u32(at);
@@ -44,34 +46,18 @@ export function takeError(tables: MessageTables, fd: number, echo: boolean): Que
     local: origin === ORIGIN_LOCAL,
     identifier: hasHeader ? view.getUint16(memory.scratch + 4) : -1,
     failure: {
-      address: memory.readAddress(memory.name),
-      port: echo ? 0 : memory.readPort(memory.name),
-      code: libc.errorCode(number),
+      address: memory.readAddress(single.name(0)),
+      port: echo ? 0 : memory.readPort(single.name(0)),
+      code: errorCode(number),
       icmpType,
       icmpCode,
       // The host itself answers for its [::1]; ICMP to a guest needs an IPv4 address.
       offender: offender === LOOPBACK6 ? LOOPBACK4 : Math.max(0, offender),
-      mtu: number === libc.EMSGSIZE ? memory.u32(at + 8) : 0,
+      mtu: number === Errno.EMSGSIZE ? memory.u32(at + 8) : 0,
       sequence: hasHeader ? view.getUint16(memory.scratch + 6) : -1,
       length: -1,
     },
   };
-}
-
-function findExtendedError(tables: MessageTables): number {
-  const { memory } = tables;
-  const end = memory.control + memory.u32(tables.errorMessage + 40);
-  for (let at = memory.control; at + CMSG_BYTES <= end; ) {
-    const length = memory.u32(at);
-    const level = memory.i32(at + 8);
-    const type = memory.i32(at + 12);
-    const found =
-      (level === libc.SOL_IP && type === libc.IP_RECVERR) || (level === libc.SOL_IPV6 && type === libc.IPV6_RECVERR);
-    if (found) return at + CMSG_BYTES;
-    if (length < CMSG_BYTES) break;
-    at += (length + 7) & ~7;
-  }
-  return -1;
 }
 
 /** Type and code as ICMPv4 words, [−1, −1] where none was sent or none fits. */

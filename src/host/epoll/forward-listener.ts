@@ -22,6 +22,8 @@ import type { AcceptedClient } from './accepted-client.ts';
 import { adoptAccepted, setStreamOptions } from './adopt-stream.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
+import { CLIENT_LEFT, Errno, errorCode } from '../errno.ts';
+import { SO_ACCEPTCONN, SO_DOMAIN, SO_REUSEADDR } from '../socket-options.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
 /** The kernel takes net.core.somaxconn when that is less. */
@@ -81,10 +83,10 @@ export class ForwardListener implements HostListener {
     const { memory, descriptors } = context;
     let code: HostErrorCode | undefined;
     for (const [i, fd] of fds.entries()) {
-      const family = memory.option(fd, libc.SOL_SOCKET, libc.SO_DOMAIN);
+      const family = memory.option(fd, SO_DOMAIN);
       // Of a network thread that died it may listen still, with clients in its backlog.
-      const listening = memory.option(fd, libc.SOL_SOCKET, libc.SO_ACCEPTCONN);
-      if (family < 0 || listening < 0) code ??= libc.errorCode(libc.errno());
+      const listening = memory.option(fd, SO_ACCEPTCONN);
+      if (family < 0 || listening < 0) code ??= errorCode(libc.errno());
       descriptors.record(fd, 'listener');
       libc.fcntl(fd, libc.F_SETFL, libc.O_NONBLOCK);
       libc.fcntl(fd, libc.F_SETFD, libc.FD_CLOEXEC);
@@ -106,7 +108,7 @@ export class ForwardListener implements HostListener {
         continue;
       }
       socket.listening = false;
-      this.#context.memory.setOption(socket.fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 0);
+      this.#context.memory.setOption(socket.fd, SO_REUSEADDR, 0);
       libc.shutdown(socket.fd, libc.SHUT_RD);
     }
   }
@@ -118,7 +120,7 @@ export class ForwardListener implements HostListener {
       const number = this.#listen(socket);
       if (number === 0) continue;
       this.pause();
-      return libc.errorCode(number);
+      return errorCode(number);
     }
     return undefined;
   }
@@ -166,9 +168,9 @@ export class ForwardListener implements HostListener {
       }
       const number = libc.errno();
       // EINVAL: it does not listen.
-      if (number === libc.EAGAIN || number === libc.EINVAL) return;
+      if (number === Errno.EAGAIN || number === Errno.EINVAL) return;
       // The client left before it was accepted: the next one may be fine.
-      if (libc.CLIENT_LEFT.has(number)) continue;
+      if (CLIENT_LEFT.has(number)) continue;
       this.#rest(socket);
       return;
     }
@@ -179,10 +181,10 @@ export class ForwardListener implements HostListener {
     const { memory, poller } = this.#context;
     if (!socket.listening) {
       setStreamOptions(this.#context, socket.fd, socket.family);
-      memory.setOption(socket.fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 1);
+      memory.setOption(socket.fd, SO_REUSEADDR, 1);
       if (libc.listen(socket.fd, BACKLOG) < 0) {
         const number = libc.errno();
-        memory.setOption(socket.fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 0);
+        memory.setOption(socket.fd, SO_REUSEADDR, 0);
         return number;
       }
       socket.listening = true;

@@ -1,5 +1,7 @@
 import { type KernelMemory, SCRATCH_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno } from '../errno.ts';
+import { SO_PEEK_OFF } from '../socket-options.ts';
 
 /** One read takes all that waits; a peer that sends on while it should have ended is not followed for ever. */
 export const MAX_DRAINS = 64;
@@ -42,7 +44,7 @@ export class KernelQueue implements Intake {
     // A peek with the offset off looks at the first byte: what most short connections need, at no call.
     const atFront = offset === 0 && this.#kernelOffset < 0;
     if (!atFront && offset !== this.#kernelOffset) {
-      memory.setOption(this.#fd, libc.SOL_SOCKET, libc.SO_PEEK_OFF, offset);
+      memory.setOption(this.#fd, SO_PEEK_OFF, offset);
       this.#kernelOffset = offset;
     }
     memory.setSlots(at, slotBytes, stride, count);
@@ -85,14 +87,14 @@ export class KernelQueue implements Intake {
 /** What the read that ended a drain says of the connection: an errno, 0 when nothing is wrong. */
 export function drainEnd(taken: number): number {
   const number = taken < 0 ? libc.errno() : 0;
-  return number === libc.EAGAIN ? 0 : number;
+  return number === Errno.EAGAIN ? 0 : number;
 }
 
 /** Whether this kernel peeks at an offset on a stream socket of the family (TCP: Linux 6.9 and later). */
 export function canPeekAtOffset(memory: KernelMemory, family: number): boolean {
   const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
   if (fd < 0) return false;
-  const can = memory.setOption(fd, libc.SOL_SOCKET, libc.SO_PEEK_OFF, 0);
+  const can = memory.setOption(fd, SO_PEEK_OFF, 0);
   libc.close(fd);
   return can;
 }

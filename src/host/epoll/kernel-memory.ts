@@ -2,6 +2,7 @@ import type { Arena } from '../../env/arena.ts';
 import { type HostAddress, LOOPBACK6 } from '../../env/host.ts';
 import { writeMappedAddress } from '../mapped-address.ts';
 import * as libc from './libc.ts';
+import { type OptionSetter, SO_LINGER, type SocketOption, TCP_INFO } from '../socket-options.ts';
 import { SUN_PATH_BYTES } from '../../facts/unix-path.ts';
 
 /** An arena whose bytes the kernel may be pointed at: `baseBuffer` never moves. */
@@ -11,10 +12,10 @@ export interface NativeArena extends Arena {
 
 /** struct iovec { void *base; size_t length } */
 export const IOVEC_BYTES = 16;
-/** struct msghdr: name 0, namelen 8, iov 16, iovlen 24, control 32, controllen 40, flags 48. */
-export const MSGHDR_BYTES = 56;
-/** struct mmsghdr: a msghdr, then the length at 56. */
-export const MMSGHDR_BYTES = 64;
+/** struct msghdr, of which only the pieces are used here: what carries more is an MmsgTable. */
+const MSGHDR_BYTES = 56;
+const PIECES_AT = 16;
+const PIECE_COUNT_AT = 24;
 /** UIO_MAXIOV: what one call takes. */
 export const MAX_IOVECS = 1024;
 /** struct sockaddr_in; sockaddr_in6 has 28, sockaddr_un 110. */
@@ -24,7 +25,6 @@ export const SOCKADDR_IN6_BYTES = 28;
 export const NAME_BYTES = 128;
 export const SCRATCH_BYTES = 65536;
 
-const CONTROL_BYTES = 512;
 /** struct tcp_info up to tcpi_last_ack_recv. */
 const TCP_INFO_BYTES = 60;
 /** 2^32: what half a pointer holds. */
@@ -34,7 +34,7 @@ const HALF = 4294967296;
  * The structs that cross to the kernel, laid out in one region of the arena and reused by every call of one thread.
  * Positions are offsets into the arena; `base` turns one into what the kernel takes.
  */
-export class KernelMemory {
+export class KernelMemory implements OptionSetter {
   readonly arena: NativeArena;
   /** Address of the arena's first byte. */
   readonly base: number;
@@ -42,10 +42,9 @@ export class KernelMemory {
   readonly scalar: number;
   readonly iovecs: number;
   /** One msghdr that always points at `iovecs` and carries neither name nor control data. */
-  readonly message: number;
+  readonly #message: number;
   readonly name: number;
-  readonly control: number;
-  readonly controlBytes: number = CONTROL_BYTES;
+  readonly #tcpInfo: number;
   /** Bytes that nobody keeps: what is drained goes here. */
   readonly scratch: number;
   readonly #words: Int32Array;
@@ -63,11 +62,11 @@ export class KernelMemory {
     this.#carryAt = Math.min(HALF - (this.base % HALF), 0x7fffffff);
     this.scalar = this.allocate(64);
     this.iovecs = this.allocate(MAX_IOVECS * IOVEC_BYTES);
-    this.message = this.allocate(MSGHDR_BYTES);
+    this.#message = this.allocate(MSGHDR_BYTES);
     this.name = this.allocate(NAME_BYTES);
-    this.control = this.allocate(CONTROL_BYTES);
+    this.#tcpInfo = this.allocate(TCP_INFO_BYTES);
     this.scratch = this.allocate(SCRATCH_BYTES);
-    this.setPointer(this.message + 16, this.base + this.iovecs);
+    this.setPointer(this.#message + PIECES_AT, this.base + this.iovecs);
   }
 
   /** Zeroed bytes for good. Throws when the arena is full: the engine cannot start then. */
@@ -121,8 +120,8 @@ export class KernelMemory {
 
   /** Points `message` at `count` of the iovecs and returns its address. */
   gather(count: number): number {
-    this.#words[(this.message + 24) >>> 2] = count;
-    return this.base + this.message;
+    this.#words[(this.#message + PIECE_COUNT_AT) >>> 2] = count;
+    return this.base + this.#message;
   }
 
   /** sockaddr_in or sockaddr_in6 at `at`; returns its length. */
@@ -179,32 +178,15 @@ export class KernelMemory {
     return this.arena.view.getUint16(at + 2);
   }
 
-  /** setsockopt with an int; false when the kernel refuses. */
-  setOption(fd: number, level: number, option: number, value: number): boolean {
+  setOption(fd: number, option: SocketOption, value: number): boolean {
     this.setU32(this.scalar, value);
-    return libc.setsockopt(fd, level, option, this.base + this.scalar, 4) === 0;
-  }
-
-  /** What a TCP socket of either family sends bears this DSCP. */
-  setDscp(fd: number, dscp: number): void {
-    this.setOption(fd, libc.SOL_IP, libc.IP_TOS, dscp);
-    this.setOption(fd, libc.SOL_IPV6, libc.IPV6_TCLASS, dscp);
-  }
-
-  /** Buffers of so many bytes both ways: as root beyond the limits of net.core (rmem_max, wmem_max), else up to them. */
-  raiseBuffers(fd: number, bytes: number): void {
-    if (!this.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUFFORCE, bytes)) {
-      this.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, bytes);
-    }
-    if (!this.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUFFORCE, bytes)) {
-      this.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, bytes);
-    }
+    return libc.setsockopt(fd, option.level, option.number, this.base + this.scalar, 4) === 0;
   }
 
   /** getsockopt of an int; −1 when the kernel refuses. */
-  option(fd: number, level: number, option: number): number {
+  option(fd: number, option: SocketOption): number {
     this.setU32(this.scalar + 8, 4);
-    const done = libc.getsockopt(fd, level, option, this.base + this.scalar, this.base + this.scalar + 8);
+    const done = libc.getsockopt(fd, option.level, option.number, this.base + this.scalar, this.base + this.scalar + 8);
     return done === 0 ? this.i32(this.scalar) : -1;
   }
 
@@ -212,7 +194,7 @@ export class KernelMemory {
   setResetOnClose(fd: number, reset: boolean): void {
     this.setU32(this.scalar, reset ? 1 : 0);
     this.setU32(this.scalar + 4, 0);
-    libc.setsockopt(fd, libc.SOL_SOCKET, libc.SO_LINGER, this.base + this.scalar, 8);
+    libc.setsockopt(fd, SO_LINGER.level, SO_LINGER.number, this.base + this.scalar, 8);
   }
 
   /** The address that the socket has on this computer: IPv4, LOOPBACK6, or −1. */
@@ -225,8 +207,9 @@ export class KernelMemory {
   /** Where a TCP socket's struct tcp_info lies until the next call; −1 when the kernel refuses. */
   tcpInfo(fd: number): number {
     this.setU32(this.scalar, TCP_INFO_BYTES);
-    const done = libc.getsockopt(fd, libc.SOL_TCP, libc.TCP_INFO, this.base + this.control, this.base + this.scalar);
-    return done === 0 ? this.control : -1;
+    const { level, number } = TCP_INFO;
+    const done = libc.getsockopt(fd, level, number, this.base + this.#tcpInfo, this.base + this.scalar);
+    return done === 0 ? this.#tcpInfo : -1;
   }
 
   /** Bytes that the peer has not acknowledged yet, a FIN included. */

@@ -2,7 +2,18 @@ import type { DatagramBatch, DatagramFailure, HostDatagramHandler, HostErrorCode
 import type { EpollContext } from './context.ts';
 import { takeError } from './error-queue.ts';
 import * as libc from './libc.ts';
-import { MAX_MESSAGES, type MessageTables } from './message-tables.ts';
+import { Errno, errorCode } from '../errno.ts';
+import {
+  IPV6_V6ONLY,
+  receiveTos,
+  setBuffers,
+  setErrorQueue,
+  setFragmenting,
+  setTimeToLive,
+  setTypeOfService,
+} from '../socket-options.ts';
+import type { MessageTables } from './message-tables.ts';
+import { MAX_MESSAGES } from './mmsg-table.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 import { segmentsFrom } from './udp-segments.ts';
 import { IPV4_HEADER_BYTES } from '../../wire/ipv4.ts';
@@ -80,19 +91,18 @@ export class MessageSocket implements PollHandler {
     handler: HostDatagramHandler,
   ): MessageSocket | HostErrorCode {
     const fd = libc.socket(family, type | libc.SOCK_FLAGS, protocol);
-    if (fd < 0) return libc.errorCode(libc.errno());
+    if (fd < 0) return errorCode(libc.errno());
     const { memory } = context;
     const inet6 = family === libc.AF_INET6;
     context.descriptors.record(fd, 'flow');
-    if (inet6) memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 1);
-    memory.setOption(fd, inet6 ? libc.SOL_IPV6 : libc.SOL_IP, inet6 ? libc.IPV6_RECVERR : libc.IP_RECVERR, 1);
-    if (!inet6) memory.setOption(fd, libc.SOL_IP, libc.IP_RECVTOS, 1);
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, BUFFER_BYTES);
-    memory.setOption(fd, libc.SOL_SOCKET, libc.SO_SNDBUF, BUFFER_BYTES);
+    if (inet6) memory.setOption(fd, IPV6_V6ONLY, 1);
+    setErrorQueue(memory, fd, inet6, true);
+    if (!inet6) receiveTos(memory, fd);
+    setBuffers(memory, fd, BUFFER_BYTES);
     const socket = new MessageSocket(context, fd, inet6, shape, handler);
     socket.#slot = context.poller.add(fd, socket, INPUT_EVENTS);
     if (socket.#slot >= 0) return socket;
-    const code = libc.errorCode(libc.errno());
+    const code = errorCode(libc.errno());
     context.poller.closeDescriptor(fd);
     return code;
   }
@@ -134,15 +144,16 @@ export class MessageSocket implements PollHandler {
     const asked = Math.min(count, MAX_MESSAGES) - item;
     if (asked <= 0 || this.#slot < 0) return 0;
     const tables = this.#tables;
+    const { messages } = tables;
     const { prefixBytes } = this.#shape;
     for (let i = 0; i < asked; i++) tables.setIncoming(i, at + (item + i) * slotBytes, slotBytes, prefixBytes);
     const received = this.#receiveMessages(asked);
     let kept = 0;
     for (let i = 0; i < received; i++) {
       const slot = at + (item + i) * slotBytes;
-      const length = this.#shape.undress(tables, i, slot, tables.receivedBytes(i));
-      const address = tables.memory.readAddress(tables.name(i));
-      const cut = (tables.receivedFlags(i) & libc.MSG_TRUNC) !== 0;
+      const length = this.#shape.undress(tables, i, slot, messages.receivedBytes(i));
+      const address = tables.memory.readAddress(messages.name(i));
+      const cut = (messages.receivedFlags(i) & libc.MSG_TRUNC) !== 0;
       if (cut) this.#context.counters.add('host-datagram-cut');
       if (length < 0 || cut || address < 0) continue;
       const target = item + kept++;
@@ -150,7 +161,7 @@ export class MessageSocket implements PollHandler {
       batch.length[target] = length;
       batch.address[target] = address;
       batch.tos[target] = tables.receivedTos(i);
-      batch.port[target] = this.#shape.echo ? 0 : tables.memory.readPort(tables.name(i));
+      batch.port[target] = this.#shape.echo ? 0 : tables.memory.readPort(messages.name(i));
       // Behind one that was left out: each lies in its own slot.
       if (kept <= i) tables.memory.arena.bytes.copyWithin(batch.at[target] as number, slot, slot + length);
     }
@@ -198,14 +209,14 @@ export class MessageSocket implements PollHandler {
         continue;
       }
       const number = libc.errno();
-      if (number === libc.EAGAIN || number === libc.ENOBUFS) return count - done;
+      if (number === Errno.EAGAIN || number === Errno.ENOBUFS) return count - done;
       this.#localMtu = 0;
       if (this.#takeErrors() > 0 && retries++ < MAX_RETRIES) continue;
       if (segments > 1) {
         this.#segments = false;
         continue;
       }
-      const tooLong = number === libc.EMSGSIZE;
+      const tooLong = number === Errno.EMSGSIZE;
       // In fragments it is too long only for IPv4 itself; that it is too long has been said.
       if (!(tooLong && cut > 0)) this.#failures.push(ownFailure(batch, first + done, number, this.#localMtu));
       if (tooLong && cut === 0 && this.#dontFragment === 1) {
@@ -230,8 +241,12 @@ export class MessageSocket implements PollHandler {
 
   /** Messages [from, to) in one call; how many went, or a negative number with errno set. */
   #sendMessages(from: number, to: number): number {
-    const address = this.#tables.address + (this.#tables.message(from) - this.#tables.message(0));
-    return libc.sendmmsg(this.#fd, address, to - from, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+    return libc.sendmmsg(
+      this.#fd,
+      this.#tables.messages.address(from),
+      to - from,
+      libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT,
+    );
   }
 
   /** All of the run or nothing. */
@@ -241,9 +256,9 @@ export class MessageSocket implements PollHandler {
 
   #receiveMessages(count: number): number {
     for (let attempt = 0; attempt < MAX_RETRIES; attempt++) {
-      const received = libc.recvmmsg(this.#fd, this.#tables.address, count, libc.MSG_DONTWAIT, 0);
+      const received = libc.recvmmsg(this.#fd, this.#tables.messages.address(0), count, libc.MSG_DONTWAIT, 0);
       if (received >= 0) return received;
-      if (libc.errno() === libc.EAGAIN) return 0;
+      if (libc.errno() === Errno.EAGAIN) return 0;
       // A pending error of something sent stands before what was received; its report waits for EPOLLERR's own time.
       if (this.#takeErrors() > 0) this.#context.poller.owe({ ready: () => this.#report() });
     }
@@ -277,23 +292,20 @@ export class MessageSocket implements PollHandler {
     const { memory } = this.#context;
     if (ttl !== this.#ttl) {
       this.#ttl = ttl;
-      const level = this.#inet6 ? libc.SOL_IPV6 : libc.SOL_IP;
-      const option = this.#inet6 ? libc.IPV6_UNICAST_HOPS : libc.IP_TTL;
-      memory.setOption(this.#fd, level, option, ttl === 0 ? -1 : ttl);
+      setTimeToLive(memory, this.#fd, this.#inet6, ttl);
     }
     // What goes to [::1] stays in this computer.
     if (this.#inet6) return;
     this.#setDontFragment(dontFragment);
     if (tos === this.#tos) return;
     this.#tos = tos;
-    memory.setOption(this.#fd, libc.SOL_IP, libc.IP_TOS, tos);
+    setTypeOfService(memory, this.#fd, tos);
   }
 
   #setDontFragment(dontFragment: number): void {
     if (dontFragment === this.#dontFragment) return;
     this.#dontFragment = dontFragment;
-    const mode = dontFragment === 0 ? libc.IP_PMTUDISC_DONT : libc.IP_PMTUDISC_DO;
-    this.#context.memory.setOption(this.#fd, libc.SOL_IP, libc.IP_MTU_DISCOVER, mode);
+    setFragmenting(this.#context.memory, this.#fd, false, dontFragment === 0);
   }
 }
 
@@ -302,11 +314,11 @@ function ownFailure(batch: DatagramBatch, item: number, number: number, mtu: num
   return {
     address: batch.address[item] as number,
     port: batch.port[item] as number,
-    code: libc.errorCode(number),
+    code: errorCode(number),
     icmpType: -1,
     icmpCode: -1,
     offender: 0,
-    mtu: number === libc.EMSGSIZE ? mtu : 0,
+    mtu: number === Errno.EMSGSIZE ? mtu : 0,
     sequence: -1,
     length: batch.length[item] as number,
   };

@@ -17,6 +17,7 @@ import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
 import { SCRATCH_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno } from '../errno.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 import {
   ADDRESS_REQUEST_BYTES,
@@ -86,7 +87,7 @@ export class NetworkWatch implements PollHandler {
         readRouteMessages(memory.arena.view, memory.scratch, length, this.#listener);
         continue;
       }
-      if (libc.errno() !== libc.ENOBUFS) break;
+      if (libc.errno() !== Errno.ENOBUFS) break;
       counters.add('host-network-news-lost');
       this.#linksDown.clear();
       this.#routesChanged = true;

@@ -15,6 +15,8 @@
  */
 import { Timer } from '../../turn/timers.ts';
 import * as libc from './libc.ts';
+import { Errno } from '../errno.ts';
+import { setKeepAlive } from '../socket-options.ts';
 import type { Counters } from '../../env/counters.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import type { Poller } from './poller.ts';
@@ -107,7 +109,7 @@ export class OpenStreams {
       const stream = this.#streams[i];
       if (stream === undefined || (which === 'dials' && !stream.connecting)) continue;
       if (!lost.has(this.#context.memory.localAddress(stream.fd))) continue;
-      if (stream.cut(libc.ENETDOWN)) this.#context.counters.add('host-address-lost');
+      if (stream.cut(Errno.ENETDOWN)) this.#context.counters.add('host-address-lost');
     }
   }
 
@@ -122,7 +124,7 @@ export class OpenStreams {
       const stream = this.#streams[--this.#next];
       if (stream === undefined) continue;
       this.#keepAlive(stream);
-      if (this.#isSilent(stream.fd) && stream.cut(libc.ETIMEDOUT)) this.#context.counters.add('host-peer-silent');
+      if (this.#isSilent(stream.fd) && stream.cut(Errno.ETIMEDOUT)) this.#context.counters.add('host-peer-silent');
     }
     if (this.#streams.length > 0) this.#armSlice();
   }
@@ -132,10 +134,7 @@ export class OpenStreams {
     if (stream.probed) return;
     stream.probed = true;
     const { memory, keepAliveSeconds } = this.#context;
-    memory.setOption(stream.fd, libc.SOL_SOCKET, libc.SO_KEEPALIVE, 1);
-    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPIDLE, keepAliveSeconds);
-    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPINTVL, Math.ceil(keepAliveSeconds / MAX_UNANSWERED));
-    memory.setOption(stream.fd, libc.SOL_TCP, libc.TCP_KEEPCNT, MAX_UNANSWERED);
+    setKeepAlive(memory, stream.fd, keepAliveSeconds, MAX_UNANSWERED);
   }
 
   /** Dials have time-outs of the kernel. */

@@ -1,6 +1,8 @@
 import { FAILED, type HostErrorCode, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../../env/host.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
+import { raiseBuffers } from '../socket-options.ts';
+import { Errno, errorCode } from '../errno.ts';
 import type { PollHandler } from './poller.ts';
 
 export type PipeKind = 'stream' | 'tap';
@@ -41,13 +43,13 @@ export class EpollPipe implements HostPipe, PollHandler {
    */
   static adopt(context: EpollContext, fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
     const flags = libc.fcntl(fd, libc.F_GETFL, 0);
-    if (flags < 0 || libc.fcntl(fd, libc.F_SETFL, flags | libc.O_NONBLOCK) < 0) return libc.errorCode(libc.errno());
+    if (flags < 0 || libc.fcntl(fd, libc.F_SETFL, flags | libc.O_NONBLOCK) < 0) return errorCode(libc.errno());
     const pipe = new EpollPipe(context, fd, kind);
     context.descriptors.record(fd, kind === 'tap' ? 'tap' : 'guest');
-    if (kind === 'stream') context.memory.raiseBuffers(fd, BUFFER_BYTES);
+    if (kind === 'stream') raiseBuffers(context.memory, fd, BUFFER_BYTES);
     pipe.#slot = context.poller.add(fd, pipe);
     if (pipe.#slot >= 0) return pipe;
-    const code = libc.errorCode(libc.errno());
+    const code = errorCode(libc.errno());
     context.descriptors.forget(fd);
     return code;
   }
@@ -68,8 +70,8 @@ export class EpollPipe implements HostPipe, PollHandler {
       return taken;
     }
     const number = libc.errno();
-    if (number === libc.EAGAIN) return this.#error === undefined ? WOULD_BLOCK : FAILED;
-    this.#error ??= libc.errorCode(number);
+    if (number === Errno.EAGAIN) return this.#error === undefined ? WOULD_BLOCK : FAILED;
+    this.#error ??= errorCode(number);
     return FAILED;
   }
 
@@ -82,9 +84,9 @@ export class EpollPipe implements HostPipe, PollHandler {
         : libc.send(this.fd, address, length, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
     if (taken >= 0) return taken;
     const number = libc.errno();
-    if (number === libc.EAGAIN) return 0;
-    if (this.#kind === 'stream' || TAP_GONE.includes(number)) this.#error = libc.errorCode(number);
-    else this.#context.counters.add(number === libc.EIO ? 'tap-frame-refused-down' : 'tap-frame-refused');
+    if (number === Errno.EAGAIN) return 0;
+    if (this.#kind === 'stream' || TAP_GONE.includes(number)) this.#error = errorCode(number);
+    else this.#context.counters.add(number === Errno.EIO ? 'tap-frame-refused-down' : 'tap-frame-refused');
     return FAILED;
   }
 

@@ -4,6 +4,7 @@ import { Timers } from '../../turn/timers.ts';
 import type { DescriptorTable } from './descriptors.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { errorCode } from '../errno.ts';
 
 /** What a registered descriptor wakes. `events` are EPOLL bits; spurious calls are allowed. */
 export interface PollHandler {
@@ -55,7 +56,7 @@ export class Poller {
     this.#epoll = libc.epollCreate(libc.EPOLL_CLOEXEC);
     this.wakeDescriptor = libc.eventfd(0, libc.EFD_FLAGS);
     if (this.#epoll < 0 || this.wakeDescriptor < 0) {
-      throw new Error(`epoll cannot be opened (${libc.errorCode(libc.errno())}): no descriptor is left.`);
+      throw new Error(`epoll cannot be opened (${errorCode(libc.errno())}): no descriptor is left.`);
     }
     descriptors.record(this.#epoll, 'other');
     descriptors.record(this.wakeDescriptor, 'other');

@@ -1,6 +1,7 @@
 import { drainEnd, type Intake, MAX_DRAINS } from './intake.ts';
 import { type KernelMemory, SCRATCH_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno } from '../errno.ts';
 
 /** Most streams carry little: 16 KiB to begin with, doubled while the guest lags behind. */
 const FIRST_BYTES = 16 * 1024;
@@ -35,7 +36,7 @@ export class RetentionRing implements Intake {
     const wanted = slotBytes * count;
     if (this.#retained < offset + wanted) this.#read(offset + wanted);
     const available = Math.min(wanted, this.#retained - offset);
-    if (available <= 0) return this.#ending ?? -libc.EAGAIN;
+    if (available <= 0) return this.#ending ?? -Errno.EAGAIN;
     for (let done = 0, slot = at; done < available; done += slotBytes, slot += stride) {
       this.#copy(offset + done, slot, Math.min(slotBytes, available - done));
     }
@@ -77,7 +78,7 @@ export class RetentionRing implements Intake {
         continue;
       }
       const number = taken === 0 ? 0 : libc.errno();
-      if (number !== libc.EAGAIN) this.#ending = 0 - number;
+      if (number !== Errno.EAGAIN) this.#ending = 0 - number;
       return;
     }
   }

@@ -1,17 +1,14 @@
 import type { HostAddress } from '../../env/host.ts';
 import type { ClientTable } from '../client-table.ts';
 import { readMappedAddress } from '../mapped-address.ts';
-import { IOVEC_BYTES, type KernelMemory, MMSGHDR_BYTES, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';
+import { PACKET_INFO, PACKET_INFO6 } from '../socket-options.ts';
+import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { controlSpace, MAX_MESSAGES, MmsgTable } from './mmsg-table.ts';
 
-/** Datagrams in one recvmmsg; the seam's bound. */
-export const MAX_SERVED = 64;
-
-const NAME_STRIDE = 32;
-/** One cmsghdr of 16 bytes with struct in_pktinfo (12) or in6_pktinfo (20). */
-const CONTROL_STRIDE = 64;
-export const CMSG_HEADER_BYTES = 16;
+/** struct in_pktinfo: the interface, the address to answer from, the address asked. */
 export const IN_PKTINFO_BYTES = 12;
+/** struct in6_pktinfo: the address asked, the interface. */
 export const IN6_PKTINFO_BYTES = 20;
 
 /** Where the words of a client's key stand: the socket, its port, its address and zone, and the address of ours that it asked. */
@@ -24,66 +21,51 @@ export const LOCAL_WORD = 7;
 export const ADDRESS_WORDS = 4;
 
 /**
- * The mmsghdr array with which one thread's UDP servers receive, each with room for the sender's name and for the address
- * that it asked (IP_PKTINFO). Names and addresses go to a client's key, and back by `ServerOutbox`, as the kernel has them.
+ * The messages with which one thread's UDP servers receive, each with the sender's name and the address that it asked
+ * (IP_PKTINFO). Names and addresses go to a client's key, and back by `ServerOutbox`, as the kernel has them.
  */
 export class ServerMessages {
-  readonly memory: KernelMemory;
-  readonly #messages: number;
-  readonly #names: number;
-  readonly #controls: number;
-  readonly #iovecs: number;
+  readonly #memory: KernelMemory;
+  readonly #table: MmsgTable;
 
   constructor(memory: KernelMemory) {
-    this.memory = memory;
-    this.#messages = memory.allocate(MAX_SERVED * MMSGHDR_BYTES);
-    this.#names = memory.allocate(MAX_SERVED * NAME_STRIDE);
-    this.#controls = memory.allocate(MAX_SERVED * CONTROL_STRIDE);
-    this.#iovecs = memory.allocate(MAX_SERVED * IOVEC_BYTES);
-    for (let i = 0; i < MAX_SERVED; i++) {
-      const message = this.#message(i);
-      memory.setPointer(message, memory.base + this.#name(i));
-      memory.setPointer(message + 16, memory.base + this.#iovecs + i * IOVEC_BYTES);
-      memory.setPointer(message + 24, 1);
-      memory.setPointer(message + 32, memory.base + this.#control(i));
-    }
+    this.#memory = memory;
+    const controlBytes = controlSpace(IN6_PKTINFO_BYTES);
+    this.#table = new MmsgTable(memory, { messages: MAX_MESSAGES, pieces: 1, controlBytes });
   }
 
   /** Receives up to `count` datagrams, number i into `slotBytes` at `at + i * slotBytes`: how many, or −1 with errno set. */
   receive(fd: number, at: number, slotBytes: number, count: number): number {
-    const { memory } = this;
+    const table = this.#table;
     for (let i = 0; i < count; i++) {
-      const message = this.#message(i);
-      memory.setU32(message + 8, SOCKADDR_IN6_BYTES);
-      memory.setU32(message + 40, CONTROL_STRIDE);
-      memory.setIovec(this.#iovecs, i, at + i * slotBytes, slotBytes);
+      table.setRoom(i);
+      table.setPiece(i, 0, at + i * slotBytes, slotBytes);
     }
-    return libc.recvmmsg(fd, memory.base + this.#messages, count, libc.MSG_DONTWAIT, 0);
+    return libc.recvmmsg(fd, table.address(0), count, libc.MSG_DONTWAIT, 0);
   }
 
   /** Bytes of received message `index`; −1 when it was longer than its slot. */
   length(index: number): number {
-    const message = this.#message(index);
-    const cut = (this.memory.u32(message + 48) & libc.MSG_TRUNC) !== 0;
-    return cut ? -1 : this.memory.u32(message + 56);
+    const cut = (this.#table.receivedFlags(index) & libc.MSG_TRUNC) !== 0;
+    return cut ? -1 : this.#table.receivedBytes(index);
   }
 
   /** Who sent message `index`: IPv4 (also mapped), LOOPBACK6, or −1. */
   address(index: number): HostAddress {
-    const { memory } = this;
-    const name = this.#name(index);
+    const memory = this.#memory;
+    const name = this.#table.name(index);
     if (this.#family(name) === libc.AF_INET) return memory.readAddress(name);
     return readMappedAddress(memory.arena.bytes, name + 8);
   }
 
   port(index: number): number {
-    return this.memory.readPort(this.#name(index));
+    return this.#memory.readPort(this.#table.name(index));
   }
 
   /** The key of who sent message `index` to the socket of that number. */
   writeKey(index: number, socket: number, key: Int32Array): void {
-    const { memory } = this;
-    const name = this.#name(index);
+    const memory = this.#memory;
+    const name = this.#table.name(index);
     key.fill(0);
     key[SOCKET_WORD] = socket;
     key[PORT_WORD] = memory.readPort(name);
@@ -108,33 +90,18 @@ export class ServerMessages {
     return clients.words[at + SOCKET_WORD] as number;
   }
 
-  #message(index: number): number {
-    return this.#messages + index * MMSGHDR_BYTES;
-  }
-
-  #name(index: number): number {
-    return this.#names + index * NAME_STRIDE;
-  }
-
-  #control(index: number): number {
-    return this.#controls + index * CONTROL_STRIDE;
-  }
-
   #family(name: number): number {
-    return this.memory.u32(name) & 0xffff;
+    return this.#memory.u32(name) & 0xffff;
   }
 
   /** Our address that message `index` asked; nothing when the kernel does not say. */
   #writeLocal(index: number, key: Int32Array): void {
-    const { memory } = this;
-    const control = this.#control(index);
-    const bytes = memory.u32(this.#message(index) + 40);
-    if (bytes < CMSG_HEADER_BYTES + IN_PKTINFO_BYTES) return;
-    const data = control + CMSG_HEADER_BYTES;
-    const [level, type] = [memory.i32(control + 8), memory.i32(control + 12)];
-    if (level === libc.SOL_IP && type === libc.IP_PKTINFO) key[LOCAL_WORD] = memory.i32(data + 4);
-    if (level !== libc.SOL_IPV6 || type !== libc.IPV6_PKTINFO || bytes < CMSG_HEADER_BYTES + IN6_PKTINFO_BYTES) return;
-    for (let i = 0; i < ADDRESS_WORDS; i++) key[LOCAL_WORD + i] = memory.i32(data + 4 * i);
+    const memory = this.#memory;
+    const info = this.#table.receivedControl(index, PACKET_INFO, IN_PKTINFO_BYTES);
+    if (info >= 0) key[LOCAL_WORD] = memory.i32(info + 4);
+    const info6 = this.#table.receivedControl(index, PACKET_INFO6, IN6_PKTINFO_BYTES);
+    if (info6 < 0) return;
+    for (let i = 0; i < ADDRESS_WORDS; i++) key[LOCAL_WORD + i] = memory.i32(info6 + 4 * i);
   }
 }
 

@@ -6,47 +6,39 @@
 import type { Counters } from '../../env/counters.ts';
 import type { ClientTable } from '../client-table.ts';
 import type { EpollContext } from './context.ts';
-import {
-  IOVEC_BYTES,
-  type KernelMemory,
-  MMSGHDR_BYTES,
-  SOCKADDR_IN_BYTES,
-  SOCKADDR_IN6_BYTES,
-} from './kernel-memory.ts';
+import { type KernelMemory, SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno } from '../errno.ts';
+import { controlSpace, MAX_MESSAGES, MmsgTable } from './mmsg-table.ts';
+import { PACKET_INFO, PACKET_INFO6, UDP_SEGMENT } from '../socket-options.ts';
 import type { Poller, PollHandler } from './poller.ts';
 import {
   ADDRESS_WORDS,
   CLIENT_WORD,
-  CMSG_HEADER_BYTES,
   IN_PKTINFO_BYTES,
   IN6_PKTINFO_BYTES,
   LOCAL_WORD,
   PORT_WORD,
   ZONE_WORD,
 } from './server-messages.ts';
+import {
+  MAX_SEGMENT_BYTES,
+  MAX_SEGMENTED_BYTES,
+  MAX_SEGMENTS,
+  SEGMENT_CONTROL_BYTES,
+  SEGMENT_DATA_BYTES,
+} from './udp-segments.ts';
 
-const MAX_MESSAGES = 64;
 /** Four of the longest datagrams; also what one turn's quota of frames brings of ordinary ones. */
 const STAGING_BYTES = 256 * 1024;
-const NAME_STRIDE = 32;
-/** Room for in6_pktinfo (40) and a u16 (24), each with its header. */
-const CONTROL_STRIDE = 64;
-const SEGMENT_CONTROL_BYTES = 24;
-const SEGMENT_CONTROL_USED = 18;
-/** As of UdpSegments: what an old kernel, an IPv4 packet and an ordinary link take. */
-const MAX_SEGMENTS = 64;
-const MAX_SEGMENTS_BYTES = 65_507;
-const MAX_SEGMENT_BYTES = 1_472;
+/** Where to send from, and the length of segments. */
+const CONTROL_BYTES = controlSpace(IN6_PKTINFO_BYTES) + SEGMENT_CONTROL_BYTES;
 
 export class ServerOutbox implements PollHandler {
   readonly #memory: KernelMemory;
   readonly #poller: Poller;
   readonly #counters: Counters;
-  readonly #messages: number;
-  readonly #names: number;
-  readonly #controls: number;
-  readonly #iovecs: number;
+  readonly #table: MmsgTable;
   readonly #staging: number;
   /** Of each message: its payload, the length of its datagrams but for the last, how many, and the bytes of pktinfo. */
   readonly #at = new Int32Array(MAX_MESSAGES);
@@ -68,18 +60,8 @@ export class ServerOutbox implements PollHandler {
     this.#memory = memory;
     this.#poller = context.poller;
     this.#counters = context.counters;
-    this.#messages = memory.allocate(MAX_MESSAGES * MMSGHDR_BYTES);
-    this.#names = memory.allocate(MAX_MESSAGES * NAME_STRIDE);
-    this.#controls = memory.allocate(MAX_MESSAGES * CONTROL_STRIDE);
-    this.#iovecs = memory.allocate(MAX_MESSAGES * IOVEC_BYTES);
+    this.#table = new MmsgTable(memory, { messages: MAX_MESSAGES, pieces: 1, controlBytes: CONTROL_BYTES });
     this.#staging = memory.allocate(STAGING_BYTES);
-    for (let i = 0; i < MAX_MESSAGES; i++) {
-      const message = this.#message(i);
-      memory.setPointer(message, memory.base + this.#name(i));
-      memory.setPointer(message + 16, memory.base + this.#iovecs + i * IOVEC_BYTES);
-      memory.setPointer(message + 24, 1);
-      memory.setPointer(message + 32, memory.base + this.#control(i));
-    }
   }
 
   /** Takes [payload, payload + length) for the client `handle` of `fd`, whose key stands at `key` in `clients`; at most 64 KiB. */
@@ -122,14 +104,18 @@ export class ServerOutbox implements PollHandler {
     const count = this.#count;
     for (let i = 0; i < count; i++) this.#finish(i, this.#at[i] as number, this.#length[i] as number);
     for (let next = 0; next < count; ) {
-      const address = this.#memory.base + this.#message(next);
-      const sent = libc.sendmmsg(this.#fd, address, count - next, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+      const sent = libc.sendmmsg(
+        this.#fd,
+        this.#table.address(next),
+        count - next,
+        libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT,
+      );
       if (sent > 0) {
         next += sent;
         continue;
       }
       const number = libc.errno();
-      if (number === libc.EAGAIN || number === libc.ENOBUFS) {
+      if (number === Errno.EAGAIN || number === Errno.ENOBUFS) {
         for (; next < count; next++) this.#lose(this.#segments[next] as number);
       } else this.#sendApart(next++);
     }
@@ -143,7 +129,7 @@ export class ServerOutbox implements PollHandler {
     if (this.#open !== handle || handle < 0 || length === 0) return false;
     const last = this.#count - 1;
     if (length > (this.#segment[last] as number) || (this.#segments[last] as number) === MAX_SEGMENTS) return false;
-    return (this.#length[last] as number) + length <= MAX_SEGMENTS_BYTES;
+    return (this.#length[last] as number) + length <= MAX_SEGMENTED_BYTES;
   }
 
   #begin(inet6: boolean, words: Int32Array, key: number): void {
@@ -151,25 +137,22 @@ export class ServerOutbox implements PollHandler {
     this.#at[i] = this.#staging + this.#used;
     this.#length[i] = 0;
     this.#segments[i] = 0;
-    this.#memory.setU32(this.#message(i) + 8, this.#writeName(i, inet6, words, key));
+    this.#table.setNameBytes(i, this.#writeName(i, inet6, words, key));
     this.#local[i] = this.#writeLocal(i, inet6, words, key);
   }
 
   /** Points message `i` at its payload and closes its control data. */
   #finish(i: number, at: number, length: number): void {
-    const memory = this.#memory;
+    const table = this.#table;
     const local = this.#local[i] as number;
-    memory.setIovec(this.#iovecs, i, at, length);
+    table.setPiece(i, 0, at, length);
     if ((this.#segments[i] as number) === 1) {
-      memory.setU32(this.#message(i) + 40, local);
+      table.setControlBytes(i, local);
       return;
     }
-    const control = this.#control(i) + local;
-    memory.setPointer(control, SEGMENT_CONTROL_USED);
-    memory.setU32(control + 8, libc.SOL_UDP);
-    memory.setU32(control + 12, libc.UDP_SEGMENT);
-    memory.setU32(control + 16, this.#segment[i] as number);
-    memory.setU32(this.#message(i) + 40, local + SEGMENT_CONTROL_BYTES);
+    const data = table.writeControl(table.control(i) + local, UDP_SEGMENT, SEGMENT_DATA_BYTES);
+    this.#memory.setU32(data, this.#segment[i] as number);
+    table.setControlBytes(i, local + SEGMENT_CONTROL_BYTES);
   }
 
   /** Message `i` was refused: each of its datagrams by itself. */
@@ -183,35 +166,23 @@ export class ServerOutbox implements PollHandler {
       if (this.#send(i)) continue;
       // The address that was asked may be gone, or none to send from: the host chooses.
       this.#local[i] = 0;
-      this.#memory.setU32(this.#message(i) + 40, 0);
+      this.#table.setControlBytes(i, 0);
       if (!this.#send(i)) this.#lose(1);
     }
   }
 
   #send(i: number): boolean {
     const flags = libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT;
-    return libc.sendmsg(this.#fd, this.#memory.base + this.#message(i), flags) >= 0;
+    return libc.sendmsg(this.#fd, this.#table.address(i), flags) >= 0;
   }
 
   #lose(datagrams: number): void {
     this.#counters.add('forward-datagram-unsent', datagrams);
   }
 
-  #message(index: number): number {
-    return this.#messages + index * MMSGHDR_BYTES;
-  }
-
-  #name(index: number): number {
-    return this.#names + index * NAME_STRIDE;
-  }
-
-  #control(index: number): number {
-    return this.#controls + index * CONTROL_STRIDE;
-  }
-
   #writeName(i: number, inet6: boolean, words: Int32Array, key: number): number {
     const memory = this.#memory;
-    const name = this.#name(i);
+    const name = this.#table.name(i);
     memory.setU32(name, inet6 ? libc.AF_INET6 : libc.AF_INET);
     memory.arena.view.setUint16(name + 2, words[key + PORT_WORD] as number);
     if (!inet6) {
@@ -227,19 +198,16 @@ export class ServerOutbox implements PollHandler {
   /** The control data that names the address to send from; returns its length, 0 when the host shall choose. */
   #writeLocal(i: number, inet6: boolean, words: Int32Array, key: number): number {
     const memory = this.#memory;
-    const control = this.#control(i);
-    const data = control + CMSG_HEADER_BYTES;
     let known = 0;
     for (let n = 0; n < ADDRESS_WORDS; n++) known |= words[key + LOCAL_WORD + n] as number;
     if (known === 0) return 0;
     const dataBytes = inet6 ? IN6_PKTINFO_BYTES : IN_PKTINFO_BYTES;
-    memory.setPointer(control, CMSG_HEADER_BYTES + dataBytes);
-    memory.setU32(control + 8, inet6 ? libc.SOL_IPV6 : libc.SOL_IP);
-    memory.setU32(control + 12, inet6 ? libc.IPV6_PKTINFO : libc.IP_PKTINFO);
+    const table = this.#table;
+    const data = table.writeControl(table.control(i), inet6 ? PACKET_INFO6 : PACKET_INFO, dataBytes);
     // Interface 0: where the route leads. The address stands in front of it (IPv6) or behind it (IPv4).
     for (let at = 0; at < dataBytes; at += 4) memory.setU32(data + at, 0);
     if (!inet6) memory.setU32(data + 4, words[key + LOCAL_WORD] as number);
     else for (let n = 0; n < ADDRESS_WORDS; n++) memory.setU32(data + 4 * n, words[key + LOCAL_WORD + n] as number);
-    return CMSG_HEADER_BYTES + ((dataBytes + 7) & ~7);
+    return controlSpace(dataBytes);
   }
 }

@@ -7,6 +7,7 @@
  */
 import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
+import { SCM_RIGHTS, SO_PROTOCOL, SO_TYPE } from '../socket-options.ts';
 import * as libc from './libc.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
@@ -14,9 +15,8 @@ import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 const STOCK = 32;
 /** How long an answer may take before it is asked for again: the network thread that asked may have died. */
 const ANSWER_MS = 1_000;
-/** struct cmsghdr with one descriptor. */
-const CONTROL_BYTES = 24;
-const CMSG_DATA = 16;
+/** An int. */
+const DESCRIPTOR_BYTES = 4;
 
 export class SocketStock implements PollHandler {
   readonly #context: EpollContext;
@@ -81,29 +81,18 @@ export class SocketStock implements PollHandler {
 
   /** The next message's descriptor, −1 for one without; undefined when none waits. */
   #receive(): number | undefined {
-    const { memory } = this.#context;
-    const { base, message, control, scratch } = memory;
-    memory.setIovec(memory.iovecs, 0, scratch, 1);
-    memory.setPointer(message + 32, base + control);
-    memory.setPointer(message + 40, CONTROL_BYTES);
-    const received = libc.recvmsg(this.#source, memory.gather(1), libc.MSG_DONTWAIT | libc.MSG_CMSG_CLOEXEC);
-    const controlBytes = memory.u32(message + 40);
-    memory.setPointer(message + 32, 0);
-    memory.setPointer(message + 40, 0);
+    const { memory, tables } = this.#context;
+    const received = libc.recvmsg(this.#source, tables.resetSingle(1), libc.MSG_DONTWAIT | libc.MSG_CMSG_CLOEXEC);
     if (received <= 0) return undefined;
-    const carried =
-      controlBytes >= CMSG_DATA + 4 &&
-      memory.u32(control + 8) === libc.SOL_SOCKET &&
-      memory.u32(control + 12) === libc.SCM_RIGHTS;
-    return carried ? memory.i32(control + CMSG_DATA) : -1;
+    const at = tables.single.receivedControl(0, SCM_RIGHTS, DESCRIPTOR_BYTES);
+    return at < 0 ? -1 : memory.i32(at);
   }
 
   #keep(fd: number): void {
     if (fd < 0) return;
     const { memory, descriptors, counters, poller } = this.#context;
     descriptors.record(fd, 'other');
-    const option = (name: number): number => memory.option(fd, libc.SOL_SOCKET, name);
-    const tcp = option(libc.SO_TYPE) === libc.SOCK_STREAM && option(libc.SO_PROTOCOL) === libc.IPPROTO_TCP;
+    const tcp = memory.option(fd, SO_TYPE) === libc.SOCK_STREAM && memory.option(fd, SO_PROTOCOL) === libc.IPPROTO_TCP;
     if (tcp && this.#sockets.length < STOCK && libc.fcntl(fd, libc.F_SETFL, libc.O_NONBLOCK) >= 0) {
       this.#sockets.push(fd);
       return;

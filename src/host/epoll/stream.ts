@@ -13,6 +13,8 @@ import { takeError } from './error-queue.ts';
 import type { Intake } from './intake.ts';
 import { MAX_IOVECS } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { Errno, errorCode } from '../errno.ts';
+import { IP_TTL, SO_ERROR, setDscp, TCP_NODELAY } from '../socket-options.ts';
 import type { PollHandler } from './poller.ts';
 
 export type Transport = 'tcp' | 'unix';
@@ -129,7 +131,7 @@ export class EpollStream implements HostStream, PollHandler {
   fail(number: number): void {
     const cause = this.#transport === 'tcp' ? this.#icmpCause() : undefined;
     this.#release();
-    this.#handler.failed(libc.errorCode(number), cause);
+    this.#handler.failed(errorCode(number), cause);
   }
 
   /** Ends a connection that is dead though its socket does not know. False when it had ended before. */
@@ -137,7 +139,7 @@ export class EpollStream implements HostStream, PollHandler {
     if (this.#error !== undefined || this.#state === 'closed') return false;
     switch (this.#state) {
       case 'connecting':
-        this.fail(libc.EADDRNOTAVAIL);
+        this.fail(Errno.EADDRNOTAVAIL);
         break;
       case 'lingering':
         this.#release();
@@ -166,13 +168,13 @@ export class EpollStream implements HostStream, PollHandler {
       this.#leftBeforeEnd = offset;
       return this.#error === undefined ? 0 : FAILED;
     }
-    if (copied !== -libc.EAGAIN) this.#latch(-copied);
+    if (copied !== -Errno.EAGAIN) this.#latch(-copied);
     return this.#error === undefined ? WOULD_BLOCK : FAILED;
   }
 
   setDscp(dscp: number): void {
     const released = this.#state === 'closed';
-    if (!released && this.#transport === 'tcp') this.#context.memory.setDscp(this.fd, dscp);
+    if (!released && this.#transport === 'tcp') setDscp(this.#context.memory, this.fd, dscp);
   }
 
   consume(length: number): void {
@@ -187,7 +189,7 @@ export class EpollStream implements HostStream, PollHandler {
     if (this.#written && !this.#noDelay && this.#transport === 'tcp') {
       // Not before the second write: the first never waits, and many connections have no other.
       this.#noDelay = true;
-      memory.setOption(this.fd, libc.SOL_TCP, libc.TCP_NODELAY, 1);
+      memory.setOption(this.fd, TCP_NODELAY, 1);
     }
     this.#written = true;
     let taken = 0;
@@ -207,7 +209,7 @@ export class EpollStream implements HostStream, PollHandler {
       this.#writeBlocked = true;
       if (sent >= 0) return taken + sent;
       const number = libc.errno();
-      if (number === libc.EAGAIN) return taken;
+      if (number === Errno.EAGAIN) return taken;
       this.#latch(number);
       if (taken === 0) return FAILED;
       this.#owe();
@@ -285,11 +287,11 @@ export class EpollStream implements HostStream, PollHandler {
   #finishConnect(events: number): void {
     if ((events & (libc.EPOLLOUT | BROKEN)) === 0) return;
     const broken = (events & BROKEN) !== 0;
-    const number = broken ? this.#context.memory.option(this.fd, libc.SOL_SOCKET, libc.SO_ERROR) : 0;
+    const number = broken ? this.#context.memory.option(this.fd, SO_ERROR) : 0;
     // The kernel queues an ICMP error before it ends the connect by it, or instead: that comes as an event of its own.
     if (number === 0 && (events & (libc.EPOLLOUT | libc.EPOLLHUP)) === 0) return;
     if (number !== 0) {
-      const code = libc.errorCode(number);
+      const code = errorCode(number);
       // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
       const wasConnected = code === 'ECONNRESET' || code === 'EPIPE';
       if (!wasConnected) {
@@ -298,7 +300,7 @@ export class EpollStream implements HostStream, PollHandler {
       }
       this.#latch(number);
     }
-    if (this.traced) this.#context.memory.setOption(this.fd, libc.SOL_IP, libc.IP_TTL, DEFAULT_TTL);
+    if (this.traced) this.#context.memory.setOption(this.fd, IP_TTL, DEFAULT_TTL);
     this.#state = 'open';
     this.#handler.connected();
     this.#dispatch(events & ~libc.EPOLLOUT);
@@ -333,7 +335,7 @@ export class EpollStream implements HostStream, PollHandler {
 
   /** The one place where an error of this connection is noted; the first stays. */
   #latch(number: number): void {
-    this.#error ??= libc.errorCode(number);
+    this.#error ??= errorCode(number);
     this.#troubled = true;
     this.#moreMayWait = true;
   }
@@ -341,7 +343,7 @@ export class EpollStream implements HostStream, PollHandler {
   /** An end that the kernel calls clean may hide a reset that no call has taken yet. */
   #latchPending(): void {
     if (this.#error !== undefined) return;
-    const number = this.#context.memory.option(this.fd, libc.SOL_SOCKET, libc.SO_ERROR);
+    const number = this.#context.memory.option(this.fd, SO_ERROR);
     if (number > 0) this.#latch(number);
   }
 

@@ -1,19 +1,20 @@
 import type { DatagramBatch } from '../../env/host.ts';
 import type { KernelMemory } from './kernel-memory.ts';
-import { MSGHDR_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
+import { controlSpace, MmsgTable } from './mmsg-table.ts';
+import { UDP_SEGMENT } from '../socket-options.ts';
 
 /** Fewer are not worth a call of their own. */
 const MIN_SEGMENTS = 4;
 /** Linux's UDP_MAX_SEGMENTS was 64 before it was 128. */
-const MAX_SEGMENTS = 64;
+export const MAX_SEGMENTS = 64;
 /** A super-datagram is one IPv4 packet to the kernel. */
-const MAX_BYTES = 65_507;
+export const MAX_SEGMENTED_BYTES = 65_507;
 /** Larger datagrams would be fragmented on an ordinary link, and the kernel segments only what fits. */
-const MAX_SEGMENT_BYTES = 1_472;
-/** struct cmsghdr with a u16 behind it, padded (CMSG_SPACE): length, level, type, data at 16. */
-const CONTROL_BYTES = 24;
-const CONTROL_USED = 18;
+export const MAX_SEGMENT_BYTES = 1_472;
+/** UDP_SEGMENT's u16. */
+export const SEGMENT_DATA_BYTES = 2;
+export const SEGMENT_CONTROL_BYTES: number = controlSpace(SEGMENT_DATA_BYTES);
 
 /**
  * How many datagrams from item `first` on (before `end`) the kernel can take as one (UDP_SEGMENT): to one place, of one
@@ -22,7 +23,7 @@ const CONTROL_USED = 18;
 export function segmentsFrom(batch: DatagramBatch, first: number, end: number): number {
   const length = batch.length[first] as number;
   if (length < 1 || length > MAX_SEGMENT_BYTES) return 1;
-  const last = Math.min(end, first + Math.min(MAX_SEGMENTS, Math.floor(MAX_BYTES / length)));
+  const last = Math.min(end, first + Math.min(MAX_SEGMENTS, Math.floor(MAX_SEGMENTED_BYTES / length)));
   let item = first + 1;
   for (; item < last; item++) {
     const next = batch.length[item] as number;
@@ -42,34 +43,28 @@ export function segmentsFrom(batch: DatagramBatch, first: number, end: number): 
  */
 export class UdpSegments {
   readonly #memory: KernelMemory;
-  readonly #message: number;
-  readonly #name: number;
-  readonly #control: number;
+  readonly #table: MmsgTable;
+  /** Where the length of each segment stands. */
+  readonly #segmentBytes: number;
 
   constructor(memory: KernelMemory) {
     this.#memory = memory;
-    this.#message = memory.allocate(MSGHDR_BYTES);
-    this.#name = memory.allocate(32);
-    this.#control = memory.allocate(CONTROL_BYTES);
-    memory.setPointer(this.#message, memory.base + this.#name);
-    memory.setPointer(this.#message + 16, memory.base + memory.iovecs);
-    memory.setPointer(this.#message + 32, memory.base + this.#control);
-    memory.setPointer(this.#message + 40, CONTROL_BYTES);
-    memory.setPointer(this.#control, CONTROL_USED);
-    memory.setU32(this.#control + 8, libc.SOL_UDP);
-    memory.setU32(this.#control + 12, libc.UDP_SEGMENT);
+    this.#table = new MmsgTable(memory, { messages: 1, pieces: MAX_SEGMENTS, controlBytes: SEGMENT_CONTROL_BYTES });
+    this.#table.setControlBytes(0, SEGMENT_CONTROL_BYTES);
+    this.#segmentBytes = this.#table.writeControl(this.#table.control(0), UDP_SEGMENT, SEGMENT_DATA_BYTES);
   }
 
   /** Items [first, first + count) as `segmentsFrom` counted them; negative with errno set when the kernel does not take them. */
   send(fd: number, batch: DatagramBatch, first: number, count: number): number {
     const memory = this.#memory;
-    const nameBytes = memory.writeAddress(this.#name, batch.address[first] as number, batch.port[first] as number);
-    memory.setU32(this.#message + 8, nameBytes);
-    memory.setU32(this.#message + 24, count);
-    memory.setU32(this.#control + 16, batch.length[first] as number);
+    const table = this.#table;
+    const name = table.name(0);
+    table.setNameBytes(0, memory.writeAddress(name, batch.address[first] as number, batch.port[first] as number));
+    table.setPieceCount(0, count);
+    memory.setU32(this.#segmentBytes, batch.length[first] as number);
     for (let i = 0; i < count; i++) {
-      memory.setIovec(memory.iovecs, i, batch.at[first + i] as number, batch.length[first + i] as number);
+      table.setPiece(0, i, batch.at[first + i] as number, batch.length[first + i] as number);
     }
-    return libc.sendmsg(fd, memory.base + this.#message, libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
+    return libc.sendmsg(fd, table.address(0), libc.MSG_NOSIGNAL | libc.MSG_DONTWAIT);
   }
 }

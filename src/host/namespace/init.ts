@@ -14,7 +14,8 @@
 import { closeSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { SlipwayError } from '../../facts/errors.ts';
 import { addDefaultRoute, configureInterface, openTap } from './ioctl.ts';
-import { close, declare, exitNow, kill, O_NONBLOCK, WNOHANG, waitpid, watch } from './libc.ts';
+import { O_NONBLOCK } from '../socket-numbers.ts';
+import { close, declare, exitNow, kill, WNOHANG, waitpid, watch } from './libc.ts';
 import {
   DESCRIPTION_FD,
   type GuestDescription,

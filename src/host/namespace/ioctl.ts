@@ -4,21 +4,8 @@
  */
 import { NO_OFFLOADS, type Offloads } from '../../env/offloads.ts';
 import { SlipwayError } from '../../facts/errors.ts';
-import {
-  AF_INET,
-  addressOf,
-  check,
-  close,
-  declare,
-  errnoName,
-  O_CLOEXEC,
-  O_NONBLOCK,
-  O_RDWR,
-  open,
-  SOCK_CLOEXEC,
-  SOCK_DGRAM,
-  socket,
-} from './libc.ts';
+import { AF_INET, O_NONBLOCK, SOCK_CLOEXEC, SOCK_DGRAM } from '../socket-numbers.ts';
+import { addressOf, check, close, declare, errnoName, O_CLOEXEC, O_RDWR, open, socket } from './libc.ts';
 import { setQueueLength } from './netlink.ts';
 
 const ioctl: (fd: number, request: number, argument: Uint8Array) => number = declare(

@@ -62,17 +62,7 @@ export const waitpid: (pid: number, status: Int32Array, options: number) => numb
 /** Ends the process at once: no exit handlers, no joining of threads, no terminal settings restored. */
 export const exitNow: (code: number) => never = declare('void _exit(int code)');
 
-export const AF_UNIX = 1;
-export const AF_INET = 2;
-export const AF_INET6 = 10;
-export const AF_NETLINK = 16;
-export const SOCK_STREAM = 1;
-export const SOCK_DGRAM = 2;
-export const SOCK_RAW = 3;
-export const SOCK_SEQPACKET = 5;
-export const SOCK_CLOEXEC = 0o2000000;
 export const O_RDWR = 2;
-export const O_NONBLOCK = 0o4000;
 export const O_CLOEXEC = 0o2000000;
 export const O_NOCTTY = 0o400;
 export const MFD_CLOEXEC = 1;

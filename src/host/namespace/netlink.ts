@@ -4,7 +4,8 @@
  */
 
 import { SlipwayError } from '../../facts/errors.ts';
-import { AF_NETLINK, check, close, declare, errnoName, SOCK_CLOEXEC, SOCK_RAW, socket } from './libc.ts';
+import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from '../socket-numbers.ts';
+import { check, close, declare, errnoName, socket } from './libc.ts';
 
 const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
   'intptr_t send(int fd, void *bytes, size_t length, int flags)',

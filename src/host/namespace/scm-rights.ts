@@ -3,16 +3,19 @@
  * message is one datagram of a SOCK_SEQPACKET pair, so nothing needs framing, and a closed end reads as the empty message.
  */
 import { SlipwayError } from '../../facts/errors.ts';
-import { AF_UNIX, addressOf, check, declare, errnoName, SOCK_CLOEXEC, SOCK_SEQPACKET } from './libc.ts';
+import {
+  AF_UNIX,
+  MSG_CMSG_CLOEXEC,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  SOCK_CLOEXEC,
+  SOCK_SEQPACKET,
+} from '../socket-numbers.ts';
+import { SCM_RIGHTS } from '../socket-options.ts';
+import { addressOf, check, declare, errnoName } from './libc.ts';
 
 /** What one message may hold, in bytes. A message is a few short fields and at most one diagnosis. */
 export const MESSAGE_BYTES_MAX: number = 16 * 1024;
-
-const SOL_SOCKET = 1;
-const SCM_RIGHTS = 1;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
-const MSG_CMSG_CLOEXEC = 0x40000000;
 
 /**
  * One buffer holds a call whole, so that nothing it points to can be collected before it: struct msghdr (name, namelen,
@@ -69,8 +72,8 @@ export function sendDescriptor(socket: number, payload: Uint8Array, descriptor?:
   call.set(payload, PAYLOAD);
   if (descriptor !== undefined) {
     call.writeBigUInt64LE(BigInt(CONTROL_LENGTH), CONTROL);
-    call.writeInt32LE(SOL_SOCKET, CONTROL + 8);
-    call.writeInt32LE(SCM_RIGHTS, CONTROL + 12);
+    call.writeInt32LE(SCM_RIGHTS.level, CONTROL + 8);
+    call.writeInt32LE(SCM_RIGHTS.number, CONTROL + 12);
     call.writeInt32LE(descriptor, CONTROL + 16);
   }
   const sent = sendmsg(socket, call, MSG_NOSIGNAL);
@@ -99,8 +102,8 @@ export function receiveDescriptor(socket: number): Message | undefined {
   }
   const carried =
     Number(call.readBigUInt64LE(CONTROL_BYTES_GIVEN)) >= CONTROL_LENGTH &&
-    call.readInt32LE(CONTROL + 8) === SOL_SOCKET &&
-    call.readInt32LE(CONTROL + 12) === SCM_RIGHTS;
+    call.readInt32LE(CONTROL + 8) === SCM_RIGHTS.level &&
+    call.readInt32LE(CONTROL + 12) === SCM_RIGHTS.number;
   return {
     payload: call.subarray(PAYLOAD, PAYLOAD + received),
     descriptor: carried ? call.readInt32LE(CONTROL + 16) : -1,

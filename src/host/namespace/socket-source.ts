@@ -3,7 +3,8 @@
  * whoever uses it later: so the network thread asks this one's kernel who listens, and connects to what listens only at
  * the guest's own loopback, without a way from outside into that loopback for anyone else.
  */
-import { AF_INET, AF_INET6, AF_NETLINK, close, SOCK_CLOEXEC, SOCK_RAW, SOCK_STREAM, socket, watch } from './libc.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, SOCK_STREAM } from '../socket-numbers.ts';
+import { close, socket, watch } from './libc.ts';
 import { messagePair, receiveDescriptor, sendDescriptor } from './scm-rights.ts';
 
 const NETLINK_SOCK_DIAG = 4;

@@ -12,7 +12,7 @@ import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { ClientTable, clientPlace } from '../client-table.ts';
 import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 import { parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
 
 const MAX_UNSENT_BYTES = 4 << 20;

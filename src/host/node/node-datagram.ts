@@ -17,7 +17,7 @@ import {
 } from '../../env/host.ts';
 import { hostAddressText, parseHostAddress } from '../address-text.ts';
 import { DatagramQueue } from '../datagram-queue.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 
 const MAX_UNSENT_BYTES = 4 << 20;
 /** Asked of the kernel, which may grant less. */

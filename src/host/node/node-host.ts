@@ -21,7 +21,7 @@ import type {
   HostListeners,
 } from '../../env/host-listener.ts';
 import { hostAddressText } from '../address-text.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 import { writeProxyV2 } from '../proxy-v2.ts';
 import { adoptedSocket } from './adopted-socket.ts';
 import { NodeDatagram } from './node-datagram.ts';

@@ -9,7 +9,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import type { Counters } from '../../env/counters.ts';
 import type { HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostClient, HostListener, HostListenerHandler } from '../../env/host-listener.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 import { MAPPED_ADDRESS_BYTES, parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
 import { SocketFile } from '../socket-file.ts';
 import type { NodeStream } from './node-stream.ts';

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { FAILED, type HostErrorCode, type HostPipe, type HostPipeHandler, WOULD_BLOCK } from '../../env/host.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 import { ReceiveQueue } from '../receive-queue.ts';
 
 /** Unread bytes kept before the socket is paused: two reads of the attachment. */

@@ -17,7 +17,7 @@ import {
   type PieceList,
   WOULD_BLOCK,
 } from '../../env/host.ts';
-import { hostErrorCode } from '../error-code.ts';
+import { hostErrorCode } from '../errno.ts';
 import { ReceiveQueue } from '../receive-queue.ts';
 
 /** Unconsumed bytes kept per stream before its socket is paused: a window of 1 MiB fills 8 Gbit/s at 1 ms. */

@@ -2,7 +2,8 @@
  * TCP sockets that are bound and neither listen nor are connected: a forward that waits for its guest, for one. /proc/net/tcp leaves
  * them out; sock_diag(7) tells since Linux 6.8.
  */
-import { AF_INET, close, declare, SOCK_CLOEXEC, SOCK_RAW, socket } from '../namespace/libc.ts';
+import { AF_INET, AF_INET6, AF_NETLINK, IPPROTO_TCP, SOCK_CLOEXEC, SOCK_RAW } from '../socket-numbers.ts';
+import { close, declare, socket } from '../namespace/libc.ts';
 import { receiveBytes } from './socket-calls.ts';
 
 /** A socket that stands in the way. */
@@ -20,13 +21,10 @@ const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => nu
   'intptr_t send(int fd, void *bytes, size_t length, int flags)',
 );
 
-const AF_INET6 = 10;
-const AF_NETLINK = 16;
 const NETLINK_SOCK_DIAG = 4;
 const SOCK_DIAG_BY_FAMILY = 20;
 const NLM_F_REQUEST = 1;
 const NLM_F_DUMP = 0x300;
-const IPPROTO_TCP = 6;
 /** The state's bit: TCP_BOUND_INACTIVE is number 13. */
 const BOUND_INACTIVE: number = 1 << 13;
 

@@ -5,7 +5,29 @@
  * Every descriptor made here is close-on-exec and non-blocking; results are descriptors or the negative errno.
  */
 import koffi from 'koffi';
-import { AF_INET, AF_UNIX, close, declare, errnoName, SOCK_CLOEXEC, socket } from '../namespace/libc.ts';
+import { close, declare, errnoName, socket } from '../namespace/libc.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  F_SETFD,
+  F_SETFL,
+  FD_CLOEXEC,
+  MSG_DONTWAIT,
+  O_NONBLOCK,
+  SOCK_DGRAM,
+  SOCK_FLAGS,
+  SOCK_STREAM,
+} from '../socket-numbers.ts';
+import {
+  IPV6_V6ONLY,
+  SO_ACCEPTCONN,
+  SO_PEERCRED,
+  SO_PEERGROUPS,
+  SO_REUSEADDR,
+  SO_TYPE,
+  type SocketOption,
+} from '../socket-options.ts';
 
 export type PortProtocol = 'tcp' | 'udp';
 
@@ -44,24 +66,6 @@ const fcntl: (fd: number, command: number, argument: number) => number = declare
 );
 const fchmod: (fd: number, mode: number) => number = declare('int fchmod(int fd, unsigned int mode)');
 
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const FLAGS: number = SOCK_CLOEXEC | SOCK_NONBLOCK;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_TYPE = 3;
-const SO_ACCEPTCONN = 30;
-const SO_PEERCRED = 17;
-const SO_PEERGROUPS = 59;
-const IPPROTO_IPV6 = 41;
-const IPV6_V6ONLY = 26;
-const MSG_DONTWAIT = 0x40;
-const F_SETFD = 2;
-const F_SETFL = 4;
-const FD_CLOEXEC = 1;
-
 /** struct sockaddr_in6; sockaddr_in is shorter. */
 const NAME_BYTES = 28;
 const NAME4_BYTES = 16;
@@ -76,16 +80,16 @@ const OFF = new Int32Array([0]);
  */
 export function bindSocket(protocol: PortProtocol, place: Place, port: number): number {
   const family = place.family === 4 ? AF_INET : AF_INET6;
-  const fd = socket(family, (protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | FLAGS, 0);
+  const fd = socket(family, (protocol === 'tcp' ? SOCK_STREAM : SOCK_DGRAM) | SOCK_FLAGS, 0);
   if (fd < 0) return -koffi.errno();
-  if (place.family === 6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, ON, 4);
-  if (protocol === 'tcp') setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, ON, 4);
+  if (place.family === 6) setOption(fd, IPV6_V6ONLY, ON);
+  if (protocol === 'tcp') setOption(fd, SO_REUSEADDR, ON);
   if (bind(fd, writeName(family, place, port), place.family === 4 ? NAME4_BYTES : NAME_BYTES) !== 0) {
     const errno = koffi.errno();
     close(fd);
     return -errno;
   }
-  if (protocol === 'tcp') setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, OFF, 4);
+  if (protocol === 'tcp') setOption(fd, SO_REUSEADDR, OFF);
   return fd;
 }
 
@@ -100,19 +104,28 @@ function writeName(family: number, place: Place, port: number): Uint8Array {
   return name;
 }
 
+function setOption(fd: number, { level, number }: SocketOption, value: Int32Array): void {
+  setsockopt(fd, level, number, value, 4);
+}
+
+/** Fills `value`; false when the kernel refuses. */
+function getOption(fd: number, { level, number }: SocketOption, value: Int32Array): boolean {
+  return getsockopt(fd, level, number, value, new Int32Array([value.byteLength])) === 0;
+}
+
 /** What a bound socket is and where: to learn the chosen port, and to check a descriptor that came from elsewhere. */
 export function boundAt(fd: number): { readonly protocol: PortProtocol; readonly port: number } | undefined {
   const bytes = new Uint8Array(NAME_BYTES);
   const type = new Int32Array(1);
   if (getsockname(fd, bytes, new Int32Array([NAME_BYTES])) !== 0) return undefined;
-  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, type, new Int32Array([4])) !== 0) return undefined;
+  if (!getOption(fd, SO_TYPE, type)) return undefined;
   if (bytes[0] !== AF_INET && bytes[0] !== AF_INET6) return undefined;
   return { protocol: type[0] === SOCK_STREAM ? 'tcp' : 'udp', port: (bytes[2]! << 8) | bytes[3]! };
 }
 
 /** A stream socket bound at a new file with `mode`, less the umask, or the negative errno. 0600: only this user may connect to it. */
 export function bindUnixSocket(path: string, mode: number): number {
-  const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);
+  const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return -koffi.errno();
   const at = unixName(path);
   // The file that bind makes has the mode of the socket: no moment in between belongs to others.
@@ -124,7 +137,7 @@ export function bindUnixSocket(path: string, mode: number): number {
 
 /** A stream socket connected to the listener at `path`, or the negative errno. Does not wait: a full backlog is EAGAIN. */
 export function connectUnixSocket(path: string): number {
-  const fd = socket(AF_UNIX, SOCK_STREAM | FLAGS, 0);
+  const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return -koffi.errno();
   const at = unixName(path);
   if (connect(fd, at, at.length) === 0) return fd;
@@ -145,14 +158,13 @@ export function startListening(fd: number, backlog: number): number {
 /** Makes a listening socket that this process was started with like those made here; false when the descriptor is none. */
 export function adoptListener(fd: number): boolean {
   const listening = new Int32Array(1);
-  if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, listening, new Int32Array([4])) !== 0 || listening[0] !== 1)
-    return false;
-  return fcntl(fd, F_SETFD, FD_CLOEXEC) === 0 && fcntl(fd, F_SETFL, SOCK_NONBLOCK) === 0;
+  if (!getOption(fd, SO_ACCEPTCONN, listening) || listening[0] !== 1) return false;
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) === 0 && fcntl(fd, F_SETFL, O_NONBLOCK) === 0;
 }
 
 /** The next waiting connection, or the negative errno. */
 export function acceptConnection(fd: number): number {
-  const accepted = accept4(fd, null, null, FLAGS);
+  const accepted = accept4(fd, null, null, SOCK_FLAGS);
   return accepted < 0 ? -koffi.errno() : accepted;
 }
 
@@ -170,7 +182,7 @@ const GROUPS_FIRST = 64;
 /** Undefined when the kernel does not tell. */
 export function peerCredentials(fd: number): PeerCredentials | undefined {
   const ucred = new Int32Array(3);
-  if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ucred, new Int32Array([12])) !== 0) return undefined;
+  if (!getOption(fd, SO_PEERCRED, ucred)) return undefined;
   const [pid, uid, gid] = [ucred[0]!, ucred[1]! >>> 0, ucred[2]! >>> 0];
   return { pid, uid, gids: [...new Set([gid, ...peerGroups(fd)])] };
 }
@@ -180,7 +192,7 @@ function peerGroups(fd: number): number[] {
   const bytes = new Int32Array([4 * GROUPS_FIRST]);
   for (let tries = 0; tries < 2; tries++) {
     const groups = new Int32Array(bytes[0]! / 4);
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, bytes) === 0) {
+    if (getsockopt(fd, SO_PEERGROUPS.level, SO_PEERGROUPS.number, groups, bytes) === 0) {
       return Array.from(groups.subarray(0, bytes[0]! / 4), (group) => group >>> 0);
     }
     if (errorName(-koffi.errno()) !== 'ERANGE') break;

@@ -10,6 +10,8 @@ import type { HostStream } from '../../../src/env/host.ts';
 import { LOOPBACK4, LOOPBACK6 } from '../../../src/env/host.ts';
 import { hostAddressText } from '../../../src/host/address-text.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { Errno } from '../../../src/host/errno.ts';
+import { SO_KEEPALIVE, SO_REUSEADDR, TCP_KEEPIDLE } from '../../../src/host/socket-options.ts';
 import { SocketPaths } from '../suite/socket-paths.ts';
 import type { ListenerLimitFindings } from './few-listeners-probe.ts';
 import { createEpollHarness, type EpollHarness, socketPair } from './harness.ts';
@@ -200,9 +202,8 @@ describe('a forward’s listener', () => {
     await harness.until(() => streams.length === 1, 'the client');
     const [flow] = harness.descriptors.list('flow');
     assert.ok(flow !== undefined);
-    const option = (level: number, name: number): number => harness.memory.option(flow, level, name);
-    await harness.until(() => option(libc.SOL_SOCKET, libc.SO_KEEPALIVE) === 1, 'keepalive');
-    assert.equal(option(libc.SOL_TCP, libc.TCP_KEEPIDLE), 1);
+    await harness.until(() => harness.memory.option(flow, SO_KEEPALIVE) === 1, 'keepalive');
+    assert.equal(harness.memory.option(flow, TCP_KEEPIDLE), 1);
     assert.equal(streams[0]!.error, undefined);
     listener.close();
   });
@@ -304,7 +305,7 @@ async function outcome(harness: EpollHarness, address: number, port: number): Pr
 function bindAlso(harness: EpollHarness, address: number, port: number, reuse: boolean): number {
   const { memory } = harness;
   const fd = libc.socket(address === LOOPBACK6 ? libc.AF_INET6 : libc.AF_INET, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
-  memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, reuse ? 1 : 0);
+  memory.setOption(fd, SO_REUSEADDR, reuse ? 1 : 0);
   const length = memory.writeAddress(memory.name, address, port);
   const bound = libc.bind(fd, memory.base + memory.name, length) === 0 && libc.listen(fd, 1) === 0;
   if (bound) return fd;
@@ -315,6 +316,6 @@ function bindAlso(harness: EpollHarness, address: number, port: number, reuse: b
 
 function assertTaken(harness: EpollHarness, address: number, port: number, when: string): void {
   for (const reuse of [false, true]) {
-    assert.equal(bindAlso(harness, address, port, reuse), -libc.EADDRINUSE, `${when}, SO_REUSEADDR ${reuse}`);
+    assert.equal(bindAlso(harness, address, port, reuse), -Errno.EADDRINUSE, `${when}, SO_REUSEADDR ${reuse}`);
   }
 }

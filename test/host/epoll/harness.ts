@@ -7,6 +7,8 @@ import { DescriptorTable } from '../../../src/host/epoll/descriptors.ts';
 import { EpollHost } from '../../../src/host/epoll/engine.ts';
 import { KernelMemory, type NativeArena } from '../../../src/host/epoll/kernel-memory.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { errorCode } from '../../../src/host/errno.ts';
+import { SO_REUSEADDR } from '../../../src/host/socket-options.ts';
 import { Poller } from '../../../src/host/epoll/poller.ts';
 import { PlainArena } from '../../support/plain-arena.ts';
 import type { Bound, Harness, HarnessOptions, PeerConnection, Wanted } from '../suite/harness.ts';
@@ -73,10 +75,10 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
     const family = address === LOOPBACK6 ? libc.AF_INET6 : libc.AF_INET;
     const bind = (port: number): number => {
       const fd = libc.socket(family, type | libc.SOCK_FLAGS, 0);
-      memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, type === libc.SOCK_STREAM ? 1 : 0);
+      memory.setOption(fd, SO_REUSEADDR, type === libc.SOCK_STREAM ? 1 : 0);
       const length = memory.writeAddress(memory.name, address, port);
       const bound = libc.bind(fd, memory.base + memory.name, length) === 0;
-      memory.setOption(fd, libc.SOL_SOCKET, libc.SO_REUSEADDR, 0);
+      memory.setOption(fd, SO_REUSEADDR, 0);
       if (bound) return fd;
       libc.close(fd);
       return -1;
@@ -147,7 +149,7 @@ export function createEpollHarness(options: EpollHarnessOptions = { services: ne
 /** Both ends of connected unix stream sockets. */
 export function socketPair(memory: KernelMemory): [number, number] {
   if (libc.socketpair(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0, memory.base + memory.scalar) < 0) {
-    throw new Error(`no socket pair: ${libc.errorCode(libc.errno())}`);
+    throw new Error(`no socket pair: ${errorCode(libc.errno())}`);
   }
   return [memory.i32(memory.scalar), memory.i32(memory.scalar + 4)];
 }

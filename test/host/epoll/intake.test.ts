@@ -4,6 +4,7 @@ import { LOOPBACK4, LOOPBACK6 } from '../../../src/env/host.ts';
 import { canPeekAtOffset, type Intake, KernelQueue } from '../../../src/host/epoll/intake.ts';
 import type { KernelMemory } from '../../../src/host/epoll/kernel-memory.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { Errno } from '../../../src/host/errno.ts';
 import { RetentionRing } from '../../../src/host/epoll/ring.ts';
 import { createEpollHarness } from './harness.ts';
 import { pattern } from './peer.ts';
@@ -75,7 +76,7 @@ for (const [name, family] of Object.entries(FAMILIES)) {
           const offset = random(2) === 0 ? seen - consumed : random(seen - consumed + 1);
           const slotBytes = 1 + random(1460);
           const copied = intake.peek(offset, at, slotBytes, STRIDE, 1 + random(64));
-          if (copied === -libc.EAGAIN) continue;
+          if (copied === -Errno.EAGAIN) continue;
           assert.ok(copied > 0, `peek returned ${copied}`);
           for (let done = 0, slot = at; done < copied; done += slotBytes, slot += STRIDE) {
             const length = Math.min(slotBytes, copied - done);

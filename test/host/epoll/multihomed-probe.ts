@@ -4,12 +4,13 @@ import { once } from 'node:events';
 import { LOOPBACK6 } from '../../../src/env/host.ts';
 import { boundPort } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { IPV6_V6ONLY } from '../../../src/host/socket-options.ts';
 import { createEpollHarness } from './harness.ts';
 
 const harness = createEpollHarness();
 const { host, memory, arena } = harness;
 const fd = libc.socket(libc.AF_INET6, libc.SOCK_DGRAM | libc.SOCK_FLAGS, 0);
-memory.setOption(fd, libc.SOL_IPV6, libc.IPV6_V6ONLY, 1);
+memory.setOption(fd, IPV6_V6ONLY, 1);
 const length = memory.writeAddress(memory.name, LOOPBACK6, 0);
 // ::1 becomes ::
 arena.view.setUint8(memory.name + 23, 0);

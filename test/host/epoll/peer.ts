@@ -3,6 +3,8 @@ import type { HostErrorCode, HostStream, HostStreamHandler, PieceList } from '..
 import { LOOPBACK4 } from '../../../src/env/host.ts';
 import { boundPort, openListeningSocket } from '../../../src/host/epoll/attachment-listener.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { Errno, errorCode } from '../../../src/host/errno.ts';
+import { SO_RCVBUF } from '../../../src/host/socket-options.ts';
 import type { EpollHarness } from './harness.ts';
 
 /** Notes what a stream's handler is told. */
@@ -41,7 +43,7 @@ export class RawServer {
   constructor(harness: EpollHarness, address = LOOPBACK4, receiveBytes?: number) {
     const fd = openListeningSocket(harness.memory, { kind: 'tcp', address, port: 0 });
     assert.ok(typeof fd === 'number', `no listening socket: ${fd}`);
-    if (receiveBytes !== undefined) harness.memory.setOption(fd, libc.SOL_SOCKET, libc.SO_RCVBUF, receiveBytes);
+    if (receiveBytes !== undefined) harness.memory.setOption(fd, SO_RCVBUF, receiveBytes);
     this.#harness = harness;
     this.#fd = fd;
     this.#scratch = harness.arena.allocate(2 ** 20);
@@ -70,7 +72,7 @@ export class RawServer {
   /** What waits (empty at the end of the stream), or the error. */
   receive(fd: number): Uint8Array | HostErrorCode {
     const length = libc.recv(fd, this.#harness.memory.base + this.#scratch, 2 ** 20, libc.MSG_DONTWAIT);
-    if (length < 0) return libc.errno() === libc.EAGAIN ? 'EINVAL' : libc.errorCode(libc.errno());
+    if (length < 0) return libc.errno() === Errno.EAGAIN ? 'EINVAL' : errorCode(libc.errno());
     return this.#harness.arena.bytes.slice(this.#scratch, this.#scratch + length);
   }
 

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { FAILED, type HostStream, LOOPBACK4, WOULD_BLOCK } from '../../../src/env/host.ts';
 import * as libc from '../../../src/host/epoll/libc.ts';
+import { IP_TTL } from '../../../src/host/socket-options.ts';
 import { EpollStream } from '../../../src/host/epoll/stream.ts';
 import { createEpollHarness, type EpollHarness } from './harness.ts';
 import { ascii, pattern, pieces, RawServer, Reader, StreamRecorder } from './peer.ts';
@@ -46,7 +47,7 @@ it('a dial’s own time to live ends with the dial', async (t) => {
   const recorder = new StreamRecorder();
   const stream = harness.host.dial(LOOPBACK4, server.port, 3, recorder);
   assert.ok(stream instanceof EpollStream);
-  const ttl = (): number => harness.memory.option(stream.fd, libc.SOL_IP, libc.IP_TTL);
+  const ttl = (): number => harness.memory.option(stream.fd, IP_TTL);
   assert.equal(ttl(), 3);
   await harness.until(() => recorder.isConnected, 'the dial to succeed');
   assert.equal(ttl(), Number(readFileSync('/proc/sys/net/ipv4/ip_default_ttl', 'utf8')));
