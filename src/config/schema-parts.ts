@@ -25,8 +25,14 @@ export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
     return z.NEVER;
   });
   const nothing = parse(undefined);
-  // The words that refuse also describe, in the API's document.
+  // The words that refuse also describe, in the API's document and in docs/configuration.md.
   return nothing instanceof Mismatch ? schema.meta({ description: nothing.expected, ...nothing.json }) : schema;
+}
+
+/** The words that refuse what is no value at all. */
+function words(parse: ValueParser<unknown>): string {
+  const nothing = parse(undefined);
+  return nothing instanceof Mismatch ? nothing.expected : 'anything';
 }
 
 /** A map from names to values, as entries in the order of the file. */
@@ -35,7 +41,7 @@ function entries<K, V>(
   parseValue: ValueParser<V>,
   most: number,
 ): z.ZodType<(readonly [K, V])[]> {
-  return z.record(z.string(), z.unknown()).transform((raw, context) => {
+  const schema = z.record(z.string(), z.unknown()).transform((raw, context) => {
     const parsed: (readonly [K, V])[] = [];
     if (Object.keys(raw).length > most) {
       context.issues.push({ code: 'custom', message: `at most ${most} entries`, input: raw });
@@ -58,6 +64,7 @@ function entries<K, V>(
     }
     return parsed;
   });
+  return schema.meta({ description: `at most ${most} entries: ${words(parseKey)}: ${words(parseValue)}` });
 }
 
 /** One value or a list of one and more. */

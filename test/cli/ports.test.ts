@@ -190,7 +190,7 @@ test('a slip in a flag of expose is named by that flag, without a daemon', async
     [['--guest', 'foo'], '--guest: expected an IPv4 address'],
     [['--source', 'x'], '--source: expected one of client, gateway'],
     [['--proxy', 'v3'], '--proxy: expected one of none, v1, v2'],
-    [['--wait', '3601'], '--wait: expected a number of seconds up to 3600'],
+    [['--wait', '3601'], '--wait: expected an integer from 0 to 3600'],
     [['--unix', ''], '--unix: expected an absolute path of at most 107 bytes'],
   ] as const) {
     const { status, stderr } = await slipway(t, 'ports', 'expose', '80', ...flags);

@@ -6,6 +6,7 @@ import { defaultControlSocket } from '../../src/config/control.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { knownKeys } from '../../src/config/schema.ts';
 import { stateFolder } from '../../src/config/state.ts';
+import { configurationTable, tableIn } from '../../scripts/configuration-table.ts';
 
 const text = readFileSync(new URL('../../docs/configuration.md', import.meta.url), 'utf8');
 const [example = '', lists = ''] = Array.from(text.matchAll(/```yaml\n([\s\S]*?)```/g), (match) => match[1] ?? '');
@@ -47,4 +48,8 @@ test('the example shows every key', () => {
     const keys = knownKeys([section]);
     if (keys.length > 0) assert.deepEqual(Object.keys(input[section]!).sort(), [...keys].sort());
   }
+});
+
+test('the table of keys is the schema’s: node scripts/configuration-table.ts writes it', () => {
+  assert.equal(tableIn(text), configurationTable());
 });
