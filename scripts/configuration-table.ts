@@ -1,6 +1,6 @@
 /**
- * The table of keys in docs/configuration.md, made from the schema: `node scripts/configuration-table.ts` writes it anew, and a
- * test compares the two.
+ * The table of keys in docs/configuration.md, made from the schema: `node scripts/configuration-table.ts` writes it
+ * anew, and a test compares the two.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
@@ -49,7 +49,10 @@ function rowsOf(key: string, schema: JsonSchema): [string, string][] {
     const amount = schema.maxItems === undefined ? 'a list' : `a list of at most ${schema.maxItems}`;
     if (items.description !== undefined) return [[key, `${amount}: ${items.description}`]];
     const entry = key === 'forwards' ? jsonOf(forwardShape(schemaParts).schema) : items;
-    return [[key, key === 'forwards' ? `${amount}: a text such as 8080:80, or keys` : amount], ...rowsOf(`${key}[]`, entry)];
+    return [
+      [key, key === 'forwards' ? `${amount}: a text such as 8080:80, or keys` : amount],
+      ...rowsOf(`${key}[]`, entry),
+    ];
   }
   if (oneOf !== undefined) return [[key, oneOf.map(shapeText).join('; ')]];
   return [[key, description ?? 'keys with values']];

@@ -17,8 +17,8 @@ import {
   type UnitOptions,
 } from '../helper/units.ts';
 import { groupId, userId } from '../host/accounts.ts';
-import type { SocketFile } from '../host/socket-file.ts';
-import { SocketWatch } from '../host/socket-watch.ts';
+import type { SocketFile } from '../host/files/socket-file.ts';
+import { SocketWatch } from '../host/files/socket-watch.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
 import { HELPER_SOCKET } from '../facts/helper-socket.ts';
 

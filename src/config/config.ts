@@ -31,7 +31,9 @@ export interface ConfigInput {
   readonly api?: ApiInput | undefined;
 }
 
-/** The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is. */
+/**
+ * The whole configuration, complete, consistent and frozen. Plain data: it is copied to the network thread as it is.
+ */
 export interface Config {
   readonly network: NetworkConfig;
   readonly listen: readonly AttachmentUrl[];
@@ -54,7 +56,9 @@ export interface Config {
   readonly api: ApiConfig;
 }
 
-/** Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
+/**
+ * Fills in the defaults and checks what concerns several keys. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID.
+ */
 export function resolveConfig(input: ConfigInput): Config {
   const network = resolveNetwork(input.network ?? {});
   const dns = resolveDns(input.dns ?? {});

@@ -21,7 +21,10 @@ const TAKEN_OPTIONS: Readonly<Record<number, string>> = {
   119: 'dhcp.search',
   121: 'dhcp.routes',
 };
-/** Requested address, overload, message type, server, parameter list, message, size, times, client, relay: the protocol's own. */
+/**
+ * Requested address, overload, message type, server, parameter list, message, size, times, client, relay: the
+ * protocol's own.
+ */
 const PROTOCOL_OPTIONS: ReadonlySet<number> = new Set([50, 52, 53, 54, 55, 56, 57, 58, 59, 61, 82]);
 
 export const optionCode: ValueParser<number> = (raw) => {

@@ -63,8 +63,9 @@ export const macAddress: ValueParser<number> = (raw) => {
 };
 
 /**
- * A client identifier (option 61) as the keys that leases know it by. Hexadecimal ("01:5a:94:…", "0xff00…") is taken byte for
- * byte. Text has two forms on the wire, by itself (dhclient) and after a type byte of 0 (RFC 2132 §9.14, dhcpcd): both are meant.
+ * A client identifier (option 61) as the keys that leases know it by. Hexadecimal ("01:5a:94:…", "0xff00…") is taken
+ * byte for byte. Text has two forms on the wire, by itself (dhclient) and after a type byte of 0 (RFC 2132 §9.14,
+ * dhcpcd): both are meant.
  */
 export const clientIdentifier: ValueParser<readonly string[]> = (raw) => {
   const expected = 'a client identifier: text of 2 to 254 bytes, or hexadecimal such as "01:5a:94:ef:00:00:01"';
@@ -144,7 +145,10 @@ function reservationSchema({ value, z }: SchemaParts): ZodType<ReservationInput>
     .transform(({ clientId, ...rest }) => ({ ...rest, ...(clientId !== undefined && { clientKeys: clientId }) }));
 }
 
-/** Fills in the defaults and checks the addresses against the network's. Throws SlipwayError ERR_ADDRESSES or ERR_CONFIG_INVALID. */
+/**
+ * Fills in the defaults and checks the addresses against the network's. Throws SlipwayError ERR_ADDRESSES or
+ * ERR_CONFIG_INVALID.
+ */
 export function resolveDhcp(input: DhcpInput, plan: AddressPlan): DhcpConfig {
   // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
   const range = input.range ?? { first: firstHost(plan.subnet) + 2, last: lastHost(plan.subnet) };

@@ -119,13 +119,16 @@ export function dnsSchema(parts: SchemaParts): ZodType<DnsInput> {
 /** 10 s: the host's resolver does not tell a TTL, and a VPN that comes up must show soon. */
 const DEFAULT_TTL_SECONDS = 10;
 /**
- * 4,096 lookups at once, about 16 MB at the worst: one guest, which has half of them, may be a thousand containers that ask for A
- * and AAAA at the same moment, or may ask thirty dead names a second, each of which is on its way for 4.5 s.
+ * 4,096 lookups at once, about 16 MB at the worst: one guest, which has half of them, may be a thousand containers that
+ * ask for A and AAAA at the same moment, or may ask thirty dead names a second, each of which is on its way for 4.5 s.
  */
 export const DEFAULT_DNS_LOOKUPS = 4096;
 /** 50,000 queries a second of one guest: what two cores answer from the cache; more is a loop in the guest. */
 const DEFAULT_QUERIES_PER_SECOND = 50_000;
-/** 10,000 answers or 16 MiB: a build farm's day of names. An hour: a nameserver that is away for longer has taken its names along. */
+/**
+ * 10,000 answers or 16 MiB: a build farm's day of names. An hour: a nameserver that is away for longer has taken its
+ * names along.
+ */
 const DEFAULT_CACHE: DnsCacheConfig = { entries: 10_000, megabytes: 16, staleSeconds: 3_600 };
 
 /** Fills in the defaults; what one value takes was checked where it was read. */

@@ -23,7 +23,10 @@ export const MAX_WAIT_SECONDS = 3_600;
 export type HostEnd =
   | {
       readonly kind: 'port';
-      /** '' (or '*' on a command line): every address, IPv4 and IPv6. Else one address as text: '0.0.0.0', '::', '127.0.0.1', '::1', any of the host's. */
+      /**
+       * '' (or '*' on a command line): every address, IPv4 and IPv6. Else one address as text: '0.0.0.0', '::',
+       * '127.0.0.1', '::1', any of the host's.
+       */
       readonly address: string;
       /** First port; 0 lets the host choose once (a range of one), the same for IPv4 and IPv6. */
       readonly port: number;
@@ -83,7 +86,10 @@ export const FORWARD_DEFAULTS: Pick<ForwardSpec, 'ipv4Only' | 'source' | 'proxy'
 export const FORWARD_STATES = ['listening', 'waiting', 'failed'] as const;
 export type ForwardState = (typeof FORWARD_STATES)[number];
 
-/** Whether somebody listens at the guest's port. 'unseen': nothing sees the guest's sockets, so a client that it refuses is accepted and reset. */
+/**
+ * Whether somebody listens at the guest's port. 'unseen': nothing sees the guest's sockets, so a client that it refuses
+ * is accepted and reset.
+ */
 export const GUEST_LISTENS = ['yes', 'no', 'unseen'] as const;
 
 /** A forward and its state. */

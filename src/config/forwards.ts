@@ -158,8 +158,8 @@ export function forwardsSchema(parts: SchemaParts): ZodType<readonly ForwardSpec
 }
 
 /**
- * Checks what concerns both ends and the network, and that each host end is there once. Throws SlipwayError ERR_ADDRESSES or
- * ERR_CONFIG_INVALID.
+ * Checks what concerns both ends and the network, and that each host end is there once. Throws SlipwayError
+ * ERR_ADDRESSES or ERR_CONFIG_INVALID.
  */
 export function resolveForwards(forwards: readonly ForwardSpec[], plan: AddressPlan): readonly ForwardSpec[] {
   const seen = new Set<string>();

@@ -55,12 +55,15 @@ export function resolveLimits(input: LimitsInput): Limits {
   };
 }
 
-/** Descriptors for Slipway itself: Node, epoll, DNS lookups, the forwarder's sockets, and closed connections with bytes on their way. */
+/**
+ * Descriptors for Slipway itself: Node, epoll, DNS lookups, the forwarder's sockets, and closed connections with bytes
+ * on their way.
+ */
 const OWN_DESCRIPTORS = 768;
 
 /**
- * The limits that `descriptors` (RLIMIT_NOFILE) leave room for: a flow and a UDP mapping each hold one. UDP gets at most a
- * quarter; dials never exceed flows. What was asked for is never exceeded.
+ * The limits that `descriptors` (RLIMIT_NOFILE) leave room for: a flow and a UDP mapping each hold one. UDP gets at
+ * most a quarter; dials never exceed flows. What was asked for is never exceeded.
  */
 export function fittingLimits(wanted: Limits, descriptors: number): Limits {
   const free = Math.max(64, descriptors - OWN_DESCRIPTORS - wanted.guests);

@@ -49,7 +49,10 @@ function placeOf({ target, connect }: AttachmentUrl): string | undefined {
   return place === undefined ? undefined : `${place} ${connect}`;
 }
 
-/** The arguments, for a shell, that join a guest through `url`; `bound` is the port of a listener, where it was left to the host. */
+/**
+ * The arguments, for a shell, that join a guest through `url`; `bound` is the port of a listener, where it was left to
+ * the host.
+ */
 export function guestArguments(url: AttachmentUrl, bound = 0): string {
   const { target, connect } = url;
   const place = target.kind === 'tcp' && bound > 0 ? { ...target, port: bound } : target;

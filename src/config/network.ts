@@ -27,7 +27,10 @@ export interface NetworkConfig extends AddressPlan {
 /** The same as a person said it. */
 export type NetworkInput = { readonly [Key in keyof NetworkConfig]?: NetworkConfig[Key] | undefined };
 
-/** 576: the least that every IPv4 host must take (RFC 791). 65520: what fits in one IP packet of 65,535 bytes, rounded down to 16. */
+/**
+ * 576: the least that every IPv4 host must take (RFC 791). 65520: what fits in one IP packet of 65,535 bytes, rounded
+ * down to 16.
+ */
 export const mtuBytes: ValueParser<number> = integer(576, 65520);
 
 /** 8 to 29: a gateway, the host address and at least one guest must fit. */
@@ -84,7 +87,9 @@ export function isGuestOf({ subnet, gateway, hostAddress }: AddressPlan, address
   return isHostOf(subnet, address) && address !== gateway && address !== hostAddress;
 }
 
-/** The addresses of the subnet that are left beside those that are taken, for a hint: "192.168.65.2 to 192.168.65.253". */
+/**
+ * The addresses of the subnet that are left beside those that are taken, for a hint: "192.168.65.2 to 192.168.65.253".
+ */
 export function freeAddresses(subnet: Cidr, ...taken: readonly (number | undefined)[]): string {
   let [first, last] = [firstHost(subnet), lastHost(subnet)];
   while (taken.includes(first)) first++;

@@ -8,7 +8,9 @@ import { schemaProblems } from './schema-problem.ts';
 /** More than a file that a person writes has use for. */
 const MAX_ALIASES = 100;
 
-/** Reads and checks a configuration file. Loaded on demand: it brings zod and yaml. Throws SlipwayError ERR_CONFIG_*. */
+/**
+ * Reads and checks a configuration file. Loaded on demand: it brings zod and yaml. Throws SlipwayError ERR_CONFIG_*.
+ */
 export function readConfigFile(file: string): ConfigInput {
   let text: string;
   try {
@@ -85,7 +87,10 @@ function plainValue(document: Document, file: string): unknown {
   }
 }
 
-/** Where in the text the value at `path` (or the key `key` in it) stands; the nearest parent when it has no place of its own. */
+/**
+ * Where in the text the value at `path` (or the key `key` in it) stands; the nearest parent when it has no place of its
+ * own.
+ */
 function offsetOf(document: Document, path: readonly PropertyKey[], key?: string): number {
   for (let depth = path.length; depth >= 0; depth--) {
     const node: unknown = depth === 0 ? document.contents : document.getIn(path.slice(0, depth), true);

@@ -27,9 +27,9 @@ const MAX_CHOSEN = 1_024;
 const FORM = '[[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/tcp|udp], as in 8080:80';
 
 /**
- * Reads what `docker run -p` takes, to the letter: `[[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/PROTOCOL]`, an IPv6 address in brackets
- * or bare. Without a host port, or with 0, the host chooses one; a range of host ports for one guest port is a choice
- * among them. One forward, or as many as there are ports to choose. Never throws.
+ * Reads what `docker run -p` takes, to the letter: `[[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/PROTOCOL]`, an IPv6
+ * address in brackets or bare. Without a host port, or with 0, the host chooses one; a range of host ports for one
+ * guest port is a choice among them. One forward, or as many as there are ports to choose. Never throws.
  */
 export function parsePortSpec(text: string): readonly PublishedPort[] | Mismatch {
   const slash = text.indexOf('/');
@@ -56,7 +56,10 @@ export function parsePortSpec(text: string): readonly PublishedPort[] | Mismatch
   return publishedPorts(protocol, address, host, undefined, guest);
 }
 
-/** The forwards that join two ranges. `host` 0: each port is chosen; one guest port for a range of the host: one of these is. */
+/**
+ * The forwards that join two ranges. `host` 0: each port is chosen; one guest port for a range of the host: one of
+ * these is.
+ */
 export function publishedPorts(
   protocol: 'tcp' | 'udp',
   hostAddress: string,
@@ -148,8 +151,8 @@ function place(text: unknown): readonly [string | undefined, string | undefined]
 }
 
 /**
- * An address to listen at in the one spelling by which two are the same: IPv4 dotted, IPv6 as RFC 5952 with its zone ("fe80::1%eth0"),
- * '' for every address ("" or "*"), IPv4 in IPv6's form as IPv4. Undefined for what is no address.
+ * An address to listen at in the one spelling by which two are the same: IPv4 dotted, IPv6 as RFC 5952 with its zone
+ * ("fe80::1%eth0"), '' for every address ("" or "*"), IPv4 in IPv6's form as IPv4. Undefined for what is no address.
  */
 export function listenAddress(text: string): string | undefined {
   if (text === '' || text === '*') return '';

@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { Mismatch, type ValueParser } from './values.ts';
 
 /**
- * What schemas are made of: zod, values that the parsers of `values.ts` read, maps whose keys are names, and objects whose keys
- * depend on one of their values. A key's file has its schema as a function of these parts, because zod takes 20 MB and a tenth
- * of a second, which a daemon without a file does not spend (`schema.ts` brings the two together).
+ * What schemas are made of: zod, values that the parsers of `values.ts` read, maps whose keys are names, and objects
+ * whose keys depend on one of their values. A key's file has its schema as a function of these parts, because zod takes
+ * 20 MB and a tenth of a second, which a daemon without a file does not spend (`schema.ts` brings the two together).
  */
 export interface SchemaParts {
   readonly z: typeof z;

@@ -11,7 +11,9 @@ export interface SchemaProblem {
   readonly text: string;
 }
 
-/** What is wrong with `raw`, one for each thing. `known` are the keys that may stand under a path, for "did you mean". */
+/**
+ * What is wrong with `raw`, one for each thing. `known` are the keys that may stand under a path, for "did you mean".
+ */
 export function schemaProblems(
   issues: readonly z.core.$ZodIssue[],
   raw: unknown,

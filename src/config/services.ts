@@ -114,7 +114,10 @@ function checkServiceName(
   );
 }
 
-/** A service of the host would go before Slipway's own (`decide` in src/flow/route.ts), and take it away from all guests. */
+/**
+ * A service of the host would go before Slipway's own (`decide` in src/flow/route.ts), and take it away from all
+ * guests.
+ */
 function checkGatewayPort(key: string, protocol: 'tcp' | 'udp', port: number, api: ApiConfig): void {
   const own = GATEWAY_SERVICES.get(`${protocol}:${port}`);
   if (own === undefined || (own === 'api-guest' && api.guest === 'none')) return;

@@ -2,7 +2,7 @@ import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 import { SlipwayError } from '../facts/errors.ts';
 import type { HostErrorCode } from '../env/host.ts';
-import { SocketFile } from '../host/socket-file.ts';
+import { SocketFile } from '../host/files/socket-file.ts';
 import type { ForwardPorts, OpenPorts, PortRequest } from '../services/forward/edges.ts';
 
 /** How often another port is chosen because its twin of the other family is taken. */

@@ -2,7 +2,7 @@ import { statSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import path from 'node:path';
 import { SlipwayError } from '../facts/errors.ts';
-import type { SocketFile } from '../host/socket-file.ts';
+import type { SocketFile } from '../host/files/socket-file.ts';
 
 /**
  * Makes a path free to bind: removes a socket that a killed process left behind, which nobody listens at. Throws ERR_LISTEN_IN_USE

@@ -1,6 +1,6 @@
 import type { AttachmentUrl } from '../config/listen-url.ts';
-import { SocketFile } from '../host/socket-file.ts';
-import { SocketWatch } from '../host/socket-watch.ts';
+import { SocketFile } from '../host/files/socket-file.ts';
+import { SocketWatch } from '../host/files/socket-watch.ts';
 import { freeSocketPath } from './free-socket-path.ts';
 import type { Kept, WithThread } from './kept.ts';
 import type { NetworkThreadHandle } from './network-thread-handle.ts';

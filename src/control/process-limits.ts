@@ -1,5 +1,5 @@
 import { SlipwayError } from '../facts/errors.ts';
-import { readProc } from '../host/proc.ts';
+import { readProc } from '../host/proc/proc.ts';
 
 /** The soft limit of a system where it cannot be read. */
 const MODEST_DESCRIPTORS = 1024;

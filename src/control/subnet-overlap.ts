@@ -1,4 +1,4 @@
-import { type Ipv4Route, ipv4Routes } from '../host/ipv4-routes.ts';
+import { type Ipv4Route, ipv4Routes } from '../host/proc/ipv4-routes.ts';
 import { type Cidr, cidrContains, cidrOf, formatCidr } from '../wire/cidr.ts';
 import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import type { ControlLog } from './network-control.ts';

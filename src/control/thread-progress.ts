@@ -1,5 +1,5 @@
 import { readlinkSync } from 'node:fs';
-import { readProc } from '../host/proc.ts';
+import { readProc } from '../host/proc/proc.ts';
 
 /** What the kernel says of a thread at one moment. */
 interface Sample {

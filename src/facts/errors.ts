@@ -1,6 +1,6 @@
 /**
- * Every code that an error of Slipway can carry, and what it means. A code never changes its meaning and is never reused;
- * `docs/errors.md` explains each, and a test compares the two lists both ways.
+ * Every code that an error of Slipway can carry, and what it means. A code never changes its meaning and is never
+ * reused; `docs/errors.md` explains each, and a test compares the two lists both ways.
  */
 export const ERRORS = {
   ERR_USAGE: 'The command line asks for something that does not exist or does not fit together.',

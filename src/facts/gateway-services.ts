@@ -3,7 +3,9 @@ import { DNS_PORT } from '../wire/dns-message.ts';
 /** Slipway's own servers at the gateway's address. */
 export type GatewayServiceName = 'dns' | 'dns-internal' | 'api-guest';
 
-/** Of the server that answers Slipway's own zones only: for a resolver in the guest that has the rest from elsewhere. */
+/**
+ * Of the server that answers Slipway's own zones only: for a resolver in the guest that has the rest from elsewhere.
+ */
 export const INTERNAL_DNS_PORT = 5301;
 /** Of gvproxy's forwarder API for guests; where none listens, the port refuses. */
 const GUEST_API_PORT = 80;

@@ -33,8 +33,8 @@ const built = (zone: string, name: string, means: BuiltInName['means']): BuiltIn
 const [DOCKER, PODMAN, LIMA] = OWN_DOMAINS;
 
 /**
- * The built-in names, as Docker, Podman and Lima have them. The first name of an address is the one that PTR tells. Docker's
- * older ones end with "internal" and "localhost", which are not ours: each is a zone of its own.
+ * The built-in names, as Docker, Podman and Lima have them. The first name of an address is the one that PTR tells.
+ * Docker's older ones end with "internal" and "localhost", which are not ours: each is a zone of its own.
  */
 export const BUILT_IN_NAMES: readonly BuiltInName[] = [
   built(DOCKER, 'host', 'host'),

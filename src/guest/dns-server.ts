@@ -1,5 +1,5 @@
 import { Counters } from '../env/counters.ts';
-import { defaultGateway } from '../host/ipv4-routes.ts';
+import { defaultGateway } from '../host/proc/ipv4-routes.ts';
 import type { Nameserver } from '../facts/nameserver.ts';
 import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
-import { ipv4Routes } from '../host/ipv4-routes.ts';
-import { readProc } from '../host/proc.ts';
+import { ipv4Routes } from '../host/proc/ipv4-routes.ts';
+import { readProc } from '../host/proc/proc.ts';
 import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';
 
 /**

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { processWithSocket, readProc } from '../host/proc.ts';
+import { processWithSocket, readProc } from '../host/proc/proc.ts';
 
 /** TCP_LISTEN of <net/tcp_states.h>, as /proc/net/tcp prints it. */
 const LISTEN = '0A';

@@ -2,7 +2,7 @@
 import { SlipwayError } from '../facts/errors.ts';
 import { type BoundUnix, bindUnix } from '../host/ports/bind-unix.ts';
 import { adoptListener, startListening } from '../host/ports/socket-calls.ts';
-import type { SocketFile } from '../host/socket-file.ts';
+import type { SocketFile } from '../host/files/socket-file.ts';
 
 /** sd_listen_fds(3): the first descriptor handed over. */
 const FIRST_DESCRIPTOR = 3;

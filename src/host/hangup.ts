@@ -1,4 +1,4 @@
-import { readProc } from './proc.ts';
+import { readProc } from './proc/proc.ts';
 
 const SIGHUP_BIT = 1n;
 const O_ACCMODE = 3;

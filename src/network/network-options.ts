@@ -25,7 +25,7 @@ export interface NetworkWorld {
   readonly beat?: () => void;
 }
 
-/** How the network is set up; consistent (`config/addresses` checks it) and frozen while it runs. */
+/** How the network is set up; consistent (`config/network` checks it) and frozen while it runs. */
 export interface NetworkOptions {
   readonly subnet: Cidr;
   readonly gateway: number;

@@ -1,7 +1,7 @@
 import { readFileSync, renameSync, statSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { makeFolder } from '../host/make-folder.ts';
+import { makeFolder } from '../host/files/make-folder.ts';
 import { ProcessLock } from './process-lock.ts';
 
 /** More than 8,192 leases take whose identifiers and names are as long as DHCP has them. What is larger is not ours. */

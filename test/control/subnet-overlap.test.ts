@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { SubnetOverlap } from '../../src/control/subnet-overlap.ts';
-import type { Ipv4Route } from '../../src/host/ipv4-routes.ts';
+import type { Ipv4Route } from '../../src/host/proc/ipv4-routes.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';
 import { canRunGuests, Slipway } from '../support/slipway.ts';

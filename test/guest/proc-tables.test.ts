@@ -9,7 +9,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { localAddresses } from '../../src/guest/interface-address.ts';
 import { portHolder } from '../../src/guest/port-holder.ts';
-import { defaultGateway, type Ipv4Route, ipv4Routes } from '../../src/host/ipv4-routes.ts';
+import { defaultGateway, type Ipv4Route, ipv4Routes } from '../../src/host/proc/ipv4-routes.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { createNamespace, nsExec } from '../support/namespace.ts';
 import { needs, needsRoot } from '../support/needs.ts';

@@ -80,7 +80,7 @@ const RULES: readonly Rule[] = [
   },
   {
     from: 'services',
-    forbidden: /^(network|control|cli|host(?!\/make-folder\.ts))\//,
+    forbidden: /^(network|control|cli|host(?!\/files\/))\//,
     reason: 'a service gets small capabilities, never the network; what it keeps in files needs a folder',
   },
   {
@@ -95,20 +95,20 @@ const RULES: readonly Rule[] = [
   },
   {
     from: 'guest',
-    forbidden: /^(?!env\/|wire\/|facts\/|services\/dns\/upstream\/|host\/(proc|ipv4-routes)\.ts|guest\/)/,
+    forbidden: /^(?!env\/|wire\/|facts\/|services\/dns\/upstream\/|host\/proc\/|guest\/)/,
     reason: 'what runs inside the virtual machine is small: codecs, /proc, and the way to ask a nameserver',
   },
   {
     from: 'helper',
     forbidden:
-      /^(?!helper\/|facts\/|host\/namespace\/(libc|scm-rights)\.ts|host\/socket-file\.ts|host\/ports\/(socket-calls|places|bind-unix|helper-protocol)\.ts)/,
+      /^(?!helper\/|facts\/|host\/namespace\/(libc|scm-rights)\.ts|host\/files\/|host\/ports\/(socket-calls|places|bind-unix|helper-protocol)\.ts)/,
     reason: 'what has a privilege is small: sockets, and nothing of the daemon',
   },
   { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },
   {
     from: 'api',
-    forbidden: /^(cli|host(?!\/socket-(file|watch)\.ts)|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
-    reason: 'the API speaks to what runs, by small interfaces; it listens itself, and looks after the file',
+    forbidden: /^(cli|host(?!\/files\/)|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
+    reason: 'the API speaks to what runs, by small interfaces; it listens itself, and looks after its sockets’ files',
   },
   {
     from: 'cli',

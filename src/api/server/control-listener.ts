@@ -5,8 +5,8 @@ import type { ControlEndpoint } from '../../config/control.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { freeSocketPath } from '../../control/free-socket-path.ts';
 import type { Counters } from '../../env/counters.ts';
-import { SocketFile } from '../../host/socket-file.ts';
-import { SocketWatch } from '../../host/socket-watch.ts';
+import { SocketFile } from '../../host/files/socket-file.ts';
+import { SocketWatch } from '../../host/files/socket-watch.ts';
 
 /** Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local user can connect to it. */
 const MAX_CONNECTIONS = { unix: 256, tcp: 64 } as const;

@@ -1,7 +1,7 @@
 /** Why a guest's namespaces cannot be made, as the error that a person reads: before the attempt, and after it failed. */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { SlipwayError } from '../../facts/errors.ts';
-import { readProc } from '../proc.ts';
+import { readProc } from '../proc/proc.ts';
 import { tunError } from './ioctl.ts';
 
 /** Bits of capabilities(7). */

@@ -11,7 +11,7 @@ import type { HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostClient, HostListener, HostListenerHandler } from '../../env/host-listener.ts';
 import { hostErrorCode } from '../errno.ts';
 import { MAPPED_ADDRESS_BYTES, parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
-import { SocketFile } from '../socket-file.ts';
+import { SocketFile } from '../files/socket-file.ts';
 import type { NodeStream } from './node-stream.ts';
 
 /** The kernel takes net.core.somaxconn when that is less. */

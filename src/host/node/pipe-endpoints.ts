@@ -10,7 +10,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net';
 import type { Arena } from '../../env/arena.ts';
 import type { AcceptGuest } from '../../env/host.ts';
 import { SlipwayError } from '../../facts/errors.ts';
-import { SocketFile } from '../socket-file.ts';
+import { SocketFile } from '../files/socket-file.ts';
 import { adoptedSocket } from './adopted-socket.ts';
 import { NodePipe } from './node-pipe.ts';
 

@@ -2,9 +2,9 @@
 import { unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { SlipwayError } from '../../facts/errors.ts';
-import { makeFolder } from '../make-folder.ts';
+import { makeFolder } from '../files/make-folder.ts';
 import { close } from '../namespace/libc.ts';
-import { SocketFile } from '../socket-file.ts';
+import { SocketFile } from '../files/socket-file.ts';
 import type { BoundPorts } from './bind.ts';
 import { describeOwner, inodeOwner } from './owner.ts';
 import { bindUnixSocket, connectUnixSocket, errorName } from './socket-calls.ts';

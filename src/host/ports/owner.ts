@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import { userName } from '../accounts.ts';
-import { processWithSocket, procLink, readProc } from '../proc.ts';
+import { processWithSocket, procLink, readProc } from '../proc/proc.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
 import { socketsInTheWay } from './socket-table.ts';
 import type { ListedSocket } from './bound-sockets.ts';

@@ -1,6 +1,6 @@
 /** The kernel's lists of the host's sockets, /proc/net/{tcp,tcp6,udp,udp6,unix}, as far as the owner of a port can be found in them. */
 import { endianness } from 'node:os';
-import { readProc } from '../proc.ts';
+import { readProc } from '../proc/proc.ts';
 import { boundSockets, type ListedSocket } from './bound-sockets.ts';
 import { isEvery, isMapped } from './places.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';

@@ -1,5 +1,5 @@
 import { endianness } from 'node:os';
-import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { formatIpv4Address } from '../../wire/ipv4-address.ts';
 import { readProc } from './proc.ts';
 
 /** RTF_UP and RTF_GATEWAY of <linux/route.h>. */

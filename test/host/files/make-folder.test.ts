@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { makeFolder } from '../../src/host/make-folder.ts';
-import { temporaryFolder } from '../support/temporary-folder.ts';
+import { makeFolder } from '../../../src/host/files/make-folder.ts';
+import { temporaryFolder } from '../../support/temporary-folder.ts';
 
 test('folders that are missing are made for this user alone, and what is there stays', () => {
   const base = temporaryFolder('folders');
