@@ -10,7 +10,7 @@ import { resolveConfig } from '../config/config.ts';
 import { ENGINES, type EngineChoice } from '../config/engine.ts';
 import { DEFAULT_RUN_MTU } from '../config/network.ts';
 import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
-import { endOnSignals } from '../control/signals.ts';
+import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { checkPrerequisites, hasNamespaceCapabilities } from '../host/namespace/diagnose.ts';
 import { formatCidr } from '../wire/cidr.ts';
@@ -60,7 +60,7 @@ export async function demo(flags: DemoFlags): Promise<number> {
     say(STANDARD_ERROR, describeError(error));
     process.exit(1);
   });
-  endOnSignals(() => network.stop());
+  stopOnSignals(() => network.stop());
   const servers = await startDemoServers();
   const out = { isTTY: isatty(STANDARD_OUTPUT), write: (text: string): void => say(STANDARD_OUTPUT, text) };
   const output = json ? jsonOutput(out) : textOutput(out);

@@ -55,7 +55,7 @@ export async function startEmbeddedGuest(
     await control.requests.ask('reserveLeases', [{ mac, address }]);
     await control.attachments.attachTap(tap);
   } catch (error) {
-    guest.close();
+    guest.abort();
     throw error;
   }
   guest.proceed();

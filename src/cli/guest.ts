@@ -2,7 +2,7 @@ import { isIP } from 'node:net';
 import { parseArgs } from 'node:util';
 import { SlipwayError } from '../facts/errors.ts';
 import { OLD_DOCKER_BEGINNINGS, OWN_DOMAINS } from '../facts/own-names.ts';
-import { endOnSignals } from '../control/signals.ts';
+import { stopOnSignals } from '../control/signals.ts';
 import type { DnsPlace } from '../guest/dns-places.ts';
 import { DEFAULT_PLACES, type GuestDnsEvent, type GuestDnsOptions, GuestDnsServer } from '../guest/dns-server.ts';
 import type { Nameserver } from '../facts/nameserver.ts';
@@ -134,7 +134,7 @@ async function serveDns(options: GuestDnsOptions, json: boolean): Promise<void> 
     tellCounters('end');
   };
   // Being ended is how a service of the guest ends; its init would take another status for a failure.
-  endOnSignals(end, { status: 0 });
+  stopOnSignals(end, { status: 0 });
   print({ event: 'up', pid: process.pid }, `process ${process.pid}; Ctrl-C ends it`);
 }
 

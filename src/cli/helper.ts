@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { realpathSync } from 'node:fs';
 import { SlipwayError } from '../facts/errors.ts';
-import { endOnSignals } from '../control/signals.ts';
+import { stopOnSignals } from '../control/signals.ts';
 import { assertConfined } from '../helper/confinement.ts';
 import { installHelper, UNIT_FOLDER, uninstallHelper } from '../helper/install.ts';
 import { helperListener } from '../helper/listener.ts';
@@ -63,7 +63,7 @@ export function helperServe(flags: ServeFlags): void {
     idleMs,
   });
   const watched = file === undefined ? undefined : watchSocket(helper, file);
-  endOnSignals(
+  stopOnSignals(
     async () => {
       watched?.close();
       file?.remove();

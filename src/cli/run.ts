@@ -7,7 +7,7 @@ import { DEFAULT_RUN_MTU } from '../config/network.ts';
 import type { SlipwayError } from '../facts/errors.ts';
 import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import type { ControlLog } from '../control/network-control.ts';
-import { endOnSignals } from '../control/signals.ts';
+import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { TOKEN_VARIABLE } from './control-place.ts';
 import { startEmbeddedGuest } from './embedded-guest.ts';
@@ -32,7 +32,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     process.exit(STATUS_OWN_FAILURE);
   };
   // Until COMMAND gets them: who ends by the default action leaves the control socket and those of forwards behind.
-  const commandGetsSignals = endOnSignals(async () => {});
+  const commandGetsSignals = stopOnSignals(async () => {});
   const network = await startNetwork({ ...config, state: '' }, log, onFatal, guestApiServices(config.api), published);
   const { [TOKEN_VARIABLE]: token, ...env } = process.env;
   let api: ControlApi | undefined;

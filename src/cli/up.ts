@@ -9,7 +9,7 @@ import { type ForwardStatus, forwardId } from '../config/forward.ts';
 import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen-url.ts';
 import { stateFolder } from '../config/state.ts';
 import type { Listening } from '../control/thread-engine.ts';
-import { endOnSignals } from '../control/signals.ts';
+import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
@@ -46,7 +46,7 @@ export async function up(flags: UpFlags): Promise<void> {
   // Before anything is there: what the default action ends leaves sockets of forwards behind.
   let stop = async (): Promise<void> => {};
   let reload = (): void => {};
-  endOnSignals(() => stop(), { status: 0, reload: () => reload() });
+  stopOnSignals(() => stop(), { status: 0, reload: () => reload() });
   const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
   stop = async () => {

@@ -11,8 +11,8 @@ const BLOCKED_LOOKS = 10;
 const FIRST_BUSY_MS = 20_000;
 const FIRST_BLOCKED_LOOKS = 40;
 /** JavaScript that is terminated ends at once; what has not ended after so much is not JavaScript. */
-const TERMINATED_BUSY_MS = 2000;
-const TERMINATED_BLOCKED_LOOKS = 4;
+const ABORTED_BUSY_MS = 2000;
+const ABORTED_BLOCKED_LOOKS = 4;
 
 /**
  * Terminates a network thread that is stuck; whoever owns the thread hears of its death as of any other. Slow is not stuck: a
@@ -25,7 +25,7 @@ export class HeartbeatWatch {
   #timer: NodeJS.Timeout | undefined;
   #watched: NetworkThreadHandle | undefined;
   #progress: ThreadProgress = new ThreadProgress(() => 0);
-  #terminated = false;
+  #aborted = false;
 
   /** `current` is the thread to watch; it may change at any time. */
   constructor(current: () => NetworkThreadHandle | undefined, lost: (error: SlipwayError) => void) {
@@ -50,28 +50,28 @@ export class HeartbeatWatch {
     if (thread === undefined) return;
     if (thread !== this.#watched) {
       this.#watched = thread;
-      this.#terminated = false;
+      this.#aborted = false;
       this.#progress = progressOf(thread);
     }
     const { beats } = thread.loop;
     const { busyMs, blockedLooks } = this.#progress.look(beats);
-    if (this.#terminated) {
-      if (busyMs < TERMINATED_BUSY_MS && blockedLooks < TERMINATED_BLOCKED_LOOKS) return;
+    if (this.#aborted) {
+      if (busyMs < ABORTED_BUSY_MS && blockedLooks < ABORTED_BLOCKED_LOOKS) return;
       this.stop();
       const message = 'the network thread is stuck in a system call and cannot be ended';
       this.#lost(new SlipwayError('ERR_NETWORK_THREAD', message));
       return;
     }
     if (busyMs >= (beats === 0 ? FIRST_BUSY_MS : BUSY_MS)) {
-      this.#terminate(thread, `stuck: ${busyMs / 1000} s of processor time without a turn`);
+      this.#abort(thread, `stuck: ${busyMs / 1000} s of processor time without a turn`);
     } else if (blockedLooks >= (beats === 0 ? FIRST_BLOCKED_LOOKS : BLOCKED_LOOKS)) {
-      this.#terminate(thread, `stuck in a system call for ${(blockedLooks * LOOK_MS) / 1000} s`);
+      this.#abort(thread, `stuck in a system call for ${(blockedLooks * LOOK_MS) / 1000} s`);
     }
   }
 
-  #terminate(thread: NetworkThreadHandle, why: string): void {
+  #abort(thread: NetworkThreadHandle, why: string): void {
     thread.abort(new Error(why));
-    this.#terminated = true;
+    this.#aborted = true;
     this.#progress = progressOf(thread);
   }
 }

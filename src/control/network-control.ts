@@ -12,7 +12,7 @@ import { KeptLeases } from './kept-leases.ts';
 import { KeptRequests } from './kept-requests.ts';
 import { NetworkThreadHandle } from './network-thread-handle.ts';
 import type { AnswerOf, OperationName, RequestOf } from './operations.ts';
-import { ThreadEnd } from './thread-end.ts';
+import { ThreadStop } from './thread-stop.ts';
 import type { Fault } from './thread-state.ts';
 
 /** More than this many deaths within a minute: something is wrong that a new thread does not mend. */
@@ -54,7 +54,7 @@ export interface NetworkControlOptions {
  * a tap carry on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
  *
  * Ending: a Worker inside epoll_wait would hang every exit of the process, so `stop` (graceful) and `abort` (for
- * process.on('exit')) set the stop word and wake the loop, and wait as long as the thread gets on with it (`ThreadEnd`); one that
+ * process.on('exit')) set the stop word and wake the loop, and wait as long as the thread gets on with it (`ThreadStop`); one that
  * sits in a system call takes the process with it.
  *
  * States: new → running ⇄ recovering → stopped.
@@ -130,7 +130,7 @@ export class NetworkControl {
     this.attachments.stopWatching();
     const thread = this.#thread;
     if (thread !== undefined) {
-      if (!(await new ThreadEnd(thread).come())) this.#killProcess();
+      if (!(await new ThreadStop(thread).wait())) this.#killProcess();
       thread.closeDescriptors(new Set(this.attachments.tapDescriptors()));
     }
     this.attachments.removeFiles();
@@ -143,7 +143,7 @@ export class NetworkControl {
     this.#stopped = true;
     this.attachments.removeFiles();
     const thread = this.#thread;
-    if (thread !== undefined && !new ThreadEnd(thread).comeNow()) this.#killProcess();
+    if (thread !== undefined && !new ThreadStop(thread).waitNow()) this.#killProcess();
   }
 
   #spawn(): NetworkThreadHandle {
@@ -169,7 +169,7 @@ export class NetworkControl {
   }
 
   async #withThread<T>(work: (thread: NetworkThreadHandle) => Promise<T>): Promise<T> {
-    await this.#rebuilt();
+    await this.#waitForRestore();
     const thread = this.#thread;
     if (thread === undefined || this.#stopped) {
       throw new SlipwayError('ERR_NETWORK_THREAD', 'the network is not running');
@@ -178,7 +178,7 @@ export class NetworkControl {
   }
 
   /** Nothing is being rebuilt any more: a thread that dies over it is followed by the next one. */
-  async #rebuilt(): Promise<void> {
+  async #waitForRestore(): Promise<void> {
     for (let seen: Promise<void> | undefined; seen !== this.#running; ) {
       seen = this.#running;
       try {

@@ -43,7 +43,7 @@ state.setThread(ownThreadId());
 try {
   await run();
 } finally {
-  state.end();
+  state.setEnded();
 }
 // Sockets of the portable engine would keep the thread alive. In a Worker this ends the thread only.
 process.exit(0);
@@ -86,7 +86,7 @@ async function run(): Promise<void> {
   send({ kind: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, inbox);
   // Guests that go on living learn at once that their connections are gone.
-  network.destroy();
+  network.abort();
 }
 
 /** The loop wakes once a second in any case. */

@@ -28,7 +28,7 @@ export function runningForwards({ config, engine, zones, log, control }: Running
       },
       names: {
         add: (name, address) => zones.setServiceName(name, address),
-        remove: (name) => zones.endServiceName(name),
+        remove: (name) => zones.removeServiceName(name),
       },
       openSsh: async ({ guest }, sockets, reached) => {
         if (guest.kind !== 'ssh') throw new Error('no sshd to go through');

@@ -16,7 +16,7 @@ export interface SignalRules {
  * Ends the process properly on signals: `stop`, then exit. A second signal does not wait any longer. SIGHUP does nothing where it
  * was ignored when the process was started (`hangupIsIgnored`). Returns a function that takes the handlers off again.
  */
-export function endOnSignals(stop: () => Promise<void>, { status, reload }: SignalRules = {}): () => void {
+export function stopOnSignals(stop: () => Promise<void>, { status, reload }: SignalRules = {}): () => void {
   let ending = false;
   const end = (signal: NodeJS.Signals): void => {
     const interrupted = 128 + constants.signals[signal];

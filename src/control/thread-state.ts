@@ -30,7 +30,7 @@ export class ThreadState {
   }
 
   /** The loop has ended: the thread can be joined. */
-  end(): void {
+  setEnded(): void {
     Atomics.store(this.#words, WORD.ended, 1);
     Atomics.notify(this.#words, WORD.ended);
   }

@@ -173,7 +173,7 @@ export class OpenForwards {
   }
 
   /** Closes all sockets and turns waiting clients away; TCP ends the connections. */
-  destroy(): void {
+  closeAll(): void {
     for (const id of [...this.#forwards.keys()]) this.close(id, false);
     this.#streams.close();
     this.#context.routes.close();

@@ -273,8 +273,8 @@ export class VirtualNetwork {
   }
 
   /** Ends every flow with a reset and closes every host socket. */
-  destroy(): void {
-    this.#forwards.destroy();
+  abort(): void {
+    this.#forwards.closeAll();
     this.#tcp.destroy();
     this.#udp.close();
     this.#icmp.close();

@@ -78,7 +78,7 @@ export class Journal {
     await this.#working;
     await this.#sync();
     await this.#close();
-    this.#file.release();
+    this.#file.close();
   }
 
   #read(text: string): string | undefined {

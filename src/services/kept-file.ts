@@ -84,7 +84,7 @@ export class KeptFile {
   }
 
   /** Gives the file free. */
-  release(): void {
+  close(): void {
     this.#lock?.release();
     this.#lock = undefined;
   }

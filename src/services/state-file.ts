@@ -42,7 +42,7 @@ export class StateFile {
     clearTimeout(this.#timer);
     await this.#writing;
     if (this.#changed) await this.#write();
-    this.#file.release();
+    this.#file.close();
   }
 
   #schedule(): void {

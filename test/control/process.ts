@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { resolveConfig } from '../../src/config/config.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
 import { NetworkControl } from '../../src/control/network-control.ts';
-import { endOnSignals } from '../../src/control/signals.ts';
+import { stopOnSignals } from '../../src/control/signals.ts';
 
 const [engine, ...urls] = process.argv.slice(2);
 const say = (event: string, facts: object = {}): void =>
@@ -26,7 +26,7 @@ const control = new NetworkControl({
     process.exit(70);
   },
 });
-endOnSignals(() => control.stop(), { status: 0 });
+stopOnSignals(() => control.stop(), { status: 0 });
 
 const input = createInterface({ input: process.stdin });
 input.on('line', (line) => void obey(line));

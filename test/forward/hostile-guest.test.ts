@@ -33,7 +33,7 @@ for (let seed = 1; seed <= 6; seed++) {
         guest.announce();
       }
     }
-    world.net.network.destroy();
+    world.net.network.abort();
     world.net.settle();
     world.net.arena.check();
     world.assertNothingHeld();

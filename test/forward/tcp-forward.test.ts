@@ -838,7 +838,7 @@ describe('the end of a forward', () => {
     world.open({ id: 2, guestPort: 81, waitMs: 1000, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
     const waiting = world.connect({}, { fd: 51 });
     guest.hung = true;
-    world.net.network.destroy();
+    world.net.network.abort();
     world.settle();
     assert.deepEqual([joined.reset, waiting.reset], ['ECONNRESET', 'ECONNRESET']);
     assert.equal(world.net.host.clients.held, 0);

@@ -266,7 +266,7 @@ describe('DHCP on a link', () => {
     end.send([dhcpFrame(ALICE)]);
     world.settle();
     assert.equal(world.gauges['dhcp-probes'], 1);
-    world.network.destroy();
+    world.network.abort();
     assert.equal(world.gauges['dhcp-probes'], 0);
   });
 

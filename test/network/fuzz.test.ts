@@ -187,7 +187,7 @@ describe('a network to which anything happens', () => {
       fc.property(steps, (all) => {
         const fuzz = new Fuzz();
         for (const one of all) fuzz.run(one);
-        fuzz.world.network.destroy();
+        fuzz.world.network.abort();
         const held = fuzz.held
           .map(([name]) => name)
           .filter((name) => !['reassemblies', 'switch-addresses'].includes(name));

@@ -3,7 +3,7 @@ import { SlipwayError } from '../../facts/errors.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { parseMac } from '../../wire/mac.ts';
 import { findCommand } from './command.ts';
-import type { GuestDescription } from './messages.ts';
+import type { GuestDescription } from './mail.ts';
 
 export interface NamespaceGuestOptions {
   /** The command and its arguments; looked up in the PATH of `env`. */

@@ -20,12 +20,12 @@ import {
   DESCRIPTION_FD,
   type GuestDescription,
   hear,
-  type InitMessage,
-  type LauncherMessage,
+  type InitEvent,
+  type LauncherRequest,
   SOCKET_FD,
   STANDARD_FDS,
   say,
-} from './messages.ts';
+} from './mail.ts';
 import { keepResolvConf, mountGuestView } from './mounts.ts';
 import { openSocketTable, serveSockets } from './socket-source.ts';
 import { spawn } from './spawn.ts';
@@ -89,10 +89,10 @@ function silenceIpv6(tapName: string): void {
 
 function listen(guest: GuestDescription): void {
   for (;;) {
-    const heard = hear<LauncherMessage>(SOCKET_FD);
+    const heard = hear<LauncherRequest>(SOCKET_FD);
     if (heard === undefined) return;
     if (heard === 'end') exitNow(0);
-    else if (heard.message.kind === 'signal') passOn(heard.message.signal);
+    else if (heard.mail.kind === 'signal') passOn(heard.mail.signal);
     else if (commandPid === 0) startCommand(guest);
   }
 }
@@ -135,8 +135,8 @@ function reap(): void {
   }
 }
 
-function finish(message: InitMessage): void {
-  say(SOCKET_FD, message);
+function finish(last: InitEvent): void {
+  say(SOCKET_FD, last);
   exitNow(0);
 }
 

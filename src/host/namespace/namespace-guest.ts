@@ -17,7 +17,7 @@ import { NO_OFFLOADS, type Offloads } from '../../env/offloads.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { describeGuest, type NamespaceGuestOptions } from './description.ts';
 import { checkPrerequisites, diagnose, hasNamespaceCapabilities, missingNamespaces } from './diagnose.ts';
-import type { GuestDescription, InitMessage } from './messages.ts';
+import type { GuestDescription, InitEvent } from './mail.ts';
 import { forwardSignals } from './terminal.ts';
 import { UnshareChild } from './unshare-child.ts';
 
@@ -35,7 +35,7 @@ export interface GuestSocketDescriptors {
 export type GuestEnd = { readonly code: number } | { readonly signal: string };
 
 export interface NamespaceGuest {
-  /** Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `close` does not. */
+  /** Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `abort` does not. */
   readonly tapFd: number;
   readonly offloads: Offloads;
   /** Descriptors that see and make sockets of the guest's network, owned as the tap's is; undefined where the kernel has no sock_diag. */
@@ -49,7 +49,7 @@ export interface NamespaceGuest {
   /** Sends COMMAND a signal; before `proceed` it ends the guest as if by that signal. */
   kill(signal: NodeJS.Signals): void;
   /** Ends the guest now, as kill -9 would; `exited` settles soon after. Idempotent. */
-  close(): void;
+  abort(): void;
 }
 
 /**
@@ -80,7 +80,7 @@ class LaunchedGuest implements NamespaceGuest {
   #source = -1;
   #state: 'starting' | 'ready' | 'running' | 'closed' = 'starting';
   /** What init said of the end, before the processes are gone. */
-  #last: InitMessage | undefined;
+  #last: InitEvent | undefined;
   #stopForwarding: () => void = () => {};
 
   constructor(description: GuestDescription, privileged: boolean, forwards: boolean) {
@@ -95,7 +95,7 @@ class LaunchedGuest implements NamespaceGuest {
       description,
       { privileged, without: this.shared },
       {
-        heard: (message, descriptor) => this.#heard(message, descriptor),
+        heard: (event, descriptor) => this.#heard(event, descriptor),
         ended: (status, said) => this.#ended(status, said),
       },
     );
@@ -116,26 +116,26 @@ class LaunchedGuest implements NamespaceGuest {
     this.#child.say({ kind: 'signal', signal: constants.signals[signal] });
   }
 
-  close(): void {
+  abort(): void {
     this.#state = 'closed';
-    this.#child.abandon();
+    this.#child.close();
   }
 
-  #heard(message: InitMessage, descriptor: number): void {
-    if (message.kind === 'socket-table') {
+  #heard(event: InitEvent, descriptor: number): void {
+    if (event.kind === 'socket-table') {
       this.#table = descriptor;
       return;
     }
-    if (message.kind === 'socket-source') {
+    if (event.kind === 'socket-source') {
       this.#source = descriptor;
       return;
     }
-    if (message.kind !== 'ready') {
-      this.#last = message;
+    if (event.kind !== 'ready') {
+      this.#last = event;
       return;
     }
     this.tapFd = descriptor;
-    this.offloads = message.offloads;
+    this.offloads = event.offloads;
     this.#state = 'ready';
     this.#start.resolve();
   }

@@ -26,11 +26,12 @@ import {
   DESCRIPTION_FD,
   type GuestDescription,
   hear,
-  type InitMessage,
+  type InitEvent,
+  type LauncherRequest,
   SOCKET_FD,
   STANDARD_FDS,
   say,
-} from './messages.ts';
+} from './mail.ts';
 import { messagePair } from './scm-rights.ts';
 import { spawn } from './spawn.ts';
 
@@ -60,7 +61,7 @@ export interface Isolation {
 }
 
 export interface ChildEvents {
-  heard(message: InitMessage, descriptor: number): void;
+  heard(event: InitEvent, descriptor: number): void;
   /** The wait status of unshare, which ends after the last process inside; what it and init wrote as diagnosis. Last call. */
   ended(status: number, said: string): void;
 }
@@ -94,12 +95,12 @@ export class UnshareChild {
     this.#unwatchSocket = watch(this.#socket, () => this.#listen());
   }
 
-  say(message: Parameters<typeof say>[1]): void {
-    if (this.#unwatchSocket !== undefined) say(this.#socket, message);
+  say(request: LauncherRequest): void {
+    if (this.#unwatchSocket !== undefined) say(this.#socket, request);
   }
 
   /** Closes our end of the socket: init sees it and ends. */
-  abandon(): void {
+  close(): void {
     if (this.#unwatchSocket === undefined) return;
     this.#unwatchSocket();
     this.#unwatchSocket = undefined;
@@ -108,10 +109,10 @@ export class UnshareChild {
 
   #listen(): void {
     while (this.#unwatchSocket !== undefined) {
-      const heard = hear<InitMessage>(this.#socket);
+      const heard = hear<InitEvent>(this.#socket);
       if (heard === undefined) return;
-      if (heard === 'end') this.abandon();
-      else this.#events.heard(heard.message, heard.descriptor);
+      if (heard === 'end') this.close();
+      else this.#events.heard(heard.mail, heard.descriptor);
     }
   }
 
@@ -119,7 +120,7 @@ export class UnshareChild {
     const status = new Int32Array(1);
     if (waitpid(this.#pid, status, WNOHANG) === 0) return;
     this.#listen();
-    this.abandon();
+    this.close();
     this.#unwatchExit();
     close(this.#pidfd);
     const said = readFileSync(`/proc/self/fd/${this.#diagnosis}`, 'utf8');

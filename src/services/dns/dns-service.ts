@@ -79,7 +79,7 @@ export class DnsService implements DnsAnswers {
       return isQuery(query) ? this.#ask(query, transport, server) : query;
     };
     if (limit.admit(guest)) return answered();
-    return transport === 'udp' ? undefined : limit.admitted(guest).then(answered);
+    return transport === 'udp' ? undefined : limit.waitForTurn(guest).then(answered);
   }
 
   /**

@@ -71,7 +71,7 @@ export class QueryLimit {
   }
 
   /** After a refusal: settles when the guest may ask its question. A stream can wait where a datagram is dropped. */
-  async admitted(attachment: string): Promise<void> {
+  async waitForTurn(attachment: string): Promise<void> {
     const { clock } = this.#options;
     for (;;) {
       // A question that waits does not hold the process.

@@ -114,7 +114,7 @@ export class ForwardTable implements Forwards {
     await this.#leave(forward, async () => {
       if (isKept) await this.#persistent.forget(id);
       this.#persistent.takeBack(id);
-      await this.#end(forward, options.connections === true);
+      await this.#close(forward, options.connections === true);
     });
     return true;
   }
@@ -124,7 +124,7 @@ export class ForwardTable implements Forwards {
       const forward = this.#accepted.get(forwardId(spec));
       // Somebody asked for it beside the configuration.
       if (forward === undefined || forward.spec.owner !== owner || forward.spec.persistent) continue;
-      await this.#leave(forward, () => this.#end(forward, false));
+      await this.#leave(forward, () => this.#close(forward, false));
       changed(spec, 'removed');
     }
     for (const spec of come) {
@@ -240,7 +240,7 @@ export class ForwardTable implements Forwards {
       await this.#persistent.keep(forward.spec);
     } catch (error) {
       forward.keep(false);
-      if (isNew) await this.#leave(forward, () => this.#end(forward, true));
+      if (isNew) await this.#leave(forward, () => this.#close(forward, true));
       else this.#announce(forward.status, false);
       throw error;
     }
@@ -309,7 +309,7 @@ export class ForwardTable implements Forwards {
   }
 
   /** Settles when its ports are free. What has ended before stays so. */
-  async #end(forward: Forward, connections: boolean): Promise<void> {
+  async #close(forward: Forward, connections: boolean): Promise<void> {
     const last = forward.status;
     if (!this.#accepted.delete(last.id)) return;
     this.#disown(forward);

@@ -129,12 +129,12 @@ export class Forward {
     this.#closed = true;
     this.#cancelRetry?.();
     this.#binding?.removeFile();
-    this.#end();
+    this.#drop();
     // What is under way may still bring ports or a relay, if the process lives on a little.
-    void this.#next(async () => this.#end());
+    void this.#next(async () => this.#drop());
   }
 
-  #end(): void {
+  #drop(): void {
     this.#ports?.removeFile();
     this.#relay?.close(true);
     this.#ports = undefined;

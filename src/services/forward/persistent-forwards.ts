@@ -75,9 +75,9 @@ export class PersistentForwards {
    */
   beside(wanted: readonly ForwardSpec[]): readonly ForwardSpec[] {
     const claims = new HostPlaces<ForwardSpec>((spec) => spec);
-    for (const one of wanted) if (!isToChoose(one)) for (const claim of this.#checked(one)) claims.put(claim);
+    for (const one of wanted) if (!isToChoose(one)) for (const claim of this.#check(one)) claims.put(claim);
     return (this.#store?.specs ?? []).filter((spec) => {
-      const [checked] = this.#checked(spec);
+      const [checked] = this.#check(spec);
       // What cannot be is told when it is tried.
       const before = checked && claims.inTheWayOf(checked);
       if (before === undefined || (forwardId(before) === forwardId(spec) && isSame(before, spec))) return true;
@@ -114,7 +114,7 @@ export class PersistentForwards {
   }
 
   /** What cannot be claims nothing; whoever adds it is told. */
-  #checked(spec: ForwardSpec): readonly ForwardSpec[] {
+  #check(spec: ForwardSpec): readonly ForwardSpec[] {
     try {
       return [checkedSpec(spec, this.#guests)];
     } catch {

@@ -40,7 +40,7 @@ export class SshClient {
   readonly #broke: () => void;
   #client: Promise<Client> | undefined;
   #hostKey: Buffer | undefined;
-  #ended = false;
+  #closed = false;
 
   /** `broke` hears when a connection that stood has ended, but not by `end`. */
   constructor(end: SshEnd, dial: DialGuest, broke: () => void) {
@@ -53,24 +53,24 @@ export class SshClient {
   async channel(): Promise<ClientChannel> {
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#openChannel(await this.#connected());
+        return await this.#openChannel(await this.#connection());
       } catch (error) {
-        if (tries === TRIES || this.#ended || (error instanceof SlipwayError && FINAL.has(error.code))) throw error;
+        if (tries === TRIES || this.#closed || (error instanceof SlipwayError && FINAL.has(error.code))) throw error;
         await pause(PAUSE_MS);
       }
     }
   }
 
-  /** Ends the connection with all of its channels. */
-  end(): void {
-    this.#ended = true;
+  /** Closes the connection with all of its channels. */
+  close(): void {
+    this.#closed = true;
     void this.#client?.then(
       (client) => client.end(),
       () => {},
     );
   }
 
-  #connected(): Promise<Client> {
+  #connection(): Promise<Client> {
     if (this.#client !== undefined) return this.#client;
     const client = this.#connect();
     this.#client = client;
@@ -111,7 +111,7 @@ export class SshClient {
       let stood = false;
       client.on('ready', () => {
         stood = true;
-        if (this.#ended) client.end();
+        if (this.#closed) client.end();
         resolve(client);
       });
       // Errors after `ready` end in `close`, too.
@@ -119,7 +119,7 @@ export class SshClient {
       client.on('close', () => {
         this.#client = undefined;
         sock.destroy();
-        if (stood && !this.#ended) this.#broke();
+        if (stood && !this.#closed) this.#broke();
         reject(failed(this.#end, 'it closed the connection'));
       });
       client.connect(config);

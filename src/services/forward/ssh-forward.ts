@@ -46,7 +46,7 @@ export class SshForward implements SocketRelay {
     this.#closed = true;
     this.#server.close();
     if (connections) for (const client of this.#clients) client.destroy();
-    if (connections || this.#clients.size === 0) this.#ssh.end();
+    if (connections || this.#clients.size === 0) this.#ssh.close();
   }
 
   #listen(sockets: BoundSockets): Promise<void> {
@@ -75,7 +75,7 @@ export class SshForward implements SocketRelay {
     client.on('error', () => {});
     client.once('close', () => {
       this.#clients.delete(client);
-      if (this.#closed && this.#clients.size === 0) this.#ssh.end();
+      if (this.#closed && this.#clients.size === 0) this.#ssh.close();
     });
     try {
       const channel = await this.#ssh.channel();

@@ -66,7 +66,7 @@ async function open(t: TestContext): Promise<Site | undefined> {
   assert.ok(guest.sockets);
   const sockets = harness.host.seeSockets(guest.sockets);
   t.after(async () => {
-    guest.close();
+    guest.abort();
     server.close();
     sockets.close();
     await guest.exited;

@@ -254,7 +254,7 @@ test(
     assert.equal(arp.toString('hex', 0, 6), 'ffffffffffff');
     assert.equal(arp.toString('hex', 6, 14), '5a94efe40cee0806');
     assert.equal(arp.toString('hex', 38, 42), 'c0a84101');
-    guest.close();
+    guest.abort();
     assert.deepEqual(await guest.exited, { signal: 'SIGKILL' });
   },
 );

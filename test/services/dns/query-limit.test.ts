@@ -67,12 +67,12 @@ test('a question over a stream waits until its guest may ask', async () => {
   const w = world();
   assert.equal(admitted(w, ALICE, 11), 10);
   let settled = false;
-  const waiting = w.limit.admitted(ALICE).then(() => {
+  const waiting = w.limit.waitForTurn(ALICE).then(() => {
     settled = true;
   });
   // A wait of its own does not hold the process; this one does.
   const hold = setInterval(() => {}, 1000);
-  await w.limit.admitted(BOB);
+  await w.limit.waitForTurn(BOB);
   assert.equal(settled, false);
   w.nowMs += 100;
   await waiting;

@@ -93,7 +93,7 @@ class AddressRace {
     this.#decided = true;
     this.#grace?.cancel();
     this.#deadline?.cancel();
-    this.#options.lookup.abandon();
+    this.#options.lookup.abort();
     this.#resolve(decideAddresses(host, raw, this.#options.wantsRaw));
   }
 

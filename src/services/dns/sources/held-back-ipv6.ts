@@ -24,14 +24,14 @@ export class HeldBackIpv6 implements Source {
   }
 
   answer(query: DnsQuery, rest: Ask): Promise<Answer> | undefined {
-    return query.question.type === DNS_TYPE_AAAA ? this.#held(query, rest) : undefined;
+    return query.question.type === DNS_TYPE_AAAA ? this.#hold(query, rest) : undefined;
   }
 
-  async #held(query: DnsQuery, rest: Ask): Promise<Answer> {
+  async #hold(query: DnsQuery, rest: Ask): Promise<Answer> {
     const answer = await rest(query);
     const { message, rcode, lifeSeconds = answerLife(message).seconds } = answer;
     const found = rcode === DNS_NOERROR && (readRawAnswer(message)?.addresses.size ?? 0) > 0;
-    if (!found || this.#given()) return answer;
+    if (!found || this.#isGiven()) return answer;
     const text = this.#options.ipv6 === 'never' ? 'dns.ipv6 is never' : 'the host has no IPv6 (dns.ipv6)';
     const why = `the AAAA records are held back: ${text}`;
     const none = { rcode: DNS_NOERROR, extendedError: { code: EDE_FILTERED, text } };
@@ -39,7 +39,7 @@ export class HeldBackIpv6 implements Source {
     return authored(query, none, { source: 'slipway', why, lifeSeconds });
   }
 
-  #given(): boolean {
+  #isGiven(): boolean {
     const { ipv6, system } = this.#options;
     return ipv6 === 'always' || (ipv6 === 'auto' && system.hasIpv6());
   }

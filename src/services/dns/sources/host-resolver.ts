@@ -33,12 +33,12 @@ const EAI_NONAME = -3008;
 
 /** One asker's lookup. */
 export interface HostLookup {
-  /** Never rejects. Stays open for ever after `abandon`. */
+  /** Never rejects. Stays open for ever after `abort`. */
   readonly answer: Promise<HostAnswer>;
   /** A nameserver has answered for this name, whatever it said: it is not dead. Idempotent. */
   nameIsAlive(): void;
   /** The asker waits no longer: a lookup that nobody waits for is not begun. Idempotent. */
-  abandon(): void;
+  abort(): void;
 }
 
 /** The same question, asked by one or many. */
@@ -91,7 +91,7 @@ export class HostResolver {
     if (job === undefined) {
       if (this.#waitingAlive.size + this.#waitingDoubtful.size >= WAITING) {
         this.#counters.add('dns-lookup-queue-full');
-        return { answer: Promise.resolve('busy'), nameIsAlive: () => {}, abandon: () => {} };
+        return { answer: Promise.resolve('busy'), nameIsAlive: () => {}, abort: () => {} };
       }
       job = newJob(key, name);
       this.#jobs.set(key, job);
@@ -107,7 +107,7 @@ export class HostResolver {
     return {
       answer: job.answer,
       nameIsAlive: () => this.#nameIsAlive(job),
-      abandon: () => {
+      abort: () => {
         if (waits) this.#leave(job);
         waits = false;
       },
@@ -137,7 +137,7 @@ export class HostResolver {
       this.#running++;
       if (!job.alive) this.#runningDoubtful++;
       job.begun = true;
-      void this.#called(job.name).then((answer) => this.#end(job, answer));
+      void this.#call(job.name).then((answer) => this.#end(job, answer));
     }
   }
 
@@ -165,7 +165,7 @@ export class HostResolver {
   }
 
   /** A defect of the lookup costs this one answer. */
-  async #called(name: string): Promise<HostAnswer> {
+  async #call(name: string): Promise<HostAnswer> {
     try {
       return await this.#lookup(name);
     } catch {

@@ -79,7 +79,7 @@ export class Exchange {
   }
 
   /** Nobody needs the answer any more. */
-  abandon(): void {
+  abort(): void {
     const pending = this.#pending;
     if (pending === undefined) return;
     this.#pending = undefined;

@@ -191,7 +191,7 @@ export class Lookup {
     if (this.#over) return;
     this.#over = true;
     this.#timer?.cancel();
-    for (const { exchanges } of this.#standings) for (const exchange of exchanges) exchange.abandon();
+    for (const { exchanges } of this.#standings) for (const exchange of exchanges) exchange.abort();
     this.#options.settle(result);
   }
 }

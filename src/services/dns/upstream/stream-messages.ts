@@ -25,7 +25,7 @@ export class StreamMessages {
   push(bytes: Uint8Array): void {
     this.#pieces.push(bytes);
     this.#held += bytes.length;
-    if (this.#pieces.length > MAX_PIECES) this.#pieces = [this.#joined()];
+    if (this.#pieces.length > MAX_PIECES) this.#pieces = [this.#join()];
   }
 
   /** The next whole message, in memory of its own; undefined when more bytes must come. */
@@ -33,14 +33,14 @@ export class StreamMessages {
     if (this.#held < 2) return undefined;
     const length = this.#length();
     if (this.#held < 2 + length) return undefined;
-    const all = this.#joined();
+    const all = this.#join();
     this.#pieces = all.length > 2 + length ? [all.subarray(2 + length)] : [];
     this.#held -= 2 + length;
     return all.slice(2, 2 + length);
   }
 
   /** The pieces are joined once a message is whole, or when they are many: not for each byte that comes. */
-  #joined(): Uint8Array {
+  #join(): Uint8Array {
     const [first] = this.#pieces;
     if (this.#pieces.length === 1 && first !== undefined) return first;
     const all = new Uint8Array(this.#held);
@@ -56,6 +56,6 @@ export class StreamMessages {
     const [first, second] = this.#pieces;
     if (first !== undefined && first.length >= 2) return readU16(first, 0);
     if (first?.length === 1 && second !== undefined && second.length > 0) return (first[0]! << 8) | second[0]!;
-    return readU16(this.#joined(), 0);
+    return readU16(this.#join(), 0);
   }
 }

@@ -69,7 +69,7 @@ export class TcpTransport implements UpstreamTransport {
 
   close(): void {
     this.#current = undefined;
-    for (const connection of this.#open) connection.destroy('closed');
+    for (const connection of this.#open) connection.abort('closed');
     for (const sent of [...this.#queued]) this.#fail(sent, 'closed');
   }
 
@@ -112,7 +112,7 @@ export class TcpTransport implements UpstreamTransport {
     this.#fail(sent, 'timeout');
     if (connection === undefined) return;
     // Slow with this one answer, or dead? Who asks now is not to find out.
-    if (connection.heardMs <= sent.sentMs) connection.destroy('timeout');
+    if (connection.heardMs <= sent.sentMs) connection.abort('timeout');
     else if (connection === this.#current) this.renew();
   }
 
@@ -189,17 +189,17 @@ class TcpConnection {
     if (this.#waiting.get(sent.id) !== sent) return;
     this.#waiting.delete(sent.id);
     if (this.#waiting.size > 0 || this.#lost) return;
-    if (this.#retired) this.destroy('closed');
-    else this.#idle ??= this.#options.timers.after(IDLE_MS, () => this.destroy('closed'));
+    if (this.#retired) this.abort('closed');
+    else this.#idle ??= this.#options.timers.after(IDLE_MS, () => this.abort('closed'));
   }
 
   /** Takes no requests any more; closes when nobody waits. */
   retire(): void {
     this.#retired = true;
-    if (this.#waiting.size === 0) this.destroy('closed');
+    if (this.#waiting.size === 0) this.abort('closed');
   }
 
-  destroy(code: string): void {
+  abort(code: string): void {
     if (code === 'closed') this.#mayRetry = false;
     this.#code = code;
     this.#end();

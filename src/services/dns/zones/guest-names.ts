@@ -33,7 +33,7 @@ export class GuestNames {
     this.#publish(this.#take(lease));
   }
 
-  end(address: number): void {
+  remove(address: number): void {
     this.#publish(this.#drop(address));
   }
 
@@ -70,7 +70,7 @@ export class GuestNames {
 
   #drop(address: number): string[] {
     const label = this.#leases.label(address);
-    this.#leases.end(address);
+    this.#leases.remove(address);
     return label === undefined ? [] : [label];
   }
 

@@ -69,7 +69,7 @@ export class LeaseNames {
     else claims.push(address);
   }
 
-  end(address: number): void {
+  remove(address: number): void {
     const label = this.#labels.get(address);
     if (label === undefined) return;
     this.#labels.delete(address);

@@ -220,7 +220,7 @@ export class ZoneStore {
 
   /** The lease of an address ended. */
   endLease(address: number): void {
-    this.#guests?.end(address);
+    this.#guests?.remove(address);
   }
 
   /** The name of a service, which may have meant another address before. Throws SlipwayError ERR_DNS_ZONE. */
@@ -228,7 +228,7 @@ export class ZoneStore {
     this.#standing.set('service', zoneKey(name), address);
   }
 
-  endServiceName(name: string): void {
+  removeServiceName(name: string): void {
     this.#standing.set('service', zoneKey(name), undefined);
   }
 

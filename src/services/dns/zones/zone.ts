@@ -197,7 +197,7 @@ export class Zone {
   find(key: string): readonly RecordSet[] | undefined {
     const own = this.#nodes.get(key);
     if (own === undefined || own.sets.length === 0) {
-      const matched = this.#matched(key);
+      const matched = this.#match(key);
       if (matched !== undefined) return matched;
     }
     const sets = (own ?? this.#sourceOfSynthesis(key))?.sets;
@@ -205,7 +205,7 @@ export class Zone {
     return this.#defaultSets.length > 0 ? this.#defaultSets : sets;
   }
 
-  #matched(key: string): readonly RecordSet[] | undefined {
+  #match(key: string): readonly RecordSet[] | undefined {
     const { patterns, ttlSeconds } = this.#settings;
     const address = patterns?.find(key.slice(0, -(this.name.length + 1)));
     return address === undefined ? undefined : addressSets(address, ttlSeconds);

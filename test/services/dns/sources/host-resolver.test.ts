@@ -75,9 +75,9 @@ test('a lookup that nobody waits for is not begun', async () => {
   const { resolver: r, calls } = resolver();
   for (let i = 0; i < 48; i++) r.lookup(`doubtful${i}.example`);
   const [left, kept, other] = [r.lookup('left.example'), r.lookup('kept.example'), r.lookup('kept.example')];
-  left.abandon();
-  kept.abandon();
-  kept.abandon();
+  left.abort();
+  kept.abort();
+  kept.abort();
   left.nameIsAlive();
   assert.equal(calls.length, 48);
   await calls[0]!.answer([]);
@@ -96,7 +96,7 @@ test('beyond 4,096 waiting names the answer is busy', async () => {
   assert.equal(counters.get('dns-lookup-queue-full'), 0);
   const refused = r.lookup('one.example');
   refused.nameIsAlive();
-  refused.abandon();
+  refused.abort();
   assert.equal(await refused.answer, 'busy');
   assert.equal(counters.get('dns-lookup-queue-full'), 1);
 });

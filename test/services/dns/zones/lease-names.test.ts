@@ -123,7 +123,7 @@ test('any order of leases that begin, rename and end is as a list of them says',
       for (const one of steps) {
         const { address: at, label } = one;
         if (label === 'end') {
-          names.end(at);
+          names.remove(at);
           claims = claims.filter((claim) => claim.address !== at);
           if (ages.includes(at)) ages.splice(ages.indexOf(at), 1);
         } else {

@@ -569,7 +569,7 @@ describe('names of services', () => {
     assert.equal(told(zones, 'host.docker.internal'), 'host.docker.internal 10 A 192.168.65.254');
     const [docker] = zones.list();
     assert.deepEqual([docker?.records, docker?.standing.some(({ name }) => name === 'db')], [[], true]);
-    zones.endServiceName('db.docker.internal');
+    zones.removeServiceName('db.docker.internal');
     assert.equal(told(zones, 'db.docker.internal'), '');
   });
 
@@ -583,7 +583,7 @@ describe('names of services', () => {
     assert.equal(zones.removeZone('db.dev.example'), false);
     zones.setServiceName('db.dev.example', address('192.168.65.11'));
     assert.equal(told(zones, 'db.dev.example'), 'db.dev.example 10 A 192.168.65.11');
-    zones.endServiceName('db.dev.example');
+    zones.removeServiceName('db.dev.example');
     assert.deepEqual(
       zones.list().map(({ name }) => name),
       before,
@@ -619,7 +619,7 @@ describe('names of services', () => {
     assert.equal(told(zones, 'other.example'), 'not ours');
     zones.addRecords('dev.example', [{ name: 'api', data: a('10.0.0.3') }]);
     assert.deepEqual(all(), expected);
-    zones.endServiceName('dev.example');
+    zones.removeServiceName('dev.example');
     assert.equal(told(zones, 'api.dev.example'), 'api.dev.example 10 A 10.0.0.3', 'records were set: the zone stays');
   });
 
@@ -633,7 +633,7 @@ describe('names of services', () => {
         for (const { act, name: one } of steps) {
           if (act === 'service') zones.setServiceName(one, address('192.168.65.9'));
           if (act === 'service') services.add(one);
-          if (act === 'end') zones.endServiceName(one);
+          if (act === 'end') zones.removeServiceName(one);
           if (act === 'end') services.delete(one);
           if (act === 'zone') zones.setZone({ name: one, records: [] });
           if (act === 'remove') zones.removeZone(one);
@@ -642,7 +642,7 @@ describe('names of services', () => {
           for (const service of services) assert.match(told(zones, service), / A 192\.168\.65\.9$/);
         }
         for (const { name: zone, builtIn } of zones.list()) if (!builtIn) zones.removeZone(zone);
-        for (const service of services) zones.endServiceName(service);
+        for (const service of services) zones.removeServiceName(service);
         assert.ok(zones.list().every(({ builtIn, standing }) => builtIn && standing.every(({ name: n }) => n !== 'x')));
       }),
     );

@@ -17,7 +17,7 @@ const BUSY_MS = 2000;
  * Asks a network thread to end and waits for it. It is given all the time that it uses to get on: only one that is stuck in a
  * system call is given up, and one whose JavaScript never comes back is terminated.
  */
-export class ThreadEnd {
+export class ThreadStop {
   readonly #thread: NetworkThreadHandle;
   readonly #progress: ThreadProgress;
 
@@ -30,7 +30,7 @@ export class ThreadEnd {
   }
 
   /** False when it sits in a system call that nothing ends. */
-  async come(): Promise<boolean> {
+  async wait(): Promise<boolean> {
     const { gone } = this.#thread;
     const ended = gone.then(() => true);
     for (;;) {
@@ -42,7 +42,7 @@ export class ThreadEnd {
   }
 
   /** The same without promises. One whose JavaScript never comes back is left to Node, which terminates it as the process exits. */
-  comeNow(): boolean {
+  waitNow(): boolean {
     // Terminated already, and Node waits for it.
     if (this.#thread.loop.beats === 0) return true;
     while (!this.#thread.state.waitForEnd(LOOK_MS)) {

@@ -1,6 +1,6 @@
 /**
  * What the launcher (outside) and init (inside) say to each other: the guest's description once, in a file without a
- * name, then small JSON messages over the socket. Both ends are this package, of the same version.
+ * name, then events and requests as small JSON texts over the socket. Both ends are this package, of the same version.
  */
 
 import type { Offloads } from '../../env/offloads.ts';
@@ -33,7 +33,7 @@ export interface GuestDescription {
  * From init. `ready` carries the tap's descriptor. Before it come, where the kernel has them, `socket-table`
  * (NETLINK_SOCK_DIAG: what listens in this network) and `socket-source` (`serveSockets`), each with its own.
  */
-export type InitMessage =
+export type InitEvent =
   | { readonly kind: 'socket-table' }
   | { readonly kind: 'socket-source' }
   | { readonly kind: 'ready'; readonly offloads: Offloads }
@@ -42,20 +42,20 @@ export type InitMessage =
   | { readonly kind: 'killed'; readonly signal: number };
 
 /** From the launcher. Its end of the socket closing means: end at once. */
-export type LauncherMessage = { readonly kind: 'proceed' } | { readonly kind: 'signal'; readonly signal: number };
+export type LauncherRequest = { readonly kind: 'proceed' } | { readonly kind: 'signal'; readonly signal: number };
 
 /** False when the other side is gone. */
-export function say(socket: number, message: InitMessage | LauncherMessage, descriptor?: number): boolean {
-  return sendDescriptor(socket, Buffer.from(JSON.stringify(message)), descriptor);
+export function say(socket: number, mail: InitEvent | LauncherRequest, descriptor?: number): boolean {
+  return sendDescriptor(socket, Buffer.from(JSON.stringify(mail)), descriptor);
 }
 
-/** The next message with its descriptor (−1: none), 'end' when the other side is gone, undefined when none waits. */
-export function hear<Words>(socket: number): { message: Words; descriptor: number } | 'end' | undefined {
+/** The next one with its descriptor (−1: none), 'end' when the other side is gone, undefined when none waits. */
+export function hear<Mail>(socket: number): { mail: Mail; descriptor: number } | 'end' | undefined {
   const received = receiveDescriptor(socket);
   if (received === undefined) return undefined;
   if (received.payload.length === 0) return 'end';
   return {
-    message: JSON.parse(Buffer.from(received.payload).toString()) as Words,
+    mail: JSON.parse(Buffer.from(received.payload).toString()) as Mail,
     descriptor: received.descriptor,
   };
 }
