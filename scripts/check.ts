@@ -19,6 +19,7 @@ const STEPS: readonly Step[] = [
   { name: 'types', command: ['tsc', '-b'] },
   { name: 'layers', command: ['node', '--test', 'test/meta/layers.test.ts', 'test/meta/errors.test.ts'] },
   { name: 'unused', command: ['knip', '--no-progress'] },
+  { name: 'reference', command: ['npm', 'run', '-s', 'docs:api', '--', '--emit', 'none'] },
   { name: 'tests', command: ['node', 'scripts/test.ts'], live: true },
 ];
 

@@ -12,6 +12,8 @@ import { DEFAULT_RUN_MTU } from '../config/network.ts';
 import { type ErrorCode, SlipwayError } from '../facts/errors.ts';
 import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
+import { startCommandGuest } from '../embedding/command-guest.ts';
+import { firstGuestAddress, guestMac } from '../embedding/guest-addresses.ts';
 import { checkPrerequisites, hasNamespaceCapabilities } from '../host/namespace/diagnose.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
@@ -25,7 +27,6 @@ import {
 } from './checklist.ts';
 import type { GuestPlan } from './checks.ts';
 import { type DemoServers, startDemoServers } from './demo-servers.ts';
-import { firstGuestAddress, guestMac, startEmbeddedGuest } from './embedded-guest.ts';
 import { quietLog } from './logs.ts';
 import { describeError } from './print-error.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
@@ -168,10 +169,15 @@ function namespaceGuest(network: RunningNetwork, servers: DemoServers): Checklis
           await once(server, 'listening');
           const plan: ChecklistPlan = { ...planFor(network, servers), reportPath };
           const env = { ...process.env, SLIPWAY_DEMO_PLAN: JSON.stringify(plan) };
-          const guest = await startEmbeddedGuest(network, [process.execPath, GUEST_SCRIPT], {
-            forwardSignals: false,
-            env,
-          });
+          const guest = await startCommandGuest(
+            network,
+            firstGuestAddress(network.config),
+            [process.execPath, GUEST_SCRIPT],
+            {
+              forwardSignals: false,
+              env,
+            },
+          );
           await guest.status;
         } finally {
           server.close();

@@ -9,8 +9,9 @@ import type { ForwardSpec, ForwardStatus } from '../config/forward.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
+import { startCommandGuest } from '../embedding/command-guest.ts';
+import { firstGuestAddress } from '../embedding/guest-addresses.ts';
 import { TOKEN_VARIABLE } from './control-place.ts';
-import { startEmbeddedGuest } from './embedded-guest.ts';
 import { hostShown } from './forwards-shown.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
@@ -40,7 +41,10 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
     // A daemon's file may name a socket, which is the daemon's: none is opened here unless asked for.
     if (flags.control !== undefined) api = await guardedControl(network, { config, log, events, token });
     for (const spec of published) tellChosen(spec, await publish(network, spec));
-    const guest = await startEmbeddedGuest(network, command, { forwardSignals: true, env });
+    const guest = await startCommandGuest(network, firstGuestAddress(network.config), command, {
+      forwardSignals: true,
+      env,
+    });
     commandGetsSignals();
     for (const kind of guest.shared) {
       log.warn(`this kernel gives no ${kind} namespace: the command shares this computer's (docs/security.md)`);

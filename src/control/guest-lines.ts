@@ -28,6 +28,14 @@ export class GuestLines {
     return this.#pair('guest', (thread, fd) => thread.ask('attachStream', { fd, name }));
   }
 
+  /** Attaches the guest at the other end of a connected stream socket, which is the network's from here on. Frames are as with `attach`. */
+  attachSocket(fd: number, name: string): Promise<void> {
+    return this.#withThread((thread) => {
+      thread.handOver(fd, 'guest');
+      return thread.ask('attachStream', { fd, name });
+    });
+  }
+
   /** Resolves with our end once `ask` was answered. */
   async #pair(
     kind: DescriptorKind,

@@ -62,6 +62,7 @@ export const ERRORS = {
   ERR_FORWARD_NOT_FOUND: 'There is no forward of that id.',
 } as const;
 
+/** One of the codes that docs/errors.md explains. */
 export type ErrorCode = keyof typeof ERRORS;
 
 /** An error that a person reads: `message` names what failed and why, `hint` what to do next. */

@@ -84,7 +84,8 @@ export class MemoryGuest {
     return new MemoryGuest(socket, options);
   }
 
-  private constructor(socket: Socket, { mac, mtu }: MemoryGuestOptions) {
+  /** `socket`: connected to the network, with frames in QEMU's framing. */
+  constructor(socket: Socket, { mac, mtu }: MemoryGuestOptions) {
     const wiring = { arena: this.#arena, turn: this.#turn, counters: this.#counters, log: SILENT, random: RANDOM };
     const output = new Ipv4Sender({ ...wiring, gatewayMac: mac });
     this.#mac = mac;

@@ -68,7 +68,6 @@ export class AttachedGuests {
     if (attachment === undefined) return undefined;
     const guest = this.#join(attachment, pipe, name, place, facts);
     this.#comers.set(place, attachment);
-    this.#world.log.info('guest attached', { guest: name });
     return guest;
   }
 
@@ -99,6 +98,7 @@ export class AttachedGuests {
   #join(attachment: PipeAttachment, pipe: HostPipe, name: string, place: Place, facts: PortFacts): AttachedGuest {
     place.port = this.#switch.attach(attachment.outlet, name, facts);
     attachment.start(pipe, place.port);
+    this.#world.log.info('guest attached', { guest: name });
     return {
       readable: () => attachment.readable(),
       writable: () => attachment.writable(),

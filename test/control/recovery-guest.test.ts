@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
+import { startCommandGuest } from '../../src/embedding/command-guest.ts';
+import { firstGuestAddress } from '../../src/embedding/guest-addresses.ts';
 import { resolveConfig } from '../../src/config/config.ts';
 import type { ControlLog } from '../../src/control/network-control.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
@@ -41,9 +42,14 @@ test('slow: when the network thread dies, a guest’s flow is reset and its next
   const { port } = server.address() as AddressInfo;
 
   const firstConnection = once(server, 'connection') as Promise<[Socket]>;
-  const guest = await startEmbeddedGuest(network, [process.execPath, '-e', GUEST, String(port)], {
-    forwardSignals: false,
-  });
+  const guest = await startCommandGuest(
+    network,
+    firstGuestAddress(network.config),
+    [process.execPath, '-e', GUEST, String(port)],
+    {
+      forwardSignals: false,
+    },
+  );
   const [first] = await firstConnection;
   await once(first, 'data');
   const hostSaw = new Promise<string>((resolve) =>
@@ -67,7 +73,7 @@ test('slow: a tap that its guest took away keeps no network thread from being re
   const network = await startNetwork(resolveConfig({}), log, (error) => errors.push(error.message));
   t.after(() => network.stop());
   const command = ['sh', '-c', 'ip link del tap0; exec sleep 60'];
-  const guest = await startEmbeddedGuest(network, command, { forwardSignals: false });
+  const guest = await startCommandGuest(network, firstGuestAddress(network.config), command, { forwardSignals: false });
   t.after(() => guest.kill('SIGKILL'));
   while ((await network.status()).guests.length > 0) await setTimeout(5);
   network.control.fault('throw');

@@ -25,7 +25,7 @@ const CORE = [
   'network',
   'bridge',
 ];
-const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api'];
+const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api', 'embedding'];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
   ['env', 'wire'],
@@ -104,11 +104,16 @@ const RULES: readonly Rule[] = [
       /^(?!helper\/|facts\/|host\/namespace\/(libc|scm-rights)\.ts|host\/files\/|host\/ports\/(socket-calls|places|bind-unix|helper-protocol)\.ts)/,
     reason: 'what has a privilege is small: sockets, and nothing of the daemon',
   },
-  { from: 'control', forbidden: /^(api|cli)\//, reason: 'the command line stands on top' },
+  { from: 'control', forbidden: /^(api|cli|embedding)\//, reason: 'the command line stands on top' },
   {
     from: 'api',
-    forbidden: /^(cli|host(?!\/files\/)|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
+    forbidden: /^(cli|embedding|host(?!\/files\/)|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
     reason: 'the API speaks to what runs, by small interfaces; it listens itself, and looks after its sockets’ files',
+  },
+  {
+    from: 'embedding',
+    forbidden: /^(cli|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
+    reason: 'the library joins what is there, for programs as the command line does for people',
   },
   {
     from: 'cli',

@@ -5,7 +5,8 @@
  * (`ForwardAsked`) is something to do with forwards, and the end of that input ends it.
  */
 import { createInterface } from 'node:readline';
-import { startEmbeddedGuest } from '../../src/cli/embedded-guest.ts';
+import { startCommandGuest } from '../../src/embedding/command-guest.ts';
+import { firstGuestAddress } from '../../src/embedding/guest-addresses.ts';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import type { ForwardSpec, ServiceForward } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen-url.ts';
@@ -72,7 +73,7 @@ for (const text of setup.listen) {
 if (setup.guest) {
   // The guest's own first line shows that the command runs, which is when its namespaces can be entered.
   const idle = `echo '{"event":"guest"}'; exec sleep infinity`;
-  await startEmbeddedGuest(network, ['sh', '-c', idle], { forwardSignals: false });
+  await startCommandGuest(network, firstGuestAddress(network.config), ['sh', '-c', idle], { forwardSignals: false });
 }
 say('up');
 

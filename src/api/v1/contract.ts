@@ -7,12 +7,14 @@ import type { DescribedMessage } from '../../services/dns/described-message.ts';
  * that a client (the command line) needs no zod.
  */
 
+/** Why a request was refused. */
 export interface ProblemJson {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint: string;
 }
 
+/** The daemon and its network. */
 export interface StatusJson {
   readonly version: string;
   readonly pid: number;
@@ -31,6 +33,7 @@ export interface StatusJson {
   readonly counters: Readonly<Record<string, number>>;
 }
 
+/** An address that a guest was given. */
 export interface LeaseJson {
   readonly address: string;
   readonly mac: string;
@@ -39,6 +42,7 @@ export interface LeaseJson {
   readonly remainingSeconds: number | null;
 }
 
+/** A guest that is attached. */
 export interface GuestJson {
   readonly name: string;
   readonly address?: string | undefined;
@@ -46,6 +50,7 @@ export interface GuestJson {
   readonly leases: readonly LeaseJson[];
 }
 
+/** A conversation that crosses the network: a TCP connection, or the UDP of one port of a guest. */
 export interface FlowJson {
   /** What DELETE takes. */
   readonly id: string;
@@ -58,6 +63,7 @@ export interface FlowJson {
   readonly bytesToGuest: number;
 }
 
+/** A unix socket of a guest, behind its sshd. */
 export interface SshJson {
   readonly user: string;
   readonly path: string;
@@ -91,6 +97,7 @@ export type EventJson =
       readonly fields: Readonly<Record<string, unknown>>;
     };
 
+/** What guests reach of this computer at the gateway, or at an address of its own. */
 export interface ServiceJson {
   /** What DELETE takes. */
   readonly id: string;
@@ -103,12 +110,14 @@ export interface ServiceJson {
   readonly name: string;
 }
 
+/** A record of a zone, with the keys that docs/configuration.md lists for its type. */
 export type RecordJson = {
   readonly name: string;
   readonly type: string;
   readonly ttlSeconds?: number | undefined;
 } & Readonly<Record<string, unknown>>;
 
+/** Names that the internal DNS server answers. */
 export interface ZoneJson {
   readonly name: string;
   readonly defaultAddress?: string | undefined;
@@ -121,6 +130,7 @@ export interface ZoneJson {
   readonly standing: readonly RecordJson[];
 }
 
+/** The answer to a question of DNS. */
 export interface LookupJson extends DescribedMessage {
   readonly name: string;
   readonly type: string;

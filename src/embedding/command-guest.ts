@@ -1,44 +1,26 @@
 import { constants } from 'node:os';
-import type { Config } from '../config/config.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 import { type NamespaceGuest, startNamespaceGuest } from '../host/namespace/namespace-guest.ts';
-import { cidrContains } from '../wire/cidr.ts';
+import { guestMac } from './guest-addresses.ts';
 
-/** The guest that `run` and `demo` make: one namespace with one tap, at the first address that guests get. */
-export interface EmbeddedGuest {
-  readonly address: number;
-  readonly mac: number;
+/** The guest that a command runs in: one namespace with one tap. */
+export interface CommandGuest {
   /** Kinds of namespaces that this kernel lacks: of those it has this computer's own. */
   readonly shared: readonly string[];
   /** Ends when the command has: its exit status, 128 + n for a signal. */
   readonly status: Promise<number>;
+  /** Sends the command a signal. */
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Locally administered, and ours to give: 02:51:57, then the lower 24 bits of the address. */
-const MAC_PREFIX = 0x0251_5700_0000;
-
-export function guestMac(address: number): number {
-  return MAC_PREFIX + (address & 0xff_ffff);
-}
-
-/** The first address for guests: .3, as Docker Desktop has it; another where that one is taken. */
-export function firstGuestAddress({ network }: Config): number {
-  const taken = new Set([network.gateway, network.hostAddress]);
-  for (let address = network.subnet.network + 3; cidrContains(network.subnet, address); address++) {
-    if (!taken.has(address)) return address;
-  }
-  return network.subnet.network + 2;
-}
-
-/** Starts COMMAND in a namespace of its own, on `network`. Rejects with SlipwayError (ERR_TUN_…, ERR_NAMESPACE_…, ERR_COMMAND_…). */
-export async function startEmbeddedGuest(
+/** Starts COMMAND in a namespace of its own, on `network`, at `address`. Rejects with SlipwayError (ERR_TUN_…, ERR_NAMESPACE_…, ERR_COMMAND_…). */
+export async function startCommandGuest(
   network: RunningNetwork,
+  address: number,
   command: readonly string[],
   options: { readonly forwardSignals: boolean; readonly env?: Readonly<Record<string, string | undefined>> },
-): Promise<EmbeddedGuest> {
+): Promise<CommandGuest> {
   const { config, control } = network;
-  const address = firstGuestAddress(config);
   const mac = guestMac(address);
   const guest = await startNamespaceGuest({
     command,
@@ -59,7 +41,7 @@ export async function startEmbeddedGuest(
     throw error;
   }
   guest.proceed();
-  return { address, mac, shared: guest.shared, status: statusOf(guest), kill: (signal) => guest.kill(signal) };
+  return { shared: guest.shared, status: statusOf(guest), kill: (signal) => guest.kill(signal) };
 }
 
 async function statusOf(guest: NamespaceGuest): Promise<number> {
