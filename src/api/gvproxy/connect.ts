@@ -3,7 +3,6 @@ import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
 import type { TakeOver } from '../server/control-server.ts';
 import { lengthsForGuest, lengthsFromGuest } from './frame-lengths.ts';
-import { goError } from './go-answer.ts';
 import { keepEarlyBytes, refuse } from './taken-connection.ts';
 
 /** Attaches a guest. The stream carries its frames, each behind its length as u32 big-endian, as QEMU sends them. */
@@ -27,7 +26,7 @@ async function serve(attach: GuestAttacher, request: IncomingMessage, socket: So
   try {
     network = await attach();
   } catch (error) {
-    return refuse(socket, goError(500, error instanceof Error ? error.message : String(error)));
+    return refuse(socket, error instanceof Error ? error.message : String(error));
   }
   keepEarlyBytes(request, socket, head);
   const done = (): void => {

@@ -8,7 +8,7 @@ import type { ListedZone, ZoneStore } from '../../services/dns/zones/zone-store.
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { formatIpv6Address, parseIpv6Address } from '../../wire/ipv6-address.ts';
 import { readCompatBody, textField } from '../server/compat-body.ts';
-import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
+import { Refusal } from './answer.ts';
 
 /** Of one zone, old ones that newer ones hide included. */
 const MAX_RECORDS = 5_000;
@@ -45,8 +45,8 @@ export class DnsZones {
     this.#zones = zones;
   }
 
-  all(): GoAnswer {
-    const shown = this.#zones.list().map((zone) => {
+  all(): unknown {
+    return this.#zones.list().map((zone) => {
       const records = [
         ...this.#recordsOf(zone),
         ...zone.standing.flatMap((record) => addressRecord(zone.name, record)),
@@ -57,18 +57,16 @@ export class DnsZones {
         DefaultIP: zone.defaultAddress === undefined ? '' : formatIpv4Address(zone.defaultAddress),
       };
     });
-    return goJson(shown);
   }
 
-  add(body: Uint8Array): GoAnswer {
+  /** Throws Refusal 400. */
+  add(body: Uint8Array): void {
     const read = readCompatBody(body, zoneField);
-    if ('error' in read) return goError(400, read.error);
+    if ('error' in read) throw new Refusal(400, read.error);
     try {
       this.#add(read.value);
-      return OK;
     } catch (error) {
-      if (!(error instanceof SlipwayError)) throw error;
-      return goError(400, error.message);
+      throw error instanceof SlipwayError ? new Refusal(400, error.message) : error;
     }
   }
 

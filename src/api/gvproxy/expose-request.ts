@@ -9,10 +9,11 @@ import {
   SSH_PORT,
 } from '../../config/forward.ts';
 import { listenAddress } from '../../config/port-spec.ts';
+import { shown } from '../../config/values.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { readCompatBody, textField } from '../server/compat-body.ts';
-import { type GoAnswer, goError } from './go-answer.ts';
-import { joinHostPort, parseUint16, parseUrl, splitHostPort } from './go-net.ts';
+import { Refusal } from './answer.ts';
+import { joinHostPort, portNumber, splitHostPort } from './host-port.ts';
 
 /** The body of expose and unexpose, as given. */
 export interface ExposeRequest {
@@ -27,90 +28,97 @@ const exposeRequest: z.ZodType<ExposeRequest> = z.object({
   protocol: textField.transform((said) => said || 'tcp'),
 });
 
-/** The request; or 400 with what is wrong. */
-export function readExposeRequest(body: Uint8Array): ExposeRequest | GoAnswer {
+/** Throws Refusal 400. */
+export function readExposeRequest(body: Uint8Array): ExposeRequest {
   const read = readCompatBody(body, exposeRequest);
-  return 'error' in read ? goError(400, read.error) : read.value;
+  if ('error' in read) throw new Refusal(400, read.error);
+  return read.value;
 }
 
 /**
- * The remote with the caller's own address where it has none; 400 for what is no address and port. `caller` is Go's RemoteAddr, "@" for
- * a client of a unix socket.
+ * The remote with the caller's own address where it has none. `caller` is its address and port, '' for a client of a unix
+ * socket. Throws Refusal 400 for what is no address and port.
  */
-export function remoteOf({ remote, protocol }: ExposeRequest, caller: string): string | GoAnswer {
+export function remoteOf({ remote, protocol }: ExposeRequest, caller: string): string {
   if (protocol === 'unix' || protocol === 'npipe') return remote;
   const split = splitHostPort(remote);
-  if (typeof split === 'string') return goError(400, split);
-  if (split.host !== '') return remote;
-  const from = splitHostPort(caller);
-  return typeof from === 'string' ? goError(400, from) : joinHostPort(from.host, split.port);
+  const host = split?.host || splitHostPort(caller)?.host;
+  if (split === undefined || host === undefined) throw new Refusal(400, noRemote(remote));
+  return joinHostPort(host, split.port);
 }
 
-/** The forward that is asked for; 500 with gvproxy's words for what is none. */
-export function forwardOf(
-  { local, protocol }: ExposeRequest,
-  remote: string,
-  owner: ForwardOwner,
-): ForwardSpec | GoAnswer {
-  if (protocol === 'npipe') return goError(500, 'named pipes are not supported by this platform');
-  if (protocol !== 'tcp' && protocol !== 'udp' && protocol !== 'unix') {
-    return goError(500, `unknown protocol ${protocol}`);
+/** The forward that is asked for. Throws Refusal 500 for what is none. */
+export function forwardOf({ local, protocol }: ExposeRequest, remote: string, owner: ForwardOwner): ForwardSpec {
+  const rest = { ...FORWARD_DEFAULTS, count: 1, owner };
+  switch (protocol) {
+    case 'tcp':
+    case 'udp':
+      return { ...rest, protocol, guest: guestOfAddress(remote), host: hostOfAddress(local) };
+    case 'unix':
+      return { ...rest, protocol, guest: guestOfUrl(remote), host: hostOfPath(local) };
+    case 'npipe':
+      throw new Refusal(500, 'named pipes are not supported by this platform');
+    default:
+      throw new Refusal(500, `unknown protocol ${protocol}`);
   }
-  const guest = protocol === 'unix' ? guestOfUrl(remote) : guestOfAddress(remote);
-  if (typeof guest === 'string') return goError(500, guest);
-  const host = protocol === 'unix' ? hostOfPath(local) : hostOfAddress(protocol, local);
-  if (typeof host === 'string') return goError(500, host);
-  return { ...FORWARD_DEFAULTS, protocol, host, guest, count: 1, owner };
 }
 
-/** "192.168.127.2:80". Exactly one colon: gvproxy knows no IPv6. */
-function guestOfAddress(remote: string): GuestEnd | string {
-  const [host = '', portText = '', ...more] = remote.split(':');
-  if (more.length > 0 || !remote.includes(':')) return 'invalid remote addr';
-  const port = parseUint16(portText);
-  if (typeof port === 'string') return port;
-  const address = parseIpv4Address(host);
-  return address === undefined ? 'invalid remote addr' : { kind: 'port', address, port };
+/** "192.168.127.2:80" */
+function guestOfAddress(remote: string): GuestEnd {
+  const split = splitHostPort(remote);
+  const [address, port] = [parseIpv4Address(split?.host ?? ''), portNumber(split?.port ?? '')];
+  if (address === undefined || port === undefined) throw new Refusal(500, noRemote(remote));
+  return { kind: 'port', address, port };
 }
 
 /** "tcp://IP:PORT" or "ssh-tunnel://USER@IP[:PORT]/PATH?key=FILE[&passphrase=…]" */
-function guestOfUrl(remote: string): GuestEnd | string {
-  const url = parseUrl(remote);
-  if (typeof url === 'string') return `failed to parse remote uri :${remote} : ${url}`;
-  if (url.scheme === 'tcp') return guestOfAddress(`${url.host}:${url.port}`);
-  if (url.scheme !== 'ssh-tunnel') return `remote protocol for unix forwarder is not implemented: ${url.scheme}`;
-  const key = url.query.get('key') ?? '';
-  if (key === '') return 'key not provided for unix-ssh connection';
-  if (url.path === '' || url.path === '/') return 'remote uri must contain a path to a socket file';
-  const end = guestOfAddress(`${url.host}:${url.port === '' ? SSH_PORT : url.port}`);
-  if (typeof end === 'string') return end;
-  const passphrase = url.query.get('passphrase') ?? '';
-  return {
-    kind: 'ssh',
-    address: end.address,
-    port: end.port,
-    user: url.user,
-    path: url.path,
-    keyFile: path.resolve(key),
-    ...(passphrase !== '' && { passphrase }),
-  };
+function guestOfUrl(remote: string): GuestEnd {
+  const url = URL.canParse(remote) ? new URL(remote) : null;
+  const socket = url === null ? undefined : decoded(url.pathname);
+  const user = url === null ? undefined : decoded(url.username);
+  if (url === null || socket === undefined || user === undefined) {
+    throw new Refusal(500, `remote: expected a URL such as tcp://192.168.65.3:80, found ${shown(remote)}`);
+  }
+  if (url.protocol === 'tcp:') return guestOfAddress(url.host);
+  if (url.protocol !== 'ssh-tunnel:') {
+    throw new Refusal(500, `remote: expected tcp:// or ssh-tunnel:// for a unix socket, found ${shown(remote)}`);
+  }
+  const key = url.searchParams.get('key') ?? '';
+  if (key === '') throw new Refusal(500, 'key not provided for unix-ssh connection');
+  if (socket === '' || socket === '/') throw new Refusal(500, 'remote uri must contain a path to a socket file');
+  const { address, port } = guestOfAddress(`${url.hostname}:${url.port || SSH_PORT}`);
+  const passphrase = url.searchParams.get('passphrase') ?? '';
+  const end = { kind: 'ssh', address, port, user, path: socket, keyFile: path.resolve(key) } as const;
+  return passphrase === '' ? end : { ...end, passphrase };
 }
 
-function hostOfPath(local: string): HostEnd | string {
-  if (local === '') return 'listen unix: missing address';
+function hostOfPath(local: string): HostEnd {
+  if (local === '') throw new Refusal(500, 'local: expected the path of a unix socket, found nothing');
   return { kind: 'unix', path: path.resolve(local) };
 }
 
-/** Go's listen address: ":6443", "127.0.0.1:80", "[::1]:80", "localhost:80". */
-function hostOfAddress(protocol: 'tcp' | 'udp', local: string): HostEnd | string {
+/** ":6443", "127.0.0.1:80", "[::1]:80", "localhost:80" */
+function hostOfAddress(local: string): HostEnd {
   const split = splitHostPort(local);
-  const refuse = (why: string): string => `listen ${protocol}: ${why}`;
-  if (typeof split === 'string') return refuse(split);
-  const { host, port } = split;
-  if (/^\d+$/.test(port) && Number(port) > 0xffff) return refuse(`address ${port}: invalid port`);
-  if (!/^\d*$/.test(port)) return refuse(`lookup ${protocol}/${port}: unknown port`);
-  // Go asks the resolver; of names, only this one means what everyone means.
-  const address = host === 'localhost' ? '127.0.0.1' : listenAddress(host);
-  if (address === undefined || host === '*') return refuse(`lookup ${host}: no such host`);
-  return { kind: 'port', address, port: Number(port) };
+  // Of names, only this one means what everyone means.
+  const host = split?.host === 'localhost' ? '127.0.0.1' : split?.host;
+  const address = host === undefined || host === '*' ? undefined : listenAddress(host);
+  // Without a number the host chooses.
+  const port = portNumber(split?.port || '0');
+  if (address === undefined || port === undefined) {
+    throw new Refusal(500, `local: expected an address and a port such as 127.0.0.1:8080, found ${shown(local)}`);
+  }
+  return { kind: 'port', address, port };
+}
+
+function noRemote(remote: string): string {
+  return `remote: expected an address and a port such as 192.168.65.3:80, found ${shown(remote)}`;
+}
+
+function decoded(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -4,7 +4,7 @@ import type { Counters } from '../../env/counters.ts';
 import { GuestListener, type GuestPlace } from '../../services/guest-listener.ts';
 import { GuestRate } from '../../services/guest-rate.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
-import { type GoAnswer, goError, goHeaders, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';
+import { answered, assertPost, headersOf, notFound, Refusal, refused, type TextAnswer } from './answer.ts';
 import type { Caller, PortForwarder } from './port-forwarder.ts';
 import { allowHalfOpen } from '../server/half-open.ts';
 
@@ -12,18 +12,10 @@ import { allowHalfOpen } from '../server/half-open.ts';
 const SLOW_MS = 10_000;
 /** A request is some 100 bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
-const TOO_LARGE = goError(413, 'http: request body too large');
 /** Twice all forwards that a guest may have: whoever starts all of its containers anew is not held up. */
 const EXPOSES_AT_ONCE = 1_024;
 /** Each takes about a millisecond of the control thread, so this is at most a twentieth of it. */
 const EXPOSES_PER_SECOND = 50;
-const TOO_OFTEN = goError(
-  429,
-  `too many requests: a guest may expose ${EXPOSES_AT_ONCE} ports at once and ${EXPOSES_PER_SECOND} a second after that`,
-);
-/** Browsers send Origin with each POST and with whatever goes to another site; programs that publish ports never do. */
-const WEB_PAGE = goError(403, 'requests of web pages are not served: this one has an Origin header');
-
 /** A guest behind a connection. */
 interface Visitor extends GuestPlace {
   /** Ends the connection of a guest that dawdles. */
@@ -106,18 +98,28 @@ export class GuestApi {
     if (visitor === undefined) return;
     const body = await readBody(request);
     clearTimeout(visitor.late);
-    const answer = body === undefined ? TOO_LARGE : await this.#answer(request, body, visitor);
+    const answer = await this.#answer(request, body, visitor);
     response.shouldKeepAlive &&= body !== undefined;
     // Who does not read the answer is as slow as who does not ask.
     if (!socket.destroyed) this.#awaitRequest(socket, visitor);
-    response.writeHead(answer.status, { ...goHeaders(answer), 'content-length': Buffer.byteLength(answer.body) });
+    response.writeHead(answer.status, { ...headersOf(answer), 'content-length': Buffer.byteLength(answer.body) });
     response.end(answer.body);
   }
 
-  async #answer({ method, url = '', headers }: IncomingMessage, body: Uint8Array, visitor: Visitor): Promise<GoAnswer> {
+  async #answer(request: IncomingMessage, body: Uint8Array | undefined, visitor: Visitor): Promise<TextAnswer> {
+    try {
+      if (body === undefined) throw new Refusal(413, 'http: request body too large');
+      return answered(await this.#handle(request, body, visitor));
+    } catch (error) {
+      return refused(error);
+    }
+  }
+
+  async #handle({ method, url = '', headers }: IncomingMessage, body: Uint8Array, visitor: Visitor): Promise<unknown> {
+    // Browsers send Origin with each POST and with whatever goes to another site; programs that publish ports never do.
     if (headers.origin !== undefined) {
       this.#counters.add('guest-api-web-page');
-      return WEB_PAGE;
+      throw new Refusal(403, 'requests of web pages are not served: this one has an Origin header');
     }
     const { address, port, attachment } = visitor;
     const caller: Caller = { remoteAddress: `${formatIpv4Address(address)}:${port}`, guest: { address, attachment } };
@@ -126,19 +128,25 @@ export class GuestApi {
       case '/services/forwarder/all':
         return forwarder.all(caller);
       case '/services/forwarder/expose':
-        if (method !== 'POST') return POST_ONLY;
-        return this.#mayExpose(attachment) ? forwarder.expose(body, caller) : TOO_OFTEN;
+        assertPost(method);
+        this.#assertMayExpose(attachment);
+        return forwarder.expose(body, caller);
       case '/services/forwarder/unexpose':
-        return method === 'POST' ? forwarder.unexpose(body, caller) : POST_ONLY;
+        assertPost(method);
+        return forwarder.unexpose(body, caller);
       default:
-        return PAGE_NOT_FOUND;
+        throw notFound();
     }
   }
 
-  #mayExpose(attachment: string): boolean {
-    if (this.#exposes.take(attachment)) return true;
+  #assertMayExpose(attachment: string): void {
+    if (this.#exposes.take(attachment)) return;
     this.#counters.add('guest-api-expose-limit');
-    return false;
+    const [burst, rate] = [EXPOSES_AT_ONCE, EXPOSES_PER_SECOND];
+    throw new Refusal(
+      429,
+      `too many requests: a guest may expose ${burst} ports at once and ${rate} a second after that`,
+    );
   }
 }
 

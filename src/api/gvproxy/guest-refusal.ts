@@ -1,8 +1,8 @@
 import { type ErrorCode, SlipwayError } from '../../facts/errors.ts';
 import type { ForwardSpec } from '../../config/forward.ts';
-import { joinHostPort } from './go-net.ts';
+import { joinHostPort } from './host-port.ts';
 
-/** The kernel's words, as Go prints them. */
+/** The kernel's words. */
 const WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
   ERR_PORT_IN_USE: 'address already in use',
   ERR_FORWARD_EXISTS: 'address already in use',

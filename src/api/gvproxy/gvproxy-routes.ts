@@ -1,9 +1,11 @@
 import type { Socket } from 'node:net';
+import type { FastifyReply } from 'fastify';
 import type { ControlExtension } from '../server/control-app.ts';
 import type { ControlScope } from '../server/control-server.ts';
 import { connect, type GuestAttacher } from './connect.ts';
 import type { DnsZones } from './dns-zones.ts';
-import { type GoAnswer, goError, goHeaders, goJson, PAGE_NOT_FOUND, POST_ONLY } from './go-answer.ts';
+import { answered, assertPost, headersOf, notFound, Refusal, refused, type TextAnswer } from './answer.ts';
+import { joinHostPort } from './host-port.ts';
 import { camOf, leasesOf, type NetworkFacts } from './network-views.ts';
 import type { PortForwarder } from './port-forwarder.ts';
 import { statsOf } from './stats.ts';
@@ -23,20 +25,32 @@ const BODY_BYTES = 4 * 1024 * 1024;
 
 /** How a request looks to a handler. */
 interface Asked {
-  readonly post: boolean;
+  readonly method: string;
   readonly body: Uint8Array;
   readonly remoteAddress: string;
 }
 
-type Handler = (asked: Asked) => GoAnswer | Promise<GoAnswer>;
+/** Gives what is sent as JSON, or nothing; throws a Refusal. */
+type Handler = (asked: Asked) => unknown;
 
 /** Paths and handlers. The method counts only where gvproxy looks at it. */
 function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<string, Handler>> {
   const post =
     (handler: Handler): Handler =>
-    (asked) =>
-      asked.post ? handler(asked) : POST_ONLY;
-  const leases: Handler = async () => goJson(leasesOf(facts, await facts.status()));
+    (asked) => {
+      assertPost(asked.method);
+      return handler(asked);
+    };
+  const leases: Handler = async () => leasesOf(facts, await facts.status());
+  const unknown: Handler = () => {
+    throw notFound();
+  };
+  // On a connection of its own it is taken over before it comes here.
+  const takenOver =
+    (what: string): Handler =>
+    () => {
+      throw new Refusal(500, what);
+    };
   return {
     '/services/forwarder/all': () => forwarder.all({ guest: undefined }),
     '/services/forwarder/expose': post(({ body, remoteAddress }) =>
@@ -49,17 +63,16 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
     '/services/dns/add': post(({ body }) => zones.add(body)),
     '/services/dhcp/leases': leases,
     '/leases': leases,
-    '/cam': async () => goJson(camOf(await facts.status())),
-    '/stats': async () => goJson(statsOf((await facts.status()).counters)),
-    '/services/*': () => PAGE_NOT_FOUND,
-    '/debug/*': () => PAGE_NOT_FOUND,
-    // On a connection of its own it is taken over before it comes here.
-    '/tunnel': () => goError(500, 'a tunnel needs a connection of its own'),
-    '/connect': () => goError(500, 'frames need a connection of their own'),
+    '/cam': async () => camOf(await facts.status()),
+    '/stats': async () => statsOf((await facts.status()).counters),
+    '/services/*': unknown,
+    '/debug/*': unknown,
+    '/tunnel': takenOver('a tunnel needs a connection of its own'),
+    '/connect': takenOver('frames need a connection of their own'),
   };
 }
 
-/** gvproxy's API on the control sockets: the same paths, statuses, texts and headers. */
+/** gvproxy's API on the control sockets: the same paths, methods, statuses and names of fields. */
 export function gvproxyExtension(parts: GvproxyParts): ControlExtension {
   return {
     routes: (scope) => addRoutes(scope, handlers(parts)),
@@ -71,24 +84,23 @@ function addRoutes(scope: ControlScope, known: Readonly<Record<string, Handler>>
   // Whatever the body calls itself, it is read as JSON.
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  const send = (reply: FastifyReply, answer: TextAnswer): FastifyReply =>
+    reply
+      .code(answer.status)
+      .headers(headersOf(answer))
+      .send(answer.body === '' ? undefined : answer.body);
+  // What is no Refusal goes on to the server's own handler.
+  scope.setErrorHandler((error, _request, reply) => send(reply, refused(error)));
   for (const [path, handler] of Object.entries(known)) {
-    scope.all(path, { bodyLimit: BODY_BYTES }, async ({ body, method, raw }, reply) => {
-      const answer = await handler({
-        post: method === 'POST',
-        body: body instanceof Uint8Array ? body : new Uint8Array(),
-        remoteAddress: remoteAddressOf(raw.socket),
-      });
-      const { status, body: text } = answer;
-      return reply
-        .code(status)
-        .headers(goHeaders(answer))
-        .send(text === '' ? undefined : text);
+    scope.all(path, { bodyLimit: BODY_BYTES }, async ({ body: raw, method, socket }, reply) => {
+      const body = raw instanceof Uint8Array ? raw : new Uint8Array();
+      return send(reply, answered(await handler({ method, body, remoteAddress: remoteAddressOf(socket) })));
     });
   }
 }
 
-/** Go's RemoteAddr; "@" for a client of a unix socket. */
+/** '' for a client of a unix socket. */
 function remoteAddressOf({ remoteAddress, remotePort }: Pick<Socket, 'remoteAddress' | 'remotePort'>): string {
-  if (remoteAddress === undefined || remotePort === undefined) return '@';
-  return remoteAddress.includes(':') ? `[${remoteAddress}]:${remotePort}` : `${remoteAddress}:${remotePort}`;
+  if (remoteAddress === undefined || remotePort === undefined) return '';
+  return joinHostPort(remoteAddress, remotePort);
 }

@@ -3,8 +3,8 @@ import type { Forwards } from '../../services/forward/forwards.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { openForward } from './open-forward.ts';
 import { type ExposeRequest, forwardOf, readExposeRequest, remoteOf } from './expose-request.ts';
-import { type GoAnswer, goError, goJson, OK } from './go-answer.ts';
-import { joinHostPort, splitHostPort } from './go-net.ts';
+import { Refusal } from './answer.ts';
+import { joinHostPort, splitHostPort } from './host-port.ts';
 import { guestRefusal } from './guest-refusal.ts';
 
 /** Each takes up to two descriptors, and every container of the guest may ask. */
@@ -12,7 +12,7 @@ const MAX_FORWARDS_OF_GUEST = 512;
 
 /** Who asks. */
 export interface Caller {
-  /** Go's RemoteAddr: "192.168.65.3:40312", "@" for a client of a unix socket. */
+  /** "192.168.65.3:40312", '' for a client of a unix socket. */
   readonly remoteAddress: string;
   /** A guest, which may manage what it made itself and nothing else; undefined for whoever reaches the control API. */
   readonly guest: AskingGuest | undefined;
@@ -34,11 +34,15 @@ interface Exposed extends ExposeRequest {
   readonly guest: number | undefined;
 }
 
+/** A forward as gvproxy lists it. */
+type ShownForward = Pick<ExposeRequest, 'local' | 'remote' | 'protocol'>;
+
 /**
  * gvproxy's port forwarder: /services/forwarder/{all,expose,unexpose} on top of the table of forwards. Forwards that others made
  * (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed too. One for all who ask.
  *
- * A request of a guest takes a time that does not grow with the table, which many guests may have filled.
+ * A request of a guest takes a time that does not grow with the table, which many guests may have filled. What is refused is
+ * thrown as a Refusal.
  */
 export class PortForwarder {
   readonly #forwards: Forwards;
@@ -59,71 +63,62 @@ export class PortForwarder {
     });
   }
 
-  all({ guest }: Pick<Caller, 'guest'>): GoAnswer {
+  all({ guest }: Pick<Caller, 'guest'>): ShownForward[] {
     const exposed = [...this.#exposed.values()];
     const listed =
       guest === undefined ? [...exposed, ...this.#others()] : exposed.filter((one) => mayManage(guest, one));
-    const shown = listed
+    return listed
       .map(({ local, remote, protocol }) => ({ local, remote, protocol }))
       .sort((a, b) => compare(a.local, b.local) || compare(a.protocol, b.protocol));
-    return goJson(shown);
   }
 
-  async expose(body: Uint8Array, caller: Caller): Promise<GoAnswer> {
+  async expose(body: Uint8Array, caller: Caller): Promise<void> {
     const request = readExposeRequest(body);
-    if ('status' in request) return request;
     const remote = remoteOf(request, caller.remoteAddress);
-    if (typeof remote !== 'string') return remote;
     const owner = caller.guest === undefined ? 'gvproxy' : ownerOf(caller.guest);
     const { local, protocol } = request;
     const key = keyOf(request);
     if (this.#opening.has(key) || this.#find(request) !== undefined) {
-      return goError(500, `proxy already running for ${protocol} on ${local}`);
+      throw new Refusal(500, `proxy already running for ${protocol} on ${local}`);
     }
-    const forbidden = caller.guest === undefined ? undefined : this.#forbidden(request, remote, caller.guest);
-    if (forbidden !== undefined) return forbidden;
+    if (caller.guest !== undefined) this.#assertAllowed(request, remote, caller.guest);
     const wanted = forwardOf(request, remote, owner);
-    if ('status' in wanted) return wanted;
     this.#opening.set(key, owner);
     try {
       const { id } = await openForward(this.#forwards, wanted);
       this.#exposed.set(key, { local, remote, protocol, id, owner, guest: wanted.guest.address });
       this.#keys.set(id, key);
-      return OK;
     } catch (error) {
-      return goError(500, caller.guest === undefined ? (error as Error).message : guestRefusal(error, wanted));
+      throw new Refusal(500, caller.guest === undefined ? (error as Error).message : guestRefusal(error, wanted));
     } finally {
       this.#opening.delete(key);
     }
   }
 
-  async unexpose(body: Uint8Array, caller: Caller): Promise<GoAnswer> {
+  async unexpose(body: Uint8Array, caller: Caller): Promise<void> {
     const request = readExposeRequest(body);
-    if ('status' in request) return request;
     const found = this.#find(request);
     const may = found !== undefined && (caller.guest === undefined || mayManage(caller.guest, found));
-    if (!may) return goError(500, 'proxy not found');
+    if (!may) throw notRunning();
     // gvproxy closes a TCP listener alone, a UDP proxy with its flows, and an SSH client with all that goes through it.
     const guest = this.#forwards.get(found.id)?.spec.guest.kind;
     const connections = found.protocol === 'udp' || guest === 'ssh';
-    return (await this.#forwards.close(found.id, { connections })) ? OK : goError(500, 'proxy not found');
+    if (!(await this.#forwards.close(found.id, { connections }))) throw notRunning();
   }
 
-  /** What a guest may not ask for: a file of this computer, another guest's port, more than its share. */
-  #forbidden({ protocol }: ExposeRequest, remote: string, guest: AskingGuest): GoAnswer | undefined {
+  /** Refuses what a guest may not ask for: a file of this computer, another guest's port, more than its share. */
+  #assertAllowed({ protocol }: ExposeRequest, remote: string, guest: AskingGuest): void {
     if (protocol === 'unix' || protocol === 'npipe') {
-      return goError(500, `protocol ${protocol} is not available to guests`);
+      throw new Refusal(500, `protocol ${protocol} is not available to guests`);
     }
     if (parseIpv4Address(remote.split(':', 1)[0] ?? '') !== guest.address) {
-      return goError(
-        500,
-        `invalid remote addr: a guest exposes its own ports, and this one is ${formatIpv4Address(guest.address)}`,
-      );
+      const own = formatIpv4Address(guest.address);
+      throw new Refusal(500, `invalid remote addr: a guest exposes its own ports, and this one is ${own}`);
     }
     const owner = ownerOf(guest);
     const opening = [...this.#opening.values()].filter((one) => one === owner).length;
-    if (this.#forwards.ownedBy(owner).length + opening < MAX_FORWARDS_OF_GUEST) return undefined;
-    return goError(500, `too many forwards: a guest may have ${MAX_FORWARDS_OF_GUEST}`);
+    if (this.#forwards.ownedBy(owner).length + opening < MAX_FORWARDS_OF_GUEST) return;
+    throw new Refusal(500, `too many forwards: a guest may have ${MAX_FORWARDS_OF_GUEST}`);
   }
 
   #find(request: ExposeRequest): Exposed | undefined {
@@ -155,6 +150,10 @@ export function portForwarder(forwards: Forwards): PortForwarder {
   return made;
 }
 
+function notRunning(): Refusal {
+  return new Refusal(500, 'proxy not found');
+}
+
 function exposedAs({ id, spec, boundPort }: ForwardStatus): Exposed[] {
   return described(spec, boundPort).map((one) => ({ ...one, id, owner: spec.owner, guest: spec.guest.address }));
 }
@@ -163,7 +162,7 @@ function exposedAs({ id, spec, boundPort }: ForwardStatus): Exposed[] {
 function idOf(protocol: string, local: string): string | undefined {
   if (protocol === 'unix') return forwardId({ protocol, host: { kind: 'unix', path: local }, count: 1 });
   const split = splitHostPort(local);
-  if (typeof split === 'string' || (protocol !== 'tcp' && protocol !== 'udp')) return undefined;
+  if (split === undefined || (protocol !== 'tcp' && protocol !== 'udp')) return undefined;
   return forwardId({ protocol, host: { kind: 'port', address: split.host, port: Number(split.port) }, count: 1 });
 }
 

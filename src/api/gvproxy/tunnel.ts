@@ -1,10 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { type Duplex, pipeline } from 'node:stream';
+import { shown } from '../../config/values.ts';
 import { parseIpv4Address } from '../../wire/ipv4-address.ts';
 import type { TakeOver } from '../server/control-server.ts';
-import { goError } from './go-answer.ts';
-import { atoi } from './go-net.ts';
+import { portNumber } from './host-port.ts';
 import { keepEarlyBytes, refuse } from './taken-connection.ts';
 
 /** Connects to a guest's port; rejects when the guest does not take it. */
@@ -25,15 +25,17 @@ async function serve(dial: GuestDialer, request: IncomingMessage, socket: Socket
   socket.on('error', () => socket.destroy());
   const { searchParams } = new URL(request.url ?? '', 'http://slipway');
   const ip = searchParams.get('ip') ?? '';
-  if (ip === '') return refuse(socket, goError(500, 'ip is mandatory'));
-  const port = atoi(searchParams.get('port') ?? '');
-  if (typeof port === 'string') return refuse(socket, goError(500, port));
+  if (ip === '') return refuse(socket, 'ip is mandatory');
   const address = parseIpv4Address(ip);
-  if (address === undefined || address === 0) return refuse(socket, goError(500, `invalid ip ${ip}`));
-  if (port < 1 || port > 0xffff) return refuse(socket, goError(500, `invalid port ${port}`));
+  if (address === undefined || address === 0) return refuse(socket, `ip: expected an IPv4 address, found ${shown(ip)}`);
+  const port = searchParams.get('port') ?? '';
+  const number = portNumber(port);
+  if (number === undefined || number === 0) {
+    return refuse(socket, `port: expected an integer from 1 to 65535, found ${shown(port)}`);
+  }
   socket.write('OK');
   try {
-    const guest = await dial(address, port);
+    const guest = await dial(address, number);
     guest.on('error', () => guest.destroy());
     keepEarlyBytes(request, socket, head);
     join(socket, guest);

@@ -94,7 +94,7 @@ describe('the API of guests at the gateway', () => {
     assert.deepEqual(
       [...answers],
       [
-        '500 listen tcp: address nonsense: missing port in address\n',
+        '500 local: expected an address and a port such as 127.0.0.1:8080, found "nonsense"\n',
         '429 too many requests: a guest may expose 1024 ports at once and 50 a second after that\n',
       ],
     );

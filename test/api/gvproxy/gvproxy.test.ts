@@ -149,29 +149,45 @@ describe('gvproxy: /services/forwarder/expose refuses', () => {
     { row: 'a list', body: '[]', answer: '400 expected keys with values, found []' },
     { row: 'a number for a string', body: '{"local":1}', answer: '400 local: expected a text, found 1' },
     { row: 'a word for the protocol', body: '{"protocol":true}', answer: '400 protocol: expected a text, found true' },
-    { row: 'bad remote', body: { ...WEB, remote: 'X' }, answer: '400 address X: missing port in address' },
-    { row: 'no remote', body: { ...WEB, remote: '' }, answer: '400 address : missing port in address' },
+    {
+      row: 'bad remote',
+      body: { ...WEB, remote: 'X' },
+      answer: '400 remote: expected an address and a port such as 192.168.65.3:80, found "X"',
+    },
+    {
+      row: 'no remote',
+      body: { ...WEB, remote: '' },
+      answer: '400 remote: expected an address and a port such as 192.168.65.3:80, found ""',
+    },
     {
       row: ':port from a unix socket',
       body: { ...WEB, remote: ':80' },
-      answer: '400 address @: missing port in address',
+      answer: '400 remote: expected an address and a port such as 192.168.65.3:80, found ":80"',
     },
     {
       row: 'too many colons',
       body: { ...WEB, remote: '::1:80' },
-      answer: '400 address ::1:80: too many colons in address',
+      answer: '400 remote: expected an address and a port such as 192.168.65.3:80, found "::1:80"',
     },
-    { row: 'IPv6 remote', body: { ...WEB, remote: '[::1]:80' }, answer: '500 invalid remote addr' },
-    { row: 'a name (gvproxy panics)', body: { ...WEB, remote: 'web:80' }, answer: '500 invalid remote addr' },
+    {
+      row: 'IPv6 remote',
+      body: { ...WEB, remote: '[::1]:80' },
+      answer: '500 remote: expected an address and a port such as 192.168.65.3:80, found "[::1]:80"',
+    },
+    {
+      row: 'a name (gvproxy panics)',
+      body: { ...WEB, remote: 'web:80' },
+      answer: '500 remote: expected an address and a port such as 192.168.65.3:80, found "web:80"',
+    },
     {
       row: 'port parse error',
       body: { ...WEB, remote: '192.168.65.3:x' },
-      answer: '500 strconv.ParseUint: parsing "x": invalid syntax',
+      answer: '500 remote: expected an address and a port such as 192.168.65.3:80, found "192.168.65.3:x"',
     },
     {
       row: 'port out of range',
       body: { ...WEB, remote: '192.168.65.3:65536' },
-      answer: '500 strconv.ParseUint: parsing "65536": value out of range',
+      answer: '500 remote: expected an address and a port such as 192.168.65.3:80, found "192.168.65.3:65536"',
     },
     { row: 'unknown protocol', body: { ...WEB, protocol: 'sctp' }, answer: '500 unknown protocol sctp' },
     { row: 'npipe', body: { ...WEB, protocol: 'npipe' }, answer: '500 named pipes are not supported by this platform' },
@@ -188,29 +204,33 @@ describe('gvproxy: /services/forwarder/expose refuses', () => {
     {
       row: 'another scheme',
       body: { local: '/a', remote: 'http://192.168.65.3:80', protocol: 'unix' },
-      answer: '500 remote protocol for unix forwarder is not implemented: http',
+      answer: '500 remote: expected tcp:// or ssh-tunnel:// for a unix socket, found "http://192.168.65.3:80"',
     },
     {
       row: 'no URL',
       body: { local: '/a', remote: ':', protocol: 'unix' },
-      answer: '500 failed to parse remote uri :: : parse ":": missing protocol scheme',
+      answer: '500 remote: expected a URL such as tcp://192.168.65.3:80, found ":"',
     },
     {
       row: 'tcp:// without port',
       body: { local: '/a', remote: 'tcp://192.168.65.3', protocol: 'unix' },
-      answer: '500 strconv.ParseUint: parsing "": invalid syntax',
+      answer: '500 remote: expected an address and a port such as 192.168.65.3:80, found "192.168.65.3"',
     },
     {
       row: 'local without port',
       body: { ...WEB, local: 'X' },
-      answer: '500 listen tcp: address X: missing port in address',
+      answer: '500 local: expected an address and a port such as 127.0.0.1:8080, found "X"',
     },
     {
       row: 'local port out of range',
       body: { ...WEB, local: ':65536' },
-      answer: '500 listen tcp: address 65536: invalid port',
+      answer: '500 local: expected an address and a port such as 127.0.0.1:8080, found ":65536"',
     },
-    { row: 'a local name', body: { ...WEB, local: 'nobody:1' }, answer: '500 listen tcp: lookup nobody: no such host' },
+    {
+      row: 'a local name',
+      body: { ...WEB, local: 'nobody:1' },
+      answer: '500 local: expected an address and a port such as 127.0.0.1:8080, found "nobody:1"',
+    },
   ];
   for (const { row, body, answer } of expose) {
     test(`${row}: ${answer}`, async (t) => {
