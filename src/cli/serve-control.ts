@@ -54,9 +54,17 @@ export async function serveControl(network: RunningNetwork, options: ControlOpti
       config,
       privateFolder: usual,
       tokenOnSocket: token,
-      parts: () => parts,
-      extensions: async () =>
-        (await import('../api/server/compat-extensions.ts')).compatExtensions(network, GATEWAY_MAC),
+      counters: network.counters,
+      log,
+      load: async (rules) => {
+        const [{ controlApp }, { gvproxyExtension }, { vpnkitExtension }] = await Promise.all([
+          import('../api/v1/control-app.ts'),
+          import('../api/gvproxy/gvproxy-routes.ts'),
+          import('../api/vpnkit/vpnkit-routes.ts'),
+        ]);
+        const others = [gvproxyExtension(network, GATEWAY_MAC), vpnkitExtension(network.forwards)];
+        return controlApp(parts, rules, others);
+      },
     });
     await network.control.requests.ask('addOwnPlaces', api.places);
     network.forwards.onChange((status, removed) => events.tell({ type: 'forward', removed, status }));

@@ -204,7 +204,13 @@ export class VirtualNetwork {
   /** Lets guests reach a service of this computer at the gateway or at an address of its own. Rejects with ERR_CONFIG_INVALID, ERR_ADDRESSES or ERR_FORWARD_EXISTS. */
   async addService(service: ServiceInput): Promise<ServiceJson> {
     const { network, dns, api } = this.#running.config;
-    const [made] = resolveServices([checked(serviceSchema(schemaParts), service, 'service')], network, dns, api, () => 'service');
+    const [made] = resolveServices(
+      [checked(serviceSchema(schemaParts), service, 'service')],
+      network,
+      dns,
+      api,
+      () => 'service',
+    );
     await this.#running.forwards.addService(made!);
     return serviceJson(made!);
   }

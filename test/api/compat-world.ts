@@ -3,7 +3,9 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { compatExtensions } from '../../src/api/server/compat-extensions.ts';
+import { gvproxyExtension } from '../../src/api/gvproxy/gvproxy-routes.ts';
+import type { ControlExtension } from '../../src/api/server/control-server.ts';
+import { vpnkitExtension } from '../../src/api/vpnkit/vpnkit-routes.ts';
 import { GuestApi } from '../../src/api/gvproxy/guest-api.ts';
 import { portForwarder } from '../../src/api/gvproxy/port-forwarder.ts';
 import { type Config, type ConfigInput, resolveConfig } from '../../src/config/config.ts';
@@ -58,14 +60,12 @@ export class CompatWorld {
     this.guestSocket = path.join(control.folder, 'guest.sock');
   }
 
-  extensions({ dial, attach }: CompatOptions): ReturnType<typeof compatExtensions> {
+  extensions({ dial, attach }: CompatOptions): ControlExtension[] {
     const { forwards, config, zones } = this;
     const refuse = (): Promise<Socket> => Promise.reject(new Error('no guest'));
     const control = { guests: { dial: dial ?? refuse, attach: attach ?? refuse } };
-    return compatExtensions(
-      { forwards, config, control, dns: { zones }, status: () => Promise.resolve(this.status) },
-      GATEWAY_MAC,
-    );
+    const network = { forwards, config, control, dns: { zones }, status: () => Promise.resolve(this.status) };
+    return [gvproxyExtension(network, GATEWAY_MAC), vpnkitExtension(forwards)];
   }
 
   async #openGuestApi(t: TestContext): Promise<void> {

@@ -3,6 +3,8 @@ import { type IncomingMessage, request } from 'node:http';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { type ControlApi, type ControlApiOptions, openControlApi } from '../../src/api/server/control-api.ts';
+import type { ControlExtension } from '../../src/api/server/control-server.ts';
+import { controlApp } from '../../src/api/v1/control-app.ts';
 import type { ControlParts } from '../../src/api/v1/control-parts.ts';
 import { EventFeed } from '../../src/api/v1/event-feed.ts';
 import { resolveConfig } from '../../src/config/config.ts';
@@ -129,6 +131,10 @@ export interface Ask {
   readonly body?: string;
 }
 
+export interface ControlWorldOptions extends Partial<ControlApiOptions> {
+  readonly extensions?: () => Promise<readonly ControlExtension[]>;
+}
+
 /** The control API over parts in memory, on a socket in a folder of its own. */
 export class ControlWorld {
   readonly forwards = new MemoryForwards();
@@ -144,12 +150,14 @@ export class ControlWorld {
   readonly socket: string;
   api!: ControlApi;
 
-  static async open(t: TestContext, options: Partial<ControlApiOptions> = {}): Promise<ControlWorld> {
+  static async open(t: TestContext, options: ControlWorldOptions = {}): Promise<ControlWorld> {
     const world = new ControlWorld();
-    const { config, ...rest } = options;
+    const { config, extensions, ...rest } = options;
     world.api = await openControlApi({
       privateFolder: false,
-      parts: () => world.parts,
+      counters: world.counters,
+      log: { ...world.parts.log, warn: (message) => void world.warnings.push(message) },
+      load: async (rules) => controlApp(world.parts, rules, (await extensions?.()) ?? []),
       ...rest,
       config: { socket: world.socket, tcp: undefined, tokenFile: '', ...config },
     });
@@ -191,7 +199,7 @@ export class ControlWorld {
       },
       events: this.events,
       counters: this.counters,
-      log: { warn: (message) => this.warnings.push(message), error: (message) => this.defects.push(message) },
+      log: { error: (message) => this.defects.push(message) },
     };
   }
 

@@ -111,6 +111,11 @@ const RULES: readonly Rule[] = [
     reason: 'the API speaks to what runs, by small interfaces; it listens itself, and looks after its sockets’ files',
   },
   {
+    from: 'api/server',
+    forbidden: /^api\/(v1|gvproxy|vpnkit)\//,
+    reason: 'what carries requests knows no path',
+  },
+  {
     from: 'embedding',
     forbidden: /^(cli|tcp|udp|ip|icmp|link|flow|attachment|turn|network)\//,
     reason: 'the library joins what is there, for programs as the command line does for people',
@@ -151,7 +156,7 @@ function violations(): string[] {
     for (const imported of imports(file, text)) {
       const own = /^[a-z-]+\/.*\.ts$/.test(imported) && !imported.startsWith('node:');
       for (const rule of RULES) {
-        if (rule.from !== from) continue;
+        if (rule.from !== from && !file.startsWith(`${rule.from}/`)) continue;
         const bare = rule.forbidden.source.startsWith('^[^.]');
         if (bare ? !own : own && rule.forbidden.test(imported))
           problems.push(`${file} imports ${imported}: ${rule.reason}`);

@@ -1,23 +1,30 @@
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
-import type { ControlExtension } from '../server/control-app.ts';
-import type { ControlScope } from '../server/control-server.ts';
-import { connect, type GuestAttacher } from './connect.ts';
-import type { DnsZones } from './dns-zones.ts';
+import type { Config } from '../../config/config.ts';
+import type { GuestLines } from '../../control/guest-lines.ts';
+import type { RunningDns, RunningNetwork } from '../../control/start-network.ts';
+import type { ControlExtension, ControlScope } from '../server/control-server.ts';
+import { connect } from './connect.ts';
+import { DnsZones } from './dns-zones.ts';
 import { answered, assertPost, headersOf, notFound, Refusal, refused, type TextAnswer } from './answer.ts';
 import { joinHostPort } from './host-port.ts';
 import { camOf, leasesOf, type NetworkFacts } from './network-views.ts';
-import type { PortForwarder } from './port-forwarder.ts';
+import { type PortForwarder, portForwarder } from './port-forwarder.ts';
 import { statsOf } from './stats.ts';
-import { type GuestDialer, tunnel } from './tunnel.ts';
+import { tunnel } from './tunnel.ts';
 
-/** What gvproxy's API is made of. */
-export interface GvproxyParts {
+/** What gvproxy's API needs of a running network. */
+export interface GvproxyNetwork extends Pick<RunningNetwork, 'forwards' | 'status'> {
+  readonly config: Pick<Config, 'network' | 'dhcp'>;
+  readonly control: { readonly guests: Pick<GuestLines, 'dial' | 'attach'> };
+  readonly dns: Pick<RunningDns, 'zones'>;
+}
+
+/** What answers. */
+interface GvproxyParts {
   readonly forwarder: PortForwarder;
   readonly zones: DnsZones;
   readonly facts: NetworkFacts;
-  readonly dialGuest: GuestDialer;
-  readonly attachGuest: GuestAttacher;
 }
 
 /** A zone may have thousands of records. */
@@ -72,11 +79,25 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
   };
 }
 
-/** gvproxy's API on the control sockets: the same paths, methods, statuses and names of fields. */
-export function gvproxyExtension(parts: GvproxyParts): ControlExtension {
+/**
+ * gvproxy's API on the control sockets of a network: the same paths, methods, statuses and names of fields. `gatewayMac`: what
+ * guests know the gateway by.
+ */
+export function gvproxyExtension(network: GvproxyNetwork, gatewayMac: number): ControlExtension {
+  const { config, dns, forwards } = network;
+  const { guests } = network.control;
+  const parts = {
+    forwarder: portForwarder(forwards),
+    zones: new DnsZones(dns.zones),
+    facts: {
+      gateway: { address: config.network.gateway, mac: gatewayMac },
+      reservations: config.dhcp.reservations,
+      status: () => network.status(),
+    },
+  };
   return {
     routes: (scope) => addRoutes(scope, handlers(parts)),
-    takeOvers: [tunnel(parts.dialGuest), connect(parts.attachGuest)],
+    takeOvers: [tunnel((address, port) => guests.dial(address, port)), connect(() => guests.attach('/connect'))],
   };
 }
 

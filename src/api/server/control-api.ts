@@ -3,9 +3,8 @@ import type { ControlConfig } from '../../config/control.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { type OwnPlace, ownPort } from '../../control/own-places.ts';
 import type { AccessRules, ControlPeer } from './control-access.ts';
-import type { ControlExtension } from './control-app.ts';
 import { type ConnectionServer, type ListeningSocket, listenAtLoopback, listenAtSocket } from './control-listener.ts';
-import type { ControlParts } from '../v1/control-parts.ts';
+import type { Counters } from '../../env/counters.ts';
 import type { ControlServer } from './control-server.ts';
 import { type TokenFile, tokenFile } from './control-token.ts';
 
@@ -15,9 +14,14 @@ export interface ControlApiOptions {
   readonly privateFolder: boolean;
   /** A guest of this process has the same files and user, so neither the socket's mode nor a token in a file would keep it out. */
   readonly tokenOnSocket?: string | undefined;
-  /** Asked for when the first client connects. */
-  parts(): ControlParts;
-  extensions?(parts: ControlParts): Promise<readonly ControlExtension[]>;
+  /** Loads what serves the connections; called when the first client connects, and again should it fail. */
+  load(rules: () => AccessRules): Promise<ControlServer>;
+  /** 'control-…': what was refused. */
+  readonly counters: Counters;
+  readonly log: {
+    warn(message: string): void;
+    error(message: string, fields?: Readonly<Record<string, string>>): void;
+  };
 }
 
 /** The control API while it listens. */
@@ -39,13 +43,12 @@ export interface ControlApi {
  * Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind then.
  */
 export async function openControlApi(options: ControlApiOptions): Promise<ControlApi> {
-  const { config, privateFolder, tokenOnSocket } = options;
+  const { config, privateFolder, tokenOnSocket, counters, log } = options;
   const places: OwnPlace[] = [];
   const open: Pick<ListeningSocket, 'close'>[] = [];
   const close = (): void => {
     for (const one of open.splice(0).reverse()) one.close();
   };
-  const { counters, log } = options.parts();
   const file = config.tcp === undefined ? undefined : tokenPath(config);
   let kept: TokenFile | undefined;
   const rules = (): AccessRules => ({
@@ -103,26 +106,18 @@ function tokenPath({ tokenFile, socket }: ControlConfig): string {
 }
 
 /** What serves a connection; loaded once, by the first that comes. */
-function server(
-  { parts, extensions }: ControlApiOptions,
-  rules: () => AccessRules,
-): (peer: ControlPeer) => ConnectionServer {
+function server({ load, log }: ControlApiOptions, rules: () => AccessRules): (peer: ControlPeer) => ConnectionServer {
   let loading: Promise<ControlServer> | undefined;
-  const load = async (): Promise<ControlServer> => {
-    const { controlApp } = await import('./control-app.ts');
-    const given = parts();
-    return controlApp(given, rules, (await extensions?.(given)) ?? []);
-  };
   let loaded: ControlServer | undefined;
   const accept = (socket: Socket, peer: ControlPeer): void => {
-    loading ??= load();
+    loading ??= load(rules);
     loading.then(
       (app) => {
         loaded = app;
         if (!socket.destroyed) app.serve(socket, peer);
       },
       (error: unknown) => {
-        parts().log.error('the control API cannot be loaded', { stack: (error as Error).stack ?? String(error) });
+        log.error('the control API cannot be loaded', { stack: (error as Error).stack ?? String(error) });
         socket.destroy();
         loading = undefined;
       },

@@ -22,6 +22,13 @@ export interface TakeOver {
   take(request: IncomingMessage, socket: Socket, head: Uint8Array): void;
 }
 
+/** Paths of the same server that follow other conventions than ours. */
+export interface ControlExtension {
+  /** Adds paths. `scope` is separate: body parsers, error handlers and hooks that are set there apply only there. */
+  routes?(scope: ControlScope): void;
+  readonly takeOvers?: readonly TakeOver[];
+}
+
 export interface ControlServerOptions {
   rules(): AccessRules;
   readonly takeOvers: readonly TakeOver[];

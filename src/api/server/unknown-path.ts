@@ -2,35 +2,42 @@ import { SlipwayError } from '../../facts/errors.ts';
 import type { ControlScope } from './control-server.ts';
 import { notFound } from './problem.ts';
 
-/** Answers 404 for an unknown path, and 405 with Allow for a method that the path does not have. To be called before the paths are added. */
-export function refuseUnknownPaths(scope: ControlScope): void {
+/** Path → the methods that it takes. */
+export type KnownMethods = ReadonlyMap<string, ReadonlySet<string>>;
+
+/** Answers 404 for unknown paths. To be called before the paths are added; what it returns grows with them. */
+export function refuseUnknownPaths(scope: ControlScope): KnownMethods {
   const methods = new Map<string, Set<string>>();
   scope.addHook('onRoute', ({ url, method }) => {
-    const known = methods.get(url) ?? new Set();
-    methods.set(url, known);
-    for (const one of [method].flat()) known.add(one);
+    methods.set(url, new Set([...(methods.get(url) ?? []), ...[method].flat()]));
   });
-  scope.setNotFoundHandler((request, reply) => {
-    const path = request.url.split('?', 1)[0] ?? '';
-    const allowed = [...methods].filter(([pattern]) => fits(pattern, path)).flatMap(([, known]) => [...known]);
-    if (allowed.length === 0) throw notFound(`there is no ${shortened(path)} here`);
-    void reply.header('allow', [...new Set(allowed)].sort().join(', '));
-    throw new SlipwayError(
-      'ERR_CONTROL_METHOD',
-      `${shortened(path)} does not take ${request.method}`,
-      `It takes ${allowed.join(', ')}.`,
-    );
+  scope.setNotFoundHandler(({ url }) => {
+    throw notFound(`there is no ${shown(url)} here`);
   });
+  return methods;
 }
 
-function fits(pattern: string, path: string): boolean {
-  const [wanted, found] = [pattern.split('/'), path.split('/')];
-  return (
-    wanted.length === found.length &&
-    wanted.every((part, index) => part === found[index] || (part.startsWith(':') && found[index] !== ''))
-  );
+/** Answers 405 with Allow for every other method of the paths that are there. To be called when all are. */
+export function refuseOtherMethods(scope: ControlScope, methods: KnownMethods): void {
+  for (const [url, known] of [...methods]) {
+    const allowed = [...known].sort();
+    const others = scope.supportedMethods.filter((method) => !known.has(method));
+    if (others.length === 0) continue;
+    scope.route({
+      method: others,
+      url,
+      // Before the body is read: it is no matter what that would be.
+      onRequest: async (request, reply) => {
+        void reply.header('allow', allowed.join(', '));
+        const what = `${shown(request.url)} does not take ${request.method}`;
+        throw new SlipwayError('ERR_CONTROL_METHOD', what, `It takes ${allowed.join(', ')}.`);
+      },
+      handler: () => undefined,
+    });
+  }
 }
 
-function shortened(path: string): string {
+function shown(url: string): string {
+  const path = url.split('?', 1)[0] ?? '';
   return path.length > 100 ? `${path.slice(0, 97)}...` : path;
 }

@@ -44,7 +44,6 @@ export interface ControlParts {
   /** 'control-…': what the API refused. */
   readonly counters: Counters;
   readonly log: {
-    warn(message: string): void;
     error(message: string, fields?: Readonly<Record<string, string>>): void;
   };
 }

@@ -1,7 +1,6 @@
 import type { FastifyReply } from 'fastify';
 import type { Forwards } from '../../services/forward/forwards.ts';
-import type { ControlExtension } from '../server/control-app.ts';
-import type { ControlScope } from '../server/control-server.ts';
+import type { ControlExtension, ControlScope } from '../server/control-server.ts';
 import { PortExposer, type VpnkitAnswer } from './port-exposer.ts';
 
 const JSON_TYPE = 'application/json; charset=UTF-8';

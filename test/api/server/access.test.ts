@@ -13,7 +13,7 @@ import {
 import { connect, createServer } from 'node:net';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
-import type { ControlExtension } from '../../../src/api/server/control-app.ts';
+import type { ControlExtension } from '../../../src/api/server/control-server.ts';
 import type { ControlConfig } from '../../../src/config/control.ts';
 import { SlipwayError } from '../../../src/facts/errors.ts';
 import { needs } from '../../support/needs.ts';

@@ -4,7 +4,7 @@ import type { IncomingMessage } from 'node:http';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
-import type { ControlExtension } from '../../../src/api/server/control-app.ts';
+import type { ControlExtension } from '../../../src/api/server/control-server.ts';
 import { ControlServer } from '../../../src/api/server/control-server.ts';
 import { ControlWorld, refusal } from '../control-world.ts';
 

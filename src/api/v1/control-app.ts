@@ -1,23 +1,16 @@
-import type { AccessRules } from './control-access.ts';
-import type { ControlParts } from '../v1/control-parts.ts';
-import { type ControlScope, ControlServer, type TakeOver } from './control-server.ts';
-import { serveOpenApi } from './openapi.ts';
-import { eventRoutes } from '../v1/routes/events.ts';
-import { flowRoutes } from '../v1/routes/flows.ts';
-import { forwardRoutes } from '../v1/routes/forwards.ts';
-import { guestRoutes } from '../v1/routes/guests.ts';
-import { lookupRoutes } from '../v1/routes/lookups.ts';
-import { serviceRoutes } from '../v1/routes/services.ts';
-import { statusRoutes } from '../v1/routes/status.ts';
-import { zoneRoutes } from '../v1/routes/zones.ts';
-import { refuseUnknownPaths } from './unknown-path.ts';
-
-/** Paths of the same server that follow other conventions than ours. */
-export interface ControlExtension {
-  /** Adds paths. `scope` is separate: body parsers, error handlers and hooks that are set there apply only there. */
-  routes?(scope: ControlScope): void;
-  readonly takeOvers?: readonly TakeOver[];
-}
+import type { AccessRules } from '../server/control-access.ts';
+import type { ControlParts } from './control-parts.ts';
+import { type ControlExtension, type ControlScope, ControlServer } from '../server/control-server.ts';
+import { serveOpenApi } from '../server/openapi.ts';
+import { eventRoutes } from './routes/events.ts';
+import { flowRoutes } from './routes/flows.ts';
+import { forwardRoutes } from './routes/forwards.ts';
+import { guestRoutes } from './routes/guests.ts';
+import { lookupRoutes } from './routes/lookups.ts';
+import { serviceRoutes } from './routes/services.ts';
+import { statusRoutes } from './routes/status.ts';
+import { zoneRoutes } from './routes/zones.ts';
+import { refuseOtherMethods, refuseUnknownPaths } from '../server/unknown-path.ts';
 
 /** Everything that the daemon serves on its control sockets. Loaded by the first client. */
 export async function controlApp(
@@ -37,7 +30,7 @@ export async function controlApp(
     },
   });
   const { scope } = server;
-  refuseUnknownPaths(scope);
+  const methods = refuseUnknownPaths(scope);
   await serveOpenApi(scope, parts.facts.version);
   statusRoutes(scope, parts);
   guestRoutes(scope, parts);
@@ -50,6 +43,8 @@ export async function controlApp(
   for (const { routes } of extensions) {
     if (routes !== undefined) void scope.register(async (own) => routes(own as ControlScope));
   }
+  // After all others.
+  void scope.register(async (own) => refuseOtherMethods(own as ControlScope, methods));
   await server.ready();
   return server;
 }
