@@ -18,7 +18,7 @@ import { parseIpv4Address } from '../wire/ipv4-address.ts';
 import { parseIpv6Address } from '../wire/ipv6-address.ts';
 import { usualControlSocket } from './control-place.ts';
 import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
-import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-ports.ts';
 
 export interface LookupFlags {
   readonly config?: string;

@@ -9,7 +9,7 @@ import type { Nameserver } from '../facts/nameserver.ts';
 import { dnsLabels } from '../wire/dns-name.ts';
 import { STANDARD_OUTPUT, say } from './say.ts';
 import { DNS_PORT } from '../wire/dns-message.ts';
-import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-ports.ts';
 
 const HELP = `Usage: slipway guest dns [options]
 

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../config/config.ts';
 import { controlSocket } from '../config/control.ts';
 import { ENGINES, engineChoice } from '../config/engine.ts';
-import { LIMITS } from '../config/limits.ts';
+import { limitValues } from '../config/limits.ts';
 import { listenUrl, resolveListen } from '../config/listen.ts';
 import type { AttachmentUrl } from '../config/listen-url.ts';
 import { LOG_LEVELS, logLevel } from '../config/log.ts';
@@ -68,8 +68,8 @@ function fromFlags(flags: NetworkFlags): ConfigInput {
     hostLoopback: flags.hostLoopback ? undefined : false,
     engine: flag('--host-engine', flags.hostEngine, engineChoice),
     limits: {
-      flows: flag('--max-flows', flags.maxFlows, fromText(LIMITS.flows)),
-      dialsInFlight: flag('--max-dials', flags.maxDials, fromText(LIMITS.dialsInFlight)),
+      flows: flag('--max-flows', flags.maxFlows, fromText(limitValues.flows)),
+      dialsInFlight: flag('--max-dials', flags.maxDials, fromText(limitValues.dialsInFlight)),
     },
     // A flag is said in some folder, a file is not.
     state: flag('--state', flags.state === undefined ? undefined : absolute(flags.state), folder),

@@ -1,6 +1,6 @@
 import type { ForwardJson, ServiceJson } from '../api/v1/contract.ts';
 import { SlipwayError } from '../facts/errors.ts';
-import { forwardSource, proxyHeader, waitSeconds } from '../config/forwards.ts';
+import { forwardSource, forwardProxy, waitSeconds } from '../config/forwards.ts';
 import { parsePortSpec } from '../config/port-spec.ts';
 import { similarForwards } from '../services/forward/similar-forwards.ts';
 import { ipv4Address, Mismatch, shown, socketPath, type ValueParser } from '../config/values.ts';
@@ -47,7 +47,7 @@ export async function portsExpose(ports: readonly string[], flags: ExposeFlags):
   for (const text of ports) checkPorts(text);
   checkFlag('--guest', guest, ipv4Address);
   checkFlag('--source', source, forwardSource);
-  checkFlag('--proxy', proxy, proxyHeader);
+  checkFlag('--proxy', proxy, forwardProxy);
   checkFlag('--wait', wait, fromText(waitSeconds));
   if (unix !== undefined && ports.length > 1) throw usage('--unix', 'one port of the guest', ports.join(' '));
   const options = {

@@ -17,11 +17,11 @@ export interface PublishFlags {
 
 /** In the order of the flags, ports first. Throws ERR_USAGE. */
 export function publishedBy(flags: PublishFlags): ForwardSpec[] {
-  return [...(flags.publish ?? []).flatMap(publishedPorts), ...publishedSockets(flags)];
+  return [...(flags.publish ?? []).flatMap(publishFlag), ...publishedSockets(flags)];
 }
 
 /** What `docker run -p` would make of it. */
-export function publishedPorts(text: string): ForwardSpec[] {
+export function publishFlag(text: string): ForwardSpec[] {
   const ports = parsedFlag('--publish', text, (raw) => parsePortSpec(String(raw)));
   return ports.map((one) => ({ ...FORWARD_DEFAULTS, ...one, owner: 'cli' }));
 }

@@ -16,14 +16,14 @@ import { hostShown } from './forwards-shown.ts';
 import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError, STATUS_OWN_FAILURE } from './print-error.ts';
-import { type PublishFlags, publish, publishedPorts } from './published.ts';
+import { type PublishFlags, publish, publishFlag } from './published.ts';
 import { STANDARD_ERROR, say } from './say.ts';
 
 export interface RunFlags extends NetworkFlags, Pick<PublishFlags, 'publish'> {}
 
 /** `slipway run`: COMMAND in a namespace whose only way out is Slipway. Returns the status to exit with. */
 export async function run(command: readonly string[], flags: RunFlags): Promise<number> {
-  const published = (flags.publish ?? []).flatMap(publishedPorts);
+  const published = (flags.publish ?? []).flatMap(publishFlag);
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
   // Its guest is gone with it: nothing is worth keeping.
   const events = new EventFeed();

@@ -15,7 +15,7 @@ import {
 import { forwardFault } from './forward-rules.ts';
 import type { AddressPlan } from './network.ts';
 import {
-  type GuestPlace,
+  type GuestPorts,
   guestPlace,
   type HostPlace,
   hostPlace,
@@ -49,7 +49,7 @@ export const keyFile: ValueParser<string> = (raw) =>
     : new Mismatch('the absolute path of a file');
 
 export const forwardSource: ValueParser<ForwardSource> = oneOf(...FORWARD_SOURCES);
-export const proxyHeader: ValueParser<ProxyHeader> = oneOf(...PROXY_HEADERS);
+export const forwardProxy: ValueParser<ProxyHeader> = oneOf(...PROXY_HEADERS);
 export const waitSeconds: ValueParser<number> = integer(0, MAX_WAIT_SECONDS);
 
 type ForwardOptions = {
@@ -63,7 +63,7 @@ type ForwardOptions = {
 export function forwardOptions({ value, z }: SchemaParts): ZodObject<ForwardOptions> {
   return z.strictObject({
     source: value(forwardSource).optional(),
-    proxy: value(proxyHeader).optional(),
+    proxy: value(forwardProxy).optional(),
     waitSeconds: value(waitSeconds).optional(),
     ipv4Only: value(yesOrNo).optional(),
   });
@@ -101,7 +101,7 @@ export function forwardShape(parts: SchemaParts): ShapeChoice<readonly ForwardSp
 
 interface SaidEnds {
   readonly host: HostPlace;
-  readonly guest: GuestPlace | undefined;
+  readonly guest: GuestPorts | undefined;
   readonly ssh:
     | undefined
     | {

@@ -28,7 +28,7 @@ export const DEFAULT_LIMITS: Limits = {
 };
 
 /** What each key takes. */
-export const LIMITS: { readonly [Key in keyof Limits]: ValueParser<number> } = {
+export const limitValues: { readonly [Key in keyof Limits]: ValueParser<number> } = {
   flows: integer(16, 1_000_000),
   dialsInFlight: integer(1, 65_536),
   udpMappings: integer(16, 65_536),
@@ -38,10 +38,10 @@ export const LIMITS: { readonly [Key in keyof Limits]: ValueParser<number> } = {
 export function limitsSchema({ z, value }: SchemaParts): ZodType<LimitsInput> {
   return z
     .strictObject({
-      flows: value(LIMITS.flows),
-      dialsInFlight: value(LIMITS.dialsInFlight),
-      udpMappings: value(LIMITS.udpMappings),
-      guests: value(LIMITS.guests),
+      flows: value(limitValues.flows),
+      dialsInFlight: value(limitValues.dialsInFlight),
+      udpMappings: value(limitValues.udpMappings),
+      guests: value(limitValues.guests),
     })
     .partial();
 }

@@ -17,7 +17,7 @@ export type HostPlace =
   | { readonly kind: 'ports'; readonly address: string; readonly ports: PortRange }
   | { readonly kind: 'unix'; readonly path: string };
 
-export interface GuestPlace {
+export interface GuestPorts {
   readonly address: number | undefined;
   readonly ports: PortRange;
 }
@@ -134,7 +134,7 @@ export const hostPlace: ValueParser<HostPlace> = (raw) => {
 };
 
 /** "80", "192.168.65.3:80", "9000-9100". */
-export const guestPlace: ValueParser<GuestPlace> = (raw) => {
+export const guestPlace: ValueParser<GuestPorts> = (raw) => {
   const [address, ports] = place(typeof raw === 'number' ? String(raw) : raw);
   const guest = address === undefined || address === '' ? undefined : parseIpv4Address(address);
   const range = ports === undefined ? undefined : parsePortRange(ports);

@@ -1,6 +1,6 @@
 import type { ZodType } from 'zod';
 import { SlipwayError } from '../facts/errors.ts';
-import { GATEWAY_SERVICE_TITLES, GATEWAY_SERVICES } from '../facts/gateway-services.ts';
+import { GATEWAY_SERVICE_TITLES, GATEWAY_SERVICES } from '../facts/gateway-ports.ts';
 import { isOwnName } from '../facts/own-names.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../wire/ipv4-address.ts';

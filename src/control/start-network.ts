@@ -27,7 +27,7 @@ import { assertLimits, descriptorLimit } from './process-limits.ts';
 import { runningForwards } from './running-forwards.ts';
 import { listenPrivately, type ServiceSocket } from './service-socket.ts';
 import { SubnetOverlap } from './subnet-overlap.ts';
-import type { GatewayServiceName } from '../facts/gateway-services.ts';
+import type { GatewayServiceName } from '../facts/gateway-ports.ts';
 
 /** Between two looks at what the services counted. */
 const COUNTERS_MS = 1000;

@@ -5,7 +5,7 @@ import { DnsFront } from './dns-front.ts';
 import { type DnsPlace, DnsPlaces, type PlaceEvent } from './dns-places.ts';
 import { DnsRoutes, type GatewayServer } from './dns-routes.ts';
 import { GatewayExchange } from './gateway-exchange.ts';
-import { INTERNAL_DNS_PORT } from '../facts/gateway-services.ts';
+import { INTERNAL_DNS_PORT } from '../facts/gateway-ports.ts';
 import { DNS_PORT } from '../wire/dns-message.ts';
 
 export const DEFAULT_PLACES: readonly DnsPlace[] = [

@@ -25,7 +25,7 @@ import { type AttachedGuest, AttachedGuests } from './attached-guests.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import { GATEWAY_MAC, type NetworkOptions, type NetworkWorld, WINDOW_BYTES } from './network-options.ts';
 import { Traffic } from './traffic.ts';
-import { GATEWAY_SERVICES } from '../facts/gateway-services.ts';
+import { GATEWAY_SERVICES } from '../facts/gateway-ports.ts';
 import type { FlowProtocol } from '../flow/protocol.ts';
 
 /** A guest's place at the switch, for people. */

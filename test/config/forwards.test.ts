@@ -6,7 +6,7 @@ import { type ForwardSpec, forwardId } from '../../src/config/forward.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
 import { configProblem } from '../support/config-problem.ts';
-import { GATEWAY_SERVICES } from '../../src/facts/gateway-services.ts';
+import { GATEWAY_SERVICES } from '../../src/facts/gateway-ports.ts';
 
 const at = (text: string): number => parseIpv4Address(text)!;
 const configOf = (text: string): Config => resolveConfig(parseConfig(text, 'slipway.yaml'));

@@ -10,7 +10,7 @@ import { dialled, execute, listen } from '../support/sockets.ts';
 import { canRunStreamGuests, plugGuest } from '../support/stream-guest.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { createTwoUplinks } from '../support/two-uplinks.ts';
-import { GATEWAY_SERVICES } from '../../src/facts/gateway-services.ts';
+import { GATEWAY_SERVICES } from '../../src/facts/gateway-ports.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const SCANNER = fileURLToPath(new URL('../support/scan-ports.py', import.meta.url));
