@@ -3,7 +3,7 @@ import './quiet-signals.ts';
 import { stat } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/network.ts';
-import { LISTEN_FORMS } from '../config/listen-url.ts';
+import { LISTEN_FORMS } from '../config/listen.ts';
 import { addControlCommands } from './control-commands.ts';
 import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';

@@ -4,8 +4,7 @@ import { type Config, type ConfigInput, mergeConfig, resolveConfig } from '../co
 import { controlSocket } from '../config/control.ts';
 import { ENGINES, engineChoice } from '../config/engine.ts';
 import { limitValues } from '../config/limits.ts';
-import { listenUrl, resolveListen } from '../config/listen.ts';
-import type { AttachmentUrl } from '../config/listen-url.ts';
+import { type AttachmentUrl, listenUrl, resolveListen } from '../config/listen.ts';
 import { LOG_LEVELS, logLevel } from '../config/log.ts';
 import { mtuBytes, subnet } from '../config/network.ts';
 import { folder } from '../config/state.ts';

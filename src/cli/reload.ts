@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from '../config/forward.ts';
-import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import type { ZoneDescription } from '../config/dns-zones.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';

@@ -6,7 +6,7 @@ import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';
-import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen-url.ts';
+import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen.ts';
 import { stateFolder } from '../config/state.ts';
 import type { Listening } from '../control/thread-engine.ts';
 import { stopOnSignals } from '../control/signals.ts';

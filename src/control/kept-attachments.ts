@@ -1,4 +1,4 @@
-import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import { SocketFile } from '../host/files/socket-file.ts';
 import { SocketWatch } from '../host/files/socket-watch.ts';
 import { freeSocketPath } from './free-socket-path.ts';

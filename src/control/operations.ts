@@ -1,6 +1,6 @@
 import { QEMU_UNIX } from '../attachment/kinds/qemu-unix.ts';
 import type { ServiceForward } from '../config/forward.ts';
-import { type AttachmentUrl, attachmentKind } from '../config/listen-url.ts';
+import { type AttachmentUrl, attachmentKind } from '../config/listen.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';

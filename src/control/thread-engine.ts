@@ -1,5 +1,5 @@
 import type { AttachmentKind } from '../attachment/kinds/kind.ts';
-import type { AttachmentUrl } from '../config/listen-url.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { AcceptGuest, Host, HostPipe, HostPipeHandler } from '../env/host.ts';
 import type { HostListeners } from '../env/host-listener.ts';

@@ -9,7 +9,7 @@ import { addAll, newForwards } from '../api/v1/new-forwards.ts';
 import { zoneJson } from '../api/v1/zone-json.ts';
 import { guestApiServices } from '../api/gvproxy/guest-api-service.ts';
 import { zoneSchema } from '../config/dns-zones.ts';
-import { parseListenUrl } from '../config/listen-url.ts';
+import { parseListenUrl } from '../config/listen.ts';
 import { readBySchema } from '../config/read-by-schema.ts';
 import { schemaParts } from '../config/schema-parts.ts';
 import { resolveServices, serviceSchema } from '../config/services.ts';

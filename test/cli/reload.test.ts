@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Reload } from '../../src/cli/reload.ts';
 import { type Config, type ConfigInput, resolveConfig } from '../../src/config/config.ts';
 import { SlipwayError } from '../../src/facts/errors.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { ZoneStore } from '../../src/services/dns/zones/zone-store.ts';
 import { TableWorld } from '../services/forward/table-world.ts';
 

@@ -4,7 +4,7 @@ import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import type { DhcpInput } from '../../src/config/dhcp.ts';
 import { SlipwayError } from '../../src/facts/errors.ts';
 import { FORWARD_DEFAULTS, type ForwardSpec } from '../../src/config/forward.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { parsePortSpec } from '../../src/config/port-spec.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../src/wire/ipv4-address.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 import type { LogFields } from '../../src/env/log.ts';
 import { MemoryGuest } from '../../src/memory-guest/memory-guest.ts';

@@ -4,7 +4,7 @@
  */
 import { createInterface } from 'node:readline';
 import { resolveConfig } from '../../src/config/config.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { NetworkControl } from '../../src/control/network-control.ts';
 import { stopOnSignals } from '../../src/control/signals.ts';
 

@@ -3,7 +3,7 @@ import { EventEmitter, once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 import { MemoryGuest } from '../../src/memory-guest/memory-guest.ts';
 import { SocketPaths } from '../host/suite/socket-paths.ts';

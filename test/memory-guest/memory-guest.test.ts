@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { after, before, type TestContext, test } from 'node:test';
 import { resolveConfig } from '../../src/config/config.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { type RunningNetwork, startNetwork } from '../../src/control/start-network.ts';
 import { MemoryGuest } from '../../src/memory-guest/memory-guest.ts';
 import { resolve } from '../../src/memory-guest/resolve.ts';

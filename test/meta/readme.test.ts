@@ -4,7 +4,7 @@ import { existsSync, globSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen-url.ts';
+import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));

@@ -9,7 +9,7 @@ import { startCommandGuest } from '../../src/embedding/command-guest.ts';
 import { firstGuestAddress } from '../../src/embedding/guest-addresses.ts';
 import { mergeConfig, resolveConfig } from '../../src/config/config.ts';
 import type { ForwardSpec, ServiceForward } from '../../src/config/forward.ts';
-import { parseListenUrl } from '../../src/config/listen-url.ts';
+import { parseListenUrl } from '../../src/config/listen.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen-url.ts';
+import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen.ts';
 
 function accepted(text: string): AttachmentUrl {
   const url = parseListenUrl(text);
