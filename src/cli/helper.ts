@@ -76,7 +76,7 @@ export function helperServe(flags: ServeFlags): void {
 
 /** What it looks after is a socket of the helper's own making. */
 function watchSocket(helper: Helper, file: SocketFile): SocketWatch {
-  const watch = new SocketWatch({ warn: (message) => say(STANDARD_ERROR, `slipway-helper: ${message}\n`) });
+  const watch = new SocketWatch((message) => say(STANDARD_ERROR, `slipway-helper: ${message}\n`));
   watch.add({
     file,
     what: "the helper's socket",

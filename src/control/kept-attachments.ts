@@ -27,7 +27,7 @@ export class KeptAttachments implements Kept {
   constructor(withThread: WithThread, warn: (text: string) => void) {
     this.#withThread = withThread;
     this.#warn = warn;
-    this.#files = new SocketWatch({ warn });
+    this.#files = new SocketWatch(warn);
   }
 
   /** Opens (or, with ?connect, begins to dial) an attachment. Rejects with ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */

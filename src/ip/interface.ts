@@ -143,10 +143,6 @@ export class Interface implements Uplink {
     this.#broadcastPorts.add(port);
   }
 
-  isOurs(address: number): boolean {
-    return this.own.has(address);
-  }
-
   /**
    * By ARP, or as the source of a packet: an ICMP redirect from our address turns a guest's traffic as ARP does. Tags are
    * looked through, since a guest takes what is tagged with VLAN 0 for untagged (IEEE 802.1Q §6.9), however often.

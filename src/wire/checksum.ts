@@ -39,16 +39,3 @@ export function foldedComplement(sum: number): number {
 export function pseudoHeaderSum(source: number, destination: number, protocol: number, length: number): number {
   return (source >>> 16) + (source & 0xffff) + (destination >>> 16) + (destination & 0xffff) + protocol + length;
 }
-
-/** The checksum field after one 16-bit word it covers has changed (RFC 1624 §3, equation 3). */
-export function updatedChecksum(checksum: number, oldWord: number, newWord: number): number {
-  return foldedComplement((~checksum & 0xffff) + (~oldWord & 0xffff) + newWord);
-}
-
-/** The checksum field after an aligned 32-bit field (an address) has changed. */
-export function updatedChecksum32(checksum: number, oldValue: number, newValue: number): number {
-  const complemented = ~oldValue >>> 0;
-  return foldedComplement(
-    (~checksum & 0xffff) + (complemented >>> 16) + (complemented & 0xffff) + (newValue >>> 16) + (newValue & 0xffff),
-  );
-}

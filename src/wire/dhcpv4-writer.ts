@@ -96,18 +96,6 @@ export class DhcpWriter {
     return at >= 0;
   }
 
-  /** A list of IPv4 addresses, at most 63; an empty one is left out, which is no failure. */
-  putAddresses(code: number, addresses: readonly number[]): boolean {
-    if (addresses.length === 0) return true;
-    if (addresses.length > 63) return false;
-    const at = this.#place(code, addresses.length * 4);
-    if (at < 0) return false;
-    addresses.forEach((address, i) => {
-      writeU32(this.#bytes, at + i * 4, address);
-    });
-    return true;
-  }
-
   /** Latin-1 text of at most 255 characters. */
   putText(code: number, text: string): boolean {
     if (text.length > 255) return false;

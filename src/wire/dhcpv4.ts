@@ -51,7 +51,6 @@ export const OPTION_MESSAGE = 56;
 export const OPTION_MAX_MESSAGE_BYTES = 57;
 export const OPTION_RENEWAL_SECONDS = 58;
 export const OPTION_REBINDING_SECONDS = 59;
-export const OPTION_VENDOR_CLASS = 60;
 export const OPTION_CLIENT_IDENTIFIER = 61;
 /** RFC 4702 */
 export const OPTION_CLIENT_FQDN = 81;
@@ -144,11 +143,6 @@ export class DhcpMessage implements DhcpFields {
   /** Option 12, as Latin-1 without trailing NULs: not checked in any other way. */
   get hostName(): string | undefined {
     return this.options.text(OPTION_HOST_NAME);
-  }
-
-  /** Option 60. */
-  get vendorClass(): string | undefined {
-    return this.options.text(OPTION_VENDOR_CLASS);
   }
 
   /** Option 61: a copy; the first byte is the type. */

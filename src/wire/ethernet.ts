@@ -36,10 +36,6 @@ export function writeEthernet(bytes: Uint8Array, at: number, destination: number
   writeU16(bytes, at + 12, type);
 }
 
-export function isBroadcastMac(mac: number): boolean {
-  return mac === BROADCAST_MAC;
-}
-
 /** The group bit is set: multicast, broadcast included. No station may have such a source address. */
 export function isMulticastMac(mac: number): boolean {
   return ((mac / 0x100_0000_0000) & 1) === 1;

@@ -1,5 +1,5 @@
 import { readU16, readU32, writeU16, writeU32 } from './bytes.ts';
-import { foldedComplement, sumBytes, updatedChecksum } from './checksum.ts';
+import { foldedComplement, sumBytes } from './checksum.ts';
 
 /** IPv4 (RFC 791). Addresses are unsigned 32-bit numbers. The header without options: */
 export const IPV4_HEADER_BYTES = 20;
@@ -113,14 +113,6 @@ export function writeIpv4(
     (destination >>> 16) +
     (destination & 0xffff);
   writeU16(bytes, at + 10, foldedComplement(sum));
-}
-
-/** Takes one from the time to live, which is above 0, and mends the checksum (RFC 1624). */
-export function decrementTtl(bytes: Uint8Array, at: number): void {
-  const before = readU16(bytes, at + 8);
-  const after = before - 0x100;
-  writeU16(bytes, at + 8, after);
-  writeU16(bytes, at + 10, updatedChecksum(readU16(bytes, at + 10), before, after));
 }
 
 /** 224.0.0.0/4 (RFC 5771) */

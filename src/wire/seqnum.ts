@@ -37,8 +37,3 @@ export function seqGte(a: number, b: number): boolean {
 export function seqMax(a: number, b: number): number {
   return ((a - b) | 0) >= 0 ? a : b;
 }
-
-/** Whether `seq` is one of the `length` numbers from `start` on: start ≤ seq < start + length. Never for a length of 0. */
-export function seqInWindow(seq: number, start: number, length: number): boolean {
-  return (seq - start) >>> 0 < length;
-}

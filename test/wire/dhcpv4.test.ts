@@ -10,7 +10,6 @@ import {
   DHCP_REQUEST,
   type DhcpFields,
   DhcpMessage,
-  OPTION_DNS_SERVERS,
   OPTION_DOMAIN_NAME,
   OPTION_DOMAIN_SEARCH,
   OPTION_HOST_NAME,
@@ -72,7 +71,6 @@ test("a client's request is understood field by field", () => {
   assert.equal(request.serverIdentifier, 0xc0a84101);
   assert.equal(request.maxMessageBytes, 576);
   assert.equal(request.hostName, 'uvm');
-  assert.equal(request.vendorClass, 'udhc');
   assert.equal(hexOf(request.clientIdentifier!), '015a94efe40cee');
   assert.deepEqual([...request.parameterRequestList!], [1, 3, 28, 6, 15, 51, 66]);
   assert.equal(request.leaseSeconds, undefined);
@@ -84,7 +82,7 @@ test('an answer is written byte for byte and padded to a BOOTP message', () => {
   writer.start(10, 548, FIELDS);
   writer.putU8(OPTION_MESSAGE_TYPE, DHCP_OFFER);
   writer.putU32(OPTION_LEASE_SECONDS, 3600);
-  writer.putAddresses(OPTION_ROUTER, [0xc0a84101]);
+  writer.putU32(OPTION_ROUTER, 0xc0a84101);
   writer.putText(OPTION_DOMAIN_NAME, 'lan');
   assert.equal(writer.finish(), 300);
   const options = '350102 330400000e10 0304c0a84101 0f036c616e ff'.replaceAll(' ', '');
@@ -148,12 +146,7 @@ test('every list of options that fits is read back as written', () => {
   );
 });
 
-test('an empty list of addresses is left out; an option of another length has no value', () => {
-  const bytes = new Uint8Array(548);
-  const writer = new DhcpWriter(bytes);
-  writer.start(0, 548, FIELDS);
-  assert.ok(writer.putAddresses(OPTION_DNS_SERVERS, []));
-  assert.equal(parsed(bytes.subarray(0, writer.finish())).message.options.has(OPTION_DNS_SERVERS), false);
+test('an option of another length has no value', () => {
   assert.equal(parsed(message('3503010203 ff')).message.messageType, 0);
 });
 

@@ -70,7 +70,7 @@ export async function listenAtSocket(
   if (privateFolder) makePrivate(path.dirname(socketPath));
   await makeFree(file);
   await listen();
-  const watch = new SocketWatch({ warn });
+  const watch = new SocketWatch(warn);
   watch.add({
     file,
     what: 'the control socket',

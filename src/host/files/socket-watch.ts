@@ -8,30 +8,24 @@ export interface WatchedSocket {
   readonly again: () => void | Promise<void>;
 }
 
-export interface SocketWatchOptions {
-  readonly warn: (message: string) => void;
-  /** Between two looks. */
-  readonly everyMs?: number;
-}
-
 /**
  * Looks after the files of listening sockets: one that was removed is made again with its socket; another program's file in its
  * place is told of and left alone, until it is gone. Each trouble is one warning, however long it lasts.
  */
 export class SocketWatch {
-  readonly #options: SocketWatchOptions;
+  readonly #warn: (message: string) => void;
   /** With the trouble that was told last. */
   readonly #sockets = new Map<WatchedSocket, string>();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
 
-  constructor(options: SocketWatchOptions) {
-    this.#options = options;
+  constructor(warn: (message: string) => void) {
+    this.#warn = warn;
   }
 
   add(socket: WatchedSocket): void {
     this.#sockets.set(socket, '');
-    this.#timer ??= setInterval(() => void this.look(), this.#options.everyMs ?? FILE_CHECK_MS).unref();
+    this.#timer ??= setInterval(() => void this.look(), FILE_CHECK_MS).unref();
   }
 
   /** Idempotent. Who looks just now makes nothing any more. */
@@ -76,6 +70,6 @@ export class SocketWatch {
     // Ended meanwhile, or known.
     if (before === undefined || before === trouble) return;
     this.#sockets.set(socket, trouble);
-    this.#options.warn(trouble);
+    this.#warn(trouble);
   }
 }

@@ -37,12 +37,6 @@ export class GuestNames {
     this.#publish(this.#drop(address));
   }
 
-  replace(leases: readonly LeaseName[]): void {
-    const kept = new Set(leases.map(({ address }) => address));
-    const gone = [...this.#leases.addresses].filter((address) => !kept.has(address));
-    this.#publish([...gone.flatMap((address) => this.#drop(address)), ...leases.flatMap((lease) => this.#take(lease))]);
-  }
-
   /** The name that PTR tells for the address of a guest. */
   nameOf(address: number): string | undefined {
     const label = this.#leases.heldBy(address);

@@ -32,10 +32,6 @@ export class LeaseNames {
     return this.#labels.size;
   }
 
-  get addresses(): Iterable<number> {
-    return this.#labels.keys();
-  }
-
   /** The oldest lease's address. */
   get oldest(): number | undefined {
     return this.#labels.keys().next().value;

@@ -208,11 +208,6 @@ export class ZoneStore {
     return this.#answers.answer(query, maxBytes);
   }
 
-  /** All leases there are, the oldest first; what was there before and is not among them has ended. */
-  setLeaseNames(leases: readonly LeaseName[]): void {
-    this.#guests?.replace(leases);
-  }
-
   /** A lease began, or its guest renewed it. */
   setLeaseName(lease: LeaseName): void {
     this.#guests?.set(lease);

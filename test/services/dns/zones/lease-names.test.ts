@@ -78,14 +78,14 @@ describe('names of leases', () => {
   test('vm.docker.internal is the oldest lease’s guest', () => {
     const zones = builtInStore('192.168.65.0/24');
     const vm = (): string | undefined => ask(zones, 'vm.docker.internal', 'A')?.answer[0]?.split(' ').at(-1);
-    zones.setLeaseNames([lease('', 20), lease('web', 21)]);
+    for (const one of [lease('', 20), lease('web', 21)]) zones.setLeaseName(one);
     assert.equal(vm(), '192.168.65.20');
     assert.equal(pointer(zones, 20), 'vm.docker.internal.');
     assert.equal(pointer(zones, 3), undefined);
-    zones.setLeaseNames([lease('web', 21)]);
+    zones.endLease(lease('', 20).address);
     assert.equal(vm(), '192.168.65.21');
     assert.equal(pointer(zones, 21), 'web.vm.docker.internal.');
-    zones.setLeaseNames([]);
+    zones.endLease(lease('web', 21).address);
     assert.equal(vm(), '192.168.65.3');
   });
 
@@ -104,7 +104,8 @@ describe('names of leases', () => {
   test('are weaker than what was set, and never leave the guest zone', () => {
     const zones = builtInStore('192.168.65.0/24');
     zones.addRecords('vm.docker.internal', [{ name: 'web', data: a('10.0.0.1') }]);
-    zones.setLeaseNames([lease('web', 9), lease('host', 10), lease('*', 11), lease('host.docker.internal', 12)]);
+    const leases = [lease('web', 9), lease('host', 10), lease('*', 11), lease('host.docker.internal', 12)];
+    for (const one of leases) zones.setLeaseName(one);
     assert.equal(addressOf(zones, 'web'), '10.0.0.1');
     assert.notEqual(pointer(zones, 9), 'web.vm.docker.internal.');
     assert.equal(addressOf(zones, 'host'), '192.168.65.10');
