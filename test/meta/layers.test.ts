@@ -193,6 +193,35 @@ test('no file imports itself by way of others, not even types', () => {
   assert.deepEqual(circles(), []);
 });
 
+/** The packages that a file brings with it, by way of others too; types and `import()` bring nothing. */
+function packagesOf(root: string): ReadonlySet<string> {
+  const all = new Map(sources().map(({ file, text }) => [file, text]));
+  const [seen, packages] = [new Set<string>(), new Set<string>()];
+  const follow = (file: string): void => {
+    const text = all.get(file);
+    if (seen.has(file) || text === undefined) return;
+    seen.add(file);
+    for (const [, names = '', from = ''] of text.matchAll(/^(?:import|export)\b([^'"]*?)\bfrom\s*['"]([^'"]+)['"]/gm)) {
+      const values = names.replaceAll(/\btype\s+\w+(?:\s+as\s+\w+)?/g, '').replaceAll(/[\s{},]/g, '');
+      if (/^\s*type\b/.test(names) || values === '') continue;
+      if (from.startsWith('.')) follow(path.posix.join(path.posix.dirname(file), from));
+      else packages.add(from);
+    }
+  };
+  follow(root);
+  return packages;
+}
+
+test('a daemon without a file loads neither zod nor yaml, and none loads fastify before its first client', () => {
+  const packages = packagesOf('cli/up.ts');
+  assert.ok(packages.has('node:fs'));
+  assert.deepEqual(
+    ['zod', 'yaml', 'fastify'].filter((name) => packages.has(name)),
+    [],
+  );
+  assert.ok(packagesOf('config/parse.ts').has('zod'));
+});
+
 test('the core takes time, chance and a place to speak as arguments', () => {
   const forbidden = /\b(Date\.now|new Date|Math\.random|console\.|performance\.|setTimeout|setInterval|process\.)/;
   const problems: string[] = [];
