@@ -1,19 +1,19 @@
 import { SlipwayError } from '../facts/errors.ts';
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 import { OPERATIONS } from './operations.ts';
 import type { ThreadEngine } from './thread-engine.ts';
 import type { Answer, PlainError, Refusal, Request } from './thread-mail.ts';
 
-type Operation = (network: VirtualNetwork, engine: ThreadEngine, request: unknown) => unknown;
+type Operation = (network: CoreNetwork, engine: ThreadEngine, request: unknown) => unknown;
 
 /** Does what control asks of the network thread: looks the operation up, and sends its answer or why there is none. */
 export class Answers {
-  readonly #network: VirtualNetwork;
+  readonly #network: CoreNetwork;
   readonly #engine: ThreadEngine;
   readonly #send: (mail: Answer | Refusal) => void;
   #pending = 0;
 
-  constructor(network: VirtualNetwork, engine: ThreadEngine, send: (mail: Answer | Refusal) => void) {
+  constructor(network: CoreNetwork, engine: ThreadEngine, send: (mail: Answer | Refusal) => void) {
     this.#network = network;
     this.#engine = engine;
     this.#send = send;

@@ -1,4 +1,4 @@
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 
 /** Which flow is meant. */
 export interface FlowName {
@@ -25,7 +25,7 @@ export interface FlowStatus extends FlowName {
 }
 
 /** At most `limit`, TCP first. */
-export function flowsOf(network: VirtualNetwork, limit: number): FlowStatus[] {
+export function flowsOf(network: CoreNetwork, limit: number): FlowStatus[] {
   const flows: FlowStatus[] = network.tcpFlows(limit).map((flow) => ({ protocol: 'tcp', ...flow }));
   for (const mapping of network.udpMappings()) {
     if (flows.length >= limit) break;
@@ -46,7 +46,7 @@ export function flowsOf(network: VirtualNetwork, limit: number): FlowStatus[] {
 }
 
 /** False when there is no such flow. */
-export function killFlow(network: VirtualNetwork, flow: FlowName): boolean {
+export function killFlow(network: CoreNetwork, flow: FlowName): boolean {
   const { protocol, guestAddress, guestPort, remoteAddress, remotePort } = flow;
   if (protocol === 'udp') return network.killUdpMapping(guestAddress, guestPort);
   return network.killTcpFlow(guestAddress, guestPort, remoteAddress, remotePort);

@@ -1,5 +1,5 @@
 import { SlipwayError } from '../facts/errors.ts';
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 
 /** One end of a pair of connected stream sockets, and the guest's port that it becomes a connection to. */
@@ -12,7 +12,7 @@ export interface GuestStreamRequest {
 }
 
 /** Resolves when the guest has accepted. Rejects with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
-export function openGuestStream(network: VirtualNetwork, { fd, address, port }: GuestStreamRequest): Promise<void> {
+export function openGuestStream(network: CoreNetwork, { fd, address, port }: GuestStreamRequest): Promise<void> {
   return new Promise((resolve, reject) => {
     network.openGuestStream(fd, address, port, (failure) => {
       if (failure === undefined) resolve();

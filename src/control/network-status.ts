@@ -1,5 +1,5 @@
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 
 /** A picture of the network, plain data. */
 export interface NetworkStatus {
@@ -25,7 +25,7 @@ export interface LeaseStatus {
   readonly remainingMs: number;
 }
 
-export function statusOf(network: VirtualNetwork): NetworkStatus {
+export function statusOf(network: CoreNetwork): NetworkStatus {
   const guests = network.ports.map((port): GuestStatus => {
     const [address] = port.addresses;
     return {
@@ -45,6 +45,6 @@ export function statusOf(network: VirtualNetwork): NetworkStatus {
   };
 }
 
-export function leasesInForce(network: VirtualNetwork): LeaseRecord[] {
+export function leasesInForce(network: CoreNetwork): LeaseRecord[] {
   return network.leases().filter(({ remainingMs }) => remainingMs > 0);
 }

@@ -12,7 +12,7 @@ import type { ForwardChange } from '../forward/forward-request.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import { WasmArena } from '../host/memory/arena.ts';
 import { sitInOneCall } from '../host/one-call.ts';
-import { VirtualNetwork } from '../network/virtual-network.ts';
+import { CoreNetwork } from '../network/core-network.ts';
 import { Timer } from '../turn/timers.ts';
 import { TokenBucket } from '../turn/token-bucket.ts';
 import type { Turn } from '../turn/turn.ts';
@@ -60,7 +60,7 @@ async function run(): Promise<void> {
   const datagrams = new TurnBatch<ServiceDatagram>((datagrams) => tell('datagrams', datagrams));
   const leases = new TurnBatch<LeaseChange>((changes) => tell('leases', changes));
   const forwards = new TurnBatch<ForwardChange>((changes) => tell('forwards', changes));
-  const network = new VirtualNetwork(
+  const network = new CoreNetwork(
     {
       arena,
       clock,

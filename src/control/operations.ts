@@ -4,7 +4,7 @@ import { type AttachmentUrl, attachmentKind } from '../config/listen.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 import { type FlowName, type FlowStatus, flowsOf, killFlow } from './flow-status.ts';
 import { type GuestStreamRequest, openGuestStream } from './guest-stream.ts';
 import { leasesInForce, type NetworkStatus, statusOf } from './network-status.ts';
@@ -20,7 +20,7 @@ import type { Listening, ListenRequest, StreamGuest, TapGuest, ThreadEngine } fr
  * What is known only later is a promise. It settles under both engines (`ThreadEngine.run`).
  */
 export const OPERATIONS = {
-  listen(network: VirtualNetwork, engine: ThreadEngine, request: ListenRequest): Listening | Promise<Listening> {
+  listen(network: CoreNetwork, engine: ThreadEngine, request: ListenRequest): Listening | Promise<Listening> {
     const { url, heardUntilMs = 0 } = request;
     const heard = (): boolean => performance.timeOrigin + performance.now() < heardUntilMs;
     const kind = attachmentKind(url);
@@ -30,24 +30,24 @@ export const OPERATIONS = {
     return ownListening(network, url, listening);
   },
 
-  attachTap(network: VirtualNetwork, engine: ThreadEngine, tap: TapGuest): void {
+  attachTap(network: CoreNetwork, engine: ThreadEngine, tap: TapGuest): void {
     engine.attachTap(tap, (pipe, sockets) => network.attachTap(pipe, tap.name, tap.offloads, { sockets }));
   },
 
   /** A guest that is connected already. */
-  attachStream(network: VirtualNetwork, engine: ThreadEngine, { fd, name }: StreamGuest): void {
+  attachStream(network: CoreNetwork, engine: ThreadEngine, { fd, name }: StreamGuest): void {
     engine.own(fd);
     engine.attachStream(fd, (pipe) => network.attach(QEMU_UNIX, pipe, name, { heard: false }));
   },
 
   /** Beside the attachments. */
-  addOwnPlaces(network: VirtualNetwork, _engine: ThreadEngine, places: readonly OwnPlace[]): void {
+  addOwnPlaces(network: CoreNetwork, _engine: ThreadEngine, places: readonly OwnPlace[]): void {
     for (const place of places) network.addOwnListener(ownListener(place));
   },
 
   /** Of guests that have an address without asking for it: no one else gets it. */
   reserveLeases(
-    network: VirtualNetwork,
+    network: CoreNetwork,
     _engine: ThreadEngine,
     leases: readonly Pick<LeaseRecord, 'mac' | 'address'>[],
   ): void {
@@ -58,14 +58,14 @@ export const OPERATIONS = {
    * What an earlier thread or process gave. Answered with the addresses whose leases are in force now: not all that was given fits
    * the configuration, or has not ended since.
    */
-  restoreLeases(network: VirtualNetwork, _engine: ThreadEngine, leases: readonly LeaseRecord[]): readonly number[] {
+  restoreLeases(network: CoreNetwork, _engine: ThreadEngine, leases: readonly LeaseRecord[]): readonly number[] {
     network.restoreLeases(leases);
     return leasesInForce(network).map(({ address }) => address);
   },
 
   /** Takes bound sockets over and begins to listen on them. Answered with how the forward stands, or with what the host says when it refuses. */
   openForward(
-    network: VirtualNetwork,
+    network: CoreNetwork,
     _engine: ThreadEngine,
     forward: ForwardRequest,
   ): Promise<ForwardReport | HostErrorCode> {
@@ -74,7 +74,7 @@ export const OPERATIONS = {
 
   /** Established connections live on unless `connections`. An id that is not open is no error. */
   closeForward(
-    network: VirtualNetwork,
+    network: CoreNetwork,
     _engine: ThreadEngine,
     { id, connections }: { readonly id: number; readonly connections: boolean },
   ): void {
@@ -82,38 +82,38 @@ export const OPERATIONS = {
   },
 
   /** In order of id. */
-  forwards(network: VirtualNetwork): readonly ForwardReport[] {
+  forwards(network: CoreNetwork): readonly ForwardReport[] {
     return network.forwards();
   },
 
   /** All gateway ports and virtual addresses from now on. */
-  setServices(network: VirtualNetwork, engine: ThreadEngine, services: readonly ServiceForward[]): void {
+  setServices(network: CoreNetwork, engine: ThreadEngine, services: readonly ServiceForward[]): void {
     replaceSocketServices(engine.services, services);
     network.setServices(services.map(serviceRoute));
   },
 
   /** Answered when the guest has accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
-  openGuestStream(network: VirtualNetwork, engine: ThreadEngine, stream: GuestStreamRequest): Promise<void> {
+  openGuestStream(network: CoreNetwork, engine: ThreadEngine, stream: GuestStreamRequest): Promise<void> {
     engine.own(stream.fd);
     return openGuestStream(network, stream);
   },
 
   /** TCP first, then UDP. */
-  flows(network: VirtualNetwork, _engine: ThreadEngine, { limit }: { readonly limit: number }): readonly FlowStatus[] {
+  flows(network: CoreNetwork, _engine: ThreadEngine, { limit }: { readonly limit: number }): readonly FlowStatus[] {
     return flowsOf(network, limit);
   },
 
   /** Ends it with a reset on both sides. Answered with whether there was such a flow. */
-  killFlow(network: VirtualNetwork, _engine: ThreadEngine, flow: FlowName): boolean {
+  killFlow(network: CoreNetwork, _engine: ThreadEngine, flow: FlowName): boolean {
     return killFlow(network, flow);
   },
 
-  status(network: VirtualNetwork): NetworkStatus {
+  status(network: CoreNetwork): NetworkStatus {
     return statusOf(network);
   },
 };
 
-function ownListening(network: VirtualNetwork, { connect, target }: AttachmentUrl, listening: Listening): Listening {
+function ownListening(network: CoreNetwork, { connect, target }: AttachmentUrl, listening: Listening): Listening {
   if (connect) return listening;
   const place: OwnPlace =
     target.kind === 'unix' ? target : { kind: 'port', protocol: 'tcp', address: target.address, port: listening.port };

@@ -1,6 +1,6 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { VirtualNetwork } from '../network/virtual-network.ts';
+import type { CoreNetwork } from '../network/core-network.ts';
 import { UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES } from '../wire/udp.ts';
 import type { ServiceDatagram } from './thread-mail.ts';
 
@@ -8,12 +8,12 @@ import type { ServiceDatagram } from './thread-mail.ts';
 export class ServiceReplies {
   readonly #arena: Arena;
   readonly #counters: Counters;
-  readonly #network: VirtualNetwork;
+  readonly #network: CoreNetwork;
   /** Room for one answer; the header goes before it. */
   readonly #at: number;
 
   /** Throws a RangeError when the arena has no room. */
-  constructor(arena: Arena, counters: Counters, network: VirtualNetwork) {
+  constructor(arena: Arena, counters: Counters, network: CoreNetwork) {
     this.#arena = arena;
     this.#counters = counters;
     this.#network = network;

@@ -1,4 +1,4 @@
-/** Gateway services that speak UDP (DNS) live outside the core: datagrams go out here and answers come back through `VirtualNetwork.replyFromService`. */
+/** Gateway services that speak UDP (DNS) live outside the core: datagrams go out here and answers come back through `CoreNetwork.replyFromService`. */
 export interface GatewayServices {
   /** A datagram for `service`; the bytes at [at, at + length) are valid only during the call. `attachment`: what the guest is attached to. */
   datagram(

@@ -7,7 +7,7 @@ import type { NetworkControl } from '../../src/control/network-control.ts';
 import type { NetworkStatus } from '../../src/control/network-status.ts';
 import type { ThreadEngine } from '../../src/control/thread-engine.ts';
 import type { Answer, Refusal } from '../../src/control/thread-mail.ts';
-import type { VirtualNetwork } from '../../src/network/virtual-network.ts';
+import type { CoreNetwork } from '../../src/network/core-network.ts';
 
 /** What the compiler says of it is the test: `tsc -b` fails when a line that must not compile does. */
 export async function askedAsTheTableSays(control: NetworkControl): Promise<void> {
@@ -38,9 +38,9 @@ export async function askedAsTheTableSays(control: NetworkControl): Promise<void
 }
 
 /** What the network thread sends back for `name`, from a network and an engine that do what `parts` do. */
-function world(parts: Partial<VirtualNetwork> = {}): { answers: Answers; sent: (Answer | Refusal)[] } {
+function world(parts: Partial<CoreNetwork> = {}): { answers: Answers; sent: (Answer | Refusal)[] } {
   const sent: (Answer | Refusal)[] = [];
-  const answers = new Answers(parts as VirtualNetwork, {} as ThreadEngine, (mail) => void sent.push(mail));
+  const answers = new Answers(parts as CoreNetwork, {} as ThreadEngine, (mail) => void sent.push(mail));
   return { answers, sent };
 }
 

@@ -8,7 +8,7 @@ import type { MemoryPeer } from '../../src/host/memory/memory-stream.ts';
 import type { PortFacts } from '../../src/link/port.ts';
 import type { AttachedGuest } from '../../src/network/attached-guests.ts';
 import type { NetworkOptions } from '../../src/network/network-options.ts';
-import { VirtualNetwork } from '../../src/network/virtual-network.ts';
+import { CoreNetwork } from '../../src/network/core-network.ts';
 import { parseCidr } from '../../src/wire/cidr.ts';
 import { GATEWAY, HOST } from './core-world.ts';
 import { GuardedArena } from './guarded-arena.ts';
@@ -49,7 +49,7 @@ export class NetworkWorld {
   readonly lines: { message: string; fields: LogFields | undefined }[] = [];
   readonly questions: ServiceQuestion[] = [];
   readonly host: MemoryHost;
-  readonly network: VirtualNetwork;
+  readonly network: CoreNetwork;
   readonly #replyAt: number;
   nowMs = 1_000_000;
 
@@ -85,7 +85,7 @@ export class NetworkWorld {
         },
       },
     };
-    this.network = new VirtualNetwork(world, {
+    this.network = new CoreNetwork(world, {
       subnet: parseCidr('192.168.65.0/24')!,
       gateway: GATEWAY,
       hostAddress: HOST,

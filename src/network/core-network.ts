@@ -44,7 +44,7 @@ export interface PortStatus {
  * so it runs as it is in a test with a clock by hand. Whoever owns it runs `turn.run(now)` whenever the host or a guest has
  * something, and sleeps at most `turn.waitMs(limit)` in between.
  */
-export class VirtualNetwork {
+export class CoreNetwork {
   readonly turn: Turn;
   readonly #world: NetworkWorld;
   readonly #options: NetworkOptions;
