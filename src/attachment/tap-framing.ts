@@ -1,6 +1,5 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { HostPipe } from '../env/host.ts';
 import type { Frame } from '../link/frame.ts';
 import { ETHERNET_HEADER_BYTES } from '../wire/ethernet.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
@@ -17,11 +16,7 @@ import {
   VirtioNetHeader,
   writeVirtioNet,
 } from '../wire/virtio-net.ts';
-import type { Outbox } from './outbox.ts';
-import type { DrainResult, Framing } from './pipe-outlet.ts';
-
-/** A tap takes whole frames, so each lies in the outbox after its own length (u32) and its virtio-net header. */
-const LENGTH_BYTES = 4;
+import { FrameFraming } from './frame-framing.ts';
 
 /** Reads the offload facts that a tap puts before a frame. */
 export class FrameFacts {
@@ -60,24 +55,18 @@ export class FrameFacts {
   }
 }
 
-/** Frames written in one turn: each is a system call, so that one guest's do not keep the others waiting. */
-const FRAMES_PER_FLUSH = 512;
-
-/** Puts frames on a tap: one write each, the virtio-net header before the frame. */
-export class TapFraming implements Framing {
-  readonly prefixBytes: number = LENGTH_BYTES + VIRTIO_NET_HEADER_BYTES;
+/** Puts frames on a tap, the virtio-net header before each. */
+export class TapFraming extends FrameFraming {
   readonly #arena: Arena;
-  readonly #counters: Counters;
 
   constructor(arena: Arena, counters: Counters) {
+    super({ arena, counters, refused: 'tap-frame-refused' }, VIRTIO_NET_HEADER_BYTES);
     this.#arena = arena;
-    this.#counters = counters;
   }
 
-  writePrefix(at: number, frame: Frame): void {
-    const { bytes, view } = this.#arena;
+  protected override writeHeader(at: number, frame: Frame): void {
+    const { bytes } = this.#arena;
     const headerAt = at - VIRTIO_NET_HEADER_BYTES;
-    view.setUint32(headerAt - LENGTH_BYTES, frame.length);
     if (!frame.needsChecksum && frame.gsoSize === 0) {
       bytes.fill(0, headerAt, at);
       return;
@@ -92,22 +81,6 @@ export class TapFraming implements Framing {
       frame.checksumStart,
       frame.checksumOffset,
     );
-  }
-
-  drain(outbox: Outbox, pipe: HostPipe): DrainResult {
-    for (let frames = 0; outbox.chunkBytes > 0; frames++) {
-      if (frames === FRAMES_PER_FLUSH) return 'more';
-      const at = outbox.chunkAt;
-      const length = this.#arena.view.getUint32(at);
-      const taken = pipe.write(at + LENGTH_BYTES, VIRTIO_NET_HEADER_BYTES + length);
-      if (taken === 0) return 'blocked';
-      if (taken < 0) {
-        if (pipe.error !== undefined) return 'failed';
-        this.#counters.add('tap-frame-refused');
-      }
-      outbox.consume(this.prefixBytes + length);
-    }
-    return 'drained';
   }
 }
 

@@ -5,6 +5,7 @@ import { SlipwayError } from '../facts/errors.ts';
 import { boundPort, openListeningSocket } from '../host/epoll/attachment-listener.ts';
 import type { EpollHost } from '../host/epoll/engine.ts';
 import type { KernelMemory } from '../host/epoll/kernel-memory.ts';
+import { SOCK_DGRAM } from '../host/epoll/libc.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { Listening, ListenRequest } from './thread-engine.ts';
 
@@ -32,6 +33,11 @@ export const EPOLL_ATTACHMENTS: Readonly<Record<Carrier, EpollMaker>> = {
     const fd = opened(place, given ?? openListeningSocket(memory, place));
     const listener = host.listen(fd, accept);
     return { fd, port: place.kind === 'tcp' ? boundPort(memory, fd) : 0, close: () => listener.close() };
+  },
+  datagram({ host, memory }, { url, fd: given }, accept) {
+    const fd = opened(url.target, given ?? openListeningSocket(memory, url.target, SOCK_DGRAM));
+    const datagrams = host.serveGuestDatagrams(fd, accept);
+    return { fd, port: 0, close: () => datagrams.close() };
   },
 };
 

@@ -2,7 +2,7 @@ import type { Carrier } from '../attachment/kinds/kind.ts';
 import { dialPipes, listenPipes, type PipeEndpointOptions, type PipeTarget } from '../host/node/pipe-endpoints.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { ListenRequest } from './thread-engine.ts';
-import type { EngineLack } from './engine-lack.ts';
+import { EngineLack } from './engine-lack.ts';
 
 /** An attachment that this engine made. Guests that it took stay when it is closed. */
 export interface NodeAttachment {
@@ -21,4 +21,8 @@ export const NODE_ATTACHMENTS: Readonly<Record<Carrier, NodeMaker | EngineLack>>
     if (!connect) return listenPipes(where, options);
     return { port: 0, close: dialPipes(where, options).close };
   },
+  datagram: new EngineLack(
+    'the portable engine has no unix datagram sockets, since Node has none',
+    'Use --host-engine epoll, on Linux, or attach by qemu+unix.',
+  ),
 };

@@ -179,16 +179,19 @@ export interface HostDatagram {
   close(): void;
 }
 
-/** A byte or frame channel to a guest: a connected stream socket (QEMU) or a tap device. */
+/** A byte or frame channel to a guest: a connected stream socket (QEMU), a tap device, or the guest at a datagram socket. */
 export interface HostPipe {
   /** The first error, latched. */
   readonly error: HostErrorCode | undefined;
   /**
-   * Reads into the arena: a stream's next bytes, or exactly one frame of a tap. Returns the bytes, 0 for the end
-   * (stream), WOULD_BLOCK, or FAILED.
+   * Reads into the arena: a stream's next bytes, or exactly one frame of a tap or a datagram, cut to `capacity`. Returns
+   * the bytes, 0 for the end (stream, tap) or an empty datagram, WOULD_BLOCK, or FAILED.
    */
   read(at: number, capacity: number): number;
-  /** Writes from the arena: as much as fits of a stream, one whole frame of a tap. Returns bytes taken (0: none fits now), or FAILED. A tap's frame that the kernel refuses is FAILED with `error` unset: that frame is lost, the device lives. */
+  /**
+   * Writes from the arena: as much as fits of a stream, else one whole frame. Returns bytes taken (0: none fits now), or
+   * FAILED. A frame that the kernel refuses is FAILED with `error` unset: that frame is lost, the tap or the guest lives.
+   */
   write(at: number, length: number): number;
   close(): void;
 }

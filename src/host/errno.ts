@@ -29,7 +29,17 @@ const OF_THE_SEAM: Readonly<Record<HostErrorCode, number>> = {
   EHOSTUNREACH: 113,
 };
 
-const OTHERS = { ENOENT: 2, EINTR: 4, EAGAIN: 11, ENONET: 64, ENOTSOCK: 88, EINPROGRESS: 115 };
+const OTHERS = {
+  ENOENT: 2,
+  EINTR: 4,
+  EAGAIN: 11,
+  ENOTDIR: 20,
+  ENONET: 64,
+  ENOTSOCK: 88,
+  EPROTOTYPE: 91,
+  ENOTCONN: 107,
+  EINPROGRESS: 115,
+};
 
 /** Every errno that this program compares with. */
 export const Errno: Readonly<Record<HostErrorCode | keyof typeof OTHERS, number>> = { ...OF_THE_SEAM, ...OTHERS };

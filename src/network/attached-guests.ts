@@ -4,6 +4,7 @@ import {
   DEFAULT_ATTACHMENT_LIMITS,
   MAX_FRAME_BYTES,
 } from '../attachment/attachment-space.ts';
+import { DatagramAttachment } from '../attachment/datagram.ts';
 import type { AttachmentAbilities, AttachmentKind, FrameProtocol } from '../attachment/kinds/kind.ts';
 import type { PipeAttachment } from '../attachment/pipe-attachment.ts';
 import { QemuStreamAttachment } from '../attachment/qemu-stream.ts';
@@ -36,6 +37,7 @@ const MAKERS: Readonly<
   Record<FrameProtocol, (space: AttachmentSpace, options: AttachmentOptions) => PipeAttachment | undefined>
 > = {
   'qemu-stream': QemuStreamAttachment.make,
+  datagrams: DatagramAttachment.make,
 };
 
 /** Guests come to the switch and leave it. */
@@ -82,11 +84,16 @@ export class AttachedGuests {
     return attachment && this.#join(attachment, pipe, name, place, { ...facts, heard: true });
   }
 
-  #attachmentOptions(name: string, place: Place, { maxFrameBytes, offloads }: AttachmentAbilities): AttachmentOptions {
+  #attachmentOptions(
+    name: string,
+    place: Place,
+    { maxFrameBytes, offloads, greeting = '' }: AttachmentAbilities,
+  ): AttachmentOptions {
     return {
       name,
       maxFrameBytes,
       offloads,
+      greeting,
       mtu: this.#options.mtu,
       onDetach: (reason) => {
         this.#release(place);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type AttachmentUrl, parseListenUrl, guestArguments } from '../../src/config/listen.ts';
+import { ATTACHMENT_KINDS } from '../../src/attachment/kinds/kinds.ts';
+import { type AttachmentUrl, guestArguments, LISTEN_FORMS, parseListenUrl } from '../../src/config/listen.ts';
 
 function accepted(text: string): AttachmentUrl {
   const url = parseListenUrl(text);
@@ -33,6 +34,26 @@ test('an address that other computers reach is refused, and why', () => {
   assert.match(String(parseListenUrl('qemu+tcp://192.168.1.5:4444?connect')), /read every frame/);
 });
 
+test('a datagram socket, whose path leaves room for QEMU’s own', () => {
+  assert.deepEqual(accepted('qemu+dgram:///run/vm.sock'), {
+    text: 'qemu+dgram:///run/vm.sock',
+    scheme: 'qemu+dgram',
+    connect: false,
+    target: { kind: 'unix', path: '/run/vm.sock' },
+  });
+  assert.deepEqual(accepted('vfkit+unixgram:///run/vm.sock').target, { kind: 'unix', path: '/run/vm.sock' });
+});
+
+test('every form that the help shows parses, dialled where it says so, and has words for its guest', () => {
+  for (const { scheme, example, dials } of ATTACHMENT_KINDS) {
+    assert.ok(LISTEN_FORMS.includes(example));
+    const text = example.replace('port', '4444');
+    assert.equal(accepted(text).scheme, scheme);
+    assert.equal(typeof parseListenUrl(`${text}?connect`) === 'object', dials);
+    assert.match(guestArguments(accepted(text)), /^-/);
+  }
+});
+
 test('what does not parse says what was expected', () => {
   const cases: [string, RegExp][] = [
     ['', /qemu\+unix/],
@@ -47,6 +68,9 @@ test('what does not parse says what was expected', () => {
     ['qemu+tcp://127.0.0.1:70000', /a port/],
     ['qemu+tcp://example.org:1', /IPv4 loopback/],
     ['qemu+tcp://127.0.0.1:0?connect', /1 to 65535/],
+    ['qemu+dgram:///run/a.sock?connect', /nobody can be dialled by qemu\+dgram/],
+    [`qemu+dgram:///${'a'.repeat(102)}`, /at most 102 bytes \(this one has 103\)/],
+    ['vfkit+unixgram:///run/a,b.sock', /without a comma/],
   ];
   for (const [text, expected] of cases) assert.match(String(parseListenUrl(text)), expected, text);
 });
@@ -64,6 +88,17 @@ test('any text at all is an answer, never an exception', () => {
         parseListenUrl(text);
       },
     ),
+  );
+});
+
+test('the arguments of a datagram socket can be pasted into a shell', () => {
+  assert.equal(
+    guestArguments(accepted('qemu+dgram:///run/x.sock')),
+    '-netdev dgram,id=net0,local.type=unix,local.path=/run/x.sock.qemu,remote.type=unix,remote.path=/run/x.sock -device virtio-net-pci,netdev=net0',
+  );
+  assert.equal(
+    guestArguments(accepted('vfkit+unixgram:///run/x.sock')),
+    '--device virtio-net,unixSocketPath=/run/x.sock',
   );
 });
 

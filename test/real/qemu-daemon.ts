@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -29,6 +30,15 @@ export class Daemon {
     } catch (error) {
       await daemon.stop();
       throw error;
+    }
+  }
+
+  /** Waits until it has said that. */
+  async says(wanted: RegExp): Promise<void> {
+    while (!wanted.test(this.#said)) {
+      const { stdout, stderr } = this.#process;
+      await Promise.race([once(stdout!, 'data'), once(stderr!, 'data'), this.#exited]);
+      if (this.#process.exitCode !== null) throw new Error(`slipway up ended: ${this.#said.trim()}`);
     }
   }
 

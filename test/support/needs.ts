@@ -49,6 +49,7 @@ const PACKAGES: Readonly<Record<string, string>> = {
   'systemd-analyze': 'systemd',
   'systemd-socket-activate': 'systemd',
   sshd: 'openssh-server',
+  strace: 'strace',
   '/usr/lib/systemd/systemd': 'systemd',
   '/usr/lib/systemd/systemd-networkd': 'systemd',
   tc: 'iproute2',

@@ -84,7 +84,9 @@ export type QemuPlug =
   /** QEMU dials the listening unix socket. */
   | { readonly dial: string }
   /** QEMU listens there, and takes the next caller when one leaves. */
-  | { readonly listen: string };
+  | { readonly listen: string }
+  /** QEMU's datagrams go to the unix socket there, and its own is beside it. */
+  | { readonly datagrams: string };
 
 export interface QemuGuestOptions {
   readonly plug: QemuPlug;
@@ -242,14 +244,22 @@ export class QemuGuest {
 }
 
 function qemuArguments(kernel: string, initrd: string, { plug, mac }: QemuGuestOptions): string[] {
-  const [path, server] = 'dial' in plug ? [plug.dial, 'off'] : [plug.listen, 'on'];
   return [
     ...['-accel', 'tcg,thread=multi', '-cpu', 'max', '-m', '256', '-nodefaults'],
     ...['-display', 'none', '-monitor', 'none', '-serial', 'stdio'],
     ...['-kernel', kernel, '-initrd', initrd, '-append', 'console=ttyS0 quiet panic=-1'],
-    ...['-netdev', `stream,id=n0,server=${server},addr.type=unix,addr.path=${path}`],
+    ...['-netdev', netdev(plug)],
     ...['-device', `virtio-net-pci,netdev=n0${mac === undefined ? '' : `,mac=${mac}`}`],
   ];
+}
+
+function netdev(plug: QemuPlug): string {
+  if ('datagrams' in plug) {
+    const { datagrams } = plug;
+    return `dgram,id=n0,local.type=unix,local.path=${datagrams}.qemu,remote.type=unix,remote.path=${datagrams}`;
+  }
+  const [path, server] = 'dial' in plug ? [plug.dial, 'off'] : [plug.listen, 'on'];
+  return `stream,id=n0,server=${server},addr.type=unix,addr.path=${path}`;
 }
 
 function buildInitramfs(folder: string, modules: string, programs: readonly string[]): string {

@@ -2,16 +2,18 @@ import type { AttachmentPlace } from '../../env/attachment-place.ts';
 import type { Offloads } from '../../env/offloads.ts';
 
 /** What carries frames to this process. Each engine makes it, or says that it cannot (`src/control/*-attachments.ts`). */
-export type Carrier = 'stream';
+export type Carrier = 'stream' | 'datagram';
 
 /** How frames lie on the carrier. Each has its attachment (`src/network/attached-guests.ts`). */
-export type FrameProtocol = 'qemu-stream';
+export type FrameProtocol = 'qemu-stream' | 'datagrams';
 
 /** What attachments of one kind can carry. */
 export interface AttachmentAbilities {
   /** The longest frame that a guest may hand over, whatever the MTU, in bytes. */
   readonly maxFrameBytes: number;
   readonly offloads: Offloads;
+  /** Of datagrams: what a guest may say first that is no frame. */
+  readonly greeting?: string;
 }
 
 /**

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, rmSync } from 'node:fs';
+import { chmodSync, fchmodSync, lstatSync, rmSync } from 'node:fs';
 import type { AttachmentPlace } from '../../env/attachment-place.ts';
 import type { AcceptGuest, HostErrorCode } from '../../env/host.ts';
 import { Timer } from '../../turn/timers.ts';
@@ -17,14 +17,22 @@ const FIRST_REDIAL_MS = 100;
 const LAST_REDIAL_MS = 2000;
 
 /**
- * Opens a listening socket, owned by the caller until a AttachmentListener adopts it. A unix socket file that nobody listens
+ * Opens the socket at which guests attach, owned by the caller until an AttachmentListener adopts it, or of datagrams
+ * GuestDatagrams. A unix socket file that nobody listens
  * on is replaced; the new one is for this user only (0600). ENOTSOCK: something else is at the path, and stays there.
  */
-export function openListeningSocket(memory: KernelMemory, place: AttachmentPlace): number | HostErrorCode | 'ENOTSOCK' {
+export function openListeningSocket(
+  memory: KernelMemory,
+  place: AttachmentPlace,
+  type: number = libc.SOCK_STREAM,
+): number | HostErrorCode | 'ENOTSOCK' {
   const family = place.kind === 'unix' ? libc.AF_UNIX : libc.AF_INET;
-  const fd = libc.socket(family, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
+  const fd = libc.socket(family, type | libc.SOCK_FLAGS, 0);
   if (fd < 0) return errorCode(libc.errno());
-  const number = bindAndListen(memory, fd, place);
+  // A datagram socket takes what comes from the bind on: its file is this user's from the first moment.
+  if (type === libc.SOCK_DGRAM) fchmodSync(fd, 0o600);
+  let number = bindTo(memory, fd, place);
+  if (number === 0 && type === libc.SOCK_STREAM && libc.listen(fd, BACKLOG) < 0) number = libc.errno();
   if (number === 0) return fd;
   libc.close(fd);
   if (number === Errno.ENOTSOCK) return 'ENOTSOCK';
@@ -185,7 +193,7 @@ export function welcome(context: EpollContext, fd: number, accept: AcceptGuest):
   return undefined;
 }
 
-function bindAndListen(memory: KernelMemory, fd: number, place: AttachmentPlace): number {
+function bindTo(memory: KernelMemory, fd: number, place: AttachmentPlace): number {
   if (place.kind === 'tcp') memory.setOption(fd, SO_REUSEADDR, 1);
   const length = writePlace(memory, place);
   if (length < 0) return Errno.EINVAL;
@@ -199,7 +207,7 @@ function bindAndListen(memory: KernelMemory, fd: number, place: AttachmentPlace)
   }
   // Before listen() nobody can connect, so no one slips in under the umask's mode.
   if (place.kind === 'unix') chmodSync(place.path, 0o600);
-  return libc.listen(fd, BACKLOG) < 0 ? libc.errno() : 0;
+  return 0;
 }
 
 /** Whether the unix socket whose address stands in `memory.name` refuses: its owner is gone. */

@@ -33,6 +33,7 @@ import { dialTcp, dialUnix } from './dial.ts';
 import { type EchoWay, EpollEcho, findEchoWay, PING_HINT } from './echo.ts';
 import { ForwardListener } from './forward-listener.ts';
 import { canPeekAtOffset } from './intake.ts';
+import { GuestDatagrams } from './guest-datagrams.ts';
 import type { KernelMemory } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 import { MessageTables } from './message-tables.ts';
@@ -73,6 +74,7 @@ export class EpollHost implements Host, HostListeners {
   readonly #services: ReadonlyMap<string, string>;
   readonly #echoWay: EchoWay | undefined;
   readonly #watch: NetworkWatch;
+  readonly #leaving = new Set<GuestDatagrams>();
 
   constructor(options: EpollHostOptions) {
     const { memory, poller, descriptors, counters } = options;
@@ -181,6 +183,11 @@ export class EpollHost implements Host, HostListeners {
   /** Accepts guests on a listening socket (`openListeningSocket`). Owns `fd`. */
   listen(fd: number, accept: AcceptGuest): AttachmentListener {
     return new AttachmentListener(this.#context, fd, accept);
+  }
+
+  /** Takes one guest at a time at a datagram socket (`openListeningSocket`). Owns `fd`. */
+  serveGuestDatagrams(fd: number, accept: AcceptGuest): GuestDatagrams {
+    return new GuestDatagrams(this.#context, fd, accept, this.#leaving);
   }
 
   /** Connects to a guest that listens, again and again. */

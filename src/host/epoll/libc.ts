@@ -16,6 +16,7 @@ type Call2 = (a: number, b: number) => number;
 type Call3 = (a: number, b: number, c: number) => number;
 type Call4 = (a: number, b: number, c: number, d: number) => number;
 type Call5 = (a: number, b: number, c: number, d: number, e: number) => number;
+type Call6 = (a: number, b: number, c: number, d: number, e: number, f: number) => number;
 
 /** (domain, type, protocol) */
 export const socket: Call3 = libc.func('int socket(int, int, int)');
@@ -31,6 +32,8 @@ export const listen: Call2 = libc.func('int listen(int, int)');
 export const accept4: Call4 = libc.func('int accept4(int, int64_t, int64_t, int)');
 /** (fd, address, address of length) */
 export const getsockname: Call3 = libc.func('int getsockname(int, int64_t, int64_t)');
+/** (fd, address, address of length) */
+export const getpeername: Call3 = libc.func('int getpeername(int, int64_t, int64_t)');
 /** (fd, level, option, address, length) */
 export const setsockopt: Call5 = libc.func('int setsockopt(int, int, int, int64_t, int)');
 /** (fd, level, option, address, address of length) */
@@ -42,6 +45,8 @@ export const close: Call1 = libc.func('int close(int)');
 export const recv: Call4 = libc.func('int64_t recv(int, int64_t, int64_t, int)');
 /** (fd, address, length, flags) */
 export const send: Call4 = libc.func('int64_t send(int, int64_t, int64_t, int)');
+/** (fd, address, length, flags, address of name, address of name length) */
+export const recvfrom: Call6 = libc.func('int64_t recvfrom(int, int64_t, int64_t, int, int64_t, int64_t)');
 /** (fd, msghdr, flags) */
 export const recvmsg: Call3 = libc.func('int64_t recvmsg(int, int64_t, int)');
 /** (fd, msghdr, flags) */
