@@ -31,6 +31,7 @@ export const SHUT_WR = 1;
 export const SIOCOUTQ = 0x5411;
 
 export const F_SETFD = 2;
+export const F_DUPFD_CLOEXEC = 1030;
 export const FD_CLOEXEC = 1;
 export const F_GETFL = 3;
 export const F_SETFL = 4;

@@ -25,7 +25,19 @@ const CORE = [
   'network',
   'bridge',
 ];
-const SHELL = ['host', 'services', 'control', 'config', 'cli', 'guest', 'helper', 'memory-guest', 'api', 'embedding'];
+const SHELL = [
+  'host',
+  'services',
+  'control',
+  'config',
+  'docker',
+  'cli',
+  'guest',
+  'helper',
+  'memory-guest',
+  'api',
+  'embedding',
+];
 /** Lowest first; a layer imports only what stands before it. */
 const ORDER = [
   ['env', 'wire'],
@@ -103,6 +115,11 @@ const RULES: readonly Rule[] = [
     forbidden:
       /^(?!helper\/|facts\/|host\/namespace\/(libc|scm-rights)\.ts|host\/files\/|host\/ports\/(socket-calls|places|bind-unix|helper-protocol)\.ts)/,
     reason: 'what has a privilege is small: sockets, and nothing of the daemon',
+  },
+  {
+    from: 'docker',
+    forbidden: /^(network|control|cli|api|embedding|host)\//,
+    reason: 'the engine’s proxy gets connections, ports and the table of forwards; it opens nothing itself',
   },
   { from: 'control', forbidden: /^(api|cli|embedding)\//, reason: 'the command line stands on top' },
   {

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Daemon, Place, serve } from './dns-host.ts';
 import { needs } from './needs.ts';
 
@@ -60,6 +61,8 @@ let made = 0;
 export class Dockerd {
   /** The guest's network with Docker's own files: where docker0 is, and where /run/docker.sock is dockerd's. */
   readonly place: Place;
+  /** Its files, as the host sees them. */
+  readonly root: string;
   readonly #daemon: Daemon;
   /** The procfs of Docker's process namespace, seen from outside. */
   readonly #proc: string;
@@ -72,7 +75,7 @@ export class Dockerd {
     let daemon: Daemon | undefined;
     t.after(async () => {
       await daemon?.stop();
-      removeCgroup(cgroup);
+      await removeCgroup(cgroup);
       rmSync(folder, { recursive: true, force: true });
     });
     const hold = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
@@ -94,6 +97,7 @@ export class Dockerd {
     const [init] = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').split(' ');
     this.#proc = `/proc/${init}/root/proc`;
     this.place = new Place(`dockerd ${daemon.pid}`, `/proc/${init}`);
+    this.root = `/proc/${init}/root`;
   }
 
   /** Every line that dockerd has said. */
@@ -133,9 +137,9 @@ function imageArchive(folder: string): string {
 }
 
 /** A cgroup of version 2 is in the one tree, those of version 1 are in as many as there are controllers. */
-function removeCgroup(name: string): void {
+async function removeCgroup(name: string): Promise<void> {
   const [trees, roots] = [['.', ...readdirSync(CGROUPS)], ownCgroups()];
-  for (const tree of trees) for (const root of roots) removeFolders(join(CGROUPS, tree, root, name));
+  for (const tree of trees) for (const root of roots) await removeFolders(join(CGROUPS, tree, root, name));
 }
 
 /** Where this process is in each tree, which is where the cgroup namespace of a guest begins. */
@@ -145,10 +149,19 @@ function ownCgroups(): Set<string> {
 }
 
 /** Removes the folders from the innermost out: what is in a cgroup besides cannot be removed, and goes with it. */
-function removeFolders(folder: string): void {
+async function removeFolders(folder: string): Promise<void> {
   if (!existsSync(folder)) return;
   for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) removeFolders(join(folder, entry.name));
+    if (entry.isDirectory()) await removeFolders(join(folder, entry.name));
   }
-  rmdirSync(folder);
+  for (let tries = 0; ; tries++) {
+    try {
+      rmdirSync(folder);
+      return;
+    } catch (error) {
+      // Processes that were killed are in it until the kernel has let go of them.
+      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || tries === 500) throw error;
+      await delay(20);
+    }
+  }
 }

@@ -12,6 +12,10 @@ import type { ForwardSpec, ServiceForward } from '../../src/config/forward.ts';
 import { parseListenUrl } from '../../src/config/listen.ts';
 import { parseConfig } from '../../src/config/parse.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
+import { DockerProxy } from '../../src/docker/docker-proxy.ts';
+import { ForwardedPorts } from '../../src/docker/ports/forwarded-ports.ts';
+import { hostFreePorts } from '../../src/docker/ports/free-ports.ts';
+import { connectUnix } from '../../src/host/unix-connection.ts';
 
 export interface SlipwaySetup {
   /** Bytes. */
@@ -31,6 +35,8 @@ export type ForwardAsked = { readonly number: number } & (
   | { readonly ask: 'remove'; readonly id: string; readonly connections: boolean }
   | { readonly ask: 'list' }
   | { readonly ask: 'add-service'; readonly service: ServiceForward }
+  /** A Docker API proxy at `socket`, for the engine that listens at `engine`. */
+  | { readonly ask: 'docker'; readonly engine: string; readonly socket: string }
 );
 
 const setup = JSON.parse(process.argv[2]!) as SlipwaySetup;
@@ -99,6 +105,14 @@ async function act(asked: ForwardAsked): Promise<unknown> {
       return forwards.list();
     case 'add-service':
       await forwards.addService(asked.service);
+      return true;
+    case 'docker':
+      await new DockerProxy({
+        dial: () => connectUnix(asked.engine),
+        ports: new ForwardedPorts(forwards, undefined),
+        free: hostFreePorts,
+        reachable: (why) => say('engine', { why }),
+      }).start({ path: asked.socket });
       return true;
   }
 }

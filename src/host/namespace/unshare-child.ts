@@ -8,6 +8,7 @@ import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { SlipwayError } from '../../facts/errors.ts';
+import { F_DUPFD_CLOEXEC } from '../socket-numbers.ts';
 import { findCommand } from './command.ts';
 import {
   check,
@@ -43,7 +44,6 @@ const SYS_PIDFD_OPEN = 434;
 const fcntl: (fd: number, command: number, argument: number) => number = declare(
   'int fcntl(int fd, int command, long argument)',
 );
-const F_DUPFD_CLOEXEC = 1030;
 /** Above every number that a child's descriptors are placed at. */
 const FREE_FD = 16;
 

@@ -10,6 +10,7 @@ import {
   AF_INET,
   AF_INET6,
   AF_UNIX,
+  F_DUPFD_CLOEXEC,
   F_SETFD,
   F_SETFL,
   FD_CLOEXEC,
@@ -144,6 +145,12 @@ export function connectUnixSocket(path: string): number {
   const errno = koffi.errno();
   close(fd);
   return -errno;
+}
+
+/** Another descriptor for the same socket, close-on-exec. */
+export function dup(fd: number): number {
+  const other = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  return other < 0 ? -koffi.errno() : other;
 }
 
 function unixName(path: string): Uint8Array {
