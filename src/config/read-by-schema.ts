@@ -3,8 +3,8 @@ import { schemaProblems } from './schema-problem.ts';
 import { keysUnder } from './schema-parts.ts';
 
 /**
- * What `raw` becomes by `schema`; else what is wrong, a text for each thing: `host: expected …, found …`. With `name` each text says
- * what it is a part of: `body.host: expected …, found …`. Never throws.
+ * What `raw` becomes by `schema`; else what is wrong, a text for each thing: `host: expected …, found …`. With `name`
+ * each text says what it is a part of: `body.host: expected …, found …`. Never throws.
  */
 export function readBySchema<T>(
   schema: z.ZodType<T>,

@@ -13,7 +13,10 @@ export interface CommandGuest {
   kill(signal: NodeJS.Signals): void;
 }
 
-/** Starts COMMAND in a namespace of its own, on `network`, at `address`. Rejects with SlipwayError (ERR_TUN_…, ERR_NAMESPACE_…, ERR_COMMAND_…). */
+/**
+ * Starts COMMAND in a namespace of its own, on `network`, at `address`. Rejects with SlipwayError (ERR_TUN_…,
+ * ERR_NAMESPACE_…, ERR_COMMAND_…).
+ */
 export async function startCommandGuest(
   network: RunningNetwork,
   address: number,

@@ -22,8 +22,8 @@ export class InMemoryGuest {
   }
 
   /**
-   * A TCP connection from the guest to `host`, a name or an IPv4 address. As with `node:net` it ends by itself when the other side
-   * does. Rejects with an error whose `code` is Node's own: ENOTFOUND, ECONNREFUSED or ETIMEDOUT.
+   * A TCP connection from the guest to `host`, a name or an IPv4 address. As with `node:net` it ends by itself when the
+   * other side does. Rejects with an error whose `code` is Node's own: ENOTFOUND, ECONNREFUSED or ETIMEDOUT.
    */
   async connect(port: number, host: string): Promise<Duplex> {
     const socket = this.#guest.connect(await this.#addressOf(host), port);
@@ -32,7 +32,10 @@ export class InMemoryGuest {
     return socket;
   }
 
-  /** The first IPv4 address of `name`, as the network's DNS server has it. Rejects with `code` ENOTFOUND where it has none. */
+  /**
+   * The first IPv4 address of `name`, as the network's DNS server has it. Rejects with `code` ENOTFOUND where it has
+   * none.
+   */
   async lookup(name: string): Promise<string> {
     return formatIpv4Address(await this.#addressOf(name));
   }

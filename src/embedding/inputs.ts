@@ -1,4 +1,7 @@
-/** A record, with the keys that docs/configuration.md lists for its type: `{ name: 'db', type: 'A', address: '192.168.65.254' }`. */
+/**
+ * A record, with the keys that docs/configuration.md lists for its type: `{ name: 'db', type: 'A', address:
+ * '192.168.65.254' }`.
+ */
 export interface RecordInput {
   /** Below the zone; "@" is the zone itself, "*" every name that has no records. */
   readonly name: string;

@@ -5,8 +5,8 @@ import { SlipwayError } from '../facts/errors.ts';
 import type { ZoneInput } from './inputs.ts';
 
 /**
- * How a network is to be: the keys of the configuration file (docs/configuration.md), with the same defaults, checks and
- * words. Addresses are text.
+ * How a network is to be: the keys of the configuration file (docs/configuration.md), with the same defaults, checks
+ * and words. Addresses are text.
  */
 export interface NetworkConfig {
   /** Addresses and packet size; 192.168.65.0/24 and 1500 bytes unless told. */
@@ -43,7 +43,10 @@ export interface NetworkConfig {
   readonly state?: string;
 }
 
-/** Keys of the file that a program has functions for: `VirtualNetwork.listen`, `publish` and `addService`, and the log of the hooks. */
+/**
+ * Keys of the file that a program has functions for: `VirtualNetwork.listen`, `publish` and `addService`, and the log
+ * of the hooks.
+ */
 const NOT_HERE: readonly string[] = ['listen', 'forwards', 'services', 'control', 'log'];
 
 /** The configuration in full. Throws SlipwayError ERR_CONFIG_INVALID or ERR_ADDRESSES. */

@@ -34,8 +34,8 @@ export interface NetworkHooks {
   /** Where lines for people go. Nowhere unless told. */
   readonly log?: NetworkLog;
   /**
-   * The network is lost for good (ERR_NETWORK_THREAD). Unless told, the error is thrown where nobody catches it, which ends the
-   * process.
+   * The network is lost for good (ERR_NETWORK_THREAD). Unless told, the error is thrown where nobody catches it, which
+   * ends the process.
    */
   readonly onFatal?: (error: SlipwayError) => void;
 }
@@ -104,8 +104,8 @@ export class VirtualNetwork {
 
   /**
    * Lets guests attach at a unix socket or a port of 127.0.0.1, as often as they like: `qemu+unix:///run/vm.sock`,
-   * `qemu+tcp://127.0.0.1:0`. Resolves with the port, 0 for a unix socket. Rejects with ERR_LISTEN_URL, ERR_LISTEN_IN_USE or
-   * ERR_LISTEN_FAILED.
+   * `qemu+tcp://127.0.0.1:0`. Resolves with the port, 0 for a unix socket. Rejects with ERR_LISTEN_URL,
+   * ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED.
    */
   async listen(url: string): Promise<number> {
     const parsed = parseListenUrl(url);
@@ -116,8 +116,8 @@ export class VirtualNetwork {
   }
 
   /**
-   * Attaches the guest behind a tap device, whose descriptor is open in this process and non-blocking. It stays the caller's to
-   * close, after the network has stopped. Needs the engine "epoll".
+   * Attaches the guest behind a tap device, whose descriptor is open in this process and non-blocking. It stays the
+   * caller's to close, after the network has stopped. Needs the engine "epoll".
    */
   async attachTap(tap: TapInput): Promise<void> {
     const { fd, name = 'tap', offloads = NO_OFFLOADS } = tap;
@@ -125,8 +125,8 @@ export class VirtualNetwork {
   }
 
   /**
-   * Attaches the guest at the other end of a connected stream socket, such as one that QEMU was given (`-netdev stream,addr.type=fd`).
-   * The descriptor is the network's from the call on.
+   * Attaches the guest at the other end of a connected stream socket, such as one that QEMU was given (`-netdev
+   * stream,addr.type=fd`). The descriptor is the network's from the call on.
    */
   attachSocket(fd: number, name: string = 'socket'): Promise<void> {
     return this.#running.control.guests.attachSocket(fd, name);
@@ -154,8 +154,9 @@ export class VirtualNetwork {
   }
 
   /**
-   * Runs a command in a network namespace of its own whose only way out is this network, as `slipway run` does. Linux only. `env` and
-   * standard streams are this process's unless told. Rejects with ERR_TUN_…, ERR_NAMESPACE_… or ERR_COMMAND_….
+   * Runs a command in a network namespace of its own whose only way out is this network, as `slipway run` does. Linux
+   * only. `env` and standard streams are this process's unless told. Rejects with ERR_TUN_…, ERR_NAMESPACE_… or
+   * ERR_COMMAND_….
    */
   async runCommand(
     command: readonly string[],
@@ -182,8 +183,9 @@ export class VirtualNetwork {
   }
 
   /**
-   * Publishes ports of this computer that reach a guest: `8080:80` as `docker run -p` has it, or an object. All of them, or none;
-   * one forward unless the host chose several ports. Rejects with ERR_PORT_…, ERR_FORWARD_… or ERR_CONFIG_INVALID.
+   * Publishes ports of this computer that reach a guest: `8080:80` as `docker run -p` has it, or an object. All of
+   * them, or none; one forward unless the host chose several ports. Rejects with ERR_PORT_…, ERR_FORWARD_… or
+   * ERR_CONFIG_INVALID.
    */
   async publish(forward: string | ForwardInput): Promise<ForwardJson[]> {
     const raw = typeof forward === 'string' ? { publish: forward } : forward;
@@ -201,7 +203,10 @@ export class VirtualNetwork {
     return this.#running.forwards.list().map(forwardJson);
   }
 
-  /** Lets guests reach a service of this computer at the gateway or at an address of its own. Rejects with ERR_CONFIG_INVALID, ERR_ADDRESSES or ERR_FORWARD_EXISTS. */
+  /**
+   * Lets guests reach a service of this computer at the gateway or at an address of its own. Rejects with
+   * ERR_CONFIG_INVALID, ERR_ADDRESSES or ERR_FORWARD_EXISTS.
+   */
   async addService(service: ServiceInput): Promise<ServiceJson> {
     const { network, dns, api } = this.#running.config;
     const [made] = resolveServices(
@@ -226,7 +231,10 @@ export class VirtualNetwork {
     return this.#running.forwards.services().map(serviceJson);
   }
 
-  /** Sets a zone of names, in the place of the one of its name; the next answer has it. Throws ERR_CONFIG_INVALID or ERR_DNS_ZONE. */
+  /**
+   * Sets a zone of names, in the place of the one of its name; the next answer has it. Throws ERR_CONFIG_INVALID or
+   * ERR_DNS_ZONE.
+   */
   setZone(zone: ZoneInput): void {
     this.#running.dns.zones.setZone(checked(zoneSchema(schemaParts), zone, 'zone'));
   }
@@ -241,7 +249,9 @@ export class VirtualNetwork {
     return this.#running.dns.zones.list().map(zoneJson);
   }
 
-  /** The answer that a guest would get to a question of DNS. `type` is a word such as "AAAA". Rejects with ERR_USAGE. */
+  /**
+   * The answer that a guest would get to a question of DNS. `type` is a word such as "AAAA". Rejects with ERR_USAGE.
+   */
   async lookup(name: string, type: string = 'A'): Promise<DescribedMessage> {
     const number = dnsTypeNumber(type);
     if (number === undefined) throw usage(`expected a record type such as AAAA, found ${JSON.stringify(type)}`);

@@ -9,9 +9,9 @@ import { keepEarlyBytes, refuse } from './taken-connection.ts';
 export type GuestAttacher = () => Promise<Duplex>;
 
 /**
- * /connect: after the request the connection carries Ethernet frames, each behind its length as u16 little-endian, as gvforwarder
- * and HyperKit send them. The request is not answered: the first byte that comes back is of a frame. A frame of an impossible
- * length detaches the guest.
+ * /connect: after the request the connection carries Ethernet frames, each behind its length as u16 little-endian, as
+ * gvforwarder and HyperKit send them. The request is not answered: the first byte that comes back is of a frame. A
+ * frame of an impossible length detaches the guest.
  */
 export function connect(attach: GuestAttacher): TakeOver {
   return {

@@ -32,9 +32,10 @@ interface GoZone {
 type Zones = Pick<ZoneStore, 'setZone' | 'list'>;
 
 /**
- * gvproxy's /services/dns/{all,add} on top of our zones. A zone that is added again keeps its place, its new records go before the old ones
- * and hide those of the same name, and its default address is the new one's. What hides behind newer records is remembered here for
- * /all, until someone else changes the zone. Where gvproxy asks zones in order, ours is the one with the longest name.
+ * gvproxy's /services/dns/{all,add} on top of our zones. A zone that is added again keeps its place, its new records go
+ * before the old ones and hide those of the same name, and its default address is the new one's. What hides behind
+ * newer records is remembered here for /all, until someone else changes the zone. Where gvproxy asks zones in order,
+ * ours is the one with the longest name.
  */
 export class DnsZones {
   readonly #zones: Zones;
@@ -122,7 +123,10 @@ function inForce(zone: string, all: readonly GoRecord[]): { records: ZoneRecord[
   }
   const compiled = zonePatterns(zone, patterns);
   const names = new Map<string, ZoneRecord[]>();
-  /** Names whose first record was set elsewhere: several addresses of a name are nothing that gvproxy knows, but were meant. */
+  /**
+   * Names whose first record was set elsewhere: several addresses of a name are nothing that gvproxy knows, but were
+   * meant.
+   */
   const elsewhere = new Set<string>();
   for (const [place, { Name, IP, own }] of all.entries()) {
     const key = Name.toLowerCase();

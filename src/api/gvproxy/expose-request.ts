@@ -36,8 +36,8 @@ export function readExposeRequest(body: Uint8Array): ExposeRequest {
 }
 
 /**
- * The remote with the caller's own address where it has none. `caller` is its address and port, '' for a client of a unix
- * socket. Throws Refusal 400 for what is no address and port.
+ * The remote with the caller's own address where it has none. `caller` is its address and port, '' for a client of a
+ * unix socket. Throws Refusal 400 for what is no address and port.
  */
 export function remoteOf({ remote, protocol }: ExposeRequest, caller: string): string {
   if (protocol === 'unix' || protocol === 'npipe') return remote;

@@ -15,7 +15,10 @@ export function lengthsForGuest(): Transform {
   return new Reframing(LONG_BYTES, SHORT_BYTES);
 }
 
-/** Frames come in any pieces and leave by as many at once as one piece completed. Holds less than one frame between pieces. */
+/**
+ * Frames come in any pieces and leave by as many at once as one piece completed. Holds less than one frame between
+ * pieces.
+ */
 class Reframing extends Transform {
   readonly #from: number;
   readonly #to: number;

@@ -23,11 +23,12 @@ interface Visitor extends GuestPlace {
 }
 
 /**
- * The API at the gateway's port 80, as guests reach it: of gvproxy's only the port forwarder, with which Podman publishes the ports of
- * containers. A guest sees and manages what it made itself; see PortForwarder for what it may not ask for.
+ * The API at the gateway's port 80, as guests reach it: of gvproxy's only the port forwarder, with which Podman
+ * publishes the ports of containers. A guest sees and manages what it made itself; see PortForwarder for what it may
+ * not ask for.
  *
- * GuestListener knows which guest a connection is of, whatever its requests say, and limits connections; here bodies are limited in
- * size, requests in time (10 s), and exposing in number (50 a second). The caller makes `server` listen.
+ * GuestListener knows which guest a connection is of, whatever its requests say, and limits connections; here bodies
+ * are limited in size, requests in time (10 s), and exposing in number (50 a second). The caller makes `server` listen.
  */
 export class GuestApi {
   readonly #listener: GuestListener;

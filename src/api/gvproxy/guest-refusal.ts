@@ -14,8 +14,8 @@ const WORDS: Readonly<Partial<Record<ErrorCode, string>>> = {
 };
 
 /**
- * Why a guest's forward could not be opened, in gvproxy's words and no others: our own errors name processes, users, paths and other
- * forwards of this computer, which are nothing for a guest.
+ * Why a guest's forward could not be opened, in gvproxy's words and no others: our own errors name processes, users,
+ * paths and other forwards of this computer, which are nothing for a guest.
  */
 export function guestRefusal(error: unknown, { protocol, host }: ForwardSpec): string {
   const code = error instanceof SlipwayError ? error.code : undefined;

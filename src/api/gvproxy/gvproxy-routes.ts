@@ -80,8 +80,8 @@ function handlers({ forwarder, zones, facts }: GvproxyParts): Readonly<Record<st
 }
 
 /**
- * gvproxy's API on the control sockets of a network: the same paths, methods, statuses and names of fields. `gatewayMac`: what
- * guests know the gateway by.
+ * gvproxy's API on the control sockets of a network: the same paths, methods, statuses and names of fields.
+ * `gatewayMac`: what guests know the gateway by.
  */
 export function gvproxyExtension(network: GvproxyNetwork, gatewayMac: number): ControlExtension {
   const { config, dns, forwards } = network;

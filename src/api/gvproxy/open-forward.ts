@@ -3,8 +3,8 @@ import type { ForwardSpec, ForwardStatus } from '../../config/forward.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 
 /**
- * Adds a forward for clients of gvproxy and vpnkit. Those expect an error where our own API waits (the address does not exist) or
- * shares (somebody else has made the same forward). The message of such an error begins like the kernel's.
+ * Adds a forward for clients of gvproxy and vpnkit. Those expect an error where our own API waits (the address does not
+ * exist) or shares (somebody else has made the same forward). The message of such an error begins like the kernel's.
  */
 export async function openForward(forwards: Forwards, spec: ForwardSpec): Promise<ForwardStatus> {
   const changed = new Set<string>();

@@ -38,11 +38,12 @@ interface Exposed extends ExposeRequest {
 type ShownForward = Pick<ExposeRequest, 'local' | 'remote' | 'protocol'>;
 
 /**
- * gvproxy's port forwarder: /services/forwarder/{all,expose,unexpose} on top of the table of forwards. Forwards that others made
- * (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed too. One for all who ask.
+ * gvproxy's port forwarder: /services/forwarder/{all,expose,unexpose} on top of the table of forwards. Forwards that
+ * others made (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed
+ * too. One for all who ask.
  *
- * A request of a guest takes a time that does not grow with the table, which many guests may have filled. What is refused is
- * thrown as a Refusal.
+ * A request of a guest takes a time that does not grow with the table, which many guests may have filled. What is
+ * refused is thrown as a Refusal.
  */
 export class PortForwarder {
   readonly #forwards: Forwards;
@@ -194,8 +195,8 @@ function ownerOf({ attachment }: AskingGuest): ForwardOwner {
 }
 
 /**
- * What it made; also what leads to its own address, if a guest made it that came in at the same listener: of several guests there
- * that all come back, one may get the ordinal of another.
+ * What it made; also what leads to its own address, if a guest made it that came in at the same listener: of several
+ * guests there that all come back, one may get the ordinal of another.
  */
 function mayManage(asking: AskingGuest, { owner, guest }: Exposed): boolean {
   const own = ownerOf(asking);

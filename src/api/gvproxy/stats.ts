@@ -2,8 +2,8 @@ type Counts = Readonly<Record<string, number>>;
 type Nested = { readonly [name: string]: number | Nested };
 
 /**
- * /stats: gvproxy's counters, nested as it nests them, as far as one of ours means the same. `BytesSent` and `BytesReceived` are
- * as the guests' links count them. `counters`: those of the network's status.
+ * /stats: gvproxy's counters, nested as it nests them, as far as one of ours means the same. `BytesSent` and
+ * `BytesReceived` are as the guests' links count them. `counters`: those of the network's status.
  */
 export function statsOf(counters: Counts): Nested {
   const sum = (...names: string[]): number => names.reduce((total, name) => total + (counters[name] ?? 0), 0);

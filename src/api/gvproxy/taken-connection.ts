@@ -2,7 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { headersOf } from './answer.ts';
 
-/** Puts back what the client sent ahead of the answer, without the request's own body: `head` is all that came after its headers. */
+/**
+ * Puts back what the client sent ahead of the answer, without the request's own body: `head` is all that came after its
+ * headers.
+ */
 export function keepEarlyBytes(request: IncomingMessage, socket: Socket, head: Uint8Array): void {
   const body = Number(request.headers['content-length'] ?? 0);
   if (head.length > body) socket.unshift(head.subarray(body));

@@ -11,8 +11,8 @@ import { keepEarlyBytes, refuse } from './taken-connection.ts';
 export type GuestDialer = (address: number, port: number) => Promise<Duplex>;
 
 /**
- * /tunnel?ip=…&port=…: behind the request the connection is one to a guest's port. "OK" says that the request was understood; a guest that
- * does not accept closes behind it, as gvproxy has it. Each side may end its direction alone.
+ * /tunnel?ip=…&port=…: behind the request the connection is one to a guest's port. "OK" says that the request was
+ * understood; a guest that does not accept closes behind it, as gvproxy has it. Each side may end its direction alone.
  */
 export function tunnel(dial: GuestDialer): TakeOver {
   return {

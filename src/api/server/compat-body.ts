@@ -14,8 +14,8 @@ export const textField: z.ZodType<string> = z
   .transform((said) => said ?? '');
 
 /**
- * Reads a body of gvproxy's or vpnkit's API. `schema` has the names of fields in lower case: as in Go, case does not count.
- * Never throws.
+ * Reads a body of gvproxy's or vpnkit's API. `schema` has the names of fields in lower case: as in Go, case does not
+ * count. Never throws.
  */
 export function readCompatBody<T>(bytes: Uint8Array, schema: z.ZodType<T>): CompatBody<T> {
   if (bytes.length === 0) return { error: 'the request has no body' };

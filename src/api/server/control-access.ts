@@ -8,15 +8,17 @@ export type ControlPeer = 'unix' | 'tcp';
 export interface AccessRules {
   /** Undefined: no request that needs a token is allowed. */
   readonly token: string | undefined;
-  /** The socket's mode admits everyone with our uid. That is not enough for `slipway run`, whose guest has our uid, too. */
+  /**
+   * The socket's mode admits everyone with our uid. That is not enough for `slipway run`, whose guest has our uid, too.
+   */
   readonly tokenOnSocket: boolean;
 }
 
 const LOOPBACK_HOST = /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d{1,5})?$/i;
 
 /**
- * The refusal of a request; undefined when it may be served. A browser that was brought here by DNS rebinding shows the foreign
- * name in Host.
+ * The refusal of a request; undefined when it may be served. A browser that was brought here by DNS rebinding shows the
+ * foreign name in Host.
  */
 export function refusal(
   { headers }: Pick<IncomingMessage, 'headers'>,

@@ -12,7 +12,10 @@ export interface ControlApiOptions {
   readonly config: ControlConfig;
   /** The folder of the socket is Slipway's own: made, and kept from everybody else. */
   readonly privateFolder: boolean;
-  /** A guest of this process has the same files and user, so neither the socket's mode nor a token in a file would keep it out. */
+  /**
+   * A guest of this process has the same files and user, so neither the socket's mode nor a token in a file would keep
+   * it out.
+   */
   readonly tokenOnSocket?: string | undefined;
   /** Loads what serves the connections; called when the first client connects, and again should it fail. */
   load(rules: () => AccessRules): Promise<ControlServer>;
@@ -39,8 +42,9 @@ export interface ControlApi {
 }
 
 /**
- * Opens the control sockets; what serves them is loaded by the first client, so that a daemon which nobody asks pays nothing.
- * Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind then.
+ * Opens the control sockets; what serves them is loaded by the first client, so that a daemon which nobody asks pays
+ * nothing. Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind
+ * then.
  */
 export async function openControlApi(options: ControlApiOptions): Promise<ControlApi> {
   const { config, privateFolder, tokenOnSocket, counters, log } = options;

@@ -8,7 +8,10 @@ import type { Counters } from '../../env/counters.ts';
 import { SocketFile } from '../../host/files/socket-file.ts';
 import { SocketWatch } from '../../host/files/socket-watch.ts';
 
-/** Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local user can connect to it. */
+/**
+ * Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local
+ * user can connect to it.
+ */
 const MAX_CONNECTIONS = { unix: 256, tcp: 64 } as const;
 /** How long a process that holds the socket may take to say who it is. */
 const WHO_MS = 1_000;
@@ -36,8 +39,9 @@ export interface SocketOptions {
 }
 
 /**
- * Listens at a unix socket for this user alone (0600). A file that a killed process left is replaced, and one of ours that somebody
- * removes is made again (`SocketWatch`). Rejects with ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_RUNTIME_FOLDER.
+ * Listens at a unix socket for this user alone (0600). A file that a killed process left is replaced, and one of ours
+ * that somebody removes is made again (`SocketWatch`). Rejects with ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or
+ * ERR_RUNTIME_FOLDER.
  */
 export async function listenAtSocket(
   socketPath: string,

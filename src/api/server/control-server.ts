@@ -58,16 +58,19 @@ const COMPILERS = {
 const UPGRADE = 'Connection: upgrade\r\nUpgrade: slipway\r\n';
 
 /**
- * An HTTP server that listens nowhere: it is handed connections. All that it refuses, however early, is `{code, message, hint}`.
+ * An HTTP server that listens nowhere: it is handed connections. All that it refuses, however early, is `{code,
+ * message, hint}`.
  *
- * `scope` is fastify; what is added in a scope of its own (`register`) may have its own content types, errors and hooks. Who may
- * ask is checked before all else, in every scope and for what is taken over.
+ * `scope` is fastify; what is added in a scope of its own (`register`) may have its own content types, errors and
+ * hooks. Who may ask is checked before all else, in every scope and for what is taken over.
  */
 export class ControlServer {
   readonly scope: ControlScope;
   readonly #options: ControlServerOptions;
   readonly #peers = new WeakMap<Socket, ControlPeer>();
-  /** Hears of taken-over requests alone, so that others may offer an upgrade (h2c, as curl does) and are served without. */
+  /**
+   * Hears of taken-over requests alone, so that others may offer an upgrade (h2c, as curl does) and are served without.
+   */
   readonly #taken: Server;
   readonly #inFlight = new RequestsInFlight();
 

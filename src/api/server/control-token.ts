@@ -24,8 +24,8 @@ export interface TokenFile {
 }
 
 /**
- * The token in a file that is its owner's alone; a new one where there is no file. Throws ERR_CONTROL_TOKEN for a file that
- * others may read or that holds no token.
+ * The token in a file that is its owner's alone; a new one where there is no file. Throws ERR_CONTROL_TOKEN for a file
+ * that others may read or that holds no token.
  */
 export function tokenFile(path: string): TokenFile {
   const there = readToken(path);

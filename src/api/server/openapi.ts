@@ -15,7 +15,9 @@ const problemSchema = z
 
 const REFUSED = { description: 'Refused', content: { 'application/json': { schema: problemSchema } } };
 
-/** Serves what is added to the scope from now on as an OpenAPI 3.1 document; a path without a `summary` is not in it. */
+/**
+ * Serves what is added to the scope from now on as an OpenAPI 3.1 document; a path without a `summary` is not in it.
+ */
 export async function serveOpenApi(scope: ControlScope, version: string): Promise<void> {
   await scope.register(swagger, {
     openapi: {
@@ -47,7 +49,10 @@ export async function serveOpenApi(scope: ControlScope, version: string): Promis
   );
 }
 
-/** Every schema with an id is made twice, for requests and for answers; ours are of answers, in which a later version may say more. */
+/**
+ * Every schema with an id is made twice, for requests and for answers; ours are of answers, in which a later version
+ * may say more.
+ */
 function ofAnswers(document: OpenAPIV3_1.Document): OpenAPIV3_1.Document {
   const made = Object.entries(document.components?.schemas ?? {}).filter(([name]) => !name.endsWith('Input'));
   const schemas = JSON.parse(JSON.stringify(Object.fromEntries(made)), (key, value: unknown) =>

@@ -6,7 +6,10 @@ export interface Problem {
   readonly body: { readonly code: ErrorCode; readonly message: string; readonly hint: string };
 }
 
-/** 4xx: the client must ask for something else. 5xx: the same request may succeed later. A code that is not listed is 500. */
+/**
+ * 4xx: the client must ask for something else. 5xx: the same request may succeed later. A code that is not listed is
+ * 500.
+ */
 const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_USAGE: 400,
   ERR_ADDRESSES: 400,

@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 
 /**
- * Requests of one connection whose answers have not left: nobody who waits for answers has so many, and node:http begins
- * whatever it reads. Each costs some 20 KB and its answer.
+ * Requests of one connection whose answers have not left: nobody who waits for answers has so many, and node:http
+ * begins whatever it reads. Each costs some 20 KB and its answer.
  */
 const MAX_IN_FLIGHT = 32;
 
@@ -11,7 +11,9 @@ const MAX_IN_FLIGHT = 32;
 export class RequestsInFlight {
   readonly #requests = new WeakMap<Socket, number>();
 
-  /** False for one too many: close the connection, since what came in one piece is parsed to its end whatever one does. */
+  /**
+   * False for one too many: close the connection, since what came in one piece is parsed to its end whatever one does.
+   */
   admit({ socket }: IncomingMessage, response: ServerResponse): boolean {
     const before = this.#requests.get(socket) ?? 0;
     if (before >= MAX_IN_FLIGHT) return false;

@@ -3,8 +3,8 @@ import type { ForwardSpec, ForwardStatus } from '../../config/forward.ts';
 import type { DescribedMessage } from '../../services/dns/described-message.ts';
 
 /*
- * What the control API says, as JSON. The zod schemas beside the paths are checked against these types by the compiler, so
- * that a client (the command line) needs no zod.
+ * What the control API says, as JSON. The zod schemas beside the paths are checked against these types by the compiler,
+ * so that a client (the command line) needs no zod.
  */
 
 /** Why a request was refused. */

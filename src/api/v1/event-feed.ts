@@ -37,7 +37,10 @@ export class EventFeed {
     for (const listener of this.#listeners) listener(event);
   }
 
-  /** A log that writes to `log` and makes events of its lines: only from these the feed knows of guests and of recoveries. */
+  /**
+   * A log that writes to `log` and makes events of its lines: only from these the feed knows of guests and of
+   * recoveries.
+   */
   listeningTo(log: FeedLog): FeedLog {
     const line =
       (level: LogLevelWord) =>

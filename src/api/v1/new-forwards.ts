@@ -30,7 +30,10 @@ const byText = forwardOptions(schemaParts).extend({
 
 const byKeys = z.looseObject({ persistent: value(yesOrNo).optional(), owner });
 
-/** `{publish: "8080:80", …}`, or the keys of `forwards` in the configuration. More than one where the host chooses several ports. */
+/**
+ * `{publish: "8080:80", …}`, or the keys of `forwards` in the configuration. More than one where the host chooses
+ * several ports.
+ */
 export const newForwards: z.ZodType<readonly ForwardSpec[]> = z
   .unknown()
   .transform((raw, context): readonly ForwardSpec[] => {
@@ -81,7 +84,10 @@ function inputJson(...schemas: readonly z.ZodType[]): Readonly<Record<string, un
   };
 }
 
-/** Adds all of `specs`, or none. What cannot be whole is not begun: those that were added before the one that failed go again. */
+/**
+ * Adds all of `specs`, or none. What cannot be whole is not begun: those that were added before the one that failed go
+ * again.
+ */
 export async function addAll(forwards: Forwards, specs: readonly ForwardSpec[]): Promise<ForwardJson[]> {
   // One alone leaves nothing behind when it fails.
   const before = specs.length > 1 ? new Set(forwards.list().map(({ id }) => id)) : undefined;

@@ -1,8 +1,8 @@
 import type { ForwardJson, ServiceJson, ZoneJson } from './contract.ts';
 
 /*
- * What a list shows can be sent back as it is. So what nobody can set is left out of a body, and what stands for "not set" counts as
- * that. Every other key that is not known is refused.
+ * What a list shows can be sent back as it is. So what nobody can set is left out of a body, and what stands for "not
+ * set" counts as that. Every other key that is not known is refused.
  */
 
 const FORWARD: readonly (keyof ForwardJson)[] = [

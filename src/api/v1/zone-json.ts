@@ -49,7 +49,10 @@ function nameJson(name: string): string {
   return name === '' ? '.' : name;
 }
 
-/** One text, where cutting it every 255 bytes gives these strings again (perhaps cutting a character); else the list of strings. */
+/**
+ * One text, where cutting it every 255 bytes gives these strings again (perhaps cutting a character); else the list of
+ * strings.
+ */
 function textJson(texts: readonly Uint8Array[]): string | string[] {
   if (texts.slice(0, -1).every(({ length }) => length === TEXT_BYTES)) return Buffer.concat(texts).toString('utf8');
   return texts.map((text) => Buffer.from(text).toString('utf8'));

@@ -13,8 +13,8 @@ export interface VpnkitAnswer {
 const DONE: VpnkitAnswer = { status: 200, json: undefined };
 
 /**
- * vpnkit's forwarder: /forwards/{expose,unexpose}/{port,pipe}, list and dump on top of the table of forwards. A port is known by all
- * that it says; exposing it again does nothing, and neither does unexposing what is not there.
+ * vpnkit's forwarder: /forwards/{expose,unexpose}/{port,pipe}, list and dump on top of the table of forwards. A port is
+ * known by all that it says; exposing it again does nothing, and neither does unexposing what is not there.
  */
 export class PortExposer {
   readonly #forwards: Forwards;

@@ -30,8 +30,8 @@ const wantedTypes = value(someTypes)
   .meta({ type: 'string', description: `Some of ${EVENT_TYPES.join(',')}; all unless told` });
 
 /**
- * Server-sent events: what happens from now on. A reader that does not keep up is cut off ('control-event-reader-dropped'), and sees
- * what it missed by asking for the lists anew; nothing is replayed.
+ * Server-sent events: what happens from now on. A reader that does not keep up is cut off
+ * ('control-event-reader-dropped'), and sees what it missed by asking for the lists anew; nothing is replayed.
  */
 export function eventRoutes(
   scope: ControlScope,
@@ -74,7 +74,8 @@ export function eventRoutes(
       });
       const heartbeat = setInterval(() => write(':\n\n'), HEARTBEAT_MS);
       heartbeat.unref();
-      // Who only closed its side goes on reading. Who is gone is known by writing twice: the first may be what makes the peer reset.
+      // Who only closed its side goes on reading. Who is gone is known by writing twice: the first may be what makes
+      // the peer reset.
       let probe: NodeJS.Timeout | undefined;
       stream.socket?.once('end', () => {
         write(':\n\n');
