@@ -86,7 +86,10 @@ function shellQuoted(word: string): string {
 
 function listenForms(): string {
   const shown = (kinds: readonly AttachmentKind[], what: (kind: AttachmentKind) => string): string =>
-    kinds.map(what).join(' or ');
+    kinds
+      .map(what)
+      .join(', ')
+      .replace(/, ([^,]*)$/, ' or $1');
   const dialled = ATTACHMENT_KINDS.filter(({ dials }) => dials);
   const dialling = `with ?connect ${shown(dialled, ({ scheme }) => scheme)} dials instead of listening`;
   return `${shown(ATTACHMENT_KINDS, ({ example }) => example)}; ${dialling}`;
