@@ -24,8 +24,8 @@ export class FrameFacts {
 
   /**
    * Fills `into` from the header at `at` and the frame after it; false when they contradict each other. hdr_len is a
-   * hint that no one here needs and is not looked at. NEEDS_CSUM means that the bytes never left the machine: the payload
-   * is as good as checked, so `checksumValid` is set too.
+   * hint that no one here needs and is not looked at. NEEDS_CSUM means that the bytes never left the machine: the
+   * payload is as good as checked, so `checksumValid` is set too.
    */
   read(bytes: Uint8Array, at: number, end: number, into: Frame): boolean {
     const header = this.#header;
@@ -58,6 +58,7 @@ export class FrameFacts {
 /** Puts frames on a tap, the virtio-net header before each. */
 export class TapFraming extends FrameFraming {
   readonly #arena: Arena;
+  readonly #header = new VirtioNetHeader();
 
   constructor(arena: Arena, counters: Counters) {
     super({ arena, counters, refused: 'tap-frame-refused' }, VIRTIO_NET_HEADER_BYTES);
@@ -71,16 +72,14 @@ export class TapFraming extends FrameFraming {
       bytes.fill(0, headerAt, at);
       return;
     }
-    writeVirtioNet(
-      bytes,
-      headerAt,
-      frame.needsChecksum ? VIRTIO_NET_NEEDS_CHECKSUM : 0,
-      gsoTypeOf(frame),
-      frame.gsoSize === 0 ? 0 : headersLength(bytes, at, frame),
-      frame.gsoSize,
-      frame.checksumStart,
-      frame.checksumOffset,
-    );
+    const header = this.#header;
+    header.flags = frame.needsChecksum ? VIRTIO_NET_NEEDS_CHECKSUM : 0;
+    header.gsoType = gsoTypeOf(frame);
+    header.headerLength = frame.gsoSize === 0 ? 0 : headersLength(bytes, at, frame);
+    header.gsoSize = frame.gsoSize;
+    header.checksumStart = frame.checksumStart;
+    header.checksumOffset = frame.checksumOffset;
+    writeVirtioNet(bytes, headerAt, header);
   }
 }
 

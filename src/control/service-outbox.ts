@@ -1,19 +1,22 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { GatewayServices } from '../env/gateway-services.ts';
+import type { GatewayServices, ServiceClient } from '../env/gateway-services.ts';
 import { Tally } from '../turn/tally.ts';
 import type { ServiceDatagram } from './thread-mail.ts';
 import type { ThreadState } from './thread-state.ts';
 import type { TurnBatch } from './turn-batch.ts';
 
-/** Datagrams on their way that control has not yet taken: 1,024 of 64 KiB are 64 MiB at worst; a flood beyond is dropped. */
+/**
+ * Datagrams on their way that control has not yet taken: 1,024 of 64 KiB are 64 MiB at worst; a flood beyond is
+ * dropped.
+ */
 const MAX_WAITING = 1024;
 /** Of these, so many may be one guest's: one that floods leaves a quarter to all others. */
 const MAX_WAITING_OF_GUEST = (3 * MAX_WAITING) / 4;
 
 /**
- * Guests' datagrams for gateway services, on their way to the control thread. When control falls behind, further ones are
- * dropped (counted as 'service-busy'), and first those of a guest that has three quarters of the queue.
+ * Guests' datagrams for gateway services, on their way to the control thread. When control falls behind, further ones
+ * are dropped (counted as 'service-busy'), and first those of a guest that has three quarters of the queue.
  */
 export class ServiceOutbox implements GatewayServices {
   readonly #arena: Arena;
@@ -24,7 +27,10 @@ export class ServiceOutbox implements GatewayServices {
   #queued = 0;
   /** So many of them are known to have been taken. */
   #taken = 0;
-  /** Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its attachment: it has any number of addresses. */
+  /**
+   * Who sent what waits, a ring by `#queued`; and how many of each guest are in it. A guest is its attachment: it has
+   * any number of addresses.
+   */
   readonly #senders: string[] = new Array<string>(MAX_WAITING).fill('');
   readonly #waiting = new Tally<string>();
 
@@ -35,16 +41,8 @@ export class ServiceOutbox implements GatewayServices {
     this.#batch = batch;
   }
 
-  datagram(
-    service: string,
-    guestAddress: number,
-    guestPort: number,
-    gatewayAddress: number,
-    gatewayPort: number,
-    at: number,
-    length: number,
-    attachment: string,
-  ): void {
+  datagram(service: string, client: ServiceClient, at: number, length: number): void {
+    const { attachment, guestAddress, guestPort, gatewayAddress, gatewayPort } = client;
     this.#forgetTaken();
     const isFull = ((this.#queued - this.#taken) | 0) >= MAX_WAITING;
     if (isFull || this.#waiting.of(attachment) >= MAX_WAITING_OF_GUEST) {

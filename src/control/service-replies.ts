@@ -21,12 +21,13 @@ export class ServiceReplies {
     if (this.#at < UDP_HEADER_BYTES) throw new RangeError('the arena has no room for answers of gateway services');
   }
 
-  send({ guestAddress, guestPort, gatewayAddress, gatewayPort, bytes }: ServiceDatagram): void {
+  send(reply: ServiceDatagram): void {
+    const { bytes } = reply;
     if (bytes.length > UDP_MAX_PAYLOAD_BYTES) {
       this.#counters.add('service-reply-too-big');
       return;
     }
     this.#arena.bytes.set(bytes, this.#at);
-    this.#network.replyFromService(guestAddress, guestPort, gatewayAddress, gatewayPort, this.#at, bytes.length);
+    this.#network.replyFromService(reply, this.#at, bytes.length);
   }
 }

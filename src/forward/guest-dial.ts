@@ -122,8 +122,9 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     this.#sourceAddress = routes.hides(neighbor, own) ? sources.host : own;
     this.state = 'opening';
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
-      const local = sources.portFor(attempt, this.#sourceAddress, clientPort);
-      const flow = tcp.openFor(this, neighbor, port, this.#sourceAddress, local, this.#stream);
+      const remoteAddress = this.#sourceAddress;
+      const remotePort = sources.portFor(attempt, remoteAddress, clientPort);
+      const flow = tcp.openFor({ neighbor, guestPort: port, remoteAddress, remotePort }, this.#stream, this);
       if (flow === 'in-use') continue;
       if (typeof flow === 'string') this.#fall('limit');
       else this.#flow = flow;

@@ -12,7 +12,10 @@ import { SOURCE_PORT_TRIES, type SourceAddresses } from './source-addresses.ts';
 const MAX_PREFIXES = 1_024;
 /** A guest that does not answer a prefix is asked again after this time: its networks change with its containers. */
 const HIDDEN_MS = 10 * 60_000;
-/** An answer to a client's own address shows the way for so long; silence after it is the guest's will (a ban, a rate limit). */
+/**
+ * An answer to a client's own address shows the way for so long; silence after it is the guest's will (a ban, a rate
+ * limit).
+ */
 const PROVED_MS = 60 * 60_000;
 /** Nothing was learned: the guest answered nobody. Bounds the questions to three SYNs in that time for each prefix. */
 const UNKNOWN_MS = 5_000;
@@ -43,14 +46,14 @@ export interface SourceRoutesOptions {
 }
 
 /**
- * Which clients a guest cannot answer under their own address, because it takes that for one of its own networks (docker0, a
- * CNI, a VPN, rp_filter): its answers go there, and the client meets silence. Such clients are shown to it with the host
- * address.
+ * Which clients a guest cannot answer under their own address, because it takes that for one of its own networks
+ * (docker0, a CNI, a VPN, rp_filter): its answers go there, and the client meets silence. Such clients are shown to it
+ * with the host address.
  *
- * Found out when a client goes unanswered: a SYN from the client's address and one from the host address go to the same port,
- * one more from the client's to a port where nothing is, and any answer counts, a refusal too. Only addresses of private
- * networks are doubted, and none that the guest has answered within the hour: silence towards these is what the guest wants (a
- * ban, a rate limit), and must not be got round.
+ * Found out when a client goes unanswered: a SYN from the client's address and one from the host address go to the same
+ * port, one more from the client's to a port where nothing is, and any answer counts, a refusal too. Only addresses of
+ * private networks are doubted, and none that the guest has answered within the hour: silence towards these is what the
+ * guest wants (a ban, a rate limit), and must not be got round.
  */
 export class SourceRoutes {
   readonly #options: SourceRoutesOptions;
@@ -73,8 +76,8 @@ export class SourceRoutes {
   }
 
   /**
-   * The guest has not answered `client` for a second at `port`. `hidden` is called, once at most, if it turns out that it
-   * would not under that address but does under the host address.
+   * The guest has not answered `client` for a second at `port`. `hidden` is called, once at most, if it turns out that
+   * it would not under that address but does under the host address.
    */
   doubt(neighbor: Neighbor, port: number, client: number, hidden: () => void): void {
     if (!isPrivateIpv4(client)) return;
@@ -213,14 +216,10 @@ class RouteProbe implements FlowOpener {
 
   send({ tcp, sources }: SourceRoutesOptions, neighbor: Neighbor): boolean {
     for (let attempt = 1; attempt <= SOURCE_PORT_TRIES; attempt++) {
-      const flow = tcp.openFor(
-        this,
-        neighbor,
-        this.#port,
-        this.#source,
-        sources.portFor(attempt, this.#source, 0),
-        undefined,
-      );
+      const remoteAddress = this.#source;
+      const remotePort = sources.portFor(attempt, remoteAddress, 0);
+      const ends = { neighbor, guestPort: this.#port, remoteAddress, remotePort };
+      const flow = tcp.openFor(ends, undefined, this);
       if (flow === 'in-use') continue;
       if (typeof flow === 'string') return false;
       this.#flow = flow;

@@ -8,7 +8,16 @@ export interface UdpClientOwner {
   answered(client: UdpClient, sent: boolean): void;
 }
 
-/** A client of the host's side as a guest's port knows it: one address and port, until two minutes without a datagram. */
+/** Who a client is, and by which socket and handle the host's engine knows it. */
+export interface UdpClientFacts
+  extends Pick<UdpClient, 'key' | 'neighbor' | 'guestPort' | 'address' | 'port' | 'sourceAddress' | 'sourcePort'> {
+  readonly index: number;
+  readonly handle: number;
+}
+
+/**
+ * A client of the host's side as a guest's port knows it: one address and port, until two minutes without a datagram.
+ */
 export class UdpClient implements UdpPeer {
   key: number;
   readonly neighbor: Neighbor;
@@ -32,14 +41,7 @@ export class UdpClient implements UdpPeer {
   readonly #index: number;
   #handle: number;
 
-  constructor(
-    owner: UdpClientOwner,
-    server: HostDatagramServer,
-    facts: Pick<UdpClient, 'key' | 'neighbor' | 'guestPort' | 'address' | 'port' | 'sourceAddress' | 'sourcePort'>,
-    index: number,
-    handle: number,
-    nowMs: number,
-  ) {
+  constructor(owner: UdpClientOwner, server: HostDatagramServer, facts: UdpClientFacts, nowMs: number) {
     this.key = facts.key;
     this.neighbor = facts.neighbor;
     this.guestPort = facts.guestPort;
@@ -51,8 +53,8 @@ export class UdpClient implements UdpPeer {
     this.usedMs = nowMs;
     this.#owner = owner;
     this.#server = server;
-    this.#index = index;
-    this.#handle = handle;
+    this.#index = facts.index;
+    this.#handle = facts.handle;
   }
 
   /** It has come with another handle, which says which of our addresses it asked. */

@@ -1,9 +1,10 @@
-import type { HostErrorCode } from '../env/host.ts';
+import type { DatagramBatch, HostErrorCode } from '../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../env/host-listener.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { OutletWaiter } from '../link/outlet.ts';
 import type { FairWork } from '../turn/fair-queue.ts';
 import { Timer } from '../turn/timers.ts';
+import { OutgoingDatagram } from '../udp/outgoing-datagram.ts';
 import type { AllowanceHolder } from './allowance.ts';
 import type { ForwardContext } from './forward-context.ts';
 import { reportOf } from './forward-report.ts';
@@ -11,9 +12,11 @@ import type { ForwardReport, ForwardRequest } from './forward-request.ts';
 import { ForwardTarget } from './forward-target.ts';
 import { placesOf } from './places.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
-import { UdpClient, type UdpClientOwner } from './udp-client.ts';
+import { UdpClient, type UdpClientFacts, type UdpClientOwner } from './udp-client.ts';
 
-/** As a conversation of the guest's own (RFC 4787 §4.3: two minutes or more), counted from the last datagram either way. */
+/**
+ * As a conversation of the guest's own (RFC 4787 §4.3: two minutes or more), counted from the last datagram either way.
+ */
 const IDLE_MS = 120_000;
 /** The order of use is kept to the second, so a stream of datagrams does not reorder the clients each time. */
 const REFRESH_MS = 1_000;
@@ -28,19 +31,20 @@ const HANDLES = 2 ** 31;
 interface Socket extends FairWork, OutletWaiter {}
 
 /**
- * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a peer
- * of its own to the guest; it is forgotten after two minutes of silence, or when the table is full and it is the one not
- * used for longest, where who asked again after an answer comes behind who came once: a flood from ever new ports ends no
- * conversation. What a guest says by ICMP about one client's datagram costs nobody anything.
+ * Datagrams of clients on the host's side to a guest's ports, and the guest's answers back to them. Each client is a
+ * peer of its own to the guest; it is forgotten after two minutes of silence, or when the table is full and it is the
+ * one not used for longest, where who asked again after an answer comes behind who came once: a flood from ever new
+ * ports ends no conversation. What a guest says by ICMP about one client's datagram costs nobody anything.
  *
- * Nothing is kept here: while a guest is being found or its outlet is full, datagrams wait in the host's socket; what comes
- * for a guest that is not there is dropped and counted.
+ * Nothing is kept here: while a guest is being found or its outlet is full, datagrams wait in the host's socket; what
+ * comes for a guest that is not there is dropped and counted.
  */
 export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, AllowanceHolder {
   readonly #context: ForwardContext;
   readonly #request: ForwardRequest;
   readonly #target: ForwardTarget;
   readonly #handles: Int32Array;
+  readonly #datagram = new OutgoingDatagram();
   readonly #places: ReturnType<typeof placesOf>;
   readonly #sockets = new Map<number, Socket>();
   /** By socket and handle, in the order of last use. */
@@ -132,8 +136,9 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
   }
 
   /**
-   * Who takes what `guest` sends from a published port to somebody who has not asked: it leaves from the forward's own socket, and
-   * what comes back is a client's. Undefined where it is not this forward's guest, or its socket does not reach there.
+   * Who takes what `guest` sends from a published port to somebody who has not asked: it leaves from the forward's own
+   * socket, and what comes back is a client's. Undefined where it is not this forward's guest, or its socket does not
+   * reach there.
    */
   peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpClient | undefined {
     const server = this.#server;
@@ -142,8 +147,9 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     const handle = server.reach(index, address, port);
     const key = index * HANDLES + handle;
     if (handle < 0 || this.#clients.has(key) || !this.#makeRoom()) return undefined;
-    const facts = { key, neighbor: guest, guestPort, address, port, sourceAddress: address, sourcePort: port };
-    const client = new UdpClient(this, server, facts, index, handle, this.#context.turn.nowMs);
+    const source = { sourceAddress: address, sourcePort: port };
+    const facts = { key, index, handle, neighbor: guest, guestPort, address, port, ...source };
+    const client = new UdpClient(this, server, facts, this.#context.turn.nowMs);
     client.begun = true;
     if (this.#enter(client)) return client;
     this.#context.udpClients.give();
@@ -180,11 +186,16 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     if (count === 0) return;
     const { batch, at, slotBytes } = udp.receiveSlots;
     const received = server.receive(index, batch, this.#handles, at, slotBytes, count);
+    const datagram = this.#datagram;
     for (let i = 0; i < received; i++) {
-      const client = this.#clientOf(server, guest, index, this.#handles[i]!, batch.address[i]!, batch.port[i]!);
+      const client = this.#clientOf(server, guest, index, batch, i);
       if (client === undefined) continue;
-      const { guestPort, sourceAddress, sourcePort } = client;
-      if (!udp.send(guest, sourceAddress, sourcePort, guestPort, batch.at[i]!, batch.length[i]!)) continue;
+      datagram.source = client.sourceAddress;
+      datagram.sourcePort = client.sourcePort;
+      datagram.destinationPort = client.guestPort;
+      datagram.at = batch.at[i]!;
+      datagram.length = batch.length[i]!;
+      if (!udp.send(guest, datagram)) continue;
       client.converses = client.answered;
       if (!client.answered) this.#unanswered(client);
       this.#touch(client);
@@ -210,14 +221,17 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     if (dropped === count) this.readable(index);
   }
 
+  /** Who sent the datagram at place `i` of what was received. */
   #clientOf(
     server: HostDatagramServer,
     neighbor: Neighbor,
     index: number,
-    handle: number,
-    address: number,
-    port: number,
+    batch: DatagramBatch,
+    i: number,
   ): UdpClient | undefined {
+    const handle = this.#handles[i]!;
+    const address = batch.address[i]!;
+    const port = batch.port[i]!;
     const key = index * HANDLES + handle;
     const known = this.#clients.get(key);
     if (known !== undefined) {
@@ -235,21 +249,24 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
     const { sources, routes } = this.#context;
     const own = sources.addressFor(source, address);
     const sourceAddress = routes.hides(neighbor, own) ? sources.host : own;
-    const facts = { key, neighbor, guestPort: guestPort + index, address, port, sourceAddress };
-    return this.#admit(server, facts, index, handle);
+    return this.#admit(server, {
+      key,
+      index,
+      handle,
+      neighbor,
+      guestPort: guestPort + index,
+      address,
+      port,
+      sourceAddress,
+    });
   }
 
   /** Gives the client four numbers of its own. */
-  #admit(
-    server: HostDatagramServer,
-    facts: Omit<ConstructorParameters<typeof UdpClient>[2], 'sourcePort'>,
-    index: number,
-    handle: number,
-  ): UdpClient | undefined {
+  #admit(server: HostDatagramServer, facts: Omit<UdpClientFacts, 'sourcePort'>): UdpClient | undefined {
     const { sources, turn, counters, udpClients } = this.#context;
     for (let attempt = 0; attempt < SOURCE_PORT_TRIES; attempt++) {
       const sourcePort = sources.portFor(attempt, facts.sourceAddress, facts.port);
-      const client = new UdpClient(this, server, { ...facts, sourcePort }, index, handle, turn.nowMs);
+      const client = new UdpClient(this, server, { ...facts, sourcePort }, turn.nowMs);
       if (this.#enter(client)) return client;
     }
     udpClients.give();
@@ -276,8 +293,8 @@ export class UdpForward implements HostDatagramServerHandler, UdpClientOwner, Al
   }
 
   /**
-   * The client to forget. A client in conversation is passed over and moved to the end of the order; it must ask again to be
-   * passed over once more. At the end it may outlive its two minutes, until the clients before it are gone.
+   * The client to forget. A client in conversation is passed over and moved to the end of the order; it must ask again
+   * to be passed over once more. At the end it may outlive its two minutes, until the clients before it are gone.
    */
   #spareOldest(): UdpClient | undefined {
     let left = MAX_SPARED;

@@ -4,7 +4,7 @@ import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { DatagramBatch, DatagramFailure, HostDatagram, HostDatagramHandler } from '../env/host.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
-import type { Ipv4Output } from '../ip/output.ts';
+import type { Ipv4Output, OutgoingPacket } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { FairWork } from '../turn/fair-queue.ts';
@@ -26,7 +26,6 @@ export const ECHO_RECEIVE_BATCH = 8;
 export const ECHO_SLOT_BYTES = 65_536;
 /** Requests remembered for the ICMP errors that come back about them: traceroute -I has 16 under way. */
 const REMEMBERED = 32;
-const REPLY_TTL = 64;
 
 /** What every mapping works with. */
 export interface EchoContext {
@@ -39,6 +38,8 @@ export interface EchoContext {
   /** Shared by all mappings: filled and emptied within one call. */
   readonly replies: DatagramBatch;
   readonly repliesAt: number;
+  /** The reply that is being sent: one record for all mappings. */
+  readonly reply: OutgoingPacket;
   /** The mapping was used just now and is wanted as much as `rank` says. */
   readonly onUsed: (mapping: EchoMapping, rank: Rank) => void;
   /** The mapping had nothing to do for ECHO_IDLE_MS. */
@@ -153,7 +154,7 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     };
     // A hop of a traceroute is who sent the error, not the gateway.
     const speaker = failure.offender === 0 ? gatewayAddress : failure.offender;
-    errors.aboutQuoted(this.neighbor, quoted, kind.type, kind.code, speaker, failure.mtu);
+    errors.aboutQuoted(this.neighbor, quoted, kind, speaker, failure.mtu);
   }
 
   close(): void {
@@ -190,7 +191,7 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
 
   /** The reply with the guest's own identifier in it again. */
   #reply(source: number, at: number, length: number, tos: number): void {
-    const { arena, counters, output } = this.#context;
+    const { arena, counters, output, reply } = this.#context;
     const { bytes } = arena;
     if (length < ICMP_HEADER_BYTES || bytes[at] !== ICMP_ECHO_REPLY) {
       counters.add('icmp-echo-bad-reply');
@@ -198,8 +199,11 @@ export class EchoMapping implements HostDatagramHandler, Shared<Port, EchoMappin
     }
     writeIcmpEcho(bytes, at, ICMP_ECHO_REPLY, this.identifier, readU16(bytes, at + 6));
     writeU16(bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(arena.sum(at, length, 0)));
-    const sent = output.send(this.neighbor, source, PROTOCOL_ICMP, REPLY_TTL, at, length, tos);
-    if (!sent) counters.add('icmp-echo-reply-port-full');
+    reply.source = source;
+    reply.tos = tos;
+    reply.at = at;
+    reply.length = length;
+    if (!output.send(this.neighbor, reply)) counters.add('icmp-echo-reply-port-full');
   }
 
   #find(failure: DatagramFailure): { sequence: number; length: number; checksum: number } | undefined {

@@ -1,15 +1,17 @@
 /**
- * ICMP from guests (RFC 792). Echo requests to the gateway or the host address are answered here; to anywhere else they go
- * by a ping socket of the host, one for each guest address and identifier, so the replies, the hops of a traceroute and
- * the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or make room where the guest, the table or the host has no
- * more: `Shares` says which.
+ * ICMP from guests (RFC 792). Echo requests to the gateway or the host address are answered here; to anywhere else they
+ * go by a ping socket of the host, one for each guest address and identifier, so the replies, the hops of a traceroute
+ * and the unreachables are the real ones. Mappings end after ECHO_IDLE_MS, or make room where the guest, the table or
+ * the host has no more: `Shares` says which.
  *
- * Errors from guests are counted; a destination unreachable is handed on, for TCP. All other types are counted and go no further.
+ * Errors from guests are counted; a destination unreachable is handed on, for TCP. All other types are counted and go
+ * no further.
  */
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
 import { isSameGuest } from '../ip/neighbor.ts';
+import { OutgoingPacket } from '../ip/output.ts';
 import type { OwnAddresses } from '../ip/own-addresses.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
@@ -49,14 +51,14 @@ export type EchoOutcome =
   | 'icmp-unhandled-type';
 
 export interface EchoOptions
-  extends Omit<EchoContext, 'replies' | 'repliesAt' | 'onUsed' | 'onIdle' | 'gatewayAddress'> {
+  extends Omit<EchoContext, 'replies' | 'repliesAt' | 'reply' | 'onUsed' | 'onIdle' | 'gatewayAddress'> {
   readonly host: Host;
   readonly log: Log;
   /** `Interface.own` */
   readonly own: OwnAddresses;
   /**
-   * A guest's destination unreachable, with its code and the MTU that fragmentation needed tells, about an IPv4 packet of ours
-   * that is quoted at [at, end), truncated perhaps.
+   * A guest's destination unreachable, with its code and the MTU that fragmentation needed tells, about an IPv4 packet
+   * of ours that is quoted at [at, end), truncated perhaps.
    */
   readonly unreachable?: (packet: Packet, code: number, mtu: number, at: number, end: number) => void;
 }
@@ -79,6 +81,7 @@ export class IcmpEcho implements ProtocolHandler {
       gatewayAddress: options.own.gateway,
       replies: makeDatagramBatch(ECHO_RECEIVE_BATCH),
       repliesAt,
+      reply: new OutgoingPacket(PROTOCOL_ICMP, REPLY_TTL),
       onUsed: (mapping, rank) => this.#shares.used(mapping, mapping.neighbor.port, rank),
       onIdle: (mapping) => this.#remove(mapping),
     };
@@ -122,7 +125,12 @@ export class IcmpEcho implements ProtocolHandler {
     const length = payloadEnd - at;
     writeIcmpEcho(arena.bytes, at, ICMP_ECHO_REPLY, this.#header.identifier, this.#header.sequence);
     writeU16(arena.bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(arena.sum(at, length, 0)));
-    const sent = output.send(packet.neighbor, packet.destination, PROTOCOL_ICMP, REPLY_TTL, at, length, packet.tos);
+    const { reply } = this.#context;
+    reply.source = packet.destination;
+    reply.tos = packet.tos;
+    reply.at = at;
+    reply.length = length;
+    const sent = output.send(packet.neighbor, reply);
     return sent ? 'icmp-echo-answered' : 'icmp-echo-reply-port-full';
   }
 

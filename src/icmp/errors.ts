@@ -1,13 +1,13 @@
 /**
- * ICMP errors towards guests (RFC 792, RFC 1812 §4.3.2). Quotes as much of the packet as fits into 576 bytes. Says nothing
- * about an ICMP error, a later fragment, a broadcast or multicast, or a guest without an address (RFC 1122 §3.2.2), and to
- * one guest no more than a token bucket lets through (RFC 1812 §4.3.2.8).
+ * ICMP errors towards guests (RFC 792, RFC 1812 §4.3.2). Quotes as much of the packet as fits into 576 bytes. Says
+ * nothing about an ICMP error, a later fragment, a broadcast or multicast, or a guest without an address (RFC 1122
+ * §3.2.2), and to one guest no more than a token bucket lets through (RFC 1812 §4.3.2.8).
  */
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { IcmpErrors, QuotedPacket } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
-import type { Ipv4Output } from '../ip/output.ts';
+import { type Ipv4Output, OutgoingPacket } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import { TokenBuckets } from '../turn/token-buckets.ts';
 import type { Turn } from '../turn/turn.ts';
@@ -18,10 +18,18 @@ import {
   ICMP_FRAGMENTATION_NEEDED,
   ICMP_HEADER_BYTES,
   ICMP_MAX_QUOTE_BYTES,
+  type IcmpKind,
   isIcmpError,
   writeIcmpError,
 } from '../wire/icmpv4.ts';
-import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_ICMP, writeIpv4 } from '../wire/ipv4.ts';
+import {
+  IPV4_BROADCAST,
+  IPV4_HEADER_BYTES,
+  Ipv4Header,
+  isMulticastIpv4,
+  PROTOCOL_ICMP,
+  writeIpv4,
+} from '../wire/ipv4.ts';
 
 /** Errors to one guest: a traceroute or a port scan is answered, a flood is not. */
 const ERRORS_PER_SECOND = 1_000;
@@ -29,6 +37,7 @@ const BURST_ERRORS = 100;
 const ERROR_TTL = 64;
 /** What an earlier packet's quoted header says: it is not remembered, and nobody looks. */
 const QUOTED_TTL = 64;
+const TOO_LONG: IcmpKind = { type: ICMP_DESTINATION_UNREACHABLE, code: ICMP_FRAGMENTATION_NEEDED };
 /** The header of what is quoted and eight bytes more (RFC 792). */
 const SHORT_QUOTE_BYTES = IPV4_HEADER_BYTES + 8;
 
@@ -45,6 +54,10 @@ export class IcmpErrorSender implements IcmpErrors {
   readonly #options: IcmpErrorOptions;
   /** By the port that a guest is behind, for it may speak from many addresses. */
   readonly #buckets = new TokenBuckets(ERRORS_PER_SECOND, BURST_ERRORS);
+  /** Of what is quoted. */
+  readonly #header = new Ipv4Header();
+  readonly #error = { type: 0, code: 0, mtu: 0 };
+  readonly #message = new OutgoingPacket(PROTOCOL_ICMP, ERROR_TTL);
   readonly #quoteAt: number;
   readonly #messageAt: number;
 
@@ -64,31 +77,39 @@ export class IcmpErrorSender implements IcmpErrors {
       return;
     }
     const length = packet.payloadEnd - packet.headerAt;
-    this.#send(packet.neighbor, type, code, source ?? this.#options.gatewayAddress, mtu, packet.headerAt, length);
+    this.#message.source = source ?? this.#options.gatewayAddress;
+    this.#say(type, code, mtu);
+    this.#send(packet.neighbor, packet.headerAt, length);
   }
 
-  aboutQuoted(neighbor: Neighbor, quoted: QuotedPacket, type: number, code: number, source: number, mtu = 0): void {
+  aboutQuoted(neighbor: Neighbor, quoted: QuotedPacket, { type, code }: IcmpKind, source: number, mtu = 0): void {
     const { bytes } = this.#options.arena;
     if (!this.#mayAnswer(neighbor, quoted.destination, quoted.protocol, quoted.firstWord >>> 24)) {
       this.#options.counters.add('icmp-error-suppressed');
       return;
     }
     const at = this.#quoteAt;
-    const totalLength = Math.min(IPV4_HEADER_BYTES + Math.max(quoted.length, 8), 0xffff);
-    writeIpv4(bytes, at, totalLength, 0, 0, QUOTED_TTL, quoted.protocol, quoted.source, quoted.destination);
+    const header = this.#header;
+    header.totalLength = Math.min(IPV4_HEADER_BYTES + Math.max(quoted.length, 8), 0xffff);
+    header.ttl = QUOTED_TTL;
+    header.protocol = quoted.protocol;
+    header.source = quoted.source;
+    header.destination = quoted.destination;
+    writeIpv4(bytes, at, header);
     writeU32(bytes, at + IPV4_HEADER_BYTES, quoted.firstWord);
     writeU32(bytes, at + IPV4_HEADER_BYTES + 4, quoted.secondWord);
-    this.#send(neighbor, type, code, source, mtu, at, SHORT_QUOTE_BYTES);
+    this.#message.source = source;
+    this.#say(type, code, mtu);
+    this.#send(neighbor, at, SHORT_QUOTE_BYTES);
   }
 
   /**
-   * Quotes an echo reply, whose errors Linux takes for the route and for no socket. About a datagram of a connected socket the
-   * error would fail that socket's next call; a ping would count it as a loss.
+   * Quotes an echo reply, whose errors Linux takes for the route and for no socket. About a datagram of a connected
+   * socket the error would fail that socket's next call; a ping would count it as a loss.
    */
   pathMtu(neighbor: Neighbor, source: number, destination: number, mtu: number): void {
     const quoted = { protocol: PROTOCOL_ICMP, source, destination, firstWord: 0, secondWord: 0, length: mtu };
-    const { gatewayAddress } = this.#options;
-    this.aboutQuoted(neighbor, quoted, ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, gatewayAddress, mtu);
+    this.aboutQuoted(neighbor, quoted, TOO_LONG, this.#options.gatewayAddress, mtu);
   }
 
   #mayAnswer(neighbor: Neighbor, destination: number, protocol: number, firstByte: number): boolean {
@@ -98,14 +119,22 @@ export class IcmpErrorSender implements IcmpErrors {
     return protocol !== PROTOCOL_ICMP || !isIcmpError(firstByte);
   }
 
-  #send(to: Neighbor, type: number, code: number, source: number, mtu: number, quoteAt: number, length: number): void {
+  #say(type: number, code: number, mtu: number): void {
+    this.#error.type = type;
+    this.#error.code = code;
+    this.#error.mtu = mtu;
+  }
+
+  /** Sends `#error` in `#message`, whose sender is filled in, about the packet at `quoteAt`. */
+  #send(to: Neighbor, quoteAt: number, length: number): void {
     const { arena, counters, output, turn } = this.#options;
     if (!this.#buckets.take(to.port, turn.nowMs)) {
       counters.add('icmp-error-rate-limited');
       return;
     }
-    const bytes = writeIcmpError(arena.bytes, this.#messageAt, type, code, mtu, quoteAt, length);
-    const sent = output.send(to, source, PROTOCOL_ICMP, ERROR_TTL, this.#messageAt, bytes);
+    this.#message.at = this.#messageAt;
+    this.#message.length = writeIcmpError(arena.bytes, this.#messageAt, this.#error, quoteAt, length);
+    const sent = output.send(to, this.#message);
     counters.add(sent ? 'icmp-error-sent' : 'icmp-error-port-full');
   }
 }

@@ -6,13 +6,8 @@ import {
   ICMP_HOST_UNREACHABLE,
   ICMP_NETWORK_UNREACHABLE,
   ICMP_PORT_UNREACHABLE,
+  type IcmpKind,
 } from '../wire/icmpv4.ts';
-
-/** Type and code of an ICMP error. */
-export interface IcmpKind {
-  readonly type: number;
-  readonly code: number;
-}
 
 const CODES: ReadonlyMap<HostErrorCode, IcmpKind> = new Map<HostErrorCode, IcmpKind>([
   ['ECONNREFUSED', unreachable(ICMP_PORT_UNREACHABLE)],
@@ -25,7 +20,9 @@ const CODES: ReadonlyMap<HostErrorCode, IcmpKind> = new Map<HostErrorCode, IcmpK
   ['EMSGSIZE', unreachable(ICMP_FRAGMENTATION_NEEDED)],
 ]);
 
-/** What a router would have told the guest where the host socket said `code` (RFC 1122 §3.2.2.1); undefined: nothing. */
+/**
+ * What a router would have told the guest where the host socket said `code` (RFC 1122 §3.2.2.1); undefined: nothing.
+ */
 export function unreachableFor(code: HostErrorCode): IcmpKind | undefined {
   return CODES.get(code);
 }

@@ -1,17 +1,18 @@
 /**
- * ARP for the gateway's own addresses (RFC 826). Answers requests and probes (RFC 5227 §2.1.1: sender 0.0.0.0) for them,
- * learns guests from whatever they say, gratuitous announcements included. It never asks: a guest that was not heard has
- * no flows. A guest that claims one of our addresses is not believed, counted, and named in the log once.
+ * ARP for the gateway's own addresses (RFC 826). Answers requests and probes (RFC 5227 §2.1.1: sender 0.0.0.0) for
+ * them, learns guests from whatever they say, gratuitous announcements included. It never asks: a guest that was not
+ * heard has no flows. A guest that claims one of our addresses is not believed, counted, and named in the log once.
  */
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { Log } from '../env/log.ts';
-import { Frame } from '../link/frame.ts';
+import type { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
-import { ARP_BYTES, ARP_REPLY, ARP_REQUEST, type ArpFault, ArpPacket, parseArp, writeArp } from '../wire/arp.ts';
-import { ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, isMulticastMac, writeEthernet } from '../wire/ethernet.ts';
+import { ARP_REPLY, ARP_REQUEST, type ArpFault, ArpPacket, parseArp } from '../wire/arp.ts';
+import { ETHERNET_HEADER_BYTES, isMulticastMac } from '../wire/ethernet.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
+import { ArpOutput } from './arp-output.ts';
 import type { NeighborCache } from './neighbor-cache.ts';
 import type { OwnAddresses } from './own-addresses.ts';
 
@@ -43,11 +44,12 @@ export interface ArpOptions {
 export class Arp {
   readonly #options: ArpOptions;
   readonly #packet = new ArpPacket();
-  readonly #reply = new Frame();
+  readonly #output: ArpOutput;
   readonly #claimsLogged = new WeakSet<Port>();
 
   constructor(options: ArpOptions) {
     this.#options = options;
+    this.#output = new ArpOutput(options.arena, options.gatewayMac);
   }
 
   /** A frame with EtherType ARP. Never throws on guest bytes. */
@@ -84,16 +86,13 @@ export class Arp {
   }
 
   #answer(port: Port): ArpOutcome {
-    const { arena, gatewayMac } = this.#options;
     const { senderMac, senderAddress, targetAddress } = this.#packet;
-    const length = ETHERNET_HEADER_BYTES + ARP_BYTES;
-    const at = port.outlet.reserve(length);
-    if (at < 0) return 'arp-reply-port-full';
-    writeEthernet(arena.bytes, at, senderMac, gatewayMac, ETHERTYPE_ARP);
-    const arpAt = at + ETHERNET_HEADER_BYTES;
-    writeArp(arena.bytes, arpAt, ARP_REPLY, gatewayMac, targetAddress, senderMac, senderAddress);
-    this.#reply.plain(at, length);
-    port.outlet.commit(this.#reply);
+    const reply = this.#output.packet;
+    reply.operation = ARP_REPLY;
+    reply.senderAddress = targetAddress;
+    reply.targetMac = senderMac;
+    reply.targetAddress = senderAddress;
+    if (!this.#output.send(port.outlet, senderMac)) return 'arp-reply-port-full';
     return 'arp-answered';
   }
 

@@ -2,11 +2,9 @@ import type { Arena } from '../env/arena.ts';
 import type { Random } from '../env/random.ts';
 import { Frame } from '../link/frame.ts';
 import type { Outlet } from '../link/outlet.ts';
-import type { Port } from '../link/port.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, writeEthernet } from '../wire/ethernet.ts';
-import { IPV4_HEADER_BYTES, IPV4_MAX_BYTES, IPV4_MORE_FRAGMENTS, writeIpv4 } from '../wire/ipv4.ts';
-import type { Neighbor } from './neighbor.ts';
-import type { Ipv4Output } from './output.ts';
+import { IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4Header, writeIpv4 } from '../wire/ipv4.ts';
+import type { Destination, Ipv4Output, OutgoingPacket } from './output.ts';
 
 const HEADERS_BYTES = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
 /** Every link carries 68 bytes (RFC 791 §3.2): the smallest MTU that we cut for. */
@@ -21,13 +19,15 @@ export interface Ipv4SenderOptions {
 }
 
 /**
- * Sends datagrams to guests from the gateway's MAC, whole or in fragments of the guest's MTU (RFC 791 §3.2). Either all of
- * a datagram goes out or none of it. Don't Fragment is never set: what is sent here may be cut again by a guest that routes.
+ * Sends datagrams to guests from the gateway's MAC, whole or in fragments of the guest's MTU (RFC 791 §3.2). Either all
+ * of a datagram goes out or none of it. Don't Fragment is never set: what is sent here may be cut again by a guest that
+ * routes.
  */
 export class Ipv4Sender implements Ipv4Output {
   readonly gatewayMac: number;
   readonly #arena: Arena;
   readonly #frame = new Frame();
+  readonly #header = new Ipv4Header();
   readonly #reserved = new Int32Array(MAX_FRAGMENTS);
   #identification: number;
 
@@ -37,56 +37,30 @@ export class Ipv4Sender implements Ipv4Output {
     this.#identification = options.random.u32() & 0xffff;
   }
 
-  send(
-    neighbor: Neighbor,
-    source: number,
-    protocol: number,
-    ttl: number,
-    at: number,
-    length: number,
-    tos = 0,
-  ): boolean {
-    return this.sendToMac(neighbor.port, neighbor.mac, source, neighbor.address, protocol, ttl, at, length, tos);
-  }
-
-  /** Like `send`, to a MAC and an address that need not be a neighbor's: for DHCP, which answers guests without an address. */
-  sendToMac(
-    port: Port,
-    mac: number,
-    source: number,
-    destination: number,
-    protocol: number,
-    ttl: number,
-    at: number,
-    length: number,
-    tos = 0,
-  ): boolean {
+  send({ port, mac, address }: Destination, packet: OutgoingPacket): boolean {
+    const { at, length } = packet;
     if (!port.attached || length > IPV4_MAX_BYTES - IPV4_HEADER_BYTES) return false;
     const room = Math.max(port.outlet.mtu, MIN_MTU) - IPV4_HEADER_BYTES;
     const step = length <= room ? length : room & ~7;
     const count = length <= room ? 1 : Math.ceil(length / step);
     if (!this.#reserve(port.outlet, count, step, length)) return false;
     const { bytes } = this.#arena;
-    const identification = this.nextIdentification();
+    const header = this.#header;
+    header.identification = this.nextIdentification();
+    header.ttl = packet.ttl;
+    header.protocol = packet.protocol;
+    header.tos = packet.tos;
+    header.source = packet.source;
+    header.destination = address;
     for (let i = 0; i < count; i++) {
       const offset = i * step;
       const size = Math.min(step, length - offset);
       const frameAt = this.#reserved[i] ?? 0;
-      const flagsAndOffset = (i < count - 1 ? IPV4_MORE_FRAGMENTS : 0) | (offset >>> 3);
-      const ipAt = frameAt + ETHERNET_HEADER_BYTES;
+      header.totalLength = IPV4_HEADER_BYTES + size;
+      header.moreFragments = i < count - 1;
+      header.fragmentOffset = offset;
       writeEthernet(bytes, frameAt, mac, this.gatewayMac, ETHERTYPE_IPV4);
-      writeIpv4(
-        bytes,
-        ipAt,
-        IPV4_HEADER_BYTES + size,
-        identification,
-        flagsAndOffset,
-        ttl,
-        protocol,
-        source,
-        destination,
-        tos,
-      );
+      writeIpv4(bytes, frameAt + ETHERNET_HEADER_BYTES, header);
       bytes.copyWithin(frameAt + HEADERS_BYTES, at + offset, at + offset + size);
       this.#frame.plain(frameAt, HEADERS_BYTES + size);
       port.outlet.commit(this.#frame);

@@ -1,6 +1,6 @@
 import type { Arena } from '../env/arena.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
-import type { Ipv4Output } from '../ip/output.ts';
+import { type Ipv4Output, OutgoingPacket } from '../ip/output.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import { writeU16 } from '../wire/bytes.ts';
 import { foldedComplement } from '../wire/checksum.ts';
@@ -43,7 +43,11 @@ export class GuestEcho implements ProtocolHandler {
     for (let i = 0; i < DATA_BYTES; i++) bytes[at + ICMP_HEADER_BYTES + i] = i;
     writeU16(bytes, at + ICMP_CHECKSUM_OFFSET, foldedComplement(this.#arena.sum(at, length, 0)));
     this.#asked.add(identifier);
-    this.#output.send(neighbor, source, PROTOCOL_ICMP, TTL, at, length);
+    const request = new OutgoingPacket(PROTOCOL_ICMP, TTL);
+    request.source = source;
+    request.at = at;
+    request.length = length;
+    this.#output.send(neighbor, request);
     return () => !this.#asked.has(identifier);
   }
 

@@ -2,6 +2,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
 import type { Ipv4Sender } from '../ip/ipv4-sender.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
+import { OutgoingPacket } from '../ip/output.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import { writeU16 } from '../wire/bytes.ts';
@@ -108,7 +109,11 @@ export class GuestUdp implements ProtocolHandler {
     const sum = this.#arena.sum(at, length, pseudoHeaderSum(source, address, PROTOCOL_UDP, length));
     // RFC 768: 0 would mean that there is none.
     writeU16(this.#arena.bytes, at + UDP_CHECKSUM_OFFSET, foldedComplement(sum) || 0xffff);
-    const sent = this.#output.sendToMac(this.#port, mac, source, address, PROTOCOL_UDP, TTL, at, length);
+    const datagram = new OutgoingPacket(PROTOCOL_UDP, TTL);
+    datagram.source = source;
+    datagram.at = at;
+    datagram.length = length;
+    const sent = this.#output.send({ port: this.#port, mac, address }, datagram);
     if (!sent) this.#counters.add('udp-port-full');
     routes.sent();
   }

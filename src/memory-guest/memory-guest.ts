@@ -1,10 +1,10 @@
 /**
- * A guest without a kernel, where no network namespace can be made: its TCP/IP stack is our own core turned round, in this
- * process, on a stream that speaks QEMU's framing. To the network it is a guest like any other.
+ * A guest without a kernel, where no network namespace can be made: its TCP/IP stack is our own core turned round, in
+ * this process, on a stream that speaks QEMU's framing. To the network it is a guest like any other.
  *
- * What is the gateway's side in the core is the guest's own here: the interface answers ARP for the guest's address, TCP
- * opens actively towards the network. It has no address until `configure`, sends through one router, and asks each next
- * hop's MAC once (the stream loses nothing). It answers no pings and no connections, and sends no ICMP errors.
+ * What is the gateway's side in the core is the guest's own here: the interface answers ARP for the guest's address,
+ * TCP opens actively towards the network. It has no address until `configure`, sends through one router, and asks each
+ * next hop's MAC once (the stream loses nothing). It answers no pings and no connections, and sends no ICMP errors.
  *
  * It shows that the network works, not that a Linux guest does: both ends of TCP are the same code.
  */
@@ -22,18 +22,18 @@ import { WasmArena } from '../host/memory/arena.ts';
 import { MemoryHost } from '../host/memory/memory-host.ts';
 import { NodeLoop } from '../host/node/loop.ts';
 import { NodePipe } from '../host/node/node-pipe.ts';
+import { ArpOutput } from '../ip/arp-output.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import { Interface } from '../ip/interface.ts';
 import { Ipv4Sender } from '../ip/ipv4-sender.ts';
 import { Neighbor } from '../ip/neighbor.ts';
-import { Frame } from '../link/frame.ts';
 import type { Port } from '../link/port.ts';
 import { Switch } from '../link/switch.ts';
 import { Tcp } from '../tcp/tcp.ts';
 import { Turn } from '../turn/turn.ts';
-import { ARP_BYTES, ARP_REQUEST, writeArp } from '../wire/arp.ts';
+import { ARP_REQUEST } from '../wire/arp.ts';
 import { cidrOf } from '../wire/cidr.ts';
-import { BROADCAST_MAC, ETHERNET_HEADER_BYTES, ETHERTYPE_ARP, writeEthernet } from '../wire/ethernet.ts';
+import { BROADCAST_MAC } from '../wire/ethernet.ts';
 import { PROTOCOL_ICMP, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { GuestEcho } from './guest-echo.ts';
 import { GuestSocket } from './guest-socket.ts';
@@ -213,16 +213,11 @@ export class MemoryGuest {
   }
 
   #askFor(address: number): void {
-    const { outlet } = this.#port;
-    const length = ETHERNET_HEADER_BYTES + ARP_BYTES;
-    const at = outlet.reserve(length);
-    if (at < 0) return;
-    const { bytes } = this.#arena;
-    writeEthernet(bytes, at, BROADCAST_MAC, this.#mac, ETHERTYPE_ARP);
-    writeArp(bytes, at + ETHERNET_HEADER_BYTES, ARP_REQUEST, this.#mac, this.#address, 0, address);
-    const frame = new Frame();
-    frame.plain(at, length);
-    outlet.commit(frame);
+    const output = new ArpOutput(this.#arena, this.#mac);
+    output.packet.operation = ARP_REQUEST;
+    output.packet.senderAddress = this.#address;
+    output.packet.targetAddress = address;
+    if (!output.send(this.#port.outlet, BROADCAST_MAC)) return;
     this.#loop.wake();
   }
 
@@ -231,7 +226,8 @@ export class MemoryGuest {
     const local = this.#freePort();
     const refusals = this.#counters.get('tcp-refused-by-guest');
     const stream = socket.join(this.#arena.bytes, this.#streams.deliveries);
-    socket.flow = this.#tcp.open(neighbor, port, this.#address, local, stream);
+    const ends = { neighbor, guestPort: port, remoteAddress: this.#address, remotePort: local };
+    socket.flow = this.#tcp.open(ends, stream);
     this.#loop.wake();
     const state = (): string | undefined => this.#tcp.list(FLOWS).find((flow) => flow.remotePort === local)?.state;
     await this.#until(() => state() !== 'SYN-SENT');

@@ -1,8 +1,11 @@
 import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { LeaseRecord } from '../dhcp/lease-record.ts';
+import type { ServiceFlow } from '../env/gateway-services.ts';
 import type { HostPipe } from '../env/host.ts';
 import type { Offloads } from '../env/offloads.ts';
+import { GATEWAY_SERVICES } from '../facts/gateway-ports.ts';
 import { type OwnListener, OwnListeners } from '../flow/own-listeners.ts';
+import type { FlowProtocol } from '../flow/protocol.ts';
 import { decide, type RoutePolicy, type ServiceRoute, ServiceRoutes, type Target } from '../flow/route.ts';
 import type { ForwardReport, ForwardRequest } from '../forward/forward-request.ts';
 import type { GuestStreamDone } from '../forward/guest-streams.ts';
@@ -25,8 +28,6 @@ import { type AttachedGuest, AttachedGuests } from './attached-guests.ts';
 import { DhcpAdapter } from './dhcp-adapter.ts';
 import { GATEWAY_MAC, type NetworkOptions, type NetworkWorld, WINDOW_BYTES } from './network-options.ts';
 import { Traffic } from './traffic.ts';
-import { GATEWAY_SERVICES } from '../facts/gateway-ports.ts';
-import type { FlowProtocol } from '../flow/protocol.ts';
 
 /** A guest's place at the switch, for people. */
 export interface PortStatus {
@@ -40,9 +41,9 @@ export interface PortStatus {
 }
 
 /**
- * The whole network: switch, interface and protocols joined, with a host behind it. It does no input or output of its own,
- * so it runs as it is in a test with a clock by hand. Whoever owns it runs `turn.run(now)` whenever the host or a guest has
- * something, and sleeps at most `turn.waitMs(limit)` in between.
+ * The whole network: switch, interface and protocols joined, with a host behind it. It does no input or output of its
+ * own, so it runs as it is in a test with a clock by hand. Whoever owns it runs `turn.run(now)` whenever the host or a
+ * guest has something, and sleeps at most `turn.waitMs(limit)` in between.
  */
 export class CoreNetwork {
   readonly turn: Turn;
@@ -143,16 +144,12 @@ export class CoreNetwork {
     return guest;
   }
 
-  /** The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no room or no guest. */
-  replyFromService(
-    guestAddress: number,
-    guestPort: number,
-    gatewayAddress: number,
-    gatewayPort: number,
-    at: number,
-    length: number,
-  ): boolean {
-    return this.#udp.replyFromService(guestAddress, guestPort, gatewayAddress, gatewayPort, at, length);
+  /**
+   * The answer of a UDP service at the gateway; the eight bytes before `at` are overwritten. False when it found no
+   * room or no guest.
+   */
+  replyFromService(flow: ServiceFlow, at: number, length: number): boolean {
+    return this.#udp.replyFromService(flow, at, length);
   }
 
   /** `mac` always gets `address`. */
@@ -160,7 +157,10 @@ export class CoreNetwork {
     this.#dhcp.reserve(mac, address);
   }
 
-  /** Takes up leases as an earlier network left them; they are counted on from now. What no longer fits the options is dropped. */
+  /**
+   * Takes up leases as an earlier network left them; they are counted on from now. What no longer fits the options is
+   * dropped.
+   */
   restoreLeases(records: readonly LeaseRecord[]): void {
     this.#dhcp.restore(records, this.#world.clock.nowMs());
   }
@@ -170,7 +170,10 @@ export class CoreNetwork {
     return this.#dhcp.records(this.#world.clock.nowMs());
   }
 
-  /** Begins to forward clients of the host's side to a guest; `done` hears within a moment. The sockets are the network's from here on. */
+  /**
+   * Begins to forward clients of the host's side to a guest; `done` hears within a moment. The sockets are the
+   * network's from here on.
+   */
   openForward(request: ForwardRequest, done: ForwardDone): void {
     this.#forwards.open(request, done);
   }
@@ -185,12 +188,18 @@ export class CoreNetwork {
     return this.#forwards.list();
   }
 
-  /** Joins one end of a pair of stream sockets, `fd`, to a guest's port (address 0: the first guest). `done` hears what the guest says. */
+  /**
+   * Joins one end of a pair of stream sockets, `fd`, to a guest's port (address 0: the first guest). `done` hears what
+   * the guest says.
+   */
   openGuestStream(fd: number, address: number, port: number, done: GuestStreamDone): void {
     this.#forwards.openStream(fd, address, port, done);
   }
 
-  /** All services of the host that guests reach at the gateway or at addresses of their own, in place of those before. Flows that are open go on. */
+  /**
+   * All services of the host that guests reach at the gateway or at addresses of their own, in place of those before.
+   * Flows that are open go on.
+   */
   setServices(routes: readonly ServiceRoute[]): void {
     const { gateway, hostAddress } = this.#options;
     const services = new ServiceRoutes(routes);

@@ -14,6 +14,7 @@ import { Neighbor } from '../ip/neighbor.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
+import { OutgoingDatagram } from '../udp/outgoing-datagram.ts';
 import type { Udp } from '../udp/udp.ts';
 import { readU16 } from '../wire/bytes.ts';
 import { DHCP_ACK, DHCP_CLIENT_PORT, DHCP_SERVER_PORT } from '../wire/dhcpv4.ts';
@@ -41,18 +42,16 @@ interface Arrival extends DhcpOrigin {
 /** Joins the DHCP server to UDP port 67 of the link. */
 export class DhcpAdapter {
   readonly #wiring: DhcpWiring;
-  readonly #gateway: number;
   readonly #leases: LeaseTable;
   readonly #server: DhcpServer<Arrival>;
   readonly #writer: ReplyWriter;
-  readonly #replyAt: number;
+  readonly #datagram = new OutgoingDatagram();
 
   /** Throws a RangeError when the arena has no room for an answer. */
   constructor(wiring: DhcpWiring, options: NetworkOptions) {
     const { arena, counters } = wiring;
     const { subnet, gateway, dhcp, onLease } = options;
     this.#wiring = wiring;
-    this.#gateway = gateway;
     // The second address stays free: Docker Desktop's guests begin at .3, and so do the examples of everyone.
     const excluded = dhcp.range === undefined ? [subnet.network + 2] : [];
     const pool = new AddressPool({ subnet, range: dhcp.range, excluded, isOwn: wiring.isOwn });
@@ -67,7 +66,9 @@ export class DhcpAdapter {
     });
     const at = arena.allocate(UDP_HEADER_BYTES + DHCP_REPLY_BYTES);
     if (at < 0) throw new RangeError('the arena has no room for a DHCP reply');
-    this.#replyAt = at + UDP_HEADER_BYTES;
+    this.#datagram.at = at + UDP_HEADER_BYTES;
+    this.#datagram.source = gateway;
+    this.#datagram.sourcePort = DHCP_SERVER_PORT;
     wiring.udp.registerBroadcastService(DHCP_SERVER_PORT, (packet, payloadAt, length) =>
       this.#receive(packet, payloadAt, length),
     );
@@ -104,7 +105,9 @@ export class DhcpAdapter {
     return this.#leases.records(nowMs);
   }
 
-  /** Where guests may be that have not spoken yet: leases in force, reserved addresses, what the first guest would get. */
+  /**
+   * Where guests may be that have not spoken yet: leases in force, reserved addresses, what the first guest would get.
+   */
   likelyAddresses(nowMs: number): Set<number> {
     const inForce = this.records(nowMs).filter(({ remainingMs }) => remainingMs > 0);
     const likely = new Set(inForce.map(({ address }) => address));
@@ -137,10 +140,12 @@ export class DhcpAdapter {
     if (!port.attached) return;
     // RFC 2131 §4.1: a client without an address cannot be asked for it by ARP, so the MAC comes from its message.
     const client = new Neighbor(reply.destinationAddress, reply.destinationMac, port, turn.nowMs);
-    const length = this.#writer.write(arena.bytes, this.#replyAt, reply, port.outlet.mtu);
+    const datagram = this.#datagram;
+    datagram.destinationPort = reply.destinationPort;
+    datagram.length = this.#writer.write(arena.bytes, datagram.at, reply, port.outlet.mtu);
     const isNew = reply.messageType === DHCP_ACK && reply.yiaddr !== 0 && reply.ciaddr === 0;
     // What comes by a relay stands behind another machine, which goes on.
     if (isNew && reply.request.giaddr === 0) this.#wiring.started(port);
-    udp.send(client, this.#gateway, DHCP_SERVER_PORT, reply.destinationPort, this.#replyAt, length);
+    udp.send(client, datagram);
   }
 }

@@ -4,17 +4,19 @@ import type { OutletWaiter } from '../link/outlet.ts';
 import type { Port } from '../link/port.ts';
 import type { FairWork } from '../turn/fair-queue.ts';
 import type { Work } from '../turn/ready-queue.ts';
-import { Timer } from '../turn/timers.ts';
-import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
-import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
+import { seqAdd } from '../wire/seqnum.ts';
+import { ACK, FIN, RST, type TcpHeader } from '../wire/tcp.ts';
 import { TcpOptions } from '../wire/tcp-options.ts';
+import { Acknowledgments } from './acknowledgments.ts';
+import { judge, judgeAnswer } from './arrival.ts';
+import type { ArrivedSegment } from './arrived-segment.ts';
 import type { TcpContext } from './context.ts';
+import type { FlowEnds } from './flow-ends.ts';
 import type { FlowOpener, OpenFailure } from './flow-opener.ts';
 import { AWAITED_IDLE_MS, GuestTimer } from './guest-timer.ts';
 import { Handshake } from './handshake.ts';
 import { type DrainEnding, HostDrain } from './host-drain.ts';
 import type { Receiver } from './receiver.ts';
-import type { SegmentAddress } from './segment-output.ts';
 import type { Sender } from './sender.ts';
 import { afterFins, isOpening, isOver, next, type TcpEvent, type TcpState } from './state.ts';
 
@@ -34,8 +36,6 @@ export interface ConnectionOwner {
   challengeAllowed(connection: TcpConnection): boolean;
 }
 
-/** An ACK waits this long for data or another segment to go with (RFC 9293 §3.8.6.3 allows 500 ms). */
-const DELAYED_ACK_MS = 8;
 const NO_OPTIONS = new TcpOptions();
 
 /**
@@ -50,7 +50,7 @@ const NO_OPTIONS = new TcpOptions();
  * holds is delivered, then the guest gets a RST at exactly sndNxt. A guest's RST is one for the host, behind what was
  * acknowledged to the guest.
  */
-export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAddress {
+export class TcpConnection implements HostStreamHandler, OutletWaiter, FlowEnds {
   readonly neighbor: Neighbor;
   readonly guestPort: number;
   readonly remoteAddress: number;
@@ -69,6 +69,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   readonly #context: TcpContext;
   readonly #owner: ConnectionOwner;
   readonly #handshake: Handshake;
+  #acks: Acknowledgments | undefined;
   #stream: HostStream | undefined;
   /** Of a connection that the host side opened, until it is over. */
   #opener: FlowOpener | undefined;
@@ -80,36 +81,22 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** While DRAINING: whom the stream belongs to. */
   #drain: HostDrain | undefined;
   readonly #timer: GuestTimer;
-  readonly #ackTimer: Timer;
   readonly #commitWork: Work;
   readonly #pumpWork: FairWork;
-  readonly #ackWork: Work;
 
   /** Follow with `heldSyn` (the guest opens) or `open` (the host side opens). */
-  constructor(
-    context: TcpContext,
-    owner: ConnectionOwner,
-    neighbor: Neighbor,
-    guestPort: number,
-    remoteAddress: number,
-    remotePort: number,
-    iss: number,
-  ) {
+  constructor(context: TcpContext, owner: ConnectionOwner, ends: FlowEnds, iss: number) {
     this.#context = context;
     this.#owner = owner;
-    this.neighbor = neighbor;
-    this.openedBehind = neighbor.port;
-    this.guestPort = guestPort;
-    this.remoteAddress = remoteAddress;
-    this.remotePort = remotePort;
+    this.neighbor = ends.neighbor;
+    this.openedBehind = ends.neighbor.port;
+    this.guestPort = ends.guestPort;
+    this.remoteAddress = ends.remoteAddress;
+    this.remotePort = ends.remotePort;
     this.#handshake = new Handshake(context, this, iss);
     this.#timer = new GuestTimer(context.turn.timers, context.turn.nowMs, () => this.#timeout());
-    this.#ackTimer = new Timer(() => {
-      if (this.receiver?.ackDue) this.#owe();
-    });
     this.#commitWork = { queued: false, work: () => this.#commit() };
-    this.#pumpWork = { queued: false, lane: neighbor.port, work: () => this.#pump() };
-    this.#ackWork = { queued: false, work: () => this.#acknowledge() };
+    this.#pumpWork = { queued: false, lane: ends.neighbor.port, work: () => this.#pump() };
   }
 
   /**
@@ -196,34 +183,22 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   }
 
   outletWritable(): void {
-    if (this.receiver?.ackDue || this.receiver?.ackNow) this.#owe();
+    this.#acks?.outletWritable();
     this.#context.turn.egress.add(this.#pumpWork);
   }
 
   // ── what the guest says: RFC 9293 §3.10.7.4, in its order ──
 
-  /**
-   * Whether the segments of a train, `bytes` of text in all, may be taken as one: nothing but the next text of an open
-   * flow.
-   */
-  takesTrain(header: TcpHeader, bytes: number): boolean {
+  /** Whether the segments of a train may be taken as one: nothing but the next text of an open flow. */
+  takesTrain({ header, count, length }: ArrivedSegment): boolean {
     const receiver = this.receiver;
     if (receiver === undefined || this.#state !== 'ESTABLISHED') return false;
-    return header.sequence === receiver.rcvNxt && bytes <= receiver.window;
+    return header.sequence === receiver.rcvNxt && count * length <= receiver.window;
   }
 
-  /**
-   * A segment for this connection; its text lies at [at, at + length). `options` only when the header has any. With
-   * `count` above 1 (see `takesTrain`) it stands for that many, the texts `stride` apart.
-   */
-  segment(
-    header: TcpHeader,
-    options: TcpOptions | undefined,
-    at: number,
-    length: number,
-    count: number,
-    stride: number,
-  ): void {
+  /** A segment for this connection. One that stands for several: see `takesTrain`. */
+  segment(segment: ArrivedSegment): void {
+    const { header, options, length } = segment;
     if (this.#state === 'SYN-HELD') {
       this.#whileHeld(header);
       return;
@@ -237,38 +212,46 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     if (receiver === undefined || sender === undefined || this.#state === 'DRAINING') return;
     const { egress, nowMs } = this.#context.turn;
     if (this.#timer.heard(nowMs)) egress.add(this.#pumpWork);
-    const flags = header.flags;
-    if (this.#state === 'SYN-RECEIVED' && (flags & (SYN | ACK | RST)) === SYN && header.sequence === this.irs) {
-      // The guest did not hear our SYN-ACK.
-      this.#synDue = true;
-      this.#context.turn.egress.add(this.#pumpWork);
-      return;
+    const arrival = judge(this.#state, segment, this.irs, receiver, sender);
+    switch (arrival) {
+      case 'ignore':
+        return;
+      case 'repeat-syn':
+        this.#synDue = true;
+        egress.add(this.#pumpWork);
+        return;
+      case 'reset':
+        this.#guestReset();
+        return;
+      case 'challenge':
+        this.#challenge();
+        return;
+      case 'tell':
+        this.#acks?.owe();
+        return;
+      case 'refuse':
+        this.#context.output.reset(this, header.acknowledgment);
+        return;
+      case 'establish':
+        this.#establish();
+        break;
+      case 'take':
+      case 'take-text':
     }
-    if ((flags & RST) !== 0) {
-      // RFC 5961 §3.2: only an exact match resets; elsewhere in the window it is challenged.
-      if (receiver.isNext(header.sequence)) this.#guestReset();
-      else if (receiver.acceptable(header.sequence, length)) this.#challenge();
-      return;
-    }
-    const span = length + ((flags & SYN) !== 0 ? 1 : 0) + ((flags & FIN) !== 0 ? 1 : 0);
-    if (!receiver.acceptable(header.sequence, span)) {
-      this.#owe();
-      return;
-    }
-    if ((flags & SYN) !== 0) {
-      // RFC 5961 §4.2
-      this.#challenge();
-      return;
-    }
-    if ((flags & ACK) === 0) return;
-    if (!this.#takeAcknowledgment(sender, header, options, length)) return;
-    if (length > 0 || (flags & FIN) !== 0) {
-      this.#takeText(receiver, header, at, length, count, stride);
-      this.#context.turn.commits.add(this.#commitWork);
-    }
+    const isBare = length === 0 && (header.flags & FIN) === 0;
+    if (arrival !== 'take-text') this.#takeAcknowledgment(sender, segment, isBare);
+    if (isBare) return;
+    this.#takeText(receiver, segment);
+    this.#context.turn.commits.add(this.#commitWork);
   }
 
-  #takeText(receiver: Receiver, header: TcpHeader, at: number, length: number, count: number, stride: number): void {
+  #takeAcknowledgment(sender: Sender, { header, options }: ArrivedSegment, isBare: boolean): void {
+    const window = this.#handshake.windowOf(header);
+    if (!sender.acknowledge(header.acknowledgment, window, header.sequence, isBare, options)) return;
+    this.#context.turn.egress.add(this.#pumpWork);
+  }
+
+  #takeText(receiver: Receiver, { header, at, length, count, stride }: ArrivedSegment): void {
     if (count === 1) {
       receiver.receive(header.sequence, at, length, (header.flags & FIN) !== 0);
       return;
@@ -337,8 +320,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   /** The guest's firewall says no to the segment that begins at `sequence`. */
   unreachable(sequence: number): void {
     if (this.#state !== 'SYN-SENT' || sequence !== this.#handshake.iss) return;
-    this.#context.counters.add('tcp-refused-by-guest');
-    this.#failOpening('refused');
+    this.#refusedByGuest();
   }
 
   /**
@@ -370,41 +352,51 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#handshake.take(header, options);
     this.receiver = this.#handshake.receiver();
     this.sender = this.#handshake.sender(header.window);
+    const { sackPermitted } = this.#handshake;
+    this.#acks = new Acknowledgments(this.#context, this, this.sender, this.receiver, sackPermitted);
   }
 
   /** Our SYN, or the SYN-ACK of a guest's. */
   #sendSyn(): void {
     this.#synDue = !this.#handshake.send(this.receiver);
-    if (this.#synDue) this.#awaitOutlet();
+    if (this.#synDue) this.#context.output.awaitRoom(this, this);
     this.#timer.armSyn();
   }
 
-  /** RFC 9293 §3.10.7.3, SYN-SENT, without simultaneous open. */
   #whileOpening(header: TcpHeader, options: TcpOptions | undefined): void {
-    const flags = header.flags;
-    const expected = seqAdd(this.#handshake.iss, 1);
-    if ((flags & ACK) === 0) return;
-    if (header.acknowledgment !== expected) {
-      if ((flags & RST) === 0) this.#context.output.control(this, RST, header.acknowledgment, 0, 0, undefined);
-      return;
+    switch (judgeAnswer(header, this.#handshake.iss)) {
+      case 'ignore':
+        return;
+      case 'refuse':
+        this.#context.output.reset(this, header.acknowledgment);
+        return;
+      case 'reset':
+        this.#refusedByGuest();
+        return;
+      case 'accept':
+        if (this.#stream === undefined) this.#endProbe(header);
+        else this.#accept(header, options ?? NO_OPTIONS);
     }
-    if ((flags & RST) !== 0) {
-      this.#context.counters.add('tcp-refused-by-guest');
-      this.#failOpening('refused');
-      return;
-    }
-    if ((flags & SYN) === 0) return;
-    if (this.#stream === undefined) {
-      this.#context.output.control(this, RST, expected, 0, 0, undefined);
-      const opener = this.#opener;
-      this.#opener = undefined;
-      this.#end();
-      opener?.established();
-      return;
-    }
-    this.#takeSyn(header, options ?? NO_OPTIONS);
+  }
+
+  #refusedByGuest(): void {
+    this.#context.counters.add('tcp-refused-by-guest');
+    this.#failOpening('refused');
+  }
+
+  /** It was only to be seen whether the guest accepts. */
+  #endProbe(header: TcpHeader): void {
+    this.#context.output.reset(this, header.acknowledgment);
+    const opener = this.#opener;
+    this.#opener = undefined;
+    this.#end();
+    opener?.established();
+  }
+
+  #accept(header: TcpHeader, options: TcpOptions): void {
+    this.#takeSyn(header, options);
     this.#establish();
-    this.#owe();
+    this.#acks?.owe();
     this.#opener?.established();
   }
 
@@ -425,34 +417,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.sender?.rtt.progressed();
     this.#context.turn.egress.add(this.#pumpWork);
     this.#rearm();
-  }
-
-  // ── segment arrives ──
-
-  #takeAcknowledgment(sender: Sender, header: TcpHeader, options: TcpOptions | undefined, length: number): boolean {
-    const acknowledgment = header.acknowledgment;
-    const scaled = this.#handshake.windowOf(header);
-    if (this.#state === 'SYN-RECEIVED') {
-      if (acknowledgment !== sender.sndNxt) {
-        const { output } = this.#context;
-        output.control(this, RST, acknowledgment, 0, 0, undefined);
-        return false;
-      }
-      this.#establish();
-      sender.acknowledge(acknowledgment, scaled, header.sequence, false, undefined);
-      return true;
-    }
-    // RFC 5961 §5.2: an acknowledgement of what was never sent, or older than any window, is challenged.
-    if (seqGt(acknowledgment, sender.sndNxt) || seqDiff(sender.sndUna, acknowledgment) > sender.largestWindow) {
-      this.#challenge();
-      return false;
-    }
-    if (seqDiff(acknowledgment, sender.sndUna) < 0) return true;
-    const bare = length === 0 && (header.flags & FIN) === 0;
-    if (sender.acknowledge(acknowledgment, scaled, header.sequence, bare, options)) {
-      this.#context.turn.egress.add(this.#pumpWork);
-    }
-    return true;
   }
 
   #guestReset(): void {
@@ -478,10 +442,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
     this.#follow();
     if (this.#isOver) return;
-    if (receiver.ackNow || receiver.windowUpdateDue) this.#owe();
-    else if (receiver.ackDue && !this.#ackTimer.armed) {
-      this.#context.turn.timers.arm(this.#ackTimer, DELAYED_ACK_MS);
-    }
+    this.#acks?.committed();
   }
 
   #pump(): void {
@@ -509,29 +470,6 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
     this.#follow();
     if (!this.#isOver) this.#rearm();
-  }
-
-  #owe(): void {
-    this.#context.turn.acknowledgements.add(this.#ackWork);
-    if (this.receiver !== undefined) this.receiver.ackNow = true;
-  }
-
-  #acknowledge(): void {
-    const { sender, receiver } = this;
-    if (sender === undefined || receiver === undefined || this.#isOver || !receiver.ackNow) return;
-    const held = this.#handshake.sackPermitted && receiver.held.count > 0 ? receiver.held : undefined;
-    const window = receiver.acknowledge(true);
-    if (this.#context.output.control(this, ACK, sender.sndNxt, receiver.rcvNxt, window, held)) {
-      this.#context.turn.timers.cancel(this.#ackTimer);
-      return;
-    }
-    receiver.ackNow = true;
-    this.#awaitOutlet();
-  }
-
-  #awaitOutlet(): void {
-    const { port } = this.neighbor;
-    if (port.attached) port.outlet.whenWritable(this);
   }
 
   // ── endings ──
@@ -572,8 +510,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     }
     // The last word to the guest: its FIN is acknowledged.
     if (receiver.ackNow || receiver.ackDue) {
-      this.#owe();
-      this.#acknowledge();
+      this.#acks?.owe();
+      this.#acks?.send();
     }
     if (!receiver.delivered || !this.#hostShut) {
       this.#drainHost('close', timeWait);
@@ -595,8 +533,8 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
     this.#owner.detached(this, timeWait);
     // What the guest acknowledged last is none of what the host sends from now on.
     this.sender?.finish(stream);
-    const receiver = this.receiver as Receiver;
-    this.#drain = new HostDrain(this.#context, stream, receiver, this.#hostShut, ending, () => this.#end());
+    const left = { stream, receiver: this.receiver as Receiver, isShut: this.#hostShut, ending };
+    this.#drain = new HostDrain(this.#context, left, () => this.#end());
   }
 
   #hostWriteFailed(): void {
@@ -612,11 +550,15 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #resetGuest(): void {
     const { sender, receiver } = this;
     if (sender === undefined || receiver === undefined) return;
-    const sent = this.#context.output.control(this, RST | ACK, sender.sndNxt, receiver.rcvNxt, 0, undefined);
+    const { output } = this.#context;
+    const segment = output.begin(RST | ACK);
+    segment.sequence = sender.sndNxt;
+    segment.acknowledgment = receiver.rcvNxt;
+    const sent = output.control(this, segment);
     // A guest that only waits for text would never hear of it otherwise. One that has not taken part in the handshake
     // need not: those that wait here are bounded by what guests have established.
     this.#resetDue = !sent && this.#state !== 'SYN-RECEIVED';
-    if (this.#resetDue) this.#awaitOutlet();
+    if (this.#resetDue) this.#context.output.awaitRoom(this, this);
   }
 
   #end(timeWait = false): void {
@@ -633,14 +575,14 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, SegmentAd
   #challenge(): void {
     if (!this.#owner.challengeAllowed(this)) return;
     this.#context.counters.add('tcp-challenge-ack');
-    this.#owe();
+    this.#acks?.owe();
   }
 
   // ── timers ──
 
   #cancelTimers(): void {
     this.#timer.cancel();
-    this.#context.turn.timers.cancel(this.#ackTimer);
+    this.#acks?.stop();
   }
 
   #rearm(): void {

@@ -1,9 +1,9 @@
 import { type Host, type HostErrorCode, type HostStream, type IcmpCause, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
 import type { Log, LogFields } from '../env/log.ts';
 import type { Target } from '../flow/route.ts';
-import { type IcmpKind, unreachableFor } from '../icmp/unreachable.ts';
+import { unreachableFor } from '../icmp/unreachable.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
-import { ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED } from '../wire/icmpv4.ts';
+import { ICMP_DESTINATION_UNREACHABLE, ICMP_TIME_EXCEEDED, type IcmpKind } from '../wire/icmpv4.ts';
 import { PROTOCOL_TCP } from '../wire/ipv4.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { seqAdd } from '../wire/seqnum.ts';
@@ -54,7 +54,10 @@ export class GuestDials {
     return typeof obstacle === 'string' ? obstacle : undefined;
   }
 
-  /** Ends the dial of the guest `owner` that is missed least; false when there is none. `own` as in `DialLimits.leastWanted`. */
+  /**
+   * Ends the dial of the guest `owner` that is missed least; false when there is none. `own` as in
+   * `DialLimits.leastWanted`.
+   */
   endLeastWanted(owner: string, own: boolean): boolean {
     const flow = this.#limits.leastWanted(owner, own, this.#context.turn.nowMs);
     if (flow !== undefined) this.#evict(flow);
@@ -135,7 +138,9 @@ export class GuestDials {
     const heard = cause === undefined ? undefined : icmpErrorOf(cause);
     if (heard === undefined && (error === 'ECONNREFUSED' || error === 'ECONNRESET')) {
       counters.add('tcp-refused');
-      output.control(flow, RST | ACK, 0, seqAdd(flow.irs, 1), 0, undefined);
+      const segment = output.begin(RST | ACK);
+      segment.acknowledgment = seqAdd(flow.irs, 1);
+      output.control(flow, segment);
       return;
     }
     const kind = heard ?? unreachableFor(error);
@@ -156,8 +161,7 @@ export class GuestDials {
         secondWord: flow.irs,
         length: TCP_HEADER_BYTES,
       },
-      kind.type,
-      kind.code,
+      kind,
       heard === undefined || cause === undefined ? flow.remoteAddress : speakerOf(cause, flow),
     );
   }

@@ -7,15 +7,18 @@ const SYN_TIMEOUT_MS = 1_000;
 const MAX_SYN_TIMEOUTS = 6;
 /** RFC 9293 §3.8.3, R2: with the RTO's cap of 60 s about eleven minutes, so a paused VM survives. */
 const MAX_TIMEOUTS = 16;
-/** A shut window keeps what a host left behind that has reset no longer than this: 50 s where the RTO is the least (Linux's tcp_orphan_retries: 100 s). */
+/**
+ * A shut window keeps what a host left behind that has reset no longer than this: 50 s where the RTO is the least
+ * (Linux's tcp_orphan_retries: 100 s).
+ */
 const RESET_HOST_TIMEOUTS = 7;
 /** RFC 9293 §3.8.4: no probe before two hours without a segment; nine unanswered ones 75 s apart end it. */
 const KEEPALIVE_IDLE_MS = 7_200_000;
 /**
- * For connections that the host side opened, and half-closed ones: somebody waits for a guest that may have gone without a
- * word (a VM that was reset, or a kernel that no longer keeps what its program left behind, answers the first probe by a RST).
- * With the probes that follow a silent guest is given up after thirteen minutes, about as long as one that owes an
- * acknowledgement. An idle connection whose guest answers lives for ever.
+ * For connections that the host side opened, and half-closed ones: somebody waits for a guest that may have gone
+ * without a word (a VM that was reset, or a kernel that no longer keeps what its program left behind, answers the first
+ * probe by a RST). With the probes that follow a silent guest is given up after thirteen minutes, about as long as one
+ * that owes an acknowledgement. An idle connection whose guest answers lives for ever.
  */
 export const AWAITED_IDLE_MS = 120_000;
 const KEEPALIVE_INTERVAL_MS = 75_000;
@@ -78,7 +81,10 @@ export class GuestTimer {
     return true;
   }
 
-  /** A probe was sent before its time, and counts. Returns true when it is the first, so that `rearm` takes the short interval. */
+  /**
+   * A probe was sent before its time, and counts. Returns true when it is the first, so that `rearm` takes the short
+   * interval.
+   */
   asked(): boolean {
     if (this.#attempts > 0) return false;
     this.#attempts = 1;
@@ -111,14 +117,14 @@ export class GuestTimer {
 
   /** Whether the guest has kept its window shut for too long for a host that has reset. */
   isTooLateForReset(sender: Sender): boolean {
-    return sender.sndWnd === 0 && sender.rtt.timeouts >= RESET_HOST_TIMEOUTS;
+    return sender.window.bytes === 0 && sender.rtt.timeouts >= RESET_HOST_TIMEOUTS;
   }
 
   /** It expired on an open connection. */
   expiry(sender: Sender, stalled: boolean): Expiry {
     if (sender.inFlight > 0) {
       // A guest that shut its window over what is in flight and still answers is alive (RFC 9293 §3.8.6.1).
-      if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.sndWnd === 0)) return 'gone';
+      if (sender.rtt.timeouts >= MAX_TIMEOUTS && !(this.#heard && sender.window.bytes === 0)) return 'gone';
       this.#heard = false;
       return 'retransmit';
     }

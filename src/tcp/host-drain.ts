@@ -5,30 +5,46 @@ import { CHUNK_BYTES } from './chunk-pool.ts';
 import type { TcpContext } from './context.ts';
 import type { Receiver } from './receiver.ts';
 
-/** A host that takes nothing for so long is given up; a paused VM or a laptop's sleep is shorter on this side's clock. */
+/**
+ * A host that takes nothing for so long is given up; a paused VM or a laptop's sleep is shorter on this side's clock.
+ */
 const STALLED_MS = 600_000;
-/** The same where the guest reset without a FIN: it has asked for no delivery (RFC 9293 §3.10.5), and the host's peer waits for the news. */
+/**
+ * The same where the guest reset without a FIN: it has asked for no delivery (RFC 9293 §3.10.5), and the host's peer
+ * waits for the news.
+ */
 const RESET_STALLED_MS = 10_000;
 /** Chunks dropped in one turn: a host that sends on and on does not hold up the others. */
 const MAX_DROPS = 64;
 /** A host that sends so much (the largest window) and takes nothing meanwhile does not read: it is told. */
 const MAX_DROPPED_BYTES = 4 * 2 ** 20;
-/** Nothing tells when the host's peer has acknowledged the last byte: it is looked at this often, more and more seldom. */
+/**
+ * Nothing tells when the host's peer has acknowledged the last byte: it is looked at this often, more and more seldom.
+ */
 const FIRST_LOOK_MS = 4;
 const LAST_LOOK_MS = 256;
 
 /** How the host's side is to end: both sides have ended ('close'), or the guest has reset ('reset'). */
 export type DrainEnding = 'close' | 'reset';
 
+/** What is to be drained, and how. */
+export interface DrainedFlow {
+  readonly stream: HostStream;
+  readonly receiver: Receiver;
+  /** The host was told of the guest's FIN. */
+  readonly isShut: boolean;
+  readonly ending: DrainEnding;
+}
+
 /**
- * What is left of a connection whose guest is through with TCP. All that was acknowledged to the guest goes to the host,
- * then its FIN, if it sent one. What the host sends meanwhile is dropped: one that writes before it reads on must not wait
- * for a guest that is dead.
+ * What is left of a connection whose guest is through with TCP. All that was acknowledged to the guest goes to the
+ * host, then its FIN, if it sent one. What the host sends meanwhile is dropped: one that writes before it reads on must
+ * not wait for a guest that is dead.
  *
- * It ends, the stream released, as the guest did: gracefully where both ends came. After a reset of the guest it is one for
- * the host, as soon as the host's peer has acknowledged everything: mostly in the turn in which it begins. It is one too when
- * the host's side fails, takes nothing for long, or only sends. An engine that does not know what its peer has acknowledged
- * closes behind the guest's FIN, and the kernel resets whoever still sends.
+ * It ends, the stream released, as the guest did: gracefully where both ends came. After a reset of the guest it is one
+ * for the host, as soon as the host's peer has acknowledged everything: mostly in the turn in which it begins. It is
+ * one too when the host's side fails, takes nothing for long, or only sends. An engine that does not know what its peer
+ * has acknowledged closes behind the guest's FIN, and the kernel resets whoever still sends.
  */
 export class HostDrain implements Work {
   queued = false;
@@ -39,7 +55,9 @@ export class HostDrain implements Work {
   readonly #onOver: () => void;
   readonly #timer: Timer = new Timer(() => this.#look());
   #shut: boolean;
-  /** What is on its way to the host's peer, when some of it last arrived; and the time at which that must have gone on. */
+  /**
+   * What is on its way to the host's peer, when some of it last arrived; and the time at which that must have gone on.
+   */
   #left: number = Number.POSITIVE_INFINITY;
   #deadlineMs = 0;
   #lookMs: number = FIRST_LOOK_MS;
@@ -47,19 +65,12 @@ export class HostDrain implements Work {
   #dropped = 0;
   #over = false;
 
-  /** @param shut the host was told of the guest's FIN. @param onOver called once, last. */
-  constructor(
-    context: TcpContext,
-    stream: HostStream,
-    receiver: Receiver,
-    shut: boolean,
-    ending: DrainEnding,
-    onOver: () => void,
-  ) {
+  /** @param onOver called once, last. */
+  constructor(context: TcpContext, { stream, receiver, isShut, ending }: DrainedFlow, onOver: () => void) {
     this.#context = context;
     this.#stream = stream;
     this.#receiver = receiver;
-    this.#shut = shut;
+    this.#shut = isShut;
     this.#ending = ending;
     this.#onOver = onOver;
     context.turn.commits.add(this);

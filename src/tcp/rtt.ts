@@ -1,8 +1,13 @@
+import { seqGte } from '../wire/seqnum.ts';
+
 /** RFC 6298 with its constants; times in ms. */
 const ALPHA = 1 / 8;
 const BETA = 1 / 4;
 const K = 4;
-/** The link to a guest has microseconds of delay; below 200 ms a descheduled VM would be taken for loss (Linux's TCP_RTO_MIN). */
+/**
+ * The link to a guest has microseconds of delay; below 200 ms a descheduled VM would be taken for loss (Linux's
+ * TCP_RTO_MIN).
+ */
 const MIN_RTO_MS = 200;
 /** §2.5: an upper bound may be placed, at least 60 s. */
 const MAX_RTO_MS = 60_000;
@@ -15,6 +20,9 @@ export class RttEstimator {
   #rttvarMs = 0;
   #rtoMs: number = INITIAL_RTO_MS;
   #backoff = 0;
+  /** The number whose acknowledgment is being timed, −1 for none; and when it was sent. */
+  #timed = -1;
+  #timedAtMs = 0;
 
   /** The timeout to arm now, back-off included. */
   get rtoMs(): number {
@@ -26,8 +34,27 @@ export class RttEstimator {
     return this.#backoff;
   }
 
-  /** A measurement of a segment sent once (Karn's algorithm, §3). */
-  sample(rttMs: number): void {
+  /** What was sent now ends before `until`: its acknowledgment is timed, unless another is already. */
+  sent(until: number, nowMs: number): void {
+    if (this.#timed >= 0) return;
+    this.#timed = until;
+    this.#timedAtMs = nowMs;
+  }
+
+  /** Something is sent again: its acknowledgment says nothing (Karn's algorithm, §3). */
+  sentAgain(): void {
+    this.#timed = -1;
+  }
+
+  /** New data was acknowledged. */
+  acknowledged(acknowledgment: number, nowMs: number): void {
+    this.progressed();
+    if (this.#timed < 0 || !seqGte(acknowledgment, this.#timed)) return;
+    this.#sample(nowMs - this.#timedAtMs);
+    this.#timed = -1;
+  }
+
+  #sample(rttMs: number): void {
     if (this.#srttMs < 0) {
       this.#srttMs = rttMs;
       this.#rttvarMs = rttMs / 2;
@@ -41,9 +68,10 @@ export class RttEstimator {
   /** The timer expired (§5.5). */
   timedOut(): void {
     this.#backoff++;
+    this.#timed = -1;
   }
 
-  /** New data was acknowledged: the back-off ends. */
+  /** The guest is heard again: the back-off ends. */
   progressed(): void {
     this.#backoff = 0;
   }

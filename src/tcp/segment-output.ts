@@ -1,14 +1,21 @@
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
-import type { Neighbor } from '../ip/neighbor.ts';
 import { Frame } from '../link/frame.ts';
-import type { Outlet } from '../link/outlet.ts';
+import type { Outlet, OutletWaiter } from '../link/outlet.ts';
 import { writeU16 } from '../wire/bytes.ts';
 import { foldedComplement, pseudoHeaderSum } from '../wire/checksum.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, writeEthernet } from '../wire/ethernet.ts';
-import { IPV4_DONT_FRAGMENT, IPV4_HEADER_BYTES, PROTOCOL_TCP, writeIpv4 } from '../wire/ipv4.ts';
-import { TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES, writeTcp } from '../wire/tcp.ts';
-import { MAX_SACK_BLOCKS, sackOptionBytes, writeSackOption, writeSynOptions } from '../wire/tcp-options.ts';
+import { IPV4_HEADER_BYTES, Ipv4Header, PROTOCOL_TCP, writeIpv4 } from '../wire/ipv4.ts';
+import { RST, TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES, writeTcp } from '../wire/tcp.ts';
+import {
+  MAX_SACK_BLOCKS,
+  MAX_SYN_OPTIONS_BYTES,
+  sackOptionBytes,
+  writeSackOption,
+  writeSynOptions,
+} from '../wire/tcp-options.ts';
+import type { FlowEnds } from './flow-ends.ts';
+import { OutgoingSegment } from './outgoing-segment.ts';
 import type { Ranges } from './ranges.ts';
 
 /** Ethernet, IPv4 and TCP header of a segment without options: where the payload starts. */
@@ -19,20 +26,14 @@ export const PACKET_HEADER_BYTES: number = IPV4_HEADER_BYTES + TCP_HEADER_BYTES;
 /** Our packets towards guests start with the TTL of an ordinary Linux host. */
 const TTL = 64;
 
-/** The two ends of a segment to a guest. */
-export interface SegmentAddress {
-  readonly neighbor: Neighbor;
-  readonly guestPort: number;
-  readonly remoteAddress: number;
-  readonly remotePort: number;
-}
-
 /** Writes TCP segments into a guest's outlet: headers, checksums or the offload facts in place of them. */
 export class SegmentOutput {
   readonly #arena: Arena;
   readonly #counters: Counters;
   readonly #gatewayMac: number;
   readonly #frame = new Frame();
+  readonly #segment = new OutgoingSegment();
+  readonly #header = new Ipv4Header();
   readonly #sackLeft = new Uint32Array(MAX_SACK_BLOCKS);
   readonly #sackRight = new Uint32Array(MAX_SACK_BLOCKS);
 
@@ -40,123 +41,68 @@ export class SegmentOutput {
     this.#arena = arena;
     this.#counters = counters;
     this.#gatewayMac = gatewayMac;
-  }
-
-  /** A segment without text: ACK, FIN, RST. `held` are ranges to report by SACK. False when the outlet is full (nothing was sent). */
-  control(
-    to: SegmentAddress,
-    flags: number,
-    sequence: number,
-    acknowledgment: number,
-    window: number,
-    held: Ranges | undefined,
-  ): boolean {
-    const outlet = this.#outletOf(to);
-    const blocks = held === undefined ? 0 : this.#sackBlocks(held);
-    const headerBytes = TCP_HEADER_BYTES + sackOptionBytes(blocks);
-    const at = outlet === undefined ? -1 : outlet.reserve(TCP_AT + headerBytes);
-    if (outlet === undefined || at < 0) return this.#full();
-    const tcpAt = at + TCP_AT;
-    if (blocks > 0) {
-      writeSackOption(this.#arena.bytes, tcpAt + TCP_HEADER_BYTES, blocks, this.#sackLeft, this.#sackRight);
-    }
-    writeTcp(
-      this.#arena.bytes,
-      tcpAt,
-      to.remotePort,
-      to.guestPort,
-      sequence,
-      acknowledgment,
-      headerBytes,
-      flags,
-      window,
-    );
-    this.#send(outlet, to, at, headerBytes, 0, 0);
-    return true;
-  }
-
-  /** A SYN or SYN-ACK with its options; `windowScale` −1 and `sack` false leave theirs out. */
-  syn(
-    to: SegmentAddress,
-    flags: number,
-    sequence: number,
-    acknowledgment: number,
-    window: number,
-    mss: number,
-    windowScale: number,
-    sack: boolean,
-  ): boolean {
-    const outlet = this.#outletOf(to);
-    const at = outlet === undefined ? -1 : outlet.reserve(SEGMENT_HEADER_BYTES + 12);
-    if (outlet === undefined || at < 0) return this.#full();
-    const tcpAt = at + TCP_AT;
-    const options = writeSynOptions(this.#arena.bytes, tcpAt + TCP_HEADER_BYTES, mss, windowScale, sack);
-    const headerBytes = TCP_HEADER_BYTES + options;
-    writeTcp(
-      this.#arena.bytes,
-      tcpAt,
-      to.remotePort,
-      to.guestPort,
-      sequence,
-      acknowledgment,
-      headerBytes,
-      flags,
-      window,
-    );
-    this.#send(outlet, to, at, headerBytes, 0, 0);
-    return true;
-  }
-
-  /** Completes and commits the frame reserved at `at`, whose `length` bytes of payload already stand behind SEGMENT_HEADER_BYTES. */
-  data(
-    outlet: Outlet,
-    to: SegmentAddress,
-    at: number,
-    length: number,
-    mss: number,
-    flags: number,
-    sequence: number,
-    acknowledgment: number,
-    window: number,
-  ): void {
-    writeTcp(
-      this.#arena.bytes,
-      at + TCP_AT,
-      to.remotePort,
-      to.guestPort,
-      sequence,
-      acknowledgment,
-      TCP_HEADER_BYTES,
-      flags,
-      window,
-    );
-    this.#send(outlet, to, at, TCP_HEADER_BYTES, length, mss);
-  }
-
-  #send(
-    outlet: Outlet,
-    to: SegmentAddress,
-    at: number,
-    tcpHeaderBytes: number,
-    payloadBytes: number,
-    mss: number,
-  ): void {
-    const bytes = this.#arena.bytes;
-    const guest = to.neighbor.address;
-    const segmentBytes = tcpHeaderBytes + payloadBytes;
-    writeEthernet(bytes, at, to.neighbor.mac, this.#gatewayMac, ETHERTYPE_IPV4);
     // Identification 0: the packet is atomic (RFC 6864 §4.1).
-    writeIpv4(
-      bytes,
-      at + ETHERNET_HEADER_BYTES,
-      IPV4_HEADER_BYTES + segmentBytes,
-      0,
-      IPV4_DONT_FRAGMENT,
-      TTL,
-      PROTOCOL_TCP,
-      to.remoteAddress,
-      guest,
-    );
+    this.#header.dontFragment = true;
+    this.#header.ttl = TTL;
+    this.#header.protocol = PROTOCOL_TCP;
+  }
+
+  /** The record of the next segment, cleared. It is the caller's until it is sent, or not needed after all. */
+  begin(flags: number): OutgoingSegment {
+    this.#segment.clear(flags);
+    return this.#segment;
+  }
+
+  /** A RST that acknowledges nothing (RFC 9293 §3.5.2). False when the outlet is full. */
+  reset(to: FlowEnds, sequence: number): boolean {
+    const segment = this.begin(RST);
+    segment.sequence = sequence;
+    return this.control(to, segment);
+  }
+
+  /** A segment without text: ACK, FIN, RST. False when the outlet is full (nothing was sent). */
+  control(to: FlowEnds, segment: OutgoingSegment): boolean {
+    const outlet = this.#outletOf(to);
+    const blocks = segment.held === undefined ? 0 : this.#sackBlocks(segment.held);
+    segment.headerBytes = TCP_HEADER_BYTES + sackOptionBytes(blocks);
+    const at = outlet === undefined ? -1 : outlet.reserve(TCP_AT + segment.headerBytes);
+    if (outlet === undefined || at < 0) return this.#full();
+    if (blocks > 0) {
+      writeSackOption(this.#arena.bytes, at + SEGMENT_HEADER_BYTES, blocks, this.#sackLeft, this.#sackRight);
+    }
+    segment.frameAt = at;
+    this.send(outlet, to, segment);
+    return true;
+  }
+
+  /** A SYN or SYN-ACK with its options. False when the outlet is full. */
+  syn(to: FlowEnds, segment: OutgoingSegment): boolean {
+    const outlet = this.#outletOf(to);
+    const at = outlet === undefined ? -1 : outlet.reserve(SEGMENT_HEADER_BYTES + MAX_SYN_OPTIONS_BYTES);
+    if (outlet === undefined || at < 0) return this.#full();
+    const { mss, windowScale, sackPermitted } = segment;
+    const options = writeSynOptions(this.#arena.bytes, at + SEGMENT_HEADER_BYTES, mss, windowScale, sackPermitted);
+    segment.headerBytes = TCP_HEADER_BYTES + options;
+    segment.frameAt = at;
+    this.send(outlet, to, segment);
+    return true;
+  }
+
+  /** Completes and commits the frame reserved at `frameAt`, in which text and options already stand. */
+  send(outlet: Outlet, to: FlowEnds, segment: OutgoingSegment): void {
+    const { bytes } = this.#arena;
+    const { frameAt: at, textBytes } = segment;
+    const guest = to.neighbor.address;
+    const segmentBytes = segment.headerBytes + textBytes;
+    segment.sourcePort = to.remotePort;
+    segment.destinationPort = to.guestPort;
+    writeTcp(bytes, at + TCP_AT, segment);
+    const header = this.#header;
+    header.totalLength = IPV4_HEADER_BYTES + segmentBytes;
+    header.source = to.remoteAddress;
+    header.destination = guest;
+    writeEthernet(bytes, at, to.neighbor.mac, this.#gatewayMac, ETHERTYPE_IPV4);
+    writeIpv4(bytes, at + ETHERNET_HEADER_BYTES, header);
     const frame = this.#frame;
     frame.plain(at, TCP_AT + segmentBytes);
     const pseudo = pseudoHeaderSum(to.remoteAddress, guest, PROTOCOL_TCP, segmentBytes);
@@ -169,16 +115,21 @@ export class SegmentOutput {
     } else {
       writeU16(bytes, checksumAt, foldedComplement(this.#arena.sum(at + TCP_AT, segmentBytes, pseudo)));
     }
-    if (payloadBytes > mss) {
+    if (textBytes > segment.mss) {
       frame.gsoType = 'tcp4';
-      frame.gsoSize = mss;
+      frame.gsoSize = segment.mss;
     }
     outlet.commit(frame);
   }
 
-  #outletOf(to: SegmentAddress): Outlet | undefined {
+  #outletOf(to: FlowEnds): Outlet | undefined {
     const port = to.neighbor.port;
     return port.attached ? port.outlet : undefined;
+  }
+
+  /** `waiter` hears when the guest's outlet has room again, if the guest is there. */
+  awaitRoom(to: FlowEnds, waiter: OutletWaiter): void {
+    this.#outletOf(to)?.whenWritable(waiter);
   }
 
   #full(): boolean {

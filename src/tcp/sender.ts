@@ -1,14 +1,18 @@
 import { FAILED, type HostStream, WOULD_BLOCK } from '../env/host.ts';
 import type { Outlet } from '../link/outlet.ts';
-import { seqAdd, seqDiff, seqGt, seqGte, seqLt, seqLte } from '../wire/seqnum.ts';
+import { IPV4_MAX_BYTES } from '../wire/ipv4.ts';
+import { seqAdd, seqDiff, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, PSH } from '../wire/tcp.ts';
 import type { TcpOptions } from '../wire/tcp-options.ts';
 import { CongestionWindow } from './congestion.ts';
 import type { TcpContext } from './context.ts';
+import type { FlowEnds } from './flow-ends.ts';
+import { GuestWindow } from './guest-window.ts';
 import { LossRecovery } from './loss-recovery.ts';
+import type { OutgoingSegment } from './outgoing-segment.ts';
 import type { Receiver } from './receiver.ts';
 import { RttEstimator } from './rtt.ts';
-import { PACKET_HEADER_BYTES, SEGMENT_HEADER_BYTES, type SegmentAddress } from './segment-output.ts';
+import { PACKET_HEADER_BYTES, SEGMENT_HEADER_BYTES } from './segment-output.ts';
 import { SegmentSize } from './segment-size.ts';
 
 /**
@@ -20,11 +24,20 @@ const QUOTA_BYTES = 512 * 1024;
 const MAX_SLOTS = 64;
 /** A first peek reserves this many segments; what fills doubles it. */
 const FIRST_SLOTS = 4;
-/** The largest IPv4 packet, for super-segments. */
-const MAX_IP_BYTES = 65_535;
 
 /** How the host's side of the flow ended. */
 export type HostEnd = 'open' | 'fin' | 'failed';
+/** Where a sender begins. */
+export interface SenderStart {
+  /** The first number after our SYN. */
+  readonly sequence: number;
+  /** Text bytes of a segment. */
+  readonly mss: number;
+  /** Bytes that the guest allows, scaled, and the number of its segment that said so. */
+  readonly window: number;
+  readonly windowSequence: number;
+}
+
 /**
  * Why the pump stopped: 'idle' (nothing to send or the guest's window is shut), 'more' (quota used), 'outlet-full',
  * 'reset' (the host failed and all it left is acknowledged).
@@ -41,43 +54,32 @@ export type PumpResult = 'idle' | 'more' | 'outlet-full' | 'reset';
 export class Sender {
   sndUna: number;
   sndNxt: number;
-  /** Bytes that the guest allows beyond sndUna. */
-  sndWnd: number;
-  /** The largest window that the guest ever told (RFC 5961 §5.2, MAX.SND.WND). */
-  largestWindow: number;
+  readonly window: GuestWindow;
   readonly rtt: RttEstimator = new RttEstimator();
   /** The host may have something to peek. */
   readable = true;
   /** Bytes that the guest acknowledged. */
   bytes = 0;
   readonly #context: TcpContext;
-  readonly #to: SegmentAddress;
+  readonly #to: FlowEnds;
   readonly #size: SegmentSize;
   readonly #recovery: LossRecovery;
   readonly #congestion: CongestionWindow;
-  #windowSequence: number;
-  #windowAcknowledgment: number;
   #consumed: number;
   #finSequence = -1;
   #hostEnd: HostEnd = 'open';
   #slots: number = FIRST_SLOTS;
-  /** The number whose acknowledgement is being timed, −1 for none. */
-  #timed = -1;
-  #timedAtMs = 0;
 
-  /** @param next first number after our SYN. @param window what the guest allows, scaled. */
-  constructor(context: TcpContext, to: SegmentAddress, next: number, mss: number, window: number, sequence: number) {
+  constructor(context: TcpContext, to: FlowEnds, start: SenderStart) {
+    const { sequence, mss, window } = start;
     this.#context = context;
     this.#to = to;
     this.#size = new SegmentSize(mss);
-    this.sndUna = next;
-    this.sndNxt = next;
-    this.sndWnd = window;
-    this.largestWindow = window;
-    this.#windowSequence = sequence;
-    this.#windowAcknowledgment = next;
-    this.#consumed = next;
-    this.#recovery = new LossRecovery(this.#size, next);
+    this.sndUna = sequence;
+    this.sndNxt = sequence;
+    this.window = new GuestWindow(window, start.windowSequence, sequence);
+    this.#consumed = sequence;
+    this.#recovery = new LossRecovery(this.#size, sequence);
     this.#congestion = new CongestionWindow(this.#size);
   }
 
@@ -105,7 +107,9 @@ export class Sender {
 
   /** Whether the guest's shut window keeps data or our FIN back: the persist timer must probe (RFC 9293 §3.8.6.1). */
   get stalledByWindow(): boolean {
-    return this.inFlight === 0 && this.sndWnd === 0 && !this.finSent && (this.readable || this.#hostEnd === 'fin');
+    return (
+      this.inFlight === 0 && this.window.bytes === 0 && !this.finSent && (this.readable || this.#hostEnd === 'fin')
+    );
   }
 
   /**
@@ -152,9 +156,10 @@ export class Sender {
       if (sent === 0) break;
       quota -= sent;
     }
-    if (this.readable && (this.finSent || (this.inFlight === 0 && this.sndWnd === 0))) this.#lookAtEnd(stream, outlet);
+    if (this.readable && (this.finSent || (this.inFlight === 0 && this.window.bytes === 0)))
+      this.#lookAtEnd(stream, outlet);
     if (this.#hostEnd === 'failed' && this.inFlight === 0) return 'reset';
-    if (this.#hostEnd === 'fin' && !this.finSent && this.inFlight < this.sndWnd) return this.#sendFin(receiver);
+    if (this.#hostEnd === 'fin' && !this.finSent && this.inFlight < this.window.bytes) return this.#sendFin(receiver);
     return quota <= 0 ? 'more' : 'idle';
   }
 
@@ -162,12 +167,11 @@ export class Sender {
   timedOut(): void {
     this.#context.counters.add('tcp-retransmission-timeout');
     this.rtt.timedOut();
-    this.#timed = -1;
     const { nowMs } = this.#context.turn;
     const probeLost = this.#size.lost(this.sndUna, nowMs);
     // Only the first timeout of a series says something about the path's queue.
     if (this.rtt.timeouts === 1 && !probeLost) this.#congestion.timedOut(this.inFlight);
-    const reachable = this.#to.neighbor.port.attached && this.sndWnd > 0;
+    const reachable = this.#to.neighbor.port.attached && this.window.bytes > 0;
     if (reachable && this.#size.timedOut(this.rtt.timeouts, this.inFlight, nowMs)) {
       this.#context.counters.add('tcp-path-mtu-black-hole');
     }
@@ -184,7 +188,7 @@ export class Sender {
     if (offset < 0 || offset >= this.inFlight) return false;
     const lost = this.#size.told(mtu, sequence, this.#context.turn.nowMs);
     if (lost === 'nothing') return false;
-    this.#timed = -1;
+    this.rtt.sentAgain();
     // What a recovery that is under way has yet to send again lies before a probe, or behind it.
     if (lost === 'all' || this.#recovery.recovering) this.#recovery.lost(this.sndUna, this.sndNxt, this.sndNxt);
     else this.#recovery.lost(sequence, this.#size.probeEnd, this.sndNxt);
@@ -216,12 +220,9 @@ export class Sender {
   #advance(acknowledgment: number, advanced: number): void {
     this.sndUna = acknowledgment;
     this.bytes += advanced;
-    this.rtt.progressed();
-    if (this.#timed >= 0 && seqGte(acknowledgment, this.#timed)) {
-      this.rtt.sample(this.#context.turn.nowMs - this.#timedAtMs);
-      this.#timed = -1;
-    }
-    this.#size.acknowledged(acknowledgment, this.#context.turn.nowMs);
+    const { nowMs } = this.#context.turn;
+    this.rtt.acknowledged(acknowledgment, nowMs);
+    this.#size.acknowledged(acknowledgment, nowMs);
     if (!this.#recovery.recovering || this.#recovery.afterTimeout) this.#congestion.acknowledged(advanced);
     this.#recovery.acknowledged(acknowledgment);
   }
@@ -230,18 +231,10 @@ export class Sender {
     return this.#recovery.noteSack(options, this.sndUna, this.sndNxt);
   }
 
-  /** RFC 9293 §3.10.7.4: SND.WL1 and SND.WL2 keep an old segment from shrinking the window. */
   #takeWindow(acknowledgment: number, window: number, sequence: number): boolean {
-    const newer =
-      seqLt(this.#windowSequence, sequence) ||
-      (this.#windowSequence === sequence && seqLte(this.#windowAcknowledgment, acknowledgment));
-    if (!newer) return false;
-    const changed = window !== this.sndWnd;
-    if (this.sndWnd === 0 && window > 0) this.rtt.progressed();
-    this.sndWnd = window;
-    if (window > this.largestWindow) this.largestWindow = window;
-    this.#windowSequence = sequence;
-    this.#windowAcknowledgment = acknowledgment;
+    const wasShut = this.window.bytes === 0;
+    const changed = this.window.take(window, sequence, acknowledgment);
+    if (wasShut && changed) this.rtt.progressed();
     return changed;
   }
 
@@ -281,7 +274,7 @@ export class Sender {
     if (this.#slots > MAX_SLOTS) this.#slots = MAX_SLOTS;
     // The end of a short answer is usually there with it: its FIN goes along.
     if (peeked < slotBytes * count && stream.endAnnounced) this.#hostEnd = 'fin';
-    this.#commit(outlet, receiver, at, stride, slotBytes, peeked);
+    this.#commit(outlet, receiver, at, slotBytes, peeked);
     return peeked;
   }
 
@@ -297,9 +290,12 @@ export class Sender {
     const enough = bytes > this.mss;
     if (enough) {
       const start = this.sndNxt;
-      const window = receiver.acknowledge(false);
       this.#context.counters.add('tcp-path-mtu-probe');
-      this.#context.output.data(outlet, this.#to, at, bytes, bytes, ACK, start, receiver.rcvNxt, window);
+      const segment = this.#segment(ACK, start, receiver);
+      segment.frameAt = at;
+      segment.textBytes = bytes;
+      segment.mss = bytes;
+      this.#context.output.send(outlet, this.#to, segment);
       this.sndNxt = seqAdd(start, bytes);
       this.#size.probing(bytes, start, this.sndNxt);
     }
@@ -307,19 +303,25 @@ export class Sender {
     return enough ? bytes : 0;
   }
 
-  #commit(outlet: Outlet, receiver: Receiver, at: number, stride: number, slotBytes: number, bytes: number): void {
-    const window = receiver.acknowledge(false);
+  /** Sends `bytes` of text that were peeked into the frames from `at` on, `slotBytes` into each. */
+  #commit(outlet: Outlet, receiver: Receiver, at: number, slotBytes: number, bytes: number): void {
+    const stride = outlet.stride(SEGMENT_HEADER_BYTES + slotBytes);
     this.#time(seqAdd(this.sndNxt, bytes));
-    const fin = this.#hostEnd === 'fin' && this.inFlight + bytes < this.sndWnd;
-    const lastFlags = fin ? ACK | PSH | FIN : ACK | PSH;
-    for (let done = 0; done < bytes; done += slotBytes) {
-      const length = Math.min(slotBytes, bytes - done);
-      const flags = done + length === bytes ? lastFlags : ACK;
-      const acknowledgment = receiver.rcvNxt;
-      this.#context.output.data(outlet, this.#to, at, length, this.mss, flags, this.sndNxt, acknowledgment, window);
-      this.sndNxt = seqAdd(this.sndNxt, length);
-      at += stride;
+    const fin = this.#hostEnd === 'fin' && this.inFlight + bytes < this.window.bytes;
+    const segment = this.#segment(ACK, this.sndNxt, receiver);
+    segment.frameAt = at;
+    segment.textBytes = slotBytes;
+    segment.mss = this.mss;
+    for (let left = bytes; left > 0; left -= slotBytes) {
+      if (left <= slotBytes) {
+        segment.textBytes = left;
+        segment.flags = fin ? ACK | PSH | FIN : ACK | PSH;
+      }
+      this.#context.output.send(outlet, this.#to, segment);
+      segment.sequence = seqAdd(segment.sequence, segment.textBytes);
+      segment.frameAt += stride;
     }
+    this.sndNxt = seqAdd(this.sndNxt, bytes);
     outlet.cancel();
     if (fin) this.#finIsOut();
   }
@@ -351,11 +353,11 @@ export class Sender {
    * largest window that this guest ever had (RFC 9293 §3.8.6.2.1, sender's silly window avoidance).
    */
   #usable(): number {
-    const byWindow = this.sndWnd - this.inFlight;
+    const byWindow = this.window.bytes - this.inFlight;
     const byCongestion = this.#congestion.bytes - this.#recovery.pipe(this.sndUna, this.sndNxt);
     const usable = Math.floor(Math.min(byWindow, byCongestion));
     if (usable >= this.mss || this.inFlight === 0) return usable;
-    return usable >= this.largestWindow >> 1 ? usable : 0;
+    return usable >= this.window.largest >> 1 ? usable : 0;
   }
 
   /**
@@ -363,7 +365,7 @@ export class Sender {
    */
   #slotBytes(outlet: Outlet, usable: number): number {
     if (usable < this.mss || !outlet.abilities.tcpSegmentation) return Math.min(this.mss, usable);
-    const most = Math.min(MAX_IP_BYTES - PACKET_HEADER_BYTES, usable);
+    const most = Math.min(IPV4_MAX_BYTES - PACKET_HEADER_BYTES, usable);
     return most - (most % this.mss);
   }
 
@@ -402,11 +404,13 @@ export class Sender {
       this.#context.counters.add('tcp-retransmission-impossible');
       return 0;
     }
-    const window = receiver.acknowledge(false);
-    const flags = ACK | PSH;
-    this.#context.output.data(outlet, this.#to, at, peeked, this.mss, flags, sequence, receiver.rcvNxt, window);
+    const segment = this.#segment(ACK | PSH, sequence, receiver);
+    segment.frameAt = at;
+    segment.textBytes = peeked;
+    segment.mss = this.mss;
+    this.#context.output.send(outlet, this.#to, segment);
     outlet.cancel();
-    this.#timed = -1;
+    this.rtt.sentAgain();
     return peeked;
   }
 
@@ -418,14 +422,20 @@ export class Sender {
   }
 
   #control(flags: number, sequence: number, receiver: Receiver): boolean {
-    const window = receiver.acknowledge(false);
-    return this.#context.output.control(this.#to, flags, sequence, receiver.rcvNxt, window, undefined);
+    return this.#context.output.control(this.#to, this.#segment(flags, sequence, receiver));
+  }
+
+  /** The record of the next segment, which acknowledges what has come. */
+  #segment(flags: number, sequence: number, receiver: Receiver): OutgoingSegment {
+    const segment = this.#context.output.begin(flags);
+    segment.sequence = sequence;
+    segment.acknowledgment = receiver.rcvNxt;
+    segment.window = receiver.acknowledge(false);
+    return segment;
   }
 
   /** Times one segment at a time, none while something is sent again. */
   #time(until: number): void {
-    if (this.#timed >= 0 || this.#recovery.recovering) return;
-    this.#timed = until;
-    this.#timedAtMs = this.#context.turn.nowMs;
+    if (!this.#recovery.recovering) this.rtt.sent(until, this.#context.turn.nowMs);
   }
 }

@@ -4,14 +4,17 @@ import { TokenBuckets } from '../turn/token-buckets.ts';
 import { seqAdd, seqGt } from '../wire/seqnum.ts';
 import { ACK, FIN, RST, SYN, type TcpHeader } from '../wire/tcp.ts';
 import type { TcpContext } from './context.ts';
-import type { SegmentAddress } from './segment-output.ts';
+import type { FlowEnds } from './flow-ends.ts';
 import type { TimeWaitTable } from './time-wait.ts';
 
 /** For what belongs to no flow, of each guest: enough for all of its sockets after a restart, no reflector. */
 const RESETS_PER_SECOND = 5_000;
 const CHALLENGES_PER_SECOND = 1_000;
 
-/** Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited for each guest, and counted beyond. */
+/**
+ * Answers to segments that belong to no connection, or to one in TIME-WAIT. All are limited for each guest, and counted
+ * beyond.
+ */
 export class StraySegments {
   readonly #context: TcpContext;
   readonly #timeWait: TimeWaitTable;
@@ -39,16 +42,18 @@ export class StraySegments {
       return true;
     }
     if ((flags & RST) !== 0) {
-      // As Linux does it: a guest that was reset or restored from a snapshot, and met our ACK, frees its ports thus. What RFC 1337
-      // fears, old duplicates, does not live on the one hop between us.
+      // As Linux does it: a guest that was reset or restored from a snapshot, and met our ACK, frees its ports thus.
+      // What RFC 1337 fears, old duplicates, does not live on the one hop between us.
       if (header.sequence === this.#timeWait.rcvNxt(place)) this.#timeWait.remove(place);
       return false;
     }
     // Anything else is told once more where we stand.
     if (this.challengeAllowed(packet.neighbor.port)) {
-      const to = addressOf(packet, header);
-      const sndNxt = this.#timeWait.sndNxt(place);
-      this.#context.output.control(to, ACK, sndNxt, this.#timeWait.rcvNxt(place), 0, undefined);
+      const { output } = this.#context;
+      const segment = output.begin(ACK);
+      segment.sequence = this.#timeWait.sndNxt(place);
+      segment.acknowledgment = this.#timeWait.rcvNxt(place);
+      output.control(endsOf(packet, header), segment);
     }
     return false;
   }
@@ -60,17 +65,20 @@ export class StraySegments {
       counters.add('tcp-reset-rate-limited');
       return;
     }
-    const to = addressOf(packet, header);
+    const ends = endsOf(packet, header);
     if ((header.flags & ACK) !== 0) {
-      output.control(to, RST, header.acknowledgment, 0, 0, undefined);
+      output.reset(ends, header.acknowledgment);
       return;
     }
     const span = textBytes + ((header.flags & SYN) !== 0 ? 1 : 0) + ((header.flags & FIN) !== 0 ? 1 : 0);
-    output.control(to, RST | ACK, 0, seqAdd(header.sequence, span), 0, undefined);
+    const segment = output.begin(RST | ACK);
+    segment.acknowledgment = seqAdd(header.sequence, span);
+    output.control(ends, segment);
   }
 }
 
-function addressOf(packet: Packet, header: TcpHeader): SegmentAddress {
+/** The ends of the flow that a guest's segment belongs, or would belong, to. */
+export function endsOf(packet: Packet, header: TcpHeader): FlowEnds {
   return {
     neighbor: packet.neighbor,
     guestPort: header.sourcePort,

@@ -6,7 +6,6 @@ import type { Random } from '../env/random.ts';
 import type { Target } from '../flow/route.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
-import type { Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
 import type { Port } from '../link/port.ts';
 import type { Turn } from '../turn/turn.ts';
@@ -18,9 +17,11 @@ import { ACK, FIN, parseTcp, RST, SYN, TCP_HEADER_BYTES, TcpHeader } from '../wi
 import { parseTcpOptions, TcpOptions } from '../wire/tcp-options.ts';
 import { AbsentGuests } from './absent-guests.ts';
 import { Admission } from './admission.ts';
+import type { ArrivedSegment } from './arrived-segment.ts';
 import { CHUNK_BYTES, ChunkPool } from './chunk-pool.ts';
 import { type ConnectionOwner, TcpConnection } from './connection.ts';
 import type { TcpContext } from './context.ts';
+import type { FlowEnds } from './flow-ends.ts';
 import type { FlowOpener, OpenedFlow, OpenRefusal } from './flow-opener.ts';
 import { FlowShares } from './flow-shares.ts';
 import { GatherTable } from './gather.ts';
@@ -29,7 +30,7 @@ import { GuestIcmp } from './guest-icmp.ts';
 import { initialSequence } from './initial-sequence.ts';
 import { RestartedGuests } from './restarted-guests.ts';
 import { SegmentOutput } from './segment-output.ts';
-import { StraySegments } from './stray-segments.ts';
+import { endsOf, StraySegments } from './stray-segments.ts';
 import { TimeWaitTable } from './time-wait.ts';
 import { WindowBudget } from './window-budget.ts';
 
@@ -96,6 +97,14 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   readonly #isnSecret: number;
   readonly #header = new TcpHeader();
   readonly #tcpOptions = new TcpOptions();
+  readonly #segment = {
+    header: this.#header,
+    options: undefined as TcpOptions | undefined,
+    at: 0,
+    length: 0,
+    count: 1,
+    stride: 0,
+  } satisfies ArrivedSegment;
 
   constructor(options: TcpOptionsOfNetwork) {
     const { arena, turn, counters, random, limits } = options;
@@ -176,42 +185,29 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
   }
 
   /**
-   * Opens a connection to a guest for a connected host stream: `local` is the address and port that the guest sees as
-   * its peer. Returns the handler that the stream's events go to, or undefined when that pair of ports is in use or the table is full.
+   * Opens a connection to a guest for a connected host stream. Returns the handler that the stream's events go to, or
+   * undefined when that pair of ports is in use or the table is full.
    */
-  open(
-    neighbor: Neighbor,
-    guestPort: number,
-    localAddress: number,
-    localPort: number,
-    stream: HostStream,
-  ): HostStreamHandler | undefined {
-    const flow = this.openFor(undefined, neighbor, guestPort, localAddress, localPort, stream);
+  open(ends: FlowEnds, stream: HostStream): HostStreamHandler | undefined {
+    const flow = this.openFor(ends, stream, undefined);
     return typeof flow === 'string' ? undefined : flow;
   }
 
   /**
-   * The same, and `opener` hears what becomes of it; a refusal for want of room is counted. Without a stream the guest's
-   * port is only probed (`TcpConnection.open`).
+   * The same, and `opener` hears what becomes of it; a refusal for want of room is counted. Without a stream the
+   * guest's port is only probed (`TcpConnection.open`).
    */
-  openFor(
-    opener: FlowOpener | undefined,
-    neighbor: Neighbor,
-    guestPort: number,
-    localAddress: number,
-    localPort: number,
-    stream: HostStream | undefined,
-  ): OpenedFlow | OpenRefusal {
+  openFor(ends: FlowEnds, stream: HostStream | undefined, opener: FlowOpener | undefined): OpenedFlow | OpenRefusal {
+    const { neighbor, guestPort, remoteAddress, remotePort } = ends;
     const { address } = neighbor;
-    if (this.#flows.get(address, guestPort, localAddress, localPort) !== undefined) return 'in-use';
+    if (this.#flows.get(address, guestPort, remoteAddress, remotePort) !== undefined) return 'in-use';
     const refusal = this.#admission.flow(neighbor.port.attachment);
     if (refusal !== undefined) return refusal;
-    const { turn } = this.#context;
-    const iss = initialSequence(this.#isnSecret, turn.nowMs, address, guestPort, localAddress, localPort);
-    const flow = new TcpConnection(this.#context, this, neighbor, guestPort, localAddress, localPort, iss);
-    const before = this.#timeWait.find(address, guestPort, localAddress, localPort);
+    const iss = initialSequence(this.#isnSecret, this.#context.turn.nowMs, ends);
+    const flow = new TcpConnection(this.#context, this, ends, iss);
+    const before = this.#timeWait.find(address, guestPort, remoteAddress, remotePort);
     if (before >= 0) this.#timeWait.remove(before);
-    this.#flows.set(address, guestPort, localAddress, localPort, flow);
+    this.#flows.set(address, guestPort, remoteAddress, remotePort, flow);
     this.#shares.begin(flow);
     flow.open(stream, opener);
     return flow;
@@ -222,7 +218,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#guestIcmp.unreachable(packet, code, mtu, at, end);
   }
 
-  /** Ends a flow with a reset on both sides, and what still drains of earlier ones between the same ports; false when there is none. */
+  /**
+   * Ends a flow with a reset on both sides, and what still drains of earlier ones between the same ports; false when
+   * there is none.
+   */
   kill(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
     const doomed = [...this.#draining].filter(
       (flow) =>
@@ -245,7 +244,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#absent.left(port, this.#flows.values());
   }
 
-  /** A guest behind `port` has just been given an address, having had none: it may be another system, or the same after a boot. */
+  /**
+   * A guest behind `port` has just been given an address, having had none: it may be another system, or the same after
+   * a boot.
+   */
   guestStarted(port: Port): void {
     this.#restarted.started(port);
   }
@@ -282,11 +284,7 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       this.#shares.setWanted(flow, false);
     }
     if (!timeWait || sender === undefined || receiver === undefined) return;
-    const guestAddress = neighbor.address;
-    const { sndNxt } = sender;
-    const { rcvNxt } = receiver;
-    const owner = flow.openedBehind.attachment;
-    this.#timeWait.add(owner, guestAddress, guestPort, remoteAddress, remotePort, sndNxt, rcvNxt);
+    this.#timeWait.add(flow.openedBehind.attachment, flow, sender.sndNxt, receiver.rcvNxt);
   }
 
   closed(flow: TcpConnection): void {
@@ -294,7 +292,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     this.#shares.end(flow);
   }
 
-  /** Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of `count` it took. */
+  /**
+   * Takes the segment at [at, end), and those that follow it in its train where that can be; returns how many of
+   * `count` it took.
+   */
   #receiveAt(packet: Packet, at: number, end: number, count: number): number {
     const { arena, counters } = this.#context;
     const header = this.#header;
@@ -303,22 +304,27 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
       counters.add(fault);
       return 1;
     }
-    let options: TcpOptions | undefined;
+    const segment = this.#segment;
+    segment.options = undefined;
     const textAt = at + header.headerBytes;
     if (header.headerBytes > TCP_HEADER_BYTES) {
-      options = this.#tcpOptions;
-      const bad = parseTcpOptions(arena.bytes, at + TCP_HEADER_BYTES, textAt, options);
+      segment.options = this.#tcpOptions;
+      const bad = parseTcpOptions(arena.bytes, at + TCP_HEADER_BYTES, textAt, this.#tcpOptions);
       if (bad !== undefined) counters.add(bad);
     }
     const flow = this.#flows.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);
     if (flow === undefined || this.#isNewAttempt(flow, header)) {
-      this.#withoutFlow(packet, header, options, end - textAt);
+      this.#withoutFlow(packet, segment.options, end - textAt);
       return 1;
     }
     if ((packet.tos & DSCP_MASK) !== flow.dscp) flow.marked(packet.tos & DSCP_MASK);
-    const taken = count > 1 && flow.takesTrain(header, count * (end - textAt)) ? count : 1;
-    flow.segment(header, options, textAt, end - textAt, taken, packet.frame.stride);
-    return taken;
+    segment.at = textAt;
+    segment.length = end - textAt;
+    segment.stride = packet.frame.stride;
+    segment.count = count;
+    if (count > 1 && !flow.takesTrain(segment)) segment.count = 1;
+    flow.segment(segment);
+    return segment.count;
   }
 
   // ── segments without a flow ──
@@ -334,7 +340,8 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     return true;
   }
 
-  #withoutFlow(packet: Packet, header: TcpHeader, options: TcpOptions | undefined, textBytes: number): void {
+  #withoutFlow(packet: Packet, options: TcpOptions | undefined, textBytes: number): void {
+    const header = this.#header;
     const timeWait = this.#timeWait.find(packet.source, header.sourcePort, packet.destination, header.destinationPort);
     const flags = header.flags & (SYN | ACK | RST | FIN);
     if (timeWait >= 0 && !this.#strays.inTimeWait(timeWait, packet, header)) return;
@@ -364,19 +371,10 @@ export class Tcp implements ProtocolHandler, ConnectionOwner {
     if (this.#admission.dial(packet.neighbor.port.attachment) !== undefined) return;
     // RFC 6528; after TIME-WAIT the new numbers start beyond the old ones (RFC 9293 §3.6.1).
     const iss = after < 0 ? random.u32() : seqAdd(this.#timeWait.sndNxt(after), 65_536 + (random.u32() >>> 16));
-    const { neighbor, destination } = packet;
-    const flow = new TcpConnection(
-      this.#context,
-      this,
-      neighbor,
-      header.sourcePort,
-      destination,
-      header.destinationPort,
-      iss,
-    );
+    const flow = new TcpConnection(this.#context, this, endsOf(packet, header), iss);
     this.#shares.begin(flow);
     flow.heldSyn(header, options);
-    this.#flows.set(packet.source, header.sourcePort, destination, header.destinationPort, flow);
+    this.#flows.set(packet.source, header.sourcePort, packet.destination, header.destinationPort, flow);
     flow.dscp = packet.tos & DSCP_MASK;
     this.#dials.begin(flow, target, packet.ttl);
   }

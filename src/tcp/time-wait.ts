@@ -2,6 +2,7 @@ import type { Counters } from '../env/counters.ts';
 import { TupleTable } from '../flow/tuple-table.ts';
 import { Places } from '../turn/places.ts';
 import type { Turn } from '../turn/turn.ts';
+import type { FlowEnds } from './flow-ends.ts';
 
 /** RFC 9293 §3.4.2 asks for 2 MSL; guests are one hop away, and Linux keeps 60 s. */
 const TIME_WAIT_MS = 60_000;
@@ -24,8 +25,8 @@ interface Queue {
 
 /**
  * Connections in TIME-WAIT: no descriptor, no flow, no timer, no object of their own (thousands a second would keep the
- * garbage collector busy). Places in arrays of numbers, in a queue for each guest (its attachment); when they are all taken
- * the oldest of the guest with most goes.
+ * garbage collector busy). Places in arrays of numbers, in a queue for each guest (its attachment); when they are all
+ * taken the oldest of the guest with most goes.
  */
 export class TimeWaitTable {
   readonly #turn: Turn;
@@ -71,16 +72,10 @@ export class TimeWaitTable {
     return this.#words[place * WORDS + 4]!;
   }
 
-  /** `owner`: the guest whose share it takes. */
-  add(
-    owner: string,
-    guestAddress: number,
-    guestPort: number,
-    remoteAddress: number,
-    remotePort: number,
-    sndNxt: number,
-    rcvNxt: number,
-  ): void {
+  /** `owner`: the guest whose share it takes. `sndNxt` and `rcvNxt`: the numbers with which it ended. */
+  add(owner: string, ends: FlowEnds, sndNxt: number, rcvNxt: number): void {
+    const { guestPort, remoteAddress, remotePort } = ends;
+    const guestAddress = ends.neighbor.address;
     const before = this.#table.get(guestAddress, guestPort, remoteAddress, remotePort);
     if (before !== undefined) this.remove(before);
     this.#makeRoom(owner);

@@ -8,6 +8,7 @@ import {
   ICMP_PORT_UNREACHABLE,
   ICMP_PROTOCOL_UNREACHABLE,
   ICMP_TIME_EXCEEDED,
+  type IcmpKind,
 } from '../wire/icmpv4.ts';
 import { PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { UDP_HEADER_BYTES } from '../wire/udp.ts';
@@ -15,9 +16,7 @@ import type { Mapping } from './mapping.ts';
 import type { UdpOptions } from './udp-options.ts';
 
 /** What a guest is told about a lost datagram. */
-interface FailureReport {
-  readonly type: number;
-  readonly code: number;
+interface FailureReport extends IcmpKind {
   /** The one who would say so: the peer itself, or a router (the gateway, where no real one spoke). */
   readonly speaker: 'peer' | 'router';
 }
@@ -43,8 +42,9 @@ const BY_CODE: ReadonlyMap<string, FailureReport> = new Map([
 ]);
 
 /**
- * Tells the guest by ICMP what became of its datagram, in the name of the peer or router that said so. One that only the
- * host's own MTU was too small for left in fragments: an error is due to whoever probes the path, others just learn the MTU.
+ * Tells the guest by ICMP what became of its datagram, in the name of the peer or router that said so. One that only
+ * the host's own MTU was too small for left in fragments: an error is due to whoever probes the path, others just learn
+ * the MTU.
  */
 export function reportFailure(
   { errors, gatewayAddress }: Pick<UdpOptions, 'errors' | 'gatewayAddress'>,
@@ -73,7 +73,7 @@ export function reportFailure(
     length,
   };
   const source = report.speaker === 'peer' ? remote : router;
-  errors.aboutQuoted(neighbor, quoted, report.type, report.code, source, failure.mtu);
+  errors.aboutQuoted(neighbor, quoted, report, source, failure.mtu);
 }
 
 /** The ICMP error for `failure`; undefined when it does not concern the guest (the host is short of memory). */

@@ -4,10 +4,25 @@ import type { DatagramBatch, HostAddress, HostDatagram } from '../env/host.ts';
 import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
-/** Datagrams in one call to the host: the bound of `HostDatagram.receive`, and enough that the call itself costs little. */
+/**
+ * Datagrams in one call to the host: the bound of `HostDatagram.receive`, and enough that the call itself costs little.
+ */
 export const BATCH_DATAGRAMS = 64;
 /** Sockets gathered for at the same time. Beyond, everything gathered is sent early: it costs calls, not datagrams. */
 const MAX_BATCHES = 64;
+
+/** A guest's datagram on its way to the host. Whoever gathers keeps one and fills it anew for each. */
+export class GatheredDatagram {
+  /** The payload lies at [at, at + length). */
+  at = 0;
+  length = 0;
+  address: HostAddress = 0;
+  port = 0;
+  /** 0: the host's default. */
+  ttl = 0;
+  dontFragment = false;
+  tos = 0;
+}
 
 /** Whose datagrams are gathered. */
 export interface GatherOwner {
@@ -32,26 +47,17 @@ export class Gatherer implements Work {
     this.#counters = counters;
   }
 
-  /** The payload at [at, at + length) leaves in this turn's commit, or now when there is no room to gather. `ttl` 0: the host's default. */
-  add(
-    owner: GatherOwner,
-    at: number,
-    length: number,
-    address: HostAddress,
-    port: number,
-    ttl: number,
-    dontFragment: boolean,
-    tos: number,
-  ): void {
+  /** `datagram` leaves in this turn's commit, or now when there is no room to gather. Its payload is not copied. */
+  add(owner: GatherOwner, datagram: GatheredDatagram): void {
     const batch = owner.batch ?? this.#begin(owner);
     const i = batch.count++;
-    batch.at[i] = at;
-    batch.length[i] = length;
-    batch.address[i] = address;
-    batch.port[i] = port;
-    batch.ttl[i] = ttl;
-    batch.dontFragment[i] = dontFragment ? 1 : 0;
-    batch.tos[i] = tos;
+    batch.at[i] = datagram.at;
+    batch.length[i] = datagram.length;
+    batch.address[i] = datagram.address;
+    batch.port[i] = datagram.port;
+    batch.ttl[i] = datagram.ttl;
+    batch.dontFragment[i] = datagram.dontFragment ? 1 : 0;
+    batch.tos[i] = datagram.tos;
     if (batch.count === BATCH_DATAGRAMS) this.#send(owner, batch);
   }
 

@@ -12,13 +12,13 @@ import type { Port } from '../link/port.ts';
 import type { FairWork } from '../turn/fair-queue.ts';
 import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
+import { DNS_PORT } from '../wire/dns-message.ts';
 import type { GatherOwner } from './gatherer.ts';
 import { LoopbackChoice } from './loopback-choice.ts';
-import { DNS_PORT } from '../wire/dns-message.ts';
 
 /**
- * Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. A server of many peers or a
- * DHT asks hundreds from one port; 1,024 of them are 40 KB.
+ * Remote addresses that may answer; beyond, the one not spoken to for longest loses that right. A server of many peers
+ * or a DHT asks hundreds from one port; 1,024 of them are 40 KB.
  */
 const MAX_REMOTES = 1024;
 /** Of these so many, the last spoken to, are shown. */
@@ -52,9 +52,9 @@ export interface MappingOwner {
  * mapping, RFC 4787 §4.1), that lets in datagrams from any port of the addresses the guest has sent to
  * (address-dependent filtering, §5).
  *
- * States: unanswered → answered → gone, 120 s after the last datagram either way, or 5 s after the answer to the one question
- * that it ever asked, at port 53. What comes for a guest that is gone keeps nothing alive: if the guest is not back by then,
- * its mappings are gone too.
+ * States: unanswered → answered → gone, 120 s after the last datagram either way, or 5 s after the answer to the one
+ * question that it ever asked, at port 53. What comes for a guest that is gone keeps nothing alive: if the guest is not
+ * back by then, its mappings are gone too.
  */
 export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, Shared<Port, Mapping>, FairWork {
   queued = false;
@@ -134,7 +134,10 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
     this.allow(remote, seenAs);
   }
 
-  /** The same, to a configured service that the guest reaches at `seenAs` and `seenPort`: only that port may answer for it. */
+  /**
+   * The same, to a configured service that the guest reaches at `seenAs` and `seenPort`: only that port may answer for
+   * it.
+   */
   sentTranslated(remote: HostAddress, port: number, seenAs: number, seenPort: number, length: number): void {
     this.#used(seenPort, length);
     const key = remote * 65_536 + port;
@@ -149,7 +152,9 @@ export class Mapping implements GatherOwner, HostDatagramHandler, OutletWaiter, 
     this.#translations.set(key, { address: seenAs, port: seenPort });
   }
 
-  /** Where the guest believes the service at `remote` and `port` to be; undefined when that is no service it spoke to. */
+  /**
+   * Where the guest believes the service at `remote` and `port` to be; undefined when that is no service it spoke to.
+   */
   translation(remote: HostAddress, port: number): Translation | undefined {
     return this.#translations?.get(remote * 65_536 + port);
   }

@@ -3,13 +3,13 @@ import type { Counters } from '../env/counters.ts';
 import type { GatewayServices } from '../env/gateway-services.ts';
 import type { Host } from '../env/host.ts';
 import type { Log } from '../env/log.ts';
+import type { FlowProtocol } from '../flow/protocol.ts';
 import type { Target } from '../flow/route.ts';
 import type { IcmpErrors } from '../ip/icmp-errors.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { Ipv4Output } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import type { Turn } from '../turn/turn.ts';
-import type { FlowProtocol } from '../flow/protocol.ts';
 
 export interface UdpLimits {
   /** Mappings in all; each holds a host socket. */
@@ -41,7 +41,9 @@ export interface UdpOptions {
   readonly seed?: number;
 }
 
-/** Takes datagrams to a local port (DHCP): sent to the gateway or broadcast. The payload is valid only during the call. */
+/**
+ * Takes datagrams to a local port (DHCP): sent to the gateway or broadcast. The payload is valid only during the call.
+ */
 export type UdpServiceHandler = (packet: Packet, payloadAt: number, payloadLength: number) => void;
 
 /** A mapping, for status pages. */

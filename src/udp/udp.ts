@@ -1,5 +1,6 @@
 import { makeDatagramBatch } from '../env/datagram-batch.ts';
-import { type DatagramFailure, type HostAddress, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
+import type { ServiceFlow } from '../env/gateway-services.ts';
+import { type DatagramBatch, type DatagramFailure, LOOPBACK4, LOOPBACK6 } from '../env/host.ts';
 import type { Target } from '../flow/route.ts';
 import { isSameGuest, type Neighbor } from '../ip/neighbor.ts';
 import type { Packet, ProtocolHandler } from '../ip/packet.ts';
@@ -20,49 +21,50 @@ import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
 import { UdpDelivery } from './delivery.ts';
 import { reportFailure } from './failure-report.ts';
-import { BATCH_DATAGRAMS, Gatherer } from './gatherer.ts';
+import { BATCH_DATAGRAMS, GatheredDatagram, Gatherer } from './gatherer.ts';
 import { LoopbackRetries } from './loopback-retries.ts';
-import { Mapping, type MappingOwner } from './mapping.ts';
+import type { Mapping, MappingOwner } from './mapping.ts';
 import { MappingTable } from './mapping-table.ts';
+import { OutgoingDatagram } from './outgoing-datagram.ts';
 import { deliverToPeer, type ReceiveSlots, UdpPeers } from './peers.ts';
-import {
-  DEFAULT_UDP_LIMITS,
-  type UdpLimits,
-  type UdpMappingStatus,
-  type UdpOptions,
-  type UdpServiceHandler,
-} from './udp-options.ts';
+import { DEFAULT_UDP_LIMITS, type UdpMappingStatus, type UdpOptions, type UdpServiceHandler } from './udp-options.ts';
 
-/** Largest datagram and its header fit a slot with room to spare: the header of one lies at the end of the slot before. */
+/**
+ * Largest datagram and its header fit a slot with room to spare: the header of one lies at the end of the slot before.
+ */
 const SLOT_BYTES = 65_536;
 /** Datagrams received for one mapping in one turn. */
 const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
 /** Room is asked for in so many datagrams at once, which is a divisor of BATCH_DATAGRAMS, and then one by one. */
 const ROOM_STEP = 8;
-/** Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for nothing. */
+/**
+ * Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for
+ * nothing.
+ */
 const MAX_SEGMENTS = 128;
 
 /**
- * UDP between guests and the host's sockets (RFC 768, NAT behaviour of RFC 4787): see Mapping for what is let in and for
- * how long. Datagrams from guests are gathered and sent at the turn's commit, one call for each socket; answers are
+ * UDP between guests and the host's sockets (RFC 768, NAT behaviour of RFC 4787): see Mapping for what is let in and
+ * for how long. Datagrams from guests are gathered and sent at the turn's commit, one call for each socket; answers are
  * received in the egress phase, up to 64 a call, and keep their real source.
  *
  * It keeps no payload, except one small datagram for the [::1] retry of a mapping that speaks to the host address. An
- * error of the host becomes an ICMP error about that one datagram. The table is bounded, in all and for each guest; who makes
- * room, also when the host is out of descriptors, `Shares` says. Mappings of a guest that is gone wait for it as long as
- * their timers let them; what comes meanwhile is lost, as on a cable that is pulled.
+ * error of the host becomes an ICMP error about that one datagram. Mappings of a guest that is gone wait for it as long
+ * as their timers let them; what comes meanwhile is lost, as on a cable that is pulled.
  */
 export class Udp implements ProtocolHandler, MappingOwner {
   /** Clients of forwards: what guests send to them goes before everything else. */
   readonly peers: UdpPeers;
   readonly #options: UdpOptions;
-  readonly #limits: UdpLimits;
-  readonly #table = new MappingTable();
+  readonly #table: MappingTable;
   readonly #gatherer: Gatherer;
   readonly #delivery: UdpDelivery;
   readonly #services = new Map<number, UdpServiceHandler>();
   readonly #header = new UdpHeader();
   readonly #received = makeDatagramBatch(BATCH_DATAGRAMS);
+  readonly #outgoing = new OutgoingDatagram();
+  readonly #gathered = new GatheredDatagram();
+  readonly #asked = { attachment: '', guestAddress: 0, guestPort: 0, gatewayAddress: 0, gatewayPort: 0 };
   /** BATCH_DATAGRAMS slots for what is received, with room for a header before the first. */
   readonly #scratchAt: number;
   readonly #retries: LoopbackRetries;
@@ -70,8 +72,16 @@ export class Udp implements ProtocolHandler, MappingOwner {
   /** Throws a RangeError when the arena has no room for the receive slots (while the network is assembled). */
   constructor(options: UdpOptions) {
     this.#options = options;
-    this.#limits = options.limits ?? DEFAULT_UDP_LIMITS;
     this.#gatherer = new Gatherer(options.turn, options.counters);
+    this.#table = new MappingTable({
+      host: options.host,
+      counters: options.counters,
+      limits: options.limits ?? DEFAULT_UDP_LIMITS,
+      removing: (mapping) => {
+        this.#gatherer.flush(mapping);
+        options.turn.timers.cancel(mapping.timer);
+      },
+    });
     this.#delivery = new UdpDelivery(options.arena, options.output);
     const slots = options.arena.allocate(BATCH_DATAGRAMS * SLOT_BYTES + UDP_HEADER_BYTES);
     if (slots < 0) throw new RangeError('the arena has no room for the slots that UDP datagrams are received into');
@@ -104,7 +114,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
 
   /** Releases every socket. */
   close(): void {
-    for (const mapping of [...this.#table.values()]) this.#remove(mapping);
+    for (const mapping of [...this.#table.values()]) this.#table.remove(mapping);
   }
 
   receive(packet: Packet): void {
@@ -135,8 +145,8 @@ export class Udp implements ProtocolHandler, MappingOwner {
   }
 
   /**
-   * How many datagrams the guest's outlet takes now, be they of the longest and in fragments: 64 at most. When there is room
-   * for none, `waiter` hears of it when there is again.
+   * How many datagrams the guest's outlet takes now, be they of the longest and in fragments: 64 at most. When there is
+   * room for none, `waiter` hears of it when there is again.
    */
   roomFor(neighbor: Neighbor, waiter: OutletWaiter): number {
     const { outlet } = neighbor.port;
@@ -154,7 +164,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     const mapping = this.#table.find(guestAddress, guestPort);
     if (mapping === undefined) return false;
     this.#options.counters.add('udp-killed');
-    this.#remove(mapping);
+    this.#table.remove(mapping);
     return true;
   }
 
@@ -162,16 +172,9 @@ export class Udp implements ProtocolHandler, MappingOwner {
    * A gateway service answers a guest: the payload at [at, at + length), any place in the arena. Copies at once; false
    * when the guest is gone, its outlet is full or the answer too long (counted).
    */
-  replyFromService(
-    guestAddress: number,
-    guestPort: number,
-    gatewayAddress: number,
-    gatewayPort: number,
-    at: number,
-    length: number,
-  ): boolean {
+  replyFromService(flow: ServiceFlow, at: number, length: number): boolean {
     const { counters, neighborOf, arena } = this.#options;
-    const neighbor = neighborOf(guestAddress);
+    const neighbor = neighborOf(flow.guestAddress);
     if (neighbor === undefined || !neighbor.port.attached) {
       counters.add('udp-guest-gone');
       return false;
@@ -182,23 +185,22 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
     // The header goes before the payload, where the caller's own bytes may lie.
     arena.bytes.copyWithin(this.#scratchAt, at, at + length);
-    return this.send(neighbor, gatewayAddress, gatewayPort, guestPort, this.#scratchAt, length);
+    const reply = this.#outgoing;
+    reply.source = flow.gatewayAddress;
+    reply.sourcePort = flow.gatewayPort;
+    reply.destinationPort = flow.guestPort;
+    reply.at = this.#scratchAt;
+    reply.length = length;
+    reply.tos = 0;
+    return this.send(neighbor, reply);
   }
 
   /**
-   * Sends a datagram of Slipway's own to `neighbor` (for DHCP: a made-up one for the broadcast address or a client without an
-   * address). The eight bytes before `at` are overwritten. False when the outlet was full (counted).
+   * Sends a datagram of Slipway's own to `neighbor` (for DHCP: a made-up one for the broadcast address or a client
+   * without an address). False when the outlet was full (counted).
    */
-  send(
-    neighbor: Neighbor,
-    source: number,
-    sourcePort: number,
-    destinationPort: number,
-    at: number,
-    length: number,
-    tos = 0,
-  ): boolean {
-    if (this.#delivery.send(neighbor, source, sourcePort, destinationPort, at, length, tos)) return true;
+  send(neighbor: Neighbor, datagram: OutgoingDatagram): boolean {
+    if (this.#delivery.send(neighbor, datagram)) return true;
     this.#options.counters.add('udp-outlet-full');
     return false;
   }
@@ -224,7 +226,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
       if (room === 0) return;
       const count = mapping.socket.receive(batch, this.#scratchAt, SLOT_BYTES, room);
       for (let i = 0; i < count; i++) {
-        this.#answer(mapping, batch.address[i]!, batch.port[i]!, batch.at[i]!, batch.length[i]!, batch.tos[i]!);
+        this.#answer(mapping, batch, i);
         if (!mapping.live) return;
       }
       if (count < room) return;
@@ -233,7 +235,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
   }
 
   expired(mapping: Mapping): void {
-    this.#remove(mapping);
+    this.#table.remove(mapping);
   }
 
   failed(mapping: Mapping, failure: DatagramFailure): void {
@@ -287,7 +289,10 @@ export class Udp implements ProtocolHandler, MappingOwner {
     return true;
   }
 
-  /** Bytes of each datagram that a super-datagram of `length` stands for (virtio 1.2 §5.1.6, USO); 0 (counted) for too many. */
+  /**
+   * Bytes of each datagram that a super-datagram of `length` stands for (virtio 1.2 §5.1.6, USO); 0 (counted) for too
+   * many.
+   */
   #segmentBytes(packet: Packet, length: number): number {
     const { frame } = packet;
     const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
@@ -310,16 +315,13 @@ export class Udp implements ProtocolHandler, MappingOwner {
     } else if (target.kind === 'service') {
       const at = packet.payloadAt + UDP_HEADER_BYTES;
       const length = header.length - UDP_HEADER_BYTES;
-      services.datagram(
-        target.service,
-        source,
-        sourcePort,
-        destination,
-        destinationPort,
-        at,
-        length,
-        packet.neighbor.port.attachment,
-      );
+      const asked = this.#asked;
+      asked.attachment = packet.neighbor.port.attachment;
+      asked.guestAddress = source;
+      asked.guestPort = sourcePort;
+      asked.gatewayAddress = destination;
+      asked.gatewayPort = destinationPort;
+      services.datagram(target.service, asked, at, length);
     } else if (target.kind !== 'socket') {
       counters.add(target.reason);
       if (target.kind === 'refuse')
@@ -348,79 +350,33 @@ export class Udp implements ProtocolHandler, MappingOwner {
       deliverToPeer(published, packet, header, step);
       return;
     }
-    const mapping = this.#find(packet, header.sourcePort) ?? this.#open(packet, header.sourcePort);
+    const mapping = this.#table.of(packet, header.sourcePort, this);
     if (mapping === undefined) return;
     const remote = toHostItself && translated !== true ? mapping.loopback.addressFor(port) : address;
     if (translated === true) mapping.sentTranslated(address, port, packet.destination, header.destinationPort, length);
     else mapping.sent(remote, packet.destination, port, length);
     if (remote === LOOPBACK4 && translated !== true) mapping.loopback.keep(port, this.#options.arena.bytes, at, length);
     mapping.probesPath = packet.probesPath;
-    const ttl = toHostItself ? 0 : packet.ttl - 1;
+    const datagram = this.#gathered;
+    datagram.address = remote;
+    datagram.port = port;
+    datagram.ttl = toHostItself ? 0 : packet.ttl - 1;
+    datagram.dontFragment = packet.dontFragment;
+    datagram.tos = packet.tos;
     let from = 0;
     do {
-      const part = Math.min(step, length - from);
-      this.#gatherer.add(mapping, at + from, part, remote, port, ttl, packet.dontFragment, packet.tos);
+      datagram.at = at + from;
+      datagram.length = Math.min(step, length - from);
+      this.#gatherer.add(mapping, datagram);
       from += step;
     } while (from < length);
   }
 
-  /** The mapping of the packet's sender; one of another guest that had the address before is not. */
-  #find(packet: Packet, guestPort: number): Mapping | undefined {
-    const mapping = this.#table.find(packet.source, guestPort);
-    if (mapping === undefined) return undefined;
-    if (isSameGuest({ mac: mapping.mac, port: mapping.owner }, packet.neighbor)) {
-      mapping.neighbor = packet.neighbor;
-      return mapping;
-    }
-    this.#remove(mapping);
-    return undefined;
-  }
-
-  /** A new mapping for the packet's sender; undefined (counted) when the host has no socket to give. */
-  #open(packet: Packet, guestPort: number): Mapping | undefined {
-    const { counters, host } = this.#options;
-    const { port } = packet.neighbor;
-    const { shares } = this.#table;
-    if (shares.of(port) >= this.#limits.mappingsPerGuest) {
-      this.#evict(shares.leastWantedOf(port), 'udp-evicted-guest-limit');
-    } else if (this.#table.count >= this.#limits.mappings) {
-      this.#evict(shares.leastWantedFor(port), 'udp-evicted-table-limit');
-    }
-    const mapping = new Mapping(this, packet.neighbor, guestPort);
-    let socket = host.openDatagram(mapping);
-    if (socket === 'EMFILE' || socket === 'ENFILE') {
-      // Who used the descriptors up is not known here: an answered mapping of another guest is not the price.
-      const spare = shares.leastWantedOf(port) ?? shares.leastWantedFor(port);
-      if (spare !== undefined && (spare.owner === port || spare.rank === 0 || !spare.owner.attached)) {
-        this.#evict(spare, 'udp-evicted-descriptors');
-        socket = host.openDatagram(mapping);
-      }
-    }
-    if (typeof socket === 'string') {
-      counters.add('udp-no-socket');
-      return undefined;
-    }
-    mapping.open(socket);
-    this.#table.add(mapping);
-    return mapping;
-  }
-
-  #evict(mapping: Mapping | undefined, counter: string): void {
-    if (mapping === undefined) return;
-    this.#options.counters.add(counter);
-    this.#remove(mapping);
-  }
-
-  /** What was gathered for it still leaves. */
-  #remove(mapping: Mapping): void {
-    this.#gatherer.flush(mapping);
-    this.#options.turn.timers.cancel(mapping.timer);
-    this.#table.remove(mapping);
-    mapping.close();
-  }
-
-  #answer(mapping: Mapping, address: HostAddress, port: number, at: number, length: number, tos: number): void {
+  /** Passes the datagram at place `i` of what was received on to the mapping's guest. */
+  #answer(mapping: Mapping, { address: from, port: fromPort, at, length, tos }: DatagramBatch, i: number): void {
     const { counters } = this.#options;
+    const address = from[i]!;
+    const port = fromPort[i]!;
     const { neighbor } = mapping;
     if (!neighbor.port.attached) {
       counters.add('udp-guest-gone');
@@ -428,7 +384,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
     }
     if (!isSameGuest({ mac: mapping.mac, port: mapping.owner }, neighbor)) {
       counters.add('udp-guest-gone');
-      this.#remove(mapping);
+      this.#table.remove(mapping);
       return;
     }
     const service = mapping.translation(address, port);
@@ -437,8 +393,14 @@ export class Udp implements ProtocolHandler, MappingOwner {
       counters.add('udp-filtered');
       return;
     }
-    if (!this.send(neighbor, source, service?.port ?? port, mapping.guestPort, at, length, tos)) return;
-    mapping.received(address, port, length);
+    const answer = this.#outgoing;
+    answer.source = source;
+    answer.sourcePort = service?.port ?? port;
+    answer.destinationPort = mapping.guestPort;
+    answer.at = at[i]!;
+    answer.length = length[i]!;
+    answer.tos = tos[i]!;
+    if (this.send(neighbor, answer)) mapping.received(address, port, answer.length);
   }
 }
 

@@ -12,7 +12,10 @@ const PROTOCOL_IPV4 = 0x0800;
 /** Too short; or another hardware or protocol than Ethernet and IPv4. */
 export type ArpFault = 'arp-truncated' | 'arp-bad-type';
 
-/** Filled by `parseArp`. Addresses as numbers; the target MAC of a request has no meaning. */
+/**
+ * Filled by `parseArp`, or by who has `writeArp` write it. Addresses as numbers; the target MAC of a request has no
+ * meaning.
+ */
 export class ArpPacket {
   operation = 0;
   senderMac = 0;
@@ -35,22 +38,14 @@ export function parseArp(bytes: Uint8Array, at: number, end: number, into: ArpPa
 }
 
 /** Writes ARP_BYTES bytes. */
-export function writeArp(
-  bytes: Uint8Array,
-  at: number,
-  operation: number,
-  senderMac: number,
-  senderAddress: number,
-  targetMac: number,
-  targetAddress: number,
-): void {
+export function writeArp(bytes: Uint8Array, at: number, packet: Readonly<ArpPacket>): void {
   writeU16(bytes, at, HARDWARE_ETHERNET);
   writeU16(bytes, at + 2, PROTOCOL_IPV4);
   bytes[at + 4] = 6;
   bytes[at + 5] = 4;
-  writeU16(bytes, at + 6, operation);
-  writeMac(bytes, at + 8, senderMac);
-  writeU32(bytes, at + 14, senderAddress);
-  writeMac(bytes, at + 18, targetMac);
-  writeU32(bytes, at + 24, targetAddress);
+  writeU16(bytes, at + 6, packet.operation);
+  writeMac(bytes, at + 8, packet.senderMac);
+  writeU32(bytes, at + 14, packet.senderAddress);
+  writeMac(bytes, at + 18, packet.targetMac);
+  writeU32(bytes, at + 24, packet.targetAddress);
 }

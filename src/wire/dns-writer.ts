@@ -1,5 +1,5 @@
 import { writeU16, writeU32 } from './bytes.ts';
-import { dataTypeNumber, DNS_MAX_TEXT_BYTES, type DnsData, type DnsSoa } from './dns-data.ts';
+import { DNS_MAX_TEXT_BYTES, type DnsData, type DnsSoa, dataTypeNumber } from './dns-data.ts';
 import {
   DNS_CD,
   DNS_CLASS_IN,
@@ -17,7 +17,10 @@ import { DNS_RECORD_FIXED_BYTES } from './dns-record.ts';
 const NO_ROOM = -1;
 const NOT_WRITABLE = -2;
 
-/** Names that a later one may end with. 512: more than an answer over UDP has; the names after them are only written longer. */
+/**
+ * Names that a later one may end with. 512: more than an answer over UDP has; the names after them are only written
+ * longer.
+ */
 const MAX_SUFFIXES = 512;
 
 const SOA_FIXED_BYTES = 20;
@@ -30,10 +33,10 @@ const ADDITIONAL = 2;
 const encoded = new Uint8Array(DNS_MAX_NAME_BYTES);
 
 /**
- * Writes one answer: `start`, records section after section, `finish`; then the next one may start. Owners and the names in CNAME,
- * NS, PTR, MX and SOA data are compressed against all names before them, the target of SRV is not (RFC 2782, RFC 3597 §4).
- * A record is written whole or not at all. An answer or authority that does not fit sets TC, and nothing follows it; an
- * additional that does not fit is left out in silence (RFC 2181 §9).
+ * Writes one answer: `start`, records section after section, `finish`; then the next one may start. Owners and the
+ * names in CNAME, NS, PTR, MX and SOA data are compressed against all names before them, the target of SRV is not (RFC
+ * 2782, RFC 3597 §4). A record is written whole or not at all. An answer or authority that does not fit sets TC, and
+ * nothing follows it; an additional that does not fit is left out in silence (RFC 2181 §9).
  */
 export class DnsWriter {
   readonly #bytes: Uint8Array;
@@ -44,7 +47,10 @@ export class DnsWriter {
   #section = ANSWER;
   readonly #counts = [0, 0, 0];
   #questionKey = '';
-  /** Where in the message each name and each parent of one stands, by key. The question's are in it from the first name that needs them. */
+  /**
+   * Where in the message each name and each parent of one stands, by key. The question's are in it from the first name
+   * that needs them.
+   */
   readonly #suffixes = new Map<string, number>();
 
   /** Answers are written into `bytes`, which the caller keeps. */
@@ -53,8 +59,9 @@ export class DnsWriter {
   }
 
   /**
-   * Begins the answer to `question` at `at`, at most `maxBytes` (at least 512), and repeats the question from `from`, the
-   * bytes it was parsed from. `flags`: DNS_AA, DNS_RA, …; QR is set, opcode, RD and CD are the question's. `rcode`: the lower 4 bits.
+   * Begins the answer to `question` at `at`, at most `maxBytes` (at least 512), and repeats the question from `from`,
+   * the bytes it was parsed from. `flags`: DNS_AA, DNS_RA, …; QR is set, opcode, RD and CD are the question's. `rcode`:
+   * the lower 4 bits.
    */
   start(at: number, maxBytes: number, from: Uint8Array, question: DnsQuestion, rcode: number, flags: number): void {
     const bytes = this.#bytes;
@@ -75,7 +82,10 @@ export class DnsWriter {
     if (this.#suffixes.size > 0) this.#suffixes.clear();
   }
 
-  /** Adds a record; false when it does not fit, or cannot be: a name that is none, a text of more than 255 octets. TTL: below 2^31. */
+  /**
+   * Adds a record; false when it does not fit, or cannot be: a name that is none, a text of more than 255 octets. TTL:
+   * below 2^31.
+   */
   answer(owner: string, ttlSeconds: number, data: DnsData): boolean {
     return this.#record(ANSWER, owner, ttlSeconds, data);
   }

@@ -43,7 +43,10 @@ export class IcmpHeader {
   sequence = 0;
 }
 
-/** Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check the sum. */
+/**
+ * Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check
+ * the sum.
+ */
 export function parseIcmp(bytes: Uint8Array, at: number, end: number, into: IcmpHeader): IcmpFault | undefined {
   if (end - at < ICMP_HEADER_BYTES) return 'icmp-truncated';
   into.type = bytes[at]!;
@@ -65,7 +68,10 @@ export function isIcmpError(type: number): boolean {
   );
 }
 
-/** Writes the header of an echo request or reply with checksum 0: sum header and data, then `writeU16` at ICMP_CHECKSUM_OFFSET. */
+/**
+ * Writes the header of an echo request or reply with checksum 0: sum header and data, then `writeU16` at
+ * ICMP_CHECKSUM_OFFSET.
+ */
 export function writeIcmpEcho(bytes: Uint8Array, at: number, type: number, identifier: number, sequence: number): void {
   bytes[at] = type;
   bytes[at + 1] = 0;
@@ -74,26 +80,36 @@ export function writeIcmpEcho(bytes: Uint8Array, at: number, type: number, ident
   writeU16(bytes, at + 6, sequence);
 }
 
+/** Type and code of an error. */
+export interface IcmpKind {
+  readonly type: number;
+  readonly code: number;
+}
+
+/** What an error message says, beside what it quotes. */
+export interface IcmpError extends IcmpKind {
+  /** Only for ICMP_FRAGMENTATION_NEEDED, else 0. */
+  readonly mtu: number;
+}
+
 /**
  * Writes a whole error message about the packet at `quotedAt` (its IP header first; at most ICMP_MAX_QUOTE_BYTES of
- * `quotedLength` are quoted), checksum included. `mtu` only for ICMP_FRAGMENTATION_NEEDED, else 0. Returns the bytes written.
- * The quoted packet may overlap the place it is copied to.
+ * `quotedLength` are quoted), checksum included. Returns the bytes written. The quoted packet may overlap the place it
+ * is copied to.
  */
 export function writeIcmpError(
   bytes: Uint8Array,
   at: number,
-  type: number,
-  code: number,
-  mtu: number,
+  error: IcmpError,
   quotedAt: number,
   quotedLength: number,
 ): number {
   const quoteBytes = Math.min(quotedLength, ICMP_MAX_QUOTE_BYTES);
   bytes.copyWithin(at + ICMP_HEADER_BYTES, quotedAt, quotedAt + quoteBytes);
-  bytes[at] = type;
-  bytes[at + 1] = code;
+  bytes[at] = error.type;
+  bytes[at + 1] = error.code;
   writeU16(bytes, at + 2, 0);
-  writeU32(bytes, at + 4, mtu & 0xffff);
+  writeU32(bytes, at + 4, error.mtu & 0xffff);
   const length = ICMP_HEADER_BYTES + quoteBytes;
   writeU16(bytes, at + 2, foldedComplement(sumBytes(bytes, at, length, 0)));
   return length;

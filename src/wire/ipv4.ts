@@ -12,16 +12,16 @@ export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_TCP = 6;
 export const PROTOCOL_UDP = 17;
 
-/** For `flagsAndOffset` of `writeIpv4`; the offset is in units of eight bytes. */
-export const IPV4_DONT_FRAGMENT = 0x4000;
-export const IPV4_MORE_FRAGMENTS = 0x2000;
+/** In the 16 bits of flags and offset; the offset is in units of eight bytes. */
+const DONT_FRAGMENT = 0x4000;
+const MORE_FRAGMENTS = 0x2000;
 
 /** 255.255.255.255 */
 export const IPV4_BROADCAST = 0xffff_ffff;
 
 export type Ipv4Fault = 'ipv4-truncated' | 'ipv4-bad-version' | 'ipv4-bad-header-length' | 'ipv4-bad-total-length';
 
-/** Filled by `parseIpv4`. */
+/** Filled by `parseIpv4`, or by who has `writeIpv4` write it: whoever sends keeps one for all its packets. */
 export class Ipv4Header {
   /** Options included: 20 to 60. */
   headerBytes = 0;
@@ -65,8 +65,8 @@ export function parseIpv4Header(bytes: Uint8Array, at: number, end: number, into
   into.totalLength = totalLength;
   into.tos = bytes[at + 1]!;
   into.identification = readU16(bytes, at + 4);
-  into.dontFragment = (flagsAndOffset & IPV4_DONT_FRAGMENT) !== 0;
-  into.moreFragments = (flagsAndOffset & IPV4_MORE_FRAGMENTS) !== 0;
+  into.dontFragment = (flagsAndOffset & DONT_FRAGMENT) !== 0;
+  into.moreFragments = (flagsAndOffset & MORE_FRAGMENTS) !== 0;
   into.fragmentOffset = (flagsAndOffset & 0x1fff) * 8;
   into.ttl = bytes[at + 8]!;
   into.protocol = bytes[at + 9]!;
@@ -81,20 +81,18 @@ export function ipv4ChecksumValid(bytes: Uint8Array, at: number, headerBytes: nu
   return sumBytes(bytes, at, headerBytes, 0) === 0xffff;
 }
 
-/** Writes a header of 20 bytes, its checksum included. `flagsAndOffset`: IPV4_DONT_FRAGMENT, … and the offset / 8. */
-export function writeIpv4(
-  bytes: Uint8Array,
-  at: number,
-  totalLength: number,
-  identification: number,
-  flagsAndOffset: number,
-  ttl: number,
-  protocol: number,
-  source: number,
-  destination: number,
-  tos = 0,
-): void {
-  writeU16(bytes, at, 0x4500 | tos);
+/** What `writeIpv4` reads of a header: it writes no options and computes the checksum. */
+export type Ipv4Fields = Readonly<Omit<Ipv4Header, 'headerBytes' | 'checksum'>>;
+
+/** Writes a header of 20 bytes, its checksum included. */
+export function writeIpv4(bytes: Uint8Array, at: number, header: Ipv4Fields): void {
+  const { totalLength, identification, ttl, protocol, source, destination } = header;
+  const versionAndTos = 0x4500 | header.tos;
+  const flagsAndOffset =
+    (header.dontFragment ? DONT_FRAGMENT : 0) |
+    (header.moreFragments ? MORE_FRAGMENTS : 0) |
+    (header.fragmentOffset >>> 3);
+  writeU16(bytes, at, versionAndTos);
   writeU16(bytes, at + 2, totalLength);
   writeU16(bytes, at + 4, identification);
   writeU16(bytes, at + 6, flagsAndOffset);
@@ -103,10 +101,10 @@ export function writeIpv4(
   writeU32(bytes, at + 12, source);
   writeU32(bytes, at + 16, destination);
   const sum =
-    (0x4500 | tos) +
+    versionAndTos +
     (totalLength & 0xffff) +
     (identification & 0xffff) +
-    (flagsAndOffset & 0xffff) +
+    flagsAndOffset +
     (((ttl & 0xff) << 8) | (protocol & 0xff)) +
     (source >>> 16) +
     (source & 0xffff) +
@@ -125,7 +123,10 @@ export function isLoopbackIpv4(address: number): boolean {
   return address >>> 24 === 127;
 }
 
-/** 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598) and 198.18/15 (RFC 2544): what networks inside a machine are made of. */
+/**
+ * 10/8, 172.16/12, 192.168/16 (RFC 1918), 100.64/10 (RFC 6598) and 198.18/15 (RFC 2544): what networks inside a machine
+ * are made of.
+ */
 export function isPrivateIpv4(address: number): boolean {
   const first = address >>> 24;
   if (first === 10) return true;

@@ -112,7 +112,13 @@ function takeSackBlocks(bytes: Uint8Array, at: number, length: number, into: Tcp
   return true;
 }
 
-/** Writes the options of a SYN, padded to whole words; `windowScale` −1 leaves it out. Returns the bytes written (4, 8 or 12). */
+/** What `writeSynOptions` writes at most. */
+export const MAX_SYN_OPTIONS_BYTES = 12;
+
+/**
+ * Writes the options of a SYN, padded to whole words; `windowScale` −1 leaves it out. Returns the bytes written (4, 8
+ * or 12).
+ */
 export function writeSynOptions(
   bytes: Uint8Array,
   at: number,
@@ -147,7 +153,10 @@ export function sackOptionBytes(count: number): number {
   return count === 0 ? 0 : 4 + count * 8;
 }
 
-/** Writes `count` SACK blocks (at most MAX_SACK_BLOCKS), padded to whole words. Returns the bytes written, 0 for no block. */
+/**
+ * Writes `count` SACK blocks (at most MAX_SACK_BLOCKS), padded to whole words. Returns the bytes written, 0 for no
+ * block.
+ */
 export function writeSackOption(
   bytes: Uint8Array,
   at: number,

@@ -15,7 +15,7 @@ export const URG = 0x20;
 
 export type TcpFault = 'tcp-truncated' | 'tcp-bad-header-length';
 
-/** Filled by `parseTcp`. */
+/** Filled by `parseTcp`, or by who has `writeTcp` write it: whoever sends keeps one for all its segments. */
 export class TcpHeader {
   sourcePort = 0;
   destinationPort = 0;
@@ -32,8 +32,8 @@ export class TcpHeader {
 }
 
 /**
- * Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check the
- * sum nor read the options (`parseTcpOptions` from at + TCP_HEADER_BYTES to at + headerBytes).
+ * Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check
+ * the sum nor read the options (`parseTcpOptions` from at + TCP_HEADER_BYTES to at + headerBytes).
  */
 export function parseTcp(bytes: Uint8Array, at: number, end: number, into: TcpHeader): TcpFault | undefined {
   if (end - at < TCP_HEADER_BYTES) return 'tcp-truncated';
@@ -51,27 +51,20 @@ export function parseTcp(bytes: Uint8Array, at: number, end: number, into: TcpHe
   return undefined;
 }
 
+/** What `writeTcp` reads of a header. */
+export type TcpFields = Readonly<Omit<TcpHeader, 'checksum' | 'urgent'>>;
+
 /**
  * Writes the 20 fixed bytes, checksum 0 and urgent pointer 0. `headerBytes` includes options, a multiple of 4 up to 60;
  * `window` is already scaled to 16 bits.
  */
-export function writeTcp(
-  bytes: Uint8Array,
-  at: number,
-  sourcePort: number,
-  destinationPort: number,
-  sequence: number,
-  acknowledgment: number,
-  headerBytes: number,
-  flags: number,
-  window: number,
-): void {
-  writeU16(bytes, at, sourcePort);
-  writeU16(bytes, at + 2, destinationPort);
-  writeU32(bytes, at + 4, sequence);
-  writeU32(bytes, at + 8, acknowledgment);
-  bytes[at + 12] = headerBytes << 2;
-  bytes[at + 13] = flags;
-  writeU16(bytes, at + 14, window);
+export function writeTcp(bytes: Uint8Array, at: number, header: TcpFields): void {
+  writeU16(bytes, at, header.sourcePort);
+  writeU16(bytes, at + 2, header.destinationPort);
+  writeU32(bytes, at + 4, header.sequence);
+  writeU32(bytes, at + 8, header.acknowledgment);
+  bytes[at + 12] = header.headerBytes << 2;
+  bytes[at + 13] = header.flags;
+  writeU16(bytes, at + 14, header.window);
   writeU32(bytes, at + 16, 0);
 }

@@ -20,7 +20,7 @@ export const VIRTIO_NET_GSO_ECN = 0x80;
 
 export type VirtioNetFault = 'virtio-net-truncated';
 
-/** Filled by `parseVirtioNet`. Offsets count from the Ethernet header. */
+/** Filled by `parseVirtioNet`, or by who has `writeVirtioNet` write it. Offsets count from the Ethernet header. */
 export class VirtioNetHeader {
   /** VIRTIO_NET_NEEDS_CHECKSUM, VIRTIO_NET_DATA_VALID. */
   flags = 0;
@@ -52,20 +52,11 @@ export function parseVirtioNet(
 }
 
 /** Writes VIRTIO_NET_HEADER_BYTES bytes. */
-export function writeVirtioNet(
-  bytes: Uint8Array,
-  at: number,
-  flags: number,
-  gsoType: number,
-  headerLength: number,
-  gsoSize: number,
-  checksumStart: number,
-  checksumOffset: number,
-): void {
-  bytes[at] = flags;
-  bytes[at + 1] = gsoType;
-  writeU16le(bytes, at + 2, headerLength);
-  writeU16le(bytes, at + 4, gsoSize);
-  writeU16le(bytes, at + 6, checksumStart);
-  writeU16le(bytes, at + 8, checksumOffset);
+export function writeVirtioNet(bytes: Uint8Array, at: number, header: Readonly<VirtioNetHeader>): void {
+  bytes[at] = header.flags;
+  bytes[at + 1] = header.gsoType;
+  writeU16le(bytes, at + 2, header.headerLength);
+  writeU16le(bytes, at + 4, header.gsoSize);
+  writeU16le(bytes, at + 6, header.checksumStart);
+  writeU16le(bytes, at + 8, header.checksumOffset);
 }

@@ -52,7 +52,7 @@ interface Header {
 function withHeader(frame: Uint8Array, header: Partial<Header> = {}): Uint8Array {
   const { flags = 0, gsoType = 0, headerLength = 0, gsoSize = 0, start = 0, offset = 0 } = header;
   const out = new Uint8Array(10 + frame.length);
-  writeVirtioNet(out, 0, flags, gsoType, headerLength, gsoSize, start, offset);
+  writeVirtioNet(out, 0, { flags, gsoType, headerLength, gsoSize, checksumStart: start, checksumOffset: offset });
   out.set(frame, 10);
   return out;
 }

@@ -24,7 +24,9 @@ test('a guest that floods a service leaves room for the datagrams of others', ()
   const send = (guest: number, count: number): void => {
     const [addresses, place] = guest === FLOODER ? [5, 'flooder'] : [1, 'other'];
     for (let i = 0; i < count; i++) {
-      outbox.datagram('dns', guest + 10 * (i % addresses), 5353, 0, 53, 64, 30, place);
+      const guestAddress = guest + 10 * (i % addresses);
+      const client = { attachment: place, guestAddress, guestPort: 5353, gatewayAddress: 0, gatewayPort: 53 };
+      outbox.datagram('dns', client, 64, 30);
     }
     turn.flush();
   };

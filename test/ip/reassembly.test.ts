@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { OutgoingPacket } from '../../src/ip/output.ts';
 import { SLOTS, SLOTS_PER_GUEST, TIMEOUT_MS } from '../../src/ip/reassembly.ts';
 import { ipv4ChecksumValid } from '../../src/wire/ipv4.ts';
 import { bytesOf, CoreWorld, GATEWAY, GUEST, GUEST_MAC, ipFrame } from '../support/core-world.ts';
@@ -140,7 +141,9 @@ test('what is sent beyond the MTU goes in fragments that reassemble, or not at a
   const payload = bytesOf(65_515);
   const at = world.arena.allocate(payload.length);
   world.arena.bytes.set(payload, at);
-  assert.ok(world.output.send(neighbor, GATEWAY, 17, 64, at, payload.length));
+  const packet = new OutgoingPacket(17, 64);
+  Object.assign(packet, { source: GATEWAY, at, length: payload.length });
+  assert.ok(world.output.send(neighbor, packet));
   const frames = guest.outlet.take();
   assert.equal(frames.length, 45);
   const data: number[] = [];
@@ -150,7 +153,7 @@ test('what is sent beyond the MTU goes in fragments that reassemble, or not at a
   }
   assert.deepEqual(Uint8Array.from(data), payload);
   guest.outlet.capacity = 44;
-  assert.equal(world.output.send(neighbor, GATEWAY, 17, 64, at, payload.length), false);
+  assert.equal(world.output.send(neighbor, packet), false);
   assert.equal(guest.outlet.count, 0);
   assert.equal(guest.outlet.cancelled, 1);
   assert.equal(neighbor.mac, GUEST_MAC);

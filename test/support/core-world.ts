@@ -15,6 +15,7 @@ import { parseCidr } from '../../src/wire/cidr.ts';
 import { ETHERTYPE_ARP, ETHERTYPE_IPV4, writeEthernet } from '../../src/wire/ethernet.ts';
 import { writeIpv4 } from '../../src/wire/ipv4.ts';
 import { parseIpv4Address } from '../../src/wire/ipv4-address.ts';
+import { ipv4Header } from './ipv4-header.ts';
 import { PlainArena } from './plain-arena.ts';
 import { RecordingOutlet, type RecordingOutletOptions } from './recording-outlet.ts';
 
@@ -129,14 +130,18 @@ export function ipFrame(facts: IpFacts = {}): Uint8Array {
   const packet = new Uint8Array(20 + payload.length);
   const { source = GUEST, destination = OUTSIDE, protocol = 17, ttl = 64 } = facts;
   const { identification = 1, flagsAndOffset = 0 } = facts;
-  writeIpv4(packet, 0, packet.length, identification, flagsAndOffset, ttl, protocol, source, destination);
+  writeIpv4(
+    packet,
+    0,
+    ipv4Header({ totalLength: packet.length, identification, flagsAndOffset, ttl, protocol, source, destination }),
+  );
   packet.set(payload, 20);
   return ethernetFrame(facts.destinationMac ?? GATEWAY_MAC, facts.sourceMac ?? GUEST_MAC, ETHERTYPE_IPV4, packet);
 }
 
 export function arpFrame(operation: number, senderMac: number, sender: number, target: number): Uint8Array {
   const packet = new Uint8Array(28);
-  writeArp(packet, 0, operation, senderMac, sender, 0, target);
+  writeArp(packet, 0, { operation, senderMac, senderAddress: sender, targetMac: 0, targetAddress: target });
   return ethernetFrame(0xffff_ffff_ffff, senderMac, ETHERTYPE_ARP, packet);
 }
 

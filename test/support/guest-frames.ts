@@ -32,7 +32,7 @@ export function tcpFrame(route: Route, facts: TcpFacts): Uint8Array {
   const headerBytes = 20 + options.length;
   const segment = new Uint8Array(headerBytes + text.length);
   const { sourcePort, destinationPort, sequence, acknowledgment = 0, flags, window = 65_535 } = facts;
-  writeTcp(segment, 0, sourcePort, destinationPort, sequence, acknowledgment, headerBytes, flags, window);
+  writeTcp(segment, 0, { sourcePort, destinationPort, sequence, acknowledgment, headerBytes, flags, window });
   segment.set(options, 20);
   segment.set(text, headerBytes);
   return mendChecksums(packetFrame(route, 6, segment));

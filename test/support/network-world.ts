@@ -2,6 +2,7 @@ import { QEMU_UNIX } from '../../src/attachment/kinds/qemu-unix.ts';
 import assert from 'node:assert/strict';
 import { DEFAULT_DHCP } from '../../src/dhcp/dhcp-options.ts';
 import { Counters } from '../../src/env/counters.ts';
+import type { ServiceClient } from '../../src/env/gateway-services.ts';
 import type { LogFields } from '../../src/env/log.ts';
 import { MemoryHost, type MemoryHostOptions } from '../../src/host/memory/memory-host.ts';
 import type { MemoryPeer } from '../../src/host/memory/memory-stream.ts';
@@ -71,17 +72,10 @@ export class NetworkWorld {
       counters: this.counters,
       host: this.host,
       services: {
-        datagram: (
-          service: string,
-          guestAddress: number,
-          guestPort: number,
-          to: number,
-          port: number,
-          at: number,
-          length: number,
-        ) => {
+        datagram: (service: string, client: ServiceClient, at: number, length: number) => {
+          const { guestAddress, guestPort, gatewayAddress, gatewayPort } = client;
           const bytes = this.arena.bytes.slice(at, at + length);
-          this.questions.push({ service, guestAddress, guestPort, gatewayAddress: to, gatewayPort: port, bytes });
+          this.questions.push({ service, guestAddress, guestPort, gatewayAddress, gatewayPort, bytes });
         },
       },
     };
@@ -137,16 +131,8 @@ export class NetworkWorld {
 
   /** A service answers; false when the answer found no way. */
   answer(question: ServiceQuestion, bytes: Uint8Array): boolean {
-    const { guestAddress, guestPort, gatewayAddress, gatewayPort } = question;
     this.arena.bytes.set(bytes, this.#replyAt);
-    return this.network.replyFromService(
-      guestAddress,
-      guestPort,
-      gatewayAddress,
-      gatewayPort,
-      this.#replyAt,
-      bytes.length,
-    );
+    return this.network.replyFromService(question, this.#replyAt, bytes.length);
   }
 
   /** Network and host until neither has anything to do at this time. */

@@ -138,7 +138,7 @@ export class TcpWorld {
           const firstWord = readU32(this.arena.bytes, at);
           this.icmp.push({ type, code, source, firstWord, secondWord: readU32(this.arena.bytes, at + 4) });
         },
-        aboutQuoted: (_to, quoted, type, code, source) =>
+        aboutQuoted: (_to, quoted, { type, code }, source) =>
           void this.icmp.push({ type, code, source, firstWord: quoted.firstWord, secondWord: quoted.secondWord }),
         pathMtu: () => {},
       },
@@ -282,7 +282,8 @@ export class TcpWorld {
     const flags = parseFlags(facts.flags ?? 'A');
     const sequence = seqAdd(this.guestIss, facts.seq ?? 1);
     const ack = (flags & ACK) === 0 ? 0 : seqAdd(this.stackIss, facts.ack ?? 1);
-    writeTcp(bytes, at, port, REMOTE_PORT, sequence, ack, headerBytes, flags, window);
+    const ports = { sourcePort: port, destinationPort: REMOTE_PORT };
+    writeTcp(bytes, at, { ...ports, sequence, acknowledgment: ack, headerBytes, flags, window });
     bytes.set(text, at + headerBytes);
     const pseudo = pseudoHeaderSum(GUEST, REMOTE, 6, length);
     writeU16(bytes, at + 16, foldedComplement(sumBytes(bytes, at, length, pseudo)));

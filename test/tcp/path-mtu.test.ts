@@ -6,6 +6,7 @@ import type { Port } from '../../src/link/port.ts';
 import { writeU32 } from '../../src/wire/bytes.ts';
 import { PROTOCOL_TCP, PROTOCOL_UDP, writeIpv4 } from '../../src/wire/ipv4.ts';
 import { seqAdd } from '../../src/wire/seqnum.ts';
+import { ipv4Header } from '../support/ipv4-header.ts';
 import {
   type ConnectionFacts,
   concat,
@@ -44,7 +45,8 @@ function tell(world: TcpWorld, facts: Told): void {
   const at = world.arena.allocate(64);
   const length = 20 + (facts.quoted ?? 8);
   const { mtu, seq = 1, protocol = PROTOCOL_TCP, destination = GUEST, port = 40_000, from = GUEST } = facts;
-  writeIpv4(bytes, at, facts.bytes ?? 1500, 0, 0, 63, protocol, REMOTE, destination);
+  const totalLength = facts.bytes ?? 1500;
+  writeIpv4(bytes, at, ipv4Header({ totalLength, ttl: 63, protocol, source: REMOTE, destination }));
   writeU32(bytes, at + 20, ((REMOTE_PORT << 16) | port) >>> 0);
   writeU32(bytes, at + 24, seqAdd(world.stackIss, seq));
   const router = new Neighbor(from, 7, (facts.behind ?? world.neighbor.port) as Port, 0);
@@ -304,7 +306,9 @@ test('that a guest refuses our SYN is believed from the port that the SYN went t
     notOpened: (reason: string) => void failures.push(reason),
     ended: () => {},
   };
-  world.tcp.openFor(opener, world.neighbor, 40_001, REMOTE, REMOTE_PORT, undefined);
+  const { neighbor } = world;
+  const ends = { neighbor, guestPort: 40_001, remoteAddress: REMOTE, remotePort: REMOTE_PORT };
+  world.tcp.openFor(ends, undefined, opener);
   world.settle();
   const seq = world.takeOne().seq;
   tell(world, { mtu: 0, port: 40_001, seq, code: 3, behind: { attached: true } });

@@ -37,7 +37,8 @@ function transfer({ mtu, seed, faults, up, down, limitMs, iss }: Transfer): Link
     peer.end();
     return record(client);
   });
-  const handler = link.a.tcp.open(link.a.neighbor, 80, GUEST, 40_000, stream);
+  const ends = { neighbor: link.a.neighbor, guestPort: 80, remoteAddress: GUEST, remotePort: 40_000 };
+  const handler = link.a.tcp.open(ends, stream);
   assert.ok(handler !== undefined);
   join(handler);
   link.run(limitMs, () => client?.ended === true && server?.ended === true);

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Counters } from '../../src/env/counters.ts';
+import { Neighbor } from '../../src/ip/neighbor.ts';
+import type { Port } from '../../src/link/port.ts';
+import type { FlowEnds } from '../../src/tcp/flow-ends.ts';
 import { TimeWaitTable } from '../../src/tcp/time-wait.ts';
 import { Turn } from '../../src/turn/turn.ts';
 
@@ -8,11 +11,16 @@ const ENTRIES = 32_768;
 /** A sixteenth is left to others. */
 const OF_ONE = 30_720;
 
+/** Of a guest with that address, with a server's port 80. */
+function ends(guest: number, guestPort: number, remoteAddress: number): FlowEnds {
+  return { neighbor: new Neighbor(guest, 0, {} as Port, 0), guestPort, remoteAddress, remotePort: 80 };
+}
+
 test('TIME-WAIT is bounded: the oldest goes first and is counted, and a minute ends each', () => {
   const turn = new Turn(0);
   const counters = new Counters();
   const table = new TimeWaitTable(turn, counters, 1);
-  const add = (n: number): void => table.add('guest', 1, n & 0xffff, n >>> 16, 80, n, n);
+  const add = (n: number): void => table.add('guest', ends(1, n & 0xffff, n >>> 16), n, n);
   for (let n = 0; n < 40_000; n++) add(n);
   assert.equal(table.size, OF_ONE);
   assert.equal(counters.get('tcp-time-wait-evicted'), 40_000 - OF_ONE);
@@ -30,11 +38,11 @@ test('TIME-WAIT is bounded: the oldest goes first and is counted, and a minute e
 test('the same ports may wait again, and the place of the one before does not end them', () => {
   const turn = new Turn(0);
   const table = new TimeWaitTable(turn, new Counters(), 1);
-  table.add('guest', 1, 2, 3, 80, 5, 6);
+  table.add('guest', ends(1, 2, 3), 5, 6);
   table.remove(table.find(1, 2, 3, 80));
   assert.equal(table.size, 0);
-  table.add('guest', 1, 2, 3, 80, 7, 6);
-  for (let n = 1; n < OF_ONE; n++) table.add('guest', 1, n & 0xffff, 9, n >>> 16, 5, 6);
+  table.add('guest', ends(1, 2, 3), 7, 6);
+  for (let n = 1; n < OF_ONE; n++) table.add('guest', { ...ends(1, n & 0xffff, 9), remotePort: n >>> 16 }, 5, 6);
   assert.equal(table.sndNxt(table.find(1, 2, 3, 80)), 7);
   assert.equal(table.size, OF_ONE);
 });
@@ -43,7 +51,7 @@ test('a guest that closes many connections ends the TIME-WAIT of no other, and a
   const counters = new Counters();
   const table = new TimeWaitTable(new Turn(0), counters, 1);
   const add = (owner: string, address: number, from: number, count: number): void => {
-    for (let n = from; n < from + count; n++) table.add(owner, address, n & 0xffff, n >>> 16, 80, n, n);
+    for (let n = from; n < from + count; n++) table.add(owner, ends(address, n & 0xffff, n >>> 16), n, n);
   };
   add('modest', 1, 0, 10);
   add('greedy', 2, 0, 100_000);
@@ -61,7 +69,7 @@ test('a guest that closes many connections ends the TIME-WAIT of no other, and a
 test('entries that end anywhere in a queue leave their places to others', () => {
   const table = new TimeWaitTable(new Turn(0), new Counters(), 1);
   for (let round = 0; round < 20; round++) {
-    for (let n = 0; n < 9000; n++) table.add(`guest ${n % 3}`, 1, n, 2, 80, n, round);
+    for (let n = 0; n < 9000; n++) table.add(`guest ${n % 3}`, ends(1, n, 2), n, round);
     for (let n = 0; n < 9000; n += 1 + (round % 3)) table.remove(table.find(1, n, 2, 80));
   }
   for (let n = 0; n < 9000; n++) {

@@ -139,19 +139,19 @@ export function udpBench(options: BenchOptions = {}) {
     output: {
       gatewayMac: 0x020000000001,
       nextIdentification: () => identification++,
-      send: (_neighbor, source, _protocol, _ttl, at, length, tos = 0) => {
+      send: (_neighbor, { source, at, length, tos }) => {
         keep(at, source, length, false, tos);
         return true;
       },
     },
     errors: {
       about: (_packet, type, code, source, mtu) => void reported.push({ type, code, source, mtu, quoted: undefined }),
-      aboutQuoted: (_neighbor, quoted, type, code, source, mtu) =>
+      aboutQuoted: (_neighbor, quoted, { type, code }, source, mtu) =>
         void reported.push({ type, code, source, mtu, quoted }),
       pathMtu: (_neighbor, source, destination, mtu) => void pathMtus.push({ source, destination, mtu }),
     },
     services: {
-      datagram: (service, _guest, guestPort, _gateway, _port, at, length) =>
+      datagram: (service, { guestPort }, at, length) =>
         void serviceCalls.push({ service, guestPort, text: text(at, length) }),
     },
     decide: (protocol, destination, destinationPort) =>

@@ -288,12 +288,13 @@ describe('Udp', () => {
     assert.deepEqual(t.serviceCalls, [{ service: 'dns', guestPort: 5000, text: 'question' }]);
     const at = t.arena.allocate(64);
     t.arena.bytes.set(bytes('answer'), at);
-    assert.equal(t.udp.replyFromService(GUEST, 5000, GATEWAY, 53, at, 6), true);
+    const asked = { guestAddress: GUEST, guestPort: 5000, gatewayAddress: GATEWAY, gatewayPort: 53 };
+    assert.equal(t.udp.replyFromService(asked, at, 6), true);
     assert.deepEqual(
       [t.delivered[0]?.source, t.delivered[0]?.sourcePort, t.delivered[0]?.text],
       [GATEWAY, 53, 'answer'],
     );
-    assert.equal(t.udp.replyFromService(GUEST + 1, 5000, GATEWAY, 53, at, 6), false);
+    assert.equal(t.udp.replyFromService({ ...asked, guestAddress: GUEST + 1 }, at, 6), false);
   });
 
   it('hands broadcasts to their service and drops others', () => {

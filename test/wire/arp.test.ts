@@ -19,7 +19,7 @@ test('a request is parsed field by field and written byte for byte', () => {
     },
   );
   const bytes = new Uint8Array(ARP_BYTES);
-  writeArp(bytes, 0, arp.operation, arp.senderMac, arp.senderAddress, arp.targetMac, arp.targetAddress);
+  writeArp(bytes, 0, arp);
   assert.equal(hexOf(bytes), hexOf(REQUEST));
 });
 

@@ -31,7 +31,13 @@ test('an echo request is parsed; its header is written with checksum 0', () => {
 test('an error quotes the packet and has a valid checksum', () => {
   const bytes = new Uint8Array(100);
   bytes.fill(0x41, 0, 28);
-  const length = writeIcmpError(bytes, 40, ICMP_DESTINATION_UNREACHABLE, ICMP_FRAGMENTATION_NEEDED, 1400, 0, 28);
+  const length = writeIcmpError(
+    bytes,
+    40,
+    { type: ICMP_DESTINATION_UNREACHABLE, code: ICMP_FRAGMENTATION_NEEDED, mtu: 1400 },
+    0,
+    28,
+  );
   assert.equal(length, 36);
   assert.equal(hexOf(bytes, 44, 4), '00000578');
   assert.equal(hexOf(bytes, 48, 28), '41'.repeat(28));
@@ -41,7 +47,13 @@ test('an error quotes the packet and has a valid checksum', () => {
 test('an error quotes at most what fits into 576 bytes, even over the packet itself', () => {
   const bytes = new Uint8Array(2000).map((_, i) => i * 7);
   const quoted = hexOf(bytes, 28, ICMP_MAX_QUOTE_BYTES);
-  const length = writeIcmpError(bytes, 20, ICMP_DESTINATION_UNREACHABLE, ICMP_PORT_UNREACHABLE, 0, 28, 1500);
+  const length = writeIcmpError(
+    bytes,
+    20,
+    { type: ICMP_DESTINATION_UNREACHABLE, code: ICMP_PORT_UNREACHABLE, mtu: 0 },
+    28,
+    1500,
+  );
   assert.equal(length, 8 + ICMP_MAX_QUOTE_BYTES);
   assert.equal(hexOf(bytes, 28, ICMP_MAX_QUOTE_BYTES), quoted);
 });

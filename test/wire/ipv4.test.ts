@@ -2,8 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import {
-  IPV4_DONT_FRAGMENT,
-  IPV4_MORE_FRAGMENTS,
   Ipv4Header,
   ipv4ChecksumValid,
   isLoopbackIpv4,
@@ -13,6 +11,7 @@ import {
   writeIpv4,
 } from '../../src/wire/ipv4.ts';
 import { hex, hexOf, parsesHostileBytes } from '../support/hostile-bytes.ts';
+import { ipv4Header } from '../support/ipv4-header.ts';
 
 const HEADER = hex('4500 0073 0000 4000 4011 b861 c0a8 0001 c0a8 00c7');
 const PACKET = new Uint8Array(0x73);
@@ -39,7 +38,7 @@ test('a header is parsed field by field and written byte for byte, checksum incl
     },
   );
   const bytes = new Uint8Array(20);
-  writeIpv4(bytes, 0, 0x73, 0, IPV4_DONT_FRAGMENT, 64, PROTOCOL_UDP, 0xc0a80001, 0xc0a800c7);
+  writeIpv4(bytes, 0, ip);
   assert.equal(hexOf(bytes), hexOf(HEADER));
 });
 
@@ -50,13 +49,22 @@ test('what is written parses back and its checksum is valid; one changed bit is 
   fc.assert(
     fc.property(u16, u16, u8, u8, u32, u32, fc.nat({ max: 159 }), (id, flags, ttl, protocol, source, target, bit) => {
       const bytes = new Uint8Array(20);
-      writeIpv4(bytes, 0, 20, id, flags, ttl, protocol, source, target);
+      const said = {
+        totalLength: 20,
+        identification: id,
+        flagsAndOffset: flags,
+        ttl,
+        protocol,
+        source,
+        destination: target,
+      };
+      writeIpv4(bytes, 0, ipv4Header(said));
       assert.ok(ipv4ChecksumValid(bytes, 0, 20));
       const ip = new Ipv4Header();
       assert.equal(parseIpv4(bytes, 0, 20, ip), undefined);
       assert.deepEqual(
         [ip.identification, ip.ttl, ip.protocol, ip.source, ip.destination, ip.fragmentOffset, ip.moreFragments],
-        [id, ttl, protocol, source, target, (flags & 0x1fff) * 8, (flags & IPV4_MORE_FRAGMENTS) !== 0],
+        [id, ttl, protocol, source, target, (flags & 0x1fff) * 8, (flags & 0x2000) !== 0],
       );
       bytes[bit >> 3]! ^= 1 << (bit & 7);
       assert.ok(!ipv4ChecksumValid(bytes, 0, 20));

@@ -26,7 +26,15 @@ test('a header is parsed field by field', () => {
 
 test('a header is written byte for byte, checksum and urgent pointer 0', () => {
   const bytes = new Uint8Array(20).fill(0xff);
-  writeTcp(bytes, 0, 40000, 443, 0xfffffffe, 0x80000001, 60, SYN | ACK, 0x1234);
+  writeTcp(bytes, 0, {
+    sourcePort: 40000,
+    destinationPort: 443,
+    sequence: 0xfffffffe,
+    acknowledgment: 0x80000001,
+    headerBytes: 60,
+    flags: SYN | ACK,
+    window: 0x1234,
+  });
   assert.equal(hexOf(bytes), '9c4001bbfffffffe80000001f01212340000'.concat('0000'));
 });
 

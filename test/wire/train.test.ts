@@ -5,10 +5,11 @@ import { WasmArena } from '../../src/host/memory/arena.ts';
 import { readU16, writeU16, writeU32 } from '../../src/wire/bytes.ts';
 import { foldedComplement, pseudoHeaderSum, sumBytes } from '../../src/wire/checksum.ts';
 import { ETHERTYPE_IPV4, writeEthernet } from '../../src/wire/ethernet.ts';
-import { IPV4_DONT_FRAGMENT, PROTOCOL_TCP, writeIpv4 } from '../../src/wire/ipv4.ts';
+import { PROTOCOL_TCP, writeIpv4 } from '../../src/wire/ipv4.ts';
 import { seqAdd } from '../../src/wire/seqnum.ts';
 import { ACK, PSH, writeTcp } from '../../src/wire/tcp.ts';
 import { trainOf } from '../../src/wire/train.ts';
+import { ipv4Header } from '../support/ipv4-header.ts';
 
 const SOURCE = 0xc0a84103;
 const DESTINATION = 0x5db8d822;
@@ -16,13 +17,16 @@ const HEADERS = 54;
 
 /** Writes a run of frames in QEMU's framing at `at`; returns the offset behind the last. */
 function writeRun(bytes: Uint8Array, at: number, count: number, textBytes: number, firstSequence: number): number {
+  const route = { source: SOURCE, destination: DESTINATION };
+  const ip = ipv4Header({ dontFragment: true, ttl: 64, protocol: PROTOCOL_TCP, ...route });
+  const tcp = { sourcePort: 40_000, destinationPort: 443, acknowledgment: 7, headerBytes: 20, window: 501 };
   let sequence = firstSequence;
   for (let i = 0; i < count; i++) {
     const frame = at + 4;
     writeU32(bytes, at, HEADERS + textBytes);
     writeEthernet(bytes, frame, 0x5a94efe40cdd, 0x525400123456, ETHERTYPE_IPV4);
-    writeIpv4(bytes, frame + 14, 40 + textBytes, i, IPV4_DONT_FRAGMENT, 64, PROTOCOL_TCP, SOURCE, DESTINATION);
-    writeTcp(bytes, frame + 34, 40_000, 443, sequence, 7, 20, i === count - 1 ? ACK | PSH : ACK, 501);
+    writeIpv4(bytes, frame + 14, { ...ip, totalLength: 40 + textBytes, identification: i });
+    writeTcp(bytes, frame + 34, { ...tcp, sequence, flags: i === count - 1 ? ACK | PSH : ACK });
     for (let k = 0; k < textBytes; k++) bytes[frame + HEADERS + k] = (i * 31 + k) & 0xff;
     const pseudo = pseudoHeaderSum(SOURCE, DESTINATION, PROTOCOL_TCP, 20 + textBytes);
     writeU16(bytes, frame + 50, foldedComplement(sumBytes(bytes, frame + 34, 20 + textBytes, pseudo)));

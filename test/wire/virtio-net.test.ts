@@ -28,7 +28,7 @@ test('a header is little-endian, both ways', () => {
     },
   );
   const bytes = new Uint8Array(VIRTIO_NET_HEADER_BYTES);
-  writeVirtioNet(bytes, 0, VIRTIO_NET_NEEDS_CHECKSUM, VIRTIO_NET_GSO_TCPV4, 54, 1460, 34, 16);
+  writeVirtioNet(bytes, 0, header);
   assert.equal(hexOf(bytes), hexOf(HEADER));
 });
 

@@ -1,0 +1,13 @@
+/**
+ * A datagram to a guest. Whoever sends keeps one and fills it anew for each: nobody else holds it once `Udp.send`
+ * returns. The eight bytes before the payload are overwritten.
+ */
+export class OutgoingDatagram {
+  source = 0;
+  sourcePort = 0;
+  destinationPort = 0;
+  /** The payload lies at [at, at + length), length ≤ 65,507. */
+  at = 0;
+  length = 0;
+  tos = 0;
+}
