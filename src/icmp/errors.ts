@@ -11,7 +11,7 @@ import { type Ipv4Output, OutgoingPacket } from '../ip/output.ts';
 import type { Packet } from '../ip/packet.ts';
 import { TokenBuckets } from '../turn/token-buckets.ts';
 import type { Turn } from '../turn/turn.ts';
-import { readU16, writeU32 } from '../wire/bytes.ts';
+import { writeU32 } from '../wire/bytes.ts';
 import type { Cidr } from '../wire/cidr.ts';
 import {
   ICMP_DESTINATION_UNREACHABLE,
@@ -25,7 +25,9 @@ import {
 import {
   IPV4_BROADCAST,
   IPV4_HEADER_BYTES,
+  IPV4_MAX_BYTES,
   Ipv4Header,
+  isLaterFragment,
   isMulticastIpv4,
   PROTOCOL_ICMP,
   writeIpv4,
@@ -71,8 +73,10 @@ export class IcmpErrorSender implements IcmpErrors {
   about(packet: Packet, type: number, code: number, source?: number, mtu = 0): void {
     const { bytes } = this.#options.arena;
     const first = packet.payloadEnd > packet.payloadAt ? (bytes[packet.payloadAt] ?? 0) : 0;
-    const laterFragment = (readU16(bytes, packet.headerAt + 6) & 0x1fff) !== 0;
-    if (laterFragment || !this.#mayAnswer(packet.neighbor, packet.destination, packet.protocol, first)) {
+    if (
+      isLaterFragment(bytes, packet.headerAt) ||
+      !this.#mayAnswer(packet.neighbor, packet.destination, packet.protocol, first)
+    ) {
       this.#options.counters.add('icmp-error-suppressed');
       return;
     }
@@ -90,7 +94,7 @@ export class IcmpErrorSender implements IcmpErrors {
     }
     const at = this.#quoteAt;
     const header = this.#header;
-    header.totalLength = Math.min(IPV4_HEADER_BYTES + Math.max(quoted.length, 8), 0xffff);
+    header.totalLength = Math.min(IPV4_HEADER_BYTES + Math.max(quoted.length, 8), IPV4_MAX_BYTES);
     header.ttl = QUOTED_TTL;
     header.protocol = quoted.protocol;
     header.source = quoted.source;

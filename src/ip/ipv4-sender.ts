@@ -3,12 +3,10 @@ import type { Random } from '../env/random.ts';
 import { Frame } from '../link/frame.ts';
 import type { Outlet } from '../link/outlet.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, writeEthernet } from '../wire/ethernet.ts';
-import { IPV4_HEADER_BYTES, IPV4_MAX_BYTES, Ipv4Header, writeIpv4 } from '../wire/ipv4.ts';
+import { IPV4_HEADER_BYTES, IPV4_MAX_PAYLOAD_BYTES, IPV4_MIN_MTU, Ipv4Header, writeIpv4 } from '../wire/ipv4.ts';
 import type { Destination, Ipv4Output, OutgoingPacket } from './output.ts';
 
 const HEADERS_BYTES = ETHERNET_HEADER_BYTES + IPV4_HEADER_BYTES;
-/** Every link carries 68 bytes (RFC 791 §3.2): the smallest MTU that we cut for. */
-const MIN_MTU = 68;
 /** 65,515 bytes in pieces of 48, which is what an MTU of 68 leaves. */
 const MAX_FRAGMENTS = 1365;
 
@@ -39,8 +37,8 @@ export class Ipv4Sender implements Ipv4Output {
 
   send({ port, mac, address }: Destination, packet: OutgoingPacket): boolean {
     const { at, length } = packet;
-    if (!port.attached || length > IPV4_MAX_BYTES - IPV4_HEADER_BYTES) return false;
-    const room = Math.max(port.outlet.mtu, MIN_MTU) - IPV4_HEADER_BYTES;
+    if (!port.attached || length > IPV4_MAX_PAYLOAD_BYTES) return false;
+    const room = Math.max(port.outlet.mtu, IPV4_MIN_MTU) - IPV4_HEADER_BYTES;
     const step = length <= room ? length : room & ~7;
     const count = length <= room ? 1 : Math.ceil(length / step);
     if (!this.#reserve(port.outlet, count, step, length)) return false;

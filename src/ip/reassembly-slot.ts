@@ -2,13 +2,11 @@ import type { Arena } from '../env/arena.ts';
 import type { Port } from '../link/port.ts';
 import type { Rank, Shared } from '../turn/shares.ts';
 import { Timer } from '../turn/timers.ts';
-import type { Ipv4Header } from '../wire/ipv4.ts';
+import { IPV4_MAX_PAYLOAD_BYTES, type Ipv4Header } from '../wire/ipv4.ts';
 import type { Neighbor } from './neighbor.ts';
 
 /** Room in front of the payload for the first fragment's header, options included. */
 export const SLOT_HEADER_BYTES = 64;
-/** Largest payload: 65,535 − 20. */
-export const MAX_PAYLOAD_BYTES = 65_515;
 export const SLOT_BYTES: number = SLOT_HEADER_BYTES + 65_536;
 /** Pieces apart from each other: a datagram of 65,515 bytes at MTU 576 has 119 fragments, so in the worst order 60. */
 const MAX_RANGES = 128;
@@ -94,7 +92,7 @@ export class ReassemblySlot implements Shared<Port, ReassemblySlot> {
     const length = header.totalLength - header.headerBytes;
     const end = start + length;
     if (length === 0 || (header.moreFragments && (length & 7) !== 0)) return 'reassembly-bad-length';
-    if (end > MAX_PAYLOAD_BYTES) return 'reassembly-too-big';
+    if (end > IPV4_MAX_PAYLOAD_BYTES) return 'reassembly-too-big';
     const came = this.#count === 0 ? 0 : (this.#ends[this.#count - 1] ?? 0);
     if (!header.moreFragments) {
       if ((this.total >= 0 && this.total !== end) || came > end) return 'reassembly-bad-length';

@@ -15,17 +15,15 @@ import { readU16, readU32, writeU16, writeU32 } from '../wire/bytes.ts';
 import { foldedComplement, pseudoHeaderSum } from '../wire/checksum.ts';
 import { ETHERNET_HEADER_BYTES, ETHERTYPE_IPV4, ETHERTYPE_IPV6, etherType } from '../wire/ethernet.ts';
 import { IPV4_HEADER_BYTES, PROTOCOL_TCP, PROTOCOL_UDP } from '../wire/ipv4.ts';
-import { UDP_HEADER_BYTES } from '../wire/udp.ts';
+import { FIN, PSH, TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES } from '../wire/tcp.ts';
+import { UDP_HEADER_BYTES, UDP_MAX_SEGMENTS } from '../wire/udp.ts';
 import { Frame } from './frame.ts';
 import type { Outlet } from './outlet.ts';
-import { FIN, PSH, TCP_CHECKSUM_OFFSET, TCP_HEADER_BYTES } from '../wire/tcp.ts';
 
 export type SegmentationFault = 'switch-bad-offload' | 'switch-port-full' | 'switch-frame-too-big';
 
 /** Linux sends no smaller TCP segment (TCP_MIN_GSO_SIZE): 8,192 frames out of one are the most. */
 const MIN_GSO_BYTES = 8;
-/** Linux's UDP_MAX_SEGMENTS. */
-const MAX_UDP_SEGMENTS = 128;
 const IPV6_HEADER_BYTES = 40;
 const TCP_SEQUENCE = 4;
 const TCP_FLAGS = 13;
@@ -167,7 +165,7 @@ export class SoftwareSegmentation {
     if (room < headerBytes) return false;
     layout.payloadAt = layout.l4At + headerBytes;
     if (layout.tcp) return frame.gsoSize >= MIN_GSO_BYTES;
-    return Math.ceil((room - headerBytes) / frame.gsoSize) <= MAX_UDP_SEGMENTS;
+    return Math.ceil((room - headerBytes) / frame.gsoSize) <= UDP_MAX_SEGMENTS;
   }
 
   #parseIp(frame: Frame): boolean {

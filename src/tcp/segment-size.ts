@@ -1,8 +1,7 @@
+import { IPV4_MIN_MTU } from '../wire/ipv4.ts';
 import { seqGte } from '../wire/seqnum.ts';
 import { PACKET_HEADER_BYTES } from './segment-output.ts';
 
-/** RFC 791 §3.2: every link carries as much, so whoever tells less tells nothing. */
-const LEAST_LINK_MTU = 68;
 /**
  * What is told below this counts as this (Linux's min_pmtu): 512 bytes of text. Smaller segments would be mostly
  * headers, and a path so narrow is found by timeouts no more than by ICMP.
@@ -56,7 +55,7 @@ export class SegmentSize {
    * what is sent.
    */
   told(mtu: number, sequence: number, nowMs: number): 'all' | 'probe' | 'nothing' {
-    if (mtu < LEAST_LINK_MTU) return 'nothing';
+    if (mtu < IPV4_MIN_MTU) return 'nothing';
     const mss = Math.max(mtu, LEAST_PATH_MTU) - PACKET_HEADER_BYTES;
     if (mss < this.mss) {
       this.#fall(mss);

@@ -18,7 +18,7 @@ import {
 } from '../wire/icmpv4.ts';
 import { IPV4_BROADCAST, IPV4_HEADER_BYTES, isMulticastIpv4, PROTOCOL_UDP } from '../wire/ipv4.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UdpHeader } from '../wire/udp.ts';
+import { parseUdp, UDP_HEADER_BYTES, UDP_MAX_PAYLOAD_BYTES, UDP_MAX_SEGMENTS, UdpHeader } from '../wire/udp.ts';
 import { UdpDelivery } from './delivery.ts';
 import { reportFailure } from './failure-report.ts';
 import { BATCH_DATAGRAMS, GatheredDatagram, Gatherer } from './gatherer.ts';
@@ -37,11 +37,6 @@ const SLOT_BYTES = 65_536;
 const RECEIVE_QUOTA = 4 * BATCH_DATAGRAMS;
 /** Room is asked for in so many datagrams at once, which is a divisor of BATCH_DATAGRAMS, and then one by one. */
 const ROOM_STEP = 8;
-/**
- * Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. A guest that claims more makes us work for
- * nothing.
- */
-const MAX_SEGMENTS = 128;
 
 /**
  * UDP between guests and the host's sockets (RFC 768, NAT behaviour of RFC 4787): see Mapping for what is let in and
@@ -296,7 +291,7 @@ export class Udp implements ProtocolHandler, MappingOwner {
   #segmentBytes(packet: Packet, length: number): number {
     const { frame } = packet;
     const step = frame.gsoType === 'udp' && frame.gsoSize > 0 ? frame.gsoSize : Math.max(1, length);
-    if (length <= step * MAX_SEGMENTS) return step;
+    if (length <= step * UDP_MAX_SEGMENTS) return step;
     this.#options.counters.add('udp-too-many-segments');
     return 0;
   }

@@ -7,6 +7,10 @@ export const IPV4_HEADER_BYTES = 20;
 export const IPV4_SOURCE_OFFSET = 12;
 /** Largest packet, header included. */
 export const IPV4_MAX_BYTES = 65_535;
+/** What it carries: 65,535 − 20. */
+export const IPV4_MAX_PAYLOAD_BYTES = 65_515;
+/** Every link carries as much (RFC 791 §3.2): no MTU is below. */
+export const IPV4_MIN_MTU = 68;
 
 export const PROTOCOL_ICMP = 1;
 export const PROTOCOL_TCP = 6;
@@ -15,6 +19,7 @@ export const PROTOCOL_UDP = 17;
 /** In the 16 bits of flags and offset; the offset is in units of eight bytes. */
 const DONT_FRAGMENT = 0x4000;
 const MORE_FRAGMENTS = 0x2000;
+const OFFSET_MASK = 0x1fff;
 
 /** 255.255.255.255 */
 export const IPV4_BROADCAST = 0xffff_ffff;
@@ -67,13 +72,18 @@ export function parseIpv4Header(bytes: Uint8Array, at: number, end: number, into
   into.identification = readU16(bytes, at + 4);
   into.dontFragment = (flagsAndOffset & DONT_FRAGMENT) !== 0;
   into.moreFragments = (flagsAndOffset & MORE_FRAGMENTS) !== 0;
-  into.fragmentOffset = (flagsAndOffset & 0x1fff) * 8;
+  into.fragmentOffset = (flagsAndOffset & OFFSET_MASK) * 8;
   into.ttl = bytes[at + 8]!;
   into.protocol = bytes[at + 9]!;
   into.checksum = readU16(bytes, at + 10);
   into.source = readU32(bytes, at + 12);
   into.destination = readU32(bytes, at + 16);
   return undefined;
+}
+
+/** Whether the packet whose header is at `at` is a fragment that does not begin its datagram. */
+export function isLaterFragment(bytes: Uint8Array, at: number): boolean {
+  return (readU16(bytes, at + 6) & OFFSET_MASK) !== 0;
 }
 
 /** Whether the header checksum is right. `headerBytes` as parsed. */

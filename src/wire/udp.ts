@@ -6,6 +6,8 @@ export const UDP_HEADER_BYTES = 8;
 export const UDP_CHECKSUM_OFFSET = 6;
 /** Largest payload over IPv4: 65,535 − 20 − 8. */
 export const UDP_MAX_PAYLOAD_BYTES = 65_507;
+/** Datagrams that a super-datagram may stand for: Linux's UDP_MAX_SEGMENTS. */
+export const UDP_MAX_SEGMENTS = 128;
 
 export type UdpFault = 'udp-truncated' | 'udp-bad-length';
 
