@@ -1,7 +1,10 @@
 /** What the benchmark changed and must put back, newest first: on the way out by any path, Ctrl-C included. */
 const pending: (() => void)[] = [];
 
-/** Remembers how to undo something; the returned function undoes it now, once. The undo is synchronous and may not throw. */
+/**
+ * Remembers how to undo something; the returned function undoes it now, once. The undo is synchronous and may not
+ * throw.
+ */
 export function undoLater(undo: () => void): () => void {
   pending.push(undo);
   return () => {

@@ -1,12 +1,14 @@
 /**
- * Names: dnsperf in a guest of `slipway run` against the gateway's DNS server, beside dnsperf against a caching dnsmasq on
- * loopback. Both forward to the same authoritative dnsmasq. Run it alone, as root: `npm run build && npm run bench:dns`.
+ * Names: dnsperf in a guest of `slipway run` against the gateway's DNS server, beside dnsperf against a caching dnsmasq
+ * on loopback. Both forward to the same authoritative dnsmasq. Run it alone, as root: `npm run build && npm run
+ * bench:dns`.
  *
  *   --rounds N    rounds over all cells (3)
  *   --seconds S   length of a timed cell (3)
  *
- * It runs in network and mount namespaces of its own, so the host's resolver is neither asked nor changed. What is compared is
- * not the same way: dnsmasq is reached over the kernel's loopback, Slipway through its own UDP/IP and a tap.
+ * It runs in network and mount namespaces of its own, so the host's resolver is neither asked nor changed. What is
+ * compared is not the same way: dnsmasq is reached over the kernel's loopback, Slipway through its own UDP/IP and a
+ * tap.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,9 +1,9 @@
 /**
- * Published ports: from "listens in the guest" to "the published port serves". One port of 1 and of 1,000 closed ones begins to
- * listen, again and again, while a client on the host tries once a millisecond: in a guest of `slipway run`, whose socket table
- * is seen, and in one that came by a socket as a virtual machine does, whose is not. Beside it, over seconds in which nobody
- * listens and nobody asks: the processor's share, and the frames that reach the guest. Run it alone, as root:
- * `npm run build && npm run bench:ports`.
+ * Published ports: from "listens in the guest" to "the published port serves". One port of 1 and of 1,000 closed ones
+ * begins to listen, again and again, while a client on the host tries once a millisecond: in a guest of `slipway run`,
+ * whose socket table is seen, and in one that came by a socket as a virtual machine does, whose is not. Beside it, over
+ * seconds in which nobody listens and nobody asks: the processor's share, and the frames that reach the guest. Run it
+ * alone, as root: `npm run build && npm run bench:ports`.
  *
  *   --rounds N    times that a port begins to listen (200)
  */

@@ -76,7 +76,9 @@ function describe(cell: Cell, outcomes: readonly Outcome[]): string {
   return [...new Set(words)].join(', ');
 }
 
-/** The running backends of a round, by name and setting; one that ended or failed is started again for the next cell. */
+/**
+ * The running backends of a round, by name and setting; one that ended or failed is started again for the next cell.
+ */
 class Lanes {
   readonly #bench: Bench;
   readonly #running = new Map<string, Lane>();

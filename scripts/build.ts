@@ -1,6 +1,7 @@
 /**
- * `npm run build`: the arena's routines to WebAssembly, then all of src to dist, then the guest's part into one file. Does
- * only what is out of date, because it also runs before `npm start` and `npm test`. `--quiet` prints nothing unless it fails.
+ * `npm run build`: the arena's routines to WebAssembly, then all of src to dist, then the guest's part into one file.
+ * Does only what is out of date, because it also runs before `npm start` and `npm test`. `--quiet` prints nothing
+ * unless it fails.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

@@ -17,8 +17,9 @@ export function guestBundleIsUpToDate(): boolean {
 }
 
 /**
- * Bundles the guest's command line into `output`, the same bytes from the same sources. Only what Node has built in stays
- * an import; anything else that is not found fails the build. Replaces the file in one step, as whoever reads it wants.
+ * Bundles the guest's command line into `output`, the same bytes from the same sources. Only what Node has built in
+ * stays an import; anything else that is not found fails the build. Replaces the file in one step, as whoever reads it
+ * wants.
  */
 export async function bundleGuest(output: string): Promise<void> {
   const { version } = JSON.parse(readFileSync(description, 'utf8')) as { readonly version: string };

@@ -7,7 +7,9 @@ import path from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 
-/** Tests that start guests or whole processes: after the quick ones, and few at a time, since they share the machine. */
+/**
+ * Tests that start guests or whole processes: after the quick ones, and few at a time, since they share the machine.
+ */
 const HEAVY: readonly string[] = ['test/cli', 'test/control', 'test/guest', 'test/host/namespace', 'test/real'];
 const HEAVY_AT_ONCE = 2;
 

@@ -31,7 +31,9 @@ export function arenaWasmIsUpToDate(): boolean {
   return [...sources, import.meta.filename, compiler].every((input) => modifiedMs(input) < built);
 }
 
-/** Compiles the source to `output`. Replaces it in one step, so who reads it at the same time sees the old or the new. */
+/**
+ * Compiles the source to `output`. Replaces it in one step, so who reads it at the same time sees the old or the new.
+ */
 export function compileArenaWasm(output: string): void {
   mkdirSync(path.dirname(output), { recursive: true });
   const scratch = mkdtempSync(path.join(path.dirname(output), '.wasm-'));

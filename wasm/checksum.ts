@@ -1,13 +1,13 @@
 /**
  * The Internet checksum's sum (RFC 1071) with 128-bit SIMD; AssemblyScript, compiled by scripts/wasm.ts.
  *
- * Words are summed in the machine's little-endian order and the folded result is swapped once at the end; eight bytes at
- * a time are as good as two: the ones' complement sum does not care (RFC 1071 §2 B and C).
+ * Words are summed in the machine's little-endian order and the folded result is swapped once at the end; eight bytes
+ * at a time are as good as two: the ones' complement sum does not care (RFC 1071 §2 B and C).
  *
- * The trick is to add 64-bit words and let them wrap. What is lost is how often they did, and for that a rough second sum is
- * enough: the words' top 16 bits, averaged over eight vectors by the rounding average of 16-bit lanes. Two instructions
- * for 16 bytes, where unpacking the halves of each word takes three (measured: 1.3 times as fast; three were twice as
- * fast as multiply-and-add by pairs).
+ * The trick is to add 64-bit words and let them wrap. What is lost is how often they did, and for that a rough second
+ * sum is enough: the words' top 16 bits, averaged over eight vectors by the rounding average of 16-bit lanes. Two
+ * instructions for 16 bytes, where unpacking the halves of each word takes three (measured: 1.3 times as fast; three
+ * were twice as fast as multiply-and-add by pairs).
  */
 
 /** What the rough sum can bear: see `wraps`. */
@@ -82,11 +82,12 @@ function sumBlock(at: u32, end: u32): u64 {
 }
 
 /**
- * A lane's sum modulo 2^64 − 1, as two halves added: `whole` is the sum modulo 2^64, 8 × `rough` in units of 2^48 is near it.
+ * A lane's sum modulo 2^64 − 1, as two halves added: `whole` is the sum modulo 2^64, 8 × `rough` in units of 2^48 is
+ * near it.
  *
- * How near: each word's lower 48 bits are left out (less than 1), and each of three averages rounds up by at most a half, so a
- * round of eight words is wrong by more than −8 and at most 12. A block has 1,024 rounds: less than 2^14 of the 2^15 up
- * to which the number of wraps is the nearest one.
+ * How near: each word's lower 48 bits are left out (less than 1), and each of three averages rounds up by at most a
+ * half, so a round of eight words is wrong by more than −8 and at most 12. A block has 1,024 rounds: less than 2^14 of
+ * the 2^15 up to which the number of wraps is the nearest one.
  */
 function lane(whole: u64, rough: u64): u64 {
   const wraps = ((rough << 3) + 0x8000 - (whole >> 48)) >> 16;

@@ -62,7 +62,10 @@ function connectionCell(): Cell {
   };
 }
 
-/** The forwarded port of a service, once the guest behind it answers; another port is tried, for a probe of its own would leave its mark. */
+/**
+ * The forwarded port of a service, once the guest behind it answers; another port is tried, for a probe of its own
+ * would leave its mark.
+ */
 async function openPort(lane: Lane, service: Service): Promise<string> {
   const { forwarded } = lane;
   if (forwarded === undefined) throw new Error('this backend forwards nothing');

@@ -35,8 +35,10 @@ export interface AttachmentOptions extends AttachmentAbilities {
   readonly onDetach: (reason: string) => void;
 }
 
-/** Bytes that one guest is read in a turn: it does not starve the rest, and what was read is still in the CPU's cache when it is
- * written on (measured: 2 MiB and 256 KiB both cost more CPU a byte). */
+/**
+ * Bytes that one guest is read in a turn: it does not starve the rest, and what was read is still in the CPU's cache
+ * when it is written on (measured: 2 MiB and 256 KiB both cost more CPU a byte).
+ */
 export const READ_BYTES: number = 2 ** 20;
 /**
  * Frames that one of several guests has looked at in a turn, a train being one and an eighth of one for each that it

@@ -10,8 +10,8 @@ import type { FrameFraming } from './frame-framing.ts';
 import { PipeAttachment } from './pipe-attachment.ts';
 
 /**
- * A guest on a pipe that keeps frames apart: one frame a read, up to `framesPerTurn` or READ_BYTES a turn, until the pipe
- * says WOULD_BLOCK (there is no new edge before).
+ * A guest on a pipe that keeps frames apart: one frame a read, up to `framesPerTurn` or READ_BYTES a turn, until the
+ * pipe says WOULD_BLOCK (there is no new edge before).
  */
 export abstract class FramePipeAttachment extends PipeAttachment {
   readonly #slotBytes: number;

@@ -1,11 +1,12 @@
 /**
- * Frames on their way to one guest: a ring in the arena in which a frame is laid out, filled and sent without ever being
- * copied. Each frame is preceded by `prefixBytes` for the attachment's framing, and frames lie back to back, so a stream
- * attachment sends everything that waits with one write.
+ * Frames on their way to one guest: a ring in the arena in which a frame is laid out, filled and sent without ever
+ * being copied. Each frame is preceded by `prefixBytes` for the attachment's framing, and frames lie back to back, so a
+ * stream attachment sends everything that waits with one write.
  *
- * A *series* of reservations is contiguous (the TCP sender peeks 64 payloads into it with one constant stride): it never
- * wraps. When a series starts near the end of the ring and the front has more room, it starts at the front; `#wrapAt`
- * then marks where the older bytes end. An empty ring starts at the front again, so an idle guest touches few pages.
+ * A *series* of reservations is contiguous (the TCP sender peeks 64 payloads into it with one constant stride): it
+ * never wraps. When a series starts near the end of the ring and the front has more room, it starts at the front;
+ * `#wrapAt` then marks where the older bytes end. An empty ring starts at the front again, so an idle guest touches few
+ * pages.
  *
  * The bound is the ring's size: what does not fit is refused (−1) and its owner waits.
  */
@@ -56,7 +57,10 @@ export class Outbox {
     return (this.#wrapAt < 0 ? this.#tail : this.#wrapAt) - this.#head;
   }
 
-  /** Offset for a frame of up to `length` bytes (its prefix lies before it), or −1. Continues the open series or begins one. */
+  /**
+   * Offset for a frame of up to `length` bytes (its prefix lies before it), or −1. Continues the open series or begins
+   * one.
+   */
   reserve(length: number): number {
     const slot = this.prefixBytes + length;
     if (this.#committing || this.#reserved === this.#tail) this.#beginSeries(slot);
@@ -103,7 +107,8 @@ export class Outbox {
       this.#head = this.#start;
       this.#tail = this.#start;
     } else {
-      // A series is at most 64 frames (DatagramBatch, peekInto): below that, the larger of the two gaps serves it better.
+      // A series is at most 64 frames (DatagramBatch, peekInto): below that, the larger of the two gaps serves it
+      // better.
       const roomBehind = this.#end - this.#tail;
       if (roomBehind >= 64 * slot || this.#head - this.#start <= roomBehind) return;
       this.#wrapAt = this.#tail;

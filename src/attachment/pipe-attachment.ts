@@ -10,8 +10,8 @@ import { type Framing, PipeOutlet } from './pipe-outlet.ts';
 const MAX_PACKET_BYTES = 65_535;
 
 /**
- * The life of a guest that is attached by a HostPipe, whatever its framing: made → started (`start`) → detached, for good;
- * its region then serves the next guest.
+ * The life of a guest that is attached by a HostPipe, whatever its framing: made → started (`start`) → detached, for
+ * good; its region then serves the next guest.
  */
 export abstract class PipeAttachment implements HostPipeHandler {
   readonly name: string;

@@ -6,7 +6,10 @@ import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Outbox } from './outbox.ts';
 
-/** 'drained': all is sent. 'more': the rest waits for the next turn. 'blocked': the pipe takes no more until it says writable. 'failed': it is broken. */
+/**
+ * 'drained': all is sent. 'more': the rest waits for the next turn. 'blocked': the pipe takes no more until it says
+ * writable. 'failed': it is broken.
+ */
 export type DrainResult = 'drained' | 'more' | 'blocked' | 'failed';
 
 /** How one kind of attachment puts frames on its pipe. */

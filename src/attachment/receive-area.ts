@@ -3,8 +3,8 @@ import type { ReadyQueue, Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
 /**
- * The memory that frames from guests are read into, shared by all attachments. Gathered payload points into it until the
- * turn's commits are over, so it is handed out front to back within a turn and starts over in the flush phase, the
+ * The memory that frames from guests are read into, shared by all attachments. Gathered payload points into it until
+ * the turn's commits are over, so it is handed out front to back within a turn and starts over in the flush phase, the
  * turn's last. One busy guest therefore touches only its front.
  *
  * Whoever finds it full is served first in the next turn, before those who had their share in this one.
@@ -49,7 +49,9 @@ export class ReceiveArea implements Work {
     this.#turn.flushes.add(this);
   }
 
-  /** `reader` used up its quota and has more: it runs in the next turn, after those with little and those turned away. */
+  /**
+   * `reader` used up its quota and has more: it runs in the next turn, after those with little and those turned away.
+   */
   again(reader: Work): void {
     this.#again.push(reader);
     this.#turn.flushes.add(this);

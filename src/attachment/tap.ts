@@ -8,8 +8,8 @@ import { FrameFacts, TapFraming } from './tap-framing.ts';
  * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
  * header with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
  *
- * A tap takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a header
- * that contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').
+ * A tap takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a
+ * header that contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').
  *
  * States: made → started (`start`) → detached, for good.
  */
@@ -17,7 +17,9 @@ export class TapAttachment extends FramePipeAttachment {
   readonly #frame = new Frame();
   readonly #facts = new FrameFacts();
 
-  /** With the offloads that the kernel granted. Undefined when there is no room for another guest (counted and logged). */
+  /**
+   * With the offloads that the kernel granted. Undefined when there is no room for another guest (counted and logged).
+   */
   static make(space: AttachmentSpace, options: AttachmentOptions): TapAttachment | undefined {
     const region = space.takeRegion(options.name);
     return region === undefined ? undefined : new TapAttachment(space, region, options);

@@ -37,9 +37,9 @@ export interface ChannelLines {
 const WRITE_QUEUE_BYTES = 128 * 1024;
 
 /**
- * One stream of the multiplexer, with a window each way: octets are counted from 0 at the Open, and each end may send up to
- * the number that the other's last Window named. A Shutdown ends one direction, a Close both; the id lives until each end
- * has sent its Close. Both are sent by themselves as soon as both directions have ended.
+ * One stream of the multiplexer, with a window each way: octets are counted from 0 at the Open, and each end may send
+ * up to the number that the other's last Window named. A Shutdown ends one direction, a Close both; the id lives until
+ * each end has sent its Close. Both are sent by themselves as soon as both directions have ended.
  */
 export class MuxChannel {
   readonly id: number;
@@ -79,8 +79,8 @@ export class MuxChannel {
   }
 
   /**
-   * Sends `bytes`, which belong to the channel from now on. Returns false when enough waits: go on after `writable`. Does
-   * nothing after `shutdown` or the end.
+   * Sends `bytes`, which belong to the channel from now on. Returns false when enough waits: go on after `writable`.
+   * Does nothing after `shutdown` or the end.
    */
   write(bytes: Uint8Array): boolean {
     if (this.#shutdownAsked || this.#closeSent || bytes.length === 0) return true;
@@ -104,7 +104,9 @@ export class MuxChannel {
     if (this.#granted - this.#received < this.#windowBytes / 2) this.#grant();
   }
 
-  /** Ends the channel at once in both directions; what waits is thrown away. A peer that knows Reasons hears this one. */
+  /**
+   * Ends the channel at once in both directions; what waits is thrown away. A peer that knows Reasons hears this one.
+   */
   abort(reason: MuxReason, text = ''): void {
     if (this.#closeSent) return;
     this.#close(reason, text, undefined);

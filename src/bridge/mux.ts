@@ -77,12 +77,12 @@ const UNREAD_BYTES = 4 * 1024 * 1024;
 const SILENCE_MS = 10_000;
 
 /**
- * Many streams over one, as vpnkit's libproxy does it, in both roles. Deterministic: octets, time and the carrier come in
- * through its methods. Bounds: `maxChannels`, a window for each, `CARRIER_BYTES` on their way out.
+ * Many streams over one, as vpnkit's libproxy does it, in both roles. Deterministic: octets, time and the carrier come
+ * in through its methods. Bounds: `maxChannels`, a window for each, `CARRIER_BYTES` on their way out.
  *
- * Stricter than vpnkit where a peer could harm: windows are enforced, and an Open of a live id ends that channel instead
- * of replacing it. More tolerant where nothing is lost: a late Close, or a frame for a channel that is gone, is counted and
- * dropped.
+ * Stricter than vpnkit where a peer could harm: windows are enforced, and an Open of a live id ends that channel
+ * instead of replacing it. More tolerant where nothing is lost: a late Close, or a frame for a channel that is gone, is
+ * counted and dropped.
  */
 export class Mux {
   readonly #options: MuxOptions;

@@ -1,6 +1,6 @@
 /**
- * The demo's checklist: what is checked, what a report of one check is, and how reports are shown. Who runs the checks is
- * a `ChecklistGuest`: a namespace, or (where there is no tun device) a guest in memory.
+ * The demo's checklist: what is checked, what a report of one check is, and how reports are shown. Who runs the checks
+ * is a `ChecklistGuest`: a namespace, or (where there is no tun device) a guest in memory.
  */
 
 /** What the guest needs to know about the servers that the demo made on this computer. */

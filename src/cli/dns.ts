@@ -116,8 +116,8 @@ function questionOf(name: string, typeText: string | undefined): Question {
 }
 
 /**
- * The running daemon's answer, with its cache and what was added to it; undefined where none runs, and for a configuration of the
- * asker's own.
+ * The running daemon's answer, with its cache and what was added to it; undefined where none runs, and for a
+ * configuration of the asker's own.
  */
 async function askedDaemon(question: Question, flags: LookupFlags): Promise<Found | undefined> {
   const { control, config, dnssec, internal } = flags;

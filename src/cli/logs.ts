@@ -48,7 +48,10 @@ function levelOf(line: string): string {
   return String((JSON.parse(line) as { readonly level?: unknown }).level);
 }
 
-/** `2026-12-01 12:00:01.250 +01:00 warn  message key=value`, for the journal `<4>message key=value`; a stack stands below. */
+/**
+ * `2026-12-01 12:00:01.250 +01:00 warn  message key=value`, for the journal `<4>message key=value`; a stack stands
+ * below.
+ */
 function readable(line: string, isJournal: boolean): string {
   const { level, time, msg, stack, ...fields } = JSON.parse(line) as Record<string, unknown>;
   const text = `${String(msg)}${facts(fields)}`;

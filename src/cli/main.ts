@@ -17,10 +17,10 @@ import { STANDARD_ERROR, say } from './say.ts';
 import type { UpFlags } from './up.ts';
 import { version } from './version.ts';
 
-// Each name lookup holds a thread of libuv's pool for as long as it takes, and libuv gives lookups half of the pool at most: with
-// the default of four, two dead names would stall all others. 128 makes 64 lookups (`HostResolver`) and leaves 64 for files; it
-// costs half a megabyte more than 64 did. The size is read when the pool is first used, here, so that the guest's command
-// does not inherit it.
+// Each name lookup holds a thread of libuv's pool for as long as it takes, and libuv gives lookups half of the pool at
+// most: with the default of four, two dead names would stall all others. 128 makes 64 lookups (`HostResolver`) and
+// leaves 64 for files; it costs half a megabyte more than 64 did. The size is read when the pool is first used, here,
+// so that the guest's command does not inherit it.
 if (process.env.UV_THREADPOOL_SIZE === undefined) {
   process.env.UV_THREADPOOL_SIZE = '128';
   stat('/', () => {});

@@ -87,7 +87,10 @@ function controlPath(text: string | undefined): string | undefined {
   return text === undefined || text === 'none' ? text : absolute(text);
 }
 
-/** A relative path is meant from the folder in which the command was typed. Nothing stays nothing, which is refused: a variable was empty. */
+/**
+ * A relative path is meant from the folder in which the command was typed. Nothing stays nothing, which is refused: a
+ * variable was empty.
+ */
 export function absolute(text: string): string {
   return text === '' ? text : path.resolve(text);
 }

@@ -3,12 +3,18 @@ import { SlipwayError } from '../facts/errors.ts';
 const STATUS_FAILED = 1;
 export const STATUS_USAGE = 2;
 
-/** What `docker run` and `env` end with too: our own failure, a command that cannot be executed, one that does not exist. */
+/**
+ * What `docker run` and `env` end with too: our own failure, a command that cannot be executed, one that does not
+ * exist.
+ */
 export const STATUS_OWN_FAILURE = 125;
 const STATUS_NOT_EXECUTABLE = 126;
 const STATUS_NOT_FOUND = 127;
 
-/** The exit status for a failure that has none of its own: a slip on the command line is told from what went wrong later. */
+/**
+ * The exit status for a failure that has none of its own: a slip on the command line is told from what went wrong
+ * later.
+ */
 export function statusOf(error: unknown): number {
   const isSlip = error instanceof SlipwayError && (error.code === 'ERR_USAGE' || error.code === 'ERR_LISTEN_URL');
   return isSlip ? STATUS_USAGE : STATUS_FAILED;

@@ -6,7 +6,10 @@ import { socketPath, type ValueParser } from '../config/values.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 import { absolute, parsedFlag } from './options.ts';
 
-/** What `slipway up` publishes from the start, and `run` the ports of. The four of a socket are gvproxy's, one of each for every socket. */
+/**
+ * What `slipway up` publishes from the start, and `run` the ports of. The four of a socket are gvproxy's, one of each
+ * for every socket.
+ */
 export interface PublishFlags {
   readonly publish?: readonly string[];
   readonly forwardSock?: readonly string[];

@@ -22,9 +22,9 @@ interface Difference<T> {
 }
 
 /**
- * Makes of the running network what the configuration says now, as far as a running network can be changed: forwards, services,
- * zones, and further places for guests to attach. What else differs is named in a warning and waits for the next start, and so does
- * all of a configuration that is not valid. What came by the control API stays.
+ * Makes of the running network what the configuration says now, as far as a running network can be changed: forwards,
+ * services, zones, and further places for guests to attach. What else differs is named in a warning and waits for the
+ * next start, and so does all of a configuration that is not valid. What came by the control API stays.
  */
 export class Reload {
   readonly #options: ReloadOptions;

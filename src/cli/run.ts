@@ -63,8 +63,8 @@ function tellChosen({ host }: ForwardSpec, status: ForwardStatus): void {
 }
 
 /**
- * The guest has this user's files and rights, so it can open the socket: it takes a token, which the guest is not given. Nothing that
- * could be read from a file would do.
+ * The guest has this user's files and rights, so it can open the socket: it takes a token, which the guest is not
+ * given. Nothing that could be read from a file would do.
  */
 async function guardedControl(
   network: RunningNetwork,

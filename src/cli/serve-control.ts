@@ -20,8 +20,8 @@ export interface ControlOptions {
 }
 
 /**
- * Opens the control API of `network`; undefined where none is wanted. At the usual place a folder that cannot be made is no reason
- * not to start: it is said, and there is no API.
+ * Opens the control API of `network`; undefined where none is wanted. At the usual place a folder that cannot be made
+ * is no reason not to start: it is said, and there is no API.
  */
 export async function serveControl(network: RunningNetwork, options: ControlOptions): Promise<ControlApi | undefined> {
   const { config, log, events, attachments, token } = options;

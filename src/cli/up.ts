@@ -31,7 +31,9 @@ export interface UpFlags extends NetworkFlags, PublishFlags {
 /** EX_SOFTWARE of sysexits.h. */
 const STATUS_DEFECT = 70;
 
-/** `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it. */
+/**
+ * `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it.
+ */
 export async function up(flags: UpFlags): Promise<void> {
   const published = publishedBy(flags);
   const read = (): Promise<Config> =>
@@ -84,7 +86,10 @@ function nowhere(): SlipwayError {
   );
 }
 
-/** Forwards of the configuration whose port it leaves to the host. From then on they are like others, so those are what the others leave. */
+/**
+ * Forwards of the configuration whose port it leaves to the host. From then on they are like others, so those are what
+ * the others leave.
+ */
 function chosenByHost({ config, forwards }: RunningNetwork): readonly ForwardStatus[] {
   const given = config.forwards.filter(
     ({ host }) => host.kind === 'unix' || (host.lastPort ?? host.port) === host.port,

@@ -19,7 +19,10 @@ export class Answers {
     this.#send = send;
   }
 
-  /** Requests whose answers are promises that have not settled. Bound: control asks for few at a time, and each has a time limit. */
+  /**
+   * Requests whose answers are promises that have not settled. Bound: control asks for few at a time, and each has a
+   * time limit.
+   */
   get pending(): number {
     return this.#pending;
   }

@@ -35,8 +35,8 @@ export const LIMITS: Readonly<Record<string, readonly [what: string, key: string
 const WARN_EVERY_MS = 60_000;
 
 /**
- * Says in the log what the counters say: a warning when a limit bites, and with debug logs each second's counts by word. The
- * packet path counts and knows nothing of it. Look about once a second.
+ * Says in the log what the counters say: a warning when a limit bites, and with debug logs each second's counts by
+ * word. The packet path counts and knows nothing of it. Look about once a second.
  */
 export class CounterLog {
   readonly #counters: Counters;

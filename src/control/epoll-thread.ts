@@ -14,7 +14,10 @@ import { EPOLL_ATTACHMENTS, type EpollAttachment } from './epoll-attachments.ts'
 import type { AcceptTap, Inbox, Listening, ListenRequest, TapGuest, ThreadEngine, Turning } from './thread-engine.ts';
 import type { ThreadData, ToNetwork } from './thread-mail.ts';
 
-/** A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after about twice this. */
+/**
+ * A path that died without a word (Wi-Fi gone, VPN down) ends a flow with bytes in flight after this, an idle one after
+ * about twice this.
+ */
 const KEEPALIVE_SECONDS = 120;
 
 /** Requests and events of control before the network has its turn; the rest is taken after it. */

@@ -2,7 +2,9 @@ import type { CoreNetwork } from '../network/core-network.ts';
 
 /** Which flow is meant. */
 export interface FlowName {
-  /** 'tcp' unless told. Of UDP only the guest's end is looked at: one mapping serves all that a guest's port speaks to. */
+  /**
+   * 'tcp' unless told. Of UDP only the guest's end is looked at: one mapping serves all that a guest's port speaks to.
+   */
   readonly protocol?: 'tcp' | 'udp';
   readonly guestAddress: number;
   readonly guestPort: number;

@@ -25,8 +25,8 @@ async function loadBinding(): Promise<Binding> {
 }
 
 /**
- * Ports for the epoll engine: bound here and by the privileged helper, listened on by the network thread. All that needs the
- * FFI is loaded with the first forward.
+ * Ports for the epoll engine: bound here and by the privileged helper, listened on by the network thread. All that
+ * needs the FFI is loaded with the first forward.
  */
 export function boundForwardPorts(helper: string): ForwardPorts {
   let loading: Promise<Binding> | undefined;
@@ -54,7 +54,9 @@ export function boundForwardPorts(helper: string): ForwardPorts {
   };
 }
 
-/** Node binds a unix socket with the mode that the umask gives. Only the main thread can set it, for the whole process. */
+/**
+ * Node binds a unix socket with the mode that the umask gives. Only the main thread can set it, for the whole process.
+ */
 class PrivateFiles {
   #holders = 0;
   #before = 0;
@@ -72,7 +74,10 @@ class PrivateFiles {
 
 const privateFiles = new PrivateFiles();
 
-/** Ports for the portable engine, which binds by itself. Done here is only what must come before: choosing a port, freeing a path. */
+/**
+ * Ports for the portable engine, which binds by itself. Done here is only what must come before: choosing a port,
+ * freeing a path.
+ */
 export function namedForwardPorts(): ForwardPorts {
   return {
     open: async (request): Promise<OpenPorts> => {

@@ -5,8 +5,8 @@ import { SlipwayError } from '../facts/errors.ts';
 import type { SocketFile } from '../host/files/socket-file.ts';
 
 /**
- * Makes a path free to bind: removes a socket that a killed process left behind, which nobody listens at. Throws ERR_LISTEN_IN_USE
- * or ERR_LISTEN_FAILED.
+ * Makes a path free to bind: removes a socket that a killed process left behind, which nobody listens at. Throws
+ * ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED.
  */
 export async function freeSocketPath(file: SocketFile): Promise<void> {
   const found = file.look();

@@ -4,7 +4,10 @@ import type { DescriptorKind } from '../host/epoll/descriptors.ts';
 import type { WithThread } from './kept.ts';
 import type { NetworkThreadHandle } from './network-thread-handle.ts';
 
-/** Streams of this process into the network: one end of a pair of sockets each, whose other end the network thread is given. */
+/**
+ * Streams of this process into the network: one end of a pair of sockets each, whose other end the network thread is
+ * given.
+ */
 export class GuestLines {
   readonly #withThread: WithThread;
 
@@ -13,8 +16,8 @@ export class GuestLines {
   }
 
   /**
-   * A connection to a guest's port; address 0 is the first guest. Rejects with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or
-   * ERR_GUEST_TIMEOUT.
+   * A connection to a guest's port; address 0 is the first guest. Rejects with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE
+   * or ERR_GUEST_TIMEOUT.
    */
   dial(address: number, port: number): Promise<Socket> {
     return this.#pair('flow', (thread, fd) => thread.ask('openGuestStream', { fd, address, port }));
@@ -28,7 +31,10 @@ export class GuestLines {
     return this.#pair('guest', (thread, fd) => thread.ask('attachStream', { fd, name }));
   }
 
-  /** Attaches the guest at the other end of a connected stream socket, which is the network's from here on. Frames are as with `attach`. */
+  /**
+   * Attaches the guest at the other end of a connected stream socket, which is the network's from here on. Frames are
+   * as with `attach`.
+   */
   attachSocket(fd: number, name: string): Promise<void> {
     return this.#withThread((thread) => {
       thread.handOver(fd, 'guest');

@@ -15,9 +15,9 @@ const ABORTED_BUSY_MS = 2000;
 const ABORTED_BLOCKED_LOOKS = 4;
 
 /**
- * Terminates a network thread that is stuck; whoever owns the thread hears of its death as of any other. Slow is not stuck: a
- * thread that waits for a processor is waited for (`ThreadProgress`). A thread that sits in a system call cannot be terminated:
- * then `lost` is told, and only a new process helps.
+ * Terminates a network thread that is stuck; whoever owns the thread hears of its death as of any other. Slow is not
+ * stuck: a thread that waits for a processor is waited for (`ThreadProgress`). A thread that sits in a system call
+ * cannot be terminated: then `lost` is told, and only a new process helps.
  */
 export class HeartbeatWatch {
   readonly #current: () => NetworkThreadHandle | undefined;

@@ -15,7 +15,10 @@ interface Listener {
   listening: Listening;
 }
 
-/** Where guests attach, and the taps that are attached. Bound: as many as the configuration names, and the guest that `run` makes. */
+/**
+ * Where guests attach, and the taps that are attached. Bound: as many as the configuration names, and the guest that
+ * `run` makes.
+ */
 export class KeptAttachments implements Kept {
   readonly #withThread: WithThread;
   readonly #warn: (text: string) => void;

@@ -23,8 +23,8 @@ const OPENED_LATER: Omit<ForwardReport, 'id'> = {
 };
 
 /**
- * The forwards and services that the network has: when a network thread dies the sockets stay bound, clients that come meanwhile
- * wait in the kernel, and a new thread listens on.
+ * The forwards and services that the network has: when a network thread dies the sockets stay bound, clients that come
+ * meanwhile wait in the kernel, and a new thread listens on.
  */
 export class KeptForwards implements Kept {
   readonly #withThread: WithThread;
@@ -38,8 +38,8 @@ export class KeptForwards implements Kept {
   }
 
   /**
-   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome. Resolves with how the forward
-   * stands, or with the host's word when it refuses; what a thread dies over is opened by the next one.
+   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome. Resolves with how
+   * the forward stands, or with the host's word when it refuses; what a thread dies over is opened by the next one.
    */
   open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     const { id } = forward;
@@ -58,7 +58,10 @@ export class KeptForwards implements Kept {
     });
   }
 
-  /** Closes its listeners; established connections live on unless `connections`. An id that is not open is no error. What a thread dies over is closed. */
+  /**
+   * Closes its listeners; established connections live on unless `connections`. An id that is not open is no error.
+   * What a thread dies over is closed.
+   */
   close(id: number, connections: boolean): Promise<void> {
     return this.#withThread(async (thread) => {
       this.#forwards.delete(id);

@@ -14,7 +14,10 @@ export class KeptLeases implements Kept {
     return [];
   }
 
-  /** What the network does not take up has ended: it does not fit the configuration any more, or its time came meanwhile. */
+  /**
+   * What the network does not take up has ended: it does not fit the configuration any more, or its time came
+   * meanwhile.
+   */
   async restore(thread: NetworkThreadHandle): Promise<void> {
     const leases = this.#book.records();
     if (leases.length === 0) return;

@@ -5,7 +5,10 @@ import type { RequestOf } from './operations.ts';
 /** Operations that add to what the network has, and are never taken back. */
 type Lasting = 'addOwnPlaces' | 'reserveLeases';
 
-/** What is asked of this network thread and, as it was, of every later one. Bound: its callers ask once for what the configuration names. */
+/**
+ * What is asked of this network thread and, as it was, of every later one. Bound: its callers ask once for what the
+ * configuration names.
+ */
 export class KeptRequests implements Kept {
   readonly #withThread: WithThread;
   readonly #asked: ((thread: NetworkThreadHandle) => Promise<void>)[] = [];

@@ -46,16 +46,16 @@ export interface NetworkControlOptions {
 /**
  * The control thread's side of the network: starts the network thread, asks it, watches it and replaces it.
  *
- * `ask` is for what leaves nothing behind. What the network is to have from then on, in every later thread too, goes to one of the
- * kept parts: `attachments`, `forwards`, `requests`.
+ * `ask` is for what leaves nothing behind. What the network is to have from then on, in every later thread too, goes to
+ * one of the kept parts: `attachments`, `forwards`, `requests`.
  *
  * A thread that throws, or that is stuck (`HeartbeatWatch`), is ended; its descriptors are closed (connections are
  * reset) but for those of the kept parts, which a new thread takes over. Guests on
  * a tap carry on; guests on a stream come back by themselves. More than five deaths within a minute are fatal.
  *
  * Ending: a Worker inside epoll_wait would hang every exit of the process, so `stop` (graceful) and `abort` (for
- * process.on('exit')) set the stop word and wake the loop, and wait as long as the thread gets on with it (`ThreadStop`); one that
- * sits in a system call takes the process with it.
+ * process.on('exit')) set the stop word and wake the loop, and wait as long as the thread gets on with it
+ * (`ThreadStop`); one that sits in a system call takes the process with it.
  *
  * States: new → running ⇄ recovering → stopped.
  */
@@ -101,8 +101,8 @@ export class NetworkControl {
   }
 
   /**
-   * Starts the network thread. `streamServices` are the gateway's TCP services by name: the unix sockets they listen at. Rejects
-   * with ERR_NETWORK_THREAD or what the engine said.
+   * Starts the network thread. `streamServices` are the gateway's TCP services by name: the unix sockets they listen
+   * at. Rejects with ERR_NETWORK_THREAD or what the engine said.
    */
   async start(streamServices: Readonly<Record<string, string>> = {}): Promise<void> {
     this.#streamServices = streamServices;
@@ -137,7 +137,9 @@ export class NetworkControl {
     process.off('exit', this.#onExit);
   }
 
-  /** The same without waiting for anything but the thread: for process.on('exit'), where no promise settles any more. */
+  /**
+   * The same without waiting for anything but the thread: for process.on('exit'), where no promise settles any more.
+   */
   abort(): void {
     if (this.#stopped) return;
     this.#stopped = true;

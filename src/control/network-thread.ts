@@ -1,7 +1,7 @@
 /**
  * The network thread's entry: builds the arena, the host engine and the network, then turns until asked to stop. It
- * speaks to control by requests and events only; nothing here writes to a stream (console.log in a thread that sleeps in
- * epoll_wait prints nothing).
+ * speaks to control by requests and events only; nothing here writes to a stream (console.log in a thread that sleeps
+ * in epoll_wait prints nothing).
  */
 import { workerData } from 'node:worker_threads';
 import type { LeaseChange } from '../dhcp/lease-record.ts';
@@ -27,7 +27,10 @@ import { ownThreadId } from './thread-progress.ts';
 import { ThreadState } from './thread-state.ts';
 import { TurnBatch } from './turn-batch.ts';
 
-/** Address space, not memory: pages are given as they are touched. 64 guests of 4 MiB, the receive area, and the flows' overflow. */
+/**
+ * Address space, not memory: pages are given as they are touched. 64 guests of 4 MiB, the receive area, and the flows'
+ * overflow.
+ */
 const ARENA_BYTES = 1024 * 2 ** 20;
 
 /** Between two looks at the counters. */

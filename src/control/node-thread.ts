@@ -57,7 +57,10 @@ export class NodeThread implements ThreadEngine {
     );
   }
 
-  /** From here on Node closes the descriptor when its thread ends. In the table its number could stand for another file by then. */
+  /**
+   * From here on Node closes the descriptor when its thread ends. In the table its number could stand for another file
+   * by then.
+   */
   own(fd: number): void {
     new DescriptorTable(this.#data.descriptors).forget(fd);
   }
@@ -70,7 +73,8 @@ export class NodeThread implements ThreadEngine {
   onNetworkChange(): void {}
 
   async run(turn: Turning, inbox: Inbox): Promise<void> {
-    // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see an end.
+    // Runs however the thread ends, except when JavaScript never returns: then Node closes the sockets, and servers see
+    // an end.
     process.once('exit', () => {
       // Left to Node, libuv would remove whatever is at their paths by then.
       for (const attachment of this.#attachments.values()) attachment.close();

@@ -13,9 +13,10 @@ import { replaceSocketServices, serviceRoute } from './socket-services.ts';
 import type { Listening, ListenRequest, StreamGuest, TapGuest, ThreadEngine } from './thread-engine.ts';
 
 /**
- * All that the control thread asks of the network thread: a name, and what the network thread does. The types of the request and of
- * the answer are those of the function; both cross threads, so they are plain data. A function that throws or rejects refuses the
- * request: `message`, `code` and `hint` of a SlipwayError arrive, of any other error only the message.
+ * All that the control thread asks of the network thread: a name, and what the network thread does. The types of the
+ * request and of the answer are those of the function; both cross threads, so they are plain data. A function that
+ * throws or rejects refuses the request: `message`, `code` and `hint` of a SlipwayError arrive, of any other error only
+ * the message.
  *
  * What is known only later is a promise. It settles under both engines (`ThreadEngine.run`).
  */
@@ -25,7 +26,8 @@ export const OPERATIONS = {
     const heard = (): boolean => performance.timeOrigin + performance.now() < heardUntilMs;
     const kind = attachmentKind(url);
     const listening = engine.listen(request, kind, (pipe) => network.attach(kind, pipe, url.text, { heard: heard() }));
-    // No guest gets to where guests attach: known from the same moment on, so a promise is not waited for where there is none.
+    // No guest gets to where guests attach: known from the same moment on, so a promise is not waited for where there
+    // is none.
     if (listening instanceof Promise) return listening.then((place) => ownListening(network, url, place));
     return ownListening(network, url, listening);
   },
@@ -55,15 +57,18 @@ export const OPERATIONS = {
   },
 
   /**
-   * What an earlier thread or process gave. Answered with the addresses whose leases are in force now: not all that was given fits
-   * the configuration, or has not ended since.
+   * What an earlier thread or process gave. Answered with the addresses whose leases are in force now: not all that was
+   * given fits the configuration, or has not ended since.
    */
   restoreLeases(network: CoreNetwork, _engine: ThreadEngine, leases: readonly LeaseRecord[]): readonly number[] {
     network.restoreLeases(leases);
     return leasesInForce(network).map(({ address }) => address);
   },
 
-  /** Takes bound sockets over and begins to listen on them. Answered with how the forward stands, or with what the host says when it refuses. */
+  /**
+   * Takes bound sockets over and begins to listen on them. Answered with how the forward stands, or with what the host
+   * says when it refuses.
+   */
   openForward(
     network: CoreNetwork,
     _engine: ThreadEngine,
@@ -92,7 +97,10 @@ export const OPERATIONS = {
     network.setServices(services.map(serviceRoute));
   },
 
-  /** Answered when the guest has accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or ERR_GUEST_TIMEOUT. */
+  /**
+   * Answered when the guest has accepted; else refused with ERR_GUEST_REFUSED, ERR_GUEST_UNREACHABLE or
+   * ERR_GUEST_TIMEOUT.
+   */
   openGuestStream(network: CoreNetwork, engine: ThreadEngine, stream: GuestStreamRequest): Promise<void> {
     engine.own(stream.fd);
     return openGuestStream(network, stream);

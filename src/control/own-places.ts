@@ -15,7 +15,10 @@ export type OwnPlace =
       readonly port: number;
     };
 
-/** A TCP listener of this process at an address as text, IPv6 perhaps in brackets. What is no address of ours in particular counts as every address. */
+/**
+ * A TCP listener of this process at an address as text, IPv6 perhaps in brackets. What is no address of ours in
+ * particular counts as every address.
+ */
 export function ownPort(text: string, port: number): OwnPlace {
   const bare = text.replace(/^\[|\]$/g, '');
   const address = bare === '::1' ? LOOPBACK6 : (parseIpv4Address(bare) ?? EVERY_ADDRESS);

@@ -5,7 +5,10 @@ import { readProc } from '../host/proc/proc.ts';
 const MODEST_DESCRIPTORS = 1024;
 /** What Node and Slipway hold before the first guest is there, and as much again for a few flows. */
 const MIN_DESCRIPTORS = 96;
-/** V8 reserves 8 GiB and guards around them for the frame memory, whatever of it is used, and about one for a thread's heap. */
+/**
+ * V8 reserves 8 GiB and guards around them for the frame memory, whatever of it is used, and about one for a thread's
+ * heap.
+ */
 const MIN_ADDRESS_SPACE_BYTES = 10 * 2 ** 30;
 
 /** RLIMIT_NOFILE, soft (Node raises it to the hard one when it starts). */
@@ -14,8 +17,8 @@ export function descriptorLimit(limits: string = readProc('/proc/self/limits')):
 }
 
 /**
- * Throws ERR_PROCESS_LIMITS where what the process may have is too little to start with. Asked before the network thread is
- * made: V8 ends the whole process, without a word of ours, when there is no address space for it.
+ * Throws ERR_PROCESS_LIMITS where what the process may have is too little to start with. Asked before the network
+ * thread is made: V8 ends the whole process, without a word of ours, when there is no address space for it.
  */
 export function assertLimits(
   limits: string = readProc('/proc/self/limits'),

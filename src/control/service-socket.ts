@@ -16,9 +16,10 @@ export interface ServiceSocket {
 }
 
 /**
- * Lets `server` listen where no other user reaches it and nothing stays behind, not even after SIGKILL: the socket is made
- * in a private folder (0700) under $XDG_RUNTIME_DIR or the folder for temporary files, and on Linux both are unlinked at
- * once; it is reached through the process's own descriptor (/proc/self/fd/n). Throws SlipwayError ERR_RUNTIME_FOLDER.
+ * Lets `server` listen where no other user reaches it and nothing stays behind, not even after SIGKILL: the socket is
+ * made in a private folder (0700) under $XDG_RUNTIME_DIR or the folder for temporary files, and on Linux both are
+ * unlinked at once; it is reached through the process's own descriptor (/proc/self/fd/n). Throws SlipwayError
+ * ERR_RUNTIME_FOLDER.
  */
 export async function listenPrivately(server: Server, name: string): Promise<ServiceSocket> {
   const folder = privateFolder();

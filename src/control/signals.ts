@@ -13,8 +13,9 @@ export interface SignalRules {
 }
 
 /**
- * Ends the process properly on signals: `stop`, then exit. A second signal does not wait any longer. SIGHUP does nothing where it
- * was ignored when the process was started (`hangupIsIgnored`). Returns a function that takes the handlers off again.
+ * Ends the process properly on signals: `stop`, then exit. A second signal does not wait any longer. SIGHUP does
+ * nothing where it was ignored when the process was started (`hangupIsIgnored`). Returns a function that takes the
+ * handlers off again.
  */
 export function stopOnSignals(stop: () => Promise<void>, { status, reload }: SignalRules = {}): () => void {
   let ending = false;

@@ -6,7 +6,10 @@ import type { ServiceRoute } from '../flow/route.ts';
 /** No service of the gateway is called so. */
 const PREFIX = 'socket ';
 
-/** What a unix socket of the host is called in the engine's table of services: the same by whichever links it is reached. */
+/**
+ * What a unix socket of the host is called in the engine's table of services: the same by whichever links it is
+ * reached.
+ */
 export function socketService(file: string): string {
   return PREFIX + realPath(file);
 }

@@ -52,7 +52,10 @@ export interface RunningNetwork {
   stop(): Promise<void>;
 }
 
-/** A TCP service at the gateway. The server is not listening yet; connections begin with a PROXY v2 header that names the guest. */
+/**
+ * A TCP service at the gateway. The server is not listening yet; connections begin with a PROXY v2 header that names
+ * the guest.
+ */
 export interface GatewayService {
   readonly name: GatewayServiceName;
   readonly server: Server;
@@ -83,8 +86,8 @@ export interface RunningDns {
 }
 
 /**
- * Starts the network thread and the gateway's services, those of `makers` among them. Forwards that an earlier process kept make
- * room for `published`, which the caller adds. Rejects with a SlipwayError and leaves nothing behind then.
+ * Starts the network thread and the gateway's services, those of `makers` among them. Forwards that an earlier process
+ * kept make room for `published`, which the caller adds. Rejects with a SlipwayError and leaves nothing behind then.
  */
 export async function startNetwork(
   wanted: Config,

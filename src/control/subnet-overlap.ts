@@ -11,8 +11,9 @@ const SUGGESTIONS = ['10.87.0.0', '192.168.127.0', '172.29.0.0', '10.211.0.0', '
 const MAX_TOLD = 256;
 
 /**
- * Warns of a route of this computer to addresses that the guests' subnet has as well, once for each. It never stops anything: guests
- * reach all else, and only they do not reach what lies there, because they take it for their own network.
+ * Warns of a route of this computer to addresses that the guests' subnet has as well, once for each. It never stops
+ * anything: guests reach all else, and only they do not reach what lies there, because they take it for their own
+ * network.
  */
 export class SubnetOverlap {
   readonly #subnet: Cidr;

@@ -14,7 +14,10 @@ export interface ListenRequest {
   readonly fd?: number;
   /** Closes the one that listened for the same URL: its file is gone. Guests that it accepted stay. */
   readonly again?: boolean;
-  /** Who connects before this time (milliseconds since the epoch) comes back from an earlier network thread, which heard it. */
+  /**
+   * Who connects before this time (milliseconds since the epoch) comes back from an earlier network thread, which heard
+   * it.
+   */
   readonly heardUntilMs?: number;
 }
 
@@ -56,7 +59,10 @@ export type AcceptTap = (pipe: HostPipe, sockets: GuestSockets | undefined) => H
 export interface Inbox {
   /** With undefined when the thread was only woken. */
   receive(mail: ToNetwork | undefined): void;
-  /** Requests whose answers are promises. As long as there are any, Node's own loop gets its turn after each of the network's. */
+  /**
+   * Requests whose answers are promises. As long as there are any, Node's own loop gets its turn after each of the
+   * network's.
+   */
   readonly pending: number;
 }
 
@@ -71,9 +77,14 @@ export interface ThreadEngine {
   listen(request: ListenRequest, kind: AttachmentKind, accept: AcceptGuest): Listening | Promise<Listening>;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
   attachTap(tap: TapGuest, handlerOf: AcceptTap): void;
-  /** Control handed `fd` over, which it keeps in the table of descriptors meanwhile; called before the engine uses it. */
+  /**
+   * Control handed `fd` over, which it keeps in the table of descriptors meanwhile; called before the engine uses it.
+   */
   own(fd: number): void;
-  /** Makes a pipe of a connected stream socket, which it owns, also when it throws; `accept` gives who is told. Throws ERR_SYSTEM_CALL. */
+  /**
+   * Makes a pipe of a connected stream socket, which it owns, also when it throws; `accept` gives who is told. Throws
+   * ERR_SYSTEM_CALL.
+   */
   attachStream(fd: number, accept: AcceptGuest): void;
   /** `tell` hears between turns that this computer's addresses or routes changed, where the engine can know it. */
   onNetworkChange(tell: () => void): void;

@@ -4,7 +4,9 @@ import { readProc } from '../host/proc/proc.ts';
 /** What the kernel says of a thread at one moment. */
 interface Sample {
   readonly gone: boolean;
-  /** It waits inside of a system call (S and D of proc(5)); one that wants a processor is R, whether it has one or not. */
+  /**
+   * It waits inside of a system call (S and D of proc(5)); one that wants a processor is R, whether it has one or not.
+   */
   readonly waits: boolean;
   readonly cpuMs: number;
   /** How often it was given a processor so far. */
@@ -29,9 +31,9 @@ const USER_TICKS = 11;
 const SYSTEM_TICKS = 12;
 
 /**
- * Tells a thread that is stuck from one that is slow, by what it does and not by how long it takes: on a loaded machine a
- * thread that wants a processor gets none for seconds. Two things are no progress: much processor time without a sign of life
- * (a loop that never comes back), and no processor time at all while it sits in a system call.
+ * Tells a thread that is stuck from one that is slow, by what it does and not by how long it takes: on a loaded machine
+ * a thread that wants a processor gets none for seconds. Two things are no progress: much processor time without a sign
+ * of life (a loop that never comes back), and no processor time at all while it sits in a system call.
  *
  * Where there is no /proc, every look without a sign of life counts as blocked.
  */

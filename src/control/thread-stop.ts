@@ -4,18 +4,21 @@ import { ThreadProgress } from './thread-progress.ts';
 
 const LOOK_MS = 100;
 /**
- * Looks in one and the same system call (5 s): a thread that was woken leaves it as soon as it gets a processor, unless it waits for
- * helpers of V8 (garbage collection, compilation) that have none themselves.
+ * Looks in one and the same system call (5 s): a thread that was woken leaves it as soon as it gets a processor, unless
+ * it waits for helpers of V8 (garbage collection, compilation) that have none themselves.
  */
 const BLOCKED_LOOKS = 50;
-/** A thread that has not turned yet waits for its source to be read, by threads that may have no processor either (20 s). */
+/**
+ * A thread that has not turned yet waits for its source to be read, by threads that may have no processor either (20
+ * s).
+ */
 const FIRST_BLOCKED_LOOKS = 200;
 /** Processor time for the last turn and the resets of all flows: 65,536 take about one second. */
 const BUSY_MS = 2000;
 
 /**
- * Asks a network thread to end and waits for it. It is given all the time that it uses to get on: only one that is stuck in a
- * system call is given up, and one whose JavaScript never comes back is terminated.
+ * Asks a network thread to end and waits for it. It is given all the time that it uses to get on: only one that is
+ * stuck in a system call is given up, and one whose JavaScript never comes back is terminated.
  */
 export class ThreadStop {
   readonly #thread: NetworkThreadHandle;
@@ -41,7 +44,10 @@ export class ThreadStop {
     }
   }
 
-  /** The same without promises. One whose JavaScript never comes back is left to Node, which terminates it as the process exits. */
+  /**
+   * The same without promises. One whose JavaScript never comes back is left to Node, which terminates it as the
+   * process exits.
+   */
   waitNow(): boolean {
     // Terminated already, and Node waits for it.
     if (this.#thread.loop.beats === 0) return true;

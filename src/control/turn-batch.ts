@@ -2,8 +2,9 @@ import type { Work } from '../turn/ready-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
 /**
- * What the network thread tells the control thread about one turn, as one event: a guest that makes up a thousand clients, or
- * has a thousand forwards, costs one event a turn and not a thousand. Without a turn (`flushWith`) it only collects.
+ * What the network thread tells the control thread about one turn, as one event: a guest that makes up a thousand
+ * clients, or has a thousand forwards, costs one event a turn and not a thousand. Without a turn (`flushWith`) it only
+ * collects.
  */
 export class TurnBatch<T> {
   readonly #tell: (items: readonly T[]) => void;

@@ -38,13 +38,14 @@ const CLAIM_SHARE = 4;
 /**
  * Which address a client gets: pure decisions over the LeaseTable and what the link has heard.
  *
- * Its reservation first; then what it has or had; its wish; an address never given out; the one whose remembered client was not
- * heard for longest. So a known guest keeps its address, and a flood of made-up clients cannot take it: the guests of one port
- * hold at most `leasesPerGuest` addresses, and from then on its newest takes the place of its own least recently heard. When
- * everything is taken, the port that holds most gives one up, and only to a port that holds fewer. A lease in force is only taken
- * from a client that is silent on the link.
+ * Its reservation first; then what it has or had; its wish; an address never given out; the one whose remembered client
+ * was not heard for longest. So a known guest keeps its address, and a flood of made-up clients cannot take it: the
+ * guests of one port hold at most `leasesPerGuest` addresses, and from then on its newest takes the place of its own
+ * least recently heard. When everything is taken, the port that holds most gives one up, and only to a port that holds
+ * fewer. A lease in force is only taken from a client that is silent on the link.
  *
- * The same for addresses that someone uses without a lease: they are left alone, but one port can put only so many out of use.
+ * The same for addresses that someone uses without a lease: they are left alone, but one port can put only so many out
+ * of use.
  */
 export class AddressChoice {
   readonly #options: ChoiceOptions;
@@ -57,9 +58,10 @@ export class AddressChoice {
   }
 
   /**
-   * Makes what the client's card holds under another key the client's own (`ofSameCard`), so that a machine keeps address and name
-   * from its boot ROM to its system, and back. Not what is reserved, for that is by key. A MAC is easily said: from behind
-   * another port nothing is taken over from who was heard of late, nor beyond what a port may hold.
+   * Makes what the client's card holds under another key the client's own (`ofSameCard`), so that a machine keeps
+   * address and name from its boot ROM to its system, and back. Not what is reserved, for that is by key. A MAC is
+   * easily said: from behind another port nothing is taken over from who was heard of late, nor beyond what a port may
+   * hold.
    */
   recogniseCard(client: DhcpClient, nowMs: number): void {
     const { table, link, counters, leasesPerGuest } = this.#options;
@@ -118,7 +120,10 @@ export class AddressChoice {
     return this.believe(address, heard, nowMs);
   }
 
-  /** Someone was found at `address` who has no lease of it: puts it out of use, unless that port has claimed too much already. */
+  /**
+   * Someone was found at `address` who has no lease of it: puts it out of use, unless that port has claimed too much
+   * already.
+   */
   believe(address: number, heard: Omit<Heard, 'seenMs'>, nowMs: number): boolean {
     const { table, counters } = this.#options;
     const entry = table.at(address);
@@ -219,8 +224,8 @@ export class AddressChoice {
   }
 
   /**
-   * Its client sent anything of late, or someone else is there. (That a client asked for a lease of late proves little: a flood
-   * does that too.) Looked up without a claim, for the entry stays its client's.
+   * Its client sent anything of late, or someone else is there. (That a client asked for a lease of late proves little:
+   * a flood does that too.) Looked up without a claim, for the entry stays its client's.
    */
   #inUse(client: DhcpClient, lease: Lease, nowMs: number): boolean {
     const { link, table, probe } = this.#options;

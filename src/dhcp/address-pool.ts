@@ -7,11 +7,16 @@ export interface AddressPoolOptions {
   readonly range?: AddressRange | undefined;
   /** Left out although no one has them. */
   readonly excluded?: readonly number[];
-  /** Whether the gateway itself answers for an address: its own, the host's, virtual ones. May change while the network runs. */
+  /**
+   * Whether the gateway itself answers for an address: its own, the host's, virtual ones. May change while the network
+   * runs.
+   */
   readonly isOwn: (address: number) => boolean;
 }
 
-/** Which addresses there are to give. Network and broadcast address and whatever the gateway owns are never among them. */
+/**
+ * Which addresses there are to give. Network and broadcast address and whatever the gateway owns are never among them.
+ */
 export class AddressPool {
   readonly first: number;
   readonly last: number;

@@ -59,8 +59,8 @@ class Probe<Request> {
 }
 
 /**
- * Looks whether someone uses an address before it is given to a client that is not known to have it (RFC 2131 §3.1 step 2).
- * At most one probe for a client and for an address; bounded in all and for each port.
+ * Looks whether someone uses an address before it is given to a client that is not known to have it (RFC 2131 §3.1 step
+ * 2). At most one probe for a client and for an address; bounded in all and for each port.
  */
 export class ConflictProbes<Request> {
   readonly #options: ProbesOptions<Request>;
@@ -91,7 +91,10 @@ export class ConflictProbes<Request> {
     if (probe !== undefined) probe.request = request;
   }
 
-  /** Begins to ask for `address`; false when too many are being asked for (counted). `tries` comes back with the verdict. */
+  /**
+   * Begins to ask for `address`; false when too many are being asked for (counted). `tries` comes back with the
+   * verdict.
+   */
   start(client: DhcpClient, address: number, tries: number, request: Request): boolean {
     const { counters, turn } = this.#options;
     const ofPlace = this.#perPlace.get(client.place) ?? 0;

@@ -3,7 +3,9 @@ import type { Cidr } from '../wire/cidr.ts';
 /** Shorter leases are all renewal: who asks for less gets this. */
 export const MIN_LEASE_SECONDS = 60;
 
-/** How the DHCP server behaves and what it tells guests. Plain data, checked by the configuration; addresses as numbers. */
+/**
+ * How the DHCP server behaves and what it tells guests. Plain data, checked by the configuration; addresses as numbers.
+ */
 export interface DhcpOptions {
   /** How long a lease lasts, and the longest that a client may ask for; at least MIN_LEASE_SECONDS. */
   readonly leaseSeconds: number;
@@ -22,7 +24,9 @@ export interface DhcpOptions {
   /** Win over what is made from the rest, but for what the protocol itself lives on (51, 53, 54, 58, 59, 61, 82). */
   readonly customOptions: readonly CustomOption[];
   readonly reservations: readonly Reservation[];
-  /** Leases that the guests behind one port of the switch may hold, at least 1; a port's own oldest goes to its newest. */
+  /**
+   * Leases that the guests behind one port of the switch may hold, at least 1; a port's own oldest goes to its newest.
+   */
   readonly leasesPerGuest: number;
   /** Asks by ARP whether someone uses an address before it is given to a client that was not known to have it. */
   readonly probe: boolean;
@@ -45,7 +49,9 @@ export interface CustomOption {
   readonly bytes: Uint8Array | readonly number[];
 }
 
-/** Who always gets an address, or a name, or both. Recognised by `clientKey` first, else by `mac`; one of them is there. */
+/**
+ * Who always gets an address, or a name, or both. Recognised by `clientKey` first, else by `mac`; one of them is there.
+ */
 export interface Reservation {
   /** A 48-bit number. */
   readonly mac?: number | undefined;

@@ -1,4 +1,7 @@
-/** A lease as it crosses the core's edge: times are spans, because the core's clock means nothing outside or after a restart. */
+/**
+ * A lease as it crosses the core's edge: times are spans, because the core's clock means nothing outside or after a
+ * restart.
+ */
 export interface LeaseRecord {
   readonly address: number;
   /** A 48-bit number. */
@@ -7,7 +10,10 @@ export interface LeaseRecord {
   readonly clientKey: string;
   /** What the client calls itself, or what its reservation calls it; '' for neither. Not checked in any way. */
   readonly hostName: string;
-  /** Until the lease ends; ≤ 0 when it has ended (the address stays remembered for the client). Infinity for one that never ends. */
+  /**
+   * Until the lease ends; ≤ 0 when it has ended (the address stays remembered for the client). Infinity for one that
+   * never ends.
+   */
   readonly remainingMs: number;
   /** Since the client was last heard. */
   readonly seenAgoMs: number;

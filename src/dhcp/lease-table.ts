@@ -5,14 +5,15 @@ import type { Reservations } from './reservations.ts';
 
 /**
  * Who has which address: one entry for each address that is given, remembered or known to be someone else's, found by
- * address, by client and by place (the switch port it is charged to). `AddressChoice` decides who gets what; here it is kept.
+ * address, by client and by place (the switch port it is charged to). `AddressChoice` decides who gets what; here it is
+ * kept.
  *
  * States of an entry: offered (one minute) → bound (until its lease ends) → free, yet remembered for its client, until
- * the address is needed; declined (ten minutes: someone else was found there). An offer never taken is forgotten. A remembered
- * address never leaves its client while there are others to give.
+ * the address is needed; declined (ten minutes: someone else was found there). An offer never taken is forgotten. A
+ * remembered address never leaves its client while there are others to give.
  *
- * The end of a lease is noticed by `expire`, which the server calls by timer and before it looks at anything; so 'bound' means
- * that the lease runs. Whatever begins, renews or ends a lease is told to `onChange`.
+ * The end of a lease is noticed by `expire`, which the server calls by timer and before it looks at anything; so
+ * 'bound' means that the lease runs. Whatever begins, renews or ends a lease is told to `onChange`.
  *
  * Bound: MAX_ENTRIES, and what `AddressChoice` lets a place have.
  */
@@ -66,7 +67,10 @@ export class LeaseTable {
   /** Of the clients with a MAC the last one heard; each is also in `#byAddress`, which bounds it. */
   readonly #byMac = new Map<number, Entry>();
   readonly #places = new Map<number, Place>();
-  /** No address of the pool below it is to be had without taking it from someone, but for what `addressesFreed` would have told. */
+  /**
+   * No address of the pool below it is to be had without taking it from someone, but for what `addressesFreed` would
+   * have told.
+   */
   #unused: number;
   #nextEndMs = Number.POSITIVE_INFINITY;
 
@@ -97,8 +101,9 @@ export class LeaseTable {
   }
 
   /**
-   * What is held by the same card under another key, when one of the two keys is the MAC itself: a boot ROM or an initramfs sends no
-   * identifier, the system that it starts does. Undefined when `client` has something under its own key.
+   * What is held by the same card under another key, when one of the two keys is the MAC itself: a boot ROM or an
+   * initramfs sends no identifier, the system that it starts does. Undefined when `client` has something under its own
+   * key.
    */
   ofSameCard(client: DhcpClient): Lease | undefined {
     if (this.#byClient.has(client.key)) return undefined;
@@ -137,7 +142,10 @@ export class LeaseTable {
     return fullest;
   }
 
-  /** Holds `address` for `client` for a minute; what is bound to it stays so. Who had it, or what the client had, is let go. */
+  /**
+   * Holds `address` for `client` for a minute; what is bound to it stays so. Who had it, or what the client had, is let
+   * go.
+   */
   offer(client: DhcpClient, address: number, nowMs: number): Lease {
     const current = this.#byAddress.get(address);
     if (current?.state === 'bound' && current.client.key === client.key) return this.#touch(current, client, nowMs);
@@ -176,8 +184,8 @@ export class LeaseTable {
   }
 
   /**
-   * Takes `address` out of use: someone else was found there. `mac` is theirs, 0 when it is not known; the address may come
-   * back to that one only. A lease on it is over.
+   * Takes `address` out of use: someone else was found there. `mac` is theirs, 0 when it is not known; the address may
+   * come back to that one only. A lease on it is over.
    */
   claim(address: number, mac: number, place: number, nowMs: number): void {
     const there = this.#byAddress.get(address);

@@ -36,7 +36,9 @@ import { DhcpWriter } from '../wire/dhcpv4-writer.ts';
 import type { DhcpOptions } from './dhcp-options.ts';
 import { type DhcpReply, INFINITE_SECONDS } from './reply.ts';
 
-/** IP and UDP headers, which option 57 counts (RFC 2131 §2: 576 bytes are the smallest IP packet that everyone takes). */
+/**
+ * IP and UDP headers, which option 57 counts (RFC 2131 §2: 576 bytes are the smallest IP packet that everyone takes).
+ */
 const HEADER_BYTES = 28;
 /** An Ethernet frame's worth, whatever MTU a guest has: no one has that much to say. */
 const MAX_PACKET_BYTES = 1500;
@@ -71,10 +73,10 @@ export interface DhcpNetwork {
 }
 
 /**
- * Writes answers as DHCP messages: first what the protocol needs, then what the client asked for in its order (option 55; RFC
- * 2132 §9.8), all that there is when it sent no list, the MTU in any case where it is not Ethernet's, and last of all what a relay added. The mask is always sent and stands
- * before the router (RFC 2132 §3.3), classless routes too (RFC 3442). What the message has no room for, `file` and `sname`
- * included, is left out from the end and counted.
+ * Writes answers as DHCP messages: first what the protocol needs, then what the client asked for in its order (option
+ * 55; RFC 2132 §9.8), all that there is when it sent no list, the MTU in any case where it is not Ethernet's, and last
+ * of all what a relay added. The mask is always sent and stands before the router (RFC 2132 §3.3), classless routes too
+ * (RFC 3442). What the message has no room for, `file` and `sname` included, is left out from the end and counted.
  */
 export class ReplyWriter {
   readonly #counters: Counters;
@@ -91,7 +93,10 @@ export class ReplyWriter {
     this.#values = valuesOf(network, options);
   }
 
-  /** Writes `reply` at `at`, where DHCP_REPLY_BYTES are free, for a client behind an interface of `mtu` bytes; returns the length. */
+  /**
+   * Writes `reply` at `at`, where DHCP_REPLY_BYTES are free, for a client behind an interface of `mtu` bytes; returns
+   * the length.
+   */
   write(bytes: Uint8Array, at: number, reply: DhcpReply, mtu: number): number {
     const { clientIdentifier, relayInformation, maxMessageBytes = 0 } = reply.request;
     const writer = new DhcpWriter(bytes);

@@ -41,14 +41,14 @@ export interface DhcpServerWiring<Origin extends DhcpOrigin> {
 }
 
 /**
- * The DHCP server (RFC 2131 §4.3) as a state machine: messages go in with the place where they came from, answers come out as
- * values by `send`, at once or after the address was asked for on the link. It does no input or output; its timers are the
- * turn's. Who has which address is in the LeaseTable, who gets which in AddressChoice.
+ * The DHCP server (RFC 2131 §4.3) as a state machine: messages go in with the place where they came from, answers come
+ * out as values by `send`, at once or after the address was asked for on the link. It does no input or output; its
+ * timers are the turn's. Who has which address is in the LeaseTable, who gets which in AddressChoice.
  *
- * It is the only server of its network and so authoritative: a client that asks for an address it cannot have gets a NAK at
- * once (INIT-REBOOT of an unknown client included, where the RFC's many servers keep silent), one that comes back with a free
- * address after Slipway lost its memory gets it. Relays of our own subnet are served. Left out: BOOTP, rapid commit, lease queries,
- * FORCERENEW, authentication, and relays of subnets that are not ours.
+ * It is the only server of its network and so authoritative: a client that asks for an address it cannot have gets a
+ * NAK at once (INIT-REBOOT of an unknown client included, where the RFC's many servers keep silent), one that comes
+ * back with a free address after Slipway lost its memory gets it. Relays of our own subnet are served. Left out: BOOTP,
+ * rapid commit, lease queries, FORCERENEW, authentication, and relays of subnets that are not ours.
  */
 export class DhcpServer<Origin extends DhcpOrigin> {
   readonly #wiring: DhcpServerWiring<Origin>;
@@ -234,8 +234,8 @@ export class DhcpServer<Origin extends DhcpOrigin> {
   }
 
   /**
-   * RFC 2131 §4.3.3: the client found someone there whom it did not name. It has no address then, so what comes from one is
-   * another program's: a container behind the guest's own address could take it from the guest.
+   * RFC 2131 §4.3.3: the client found someone there whom it did not name. It has no address then, so what comes from
+   * one is another program's: a container behind the guest's own address could take it from the guest.
    */
   #decline(request: DhcpRequest<Origin>): void {
     const { leases, turn, counters } = this.#wiring;

@@ -30,8 +30,8 @@ const CHANGE = /^(?:\/v\d+\.\d+)?\/containers\/([^/?]+)(?:\/(?:stop|kill|pause|u
 const SHOW = /^(?:\/v\d+\.\d+)?\/containers\/(?:[^/?]+\/)?json(?:\?|$)/;
 
 /**
- * The requests about containers that concern ports. What they say is never believed: it is a reason to ask the engine, and
- * the client gets its answer when Slipway's ports are what the engine then says.
+ * The requests about containers that concern ports. What they say is never believed: it is a reason to ask the engine,
+ * and the client gets its answer when Slipway's ports are what the engine then says.
  */
 export function containerExchanges(options: ContainerExchangesOptions): Decode {
   return ({ method, target }) => {
@@ -46,7 +46,9 @@ export function containerExchanges(options: ContainerExchangesOptions): Decode {
   };
 }
 
-/** Ports that the host has to choose, and addresses that only the host has, are settled before the engine hears of them. */
+/**
+ * Ports that the host has to choose, and addresses that only the host has, are settled before the engine hears of them.
+ */
 class CreateExchange implements Exchange {
   readonly #options: ContainerExchangesOptions;
 

@@ -1,6 +1,7 @@
 /**
- * Named counters: each refusal and drop in the core has one, and the word is the same in the counter, the log, the tests
- * and the dashboard. Names are static strings, never made from guest bytes, so the table is bounded by the source.
+ * Named counters: each refusal and drop in the core has one, and the word is the same in the counter, the log, the
+ * tests and the dashboard. Names are static strings, never made from guest bytes, so the table is bounded by the
+ * source.
  */
 export class Counters {
   readonly #values = new Map<string, number>();

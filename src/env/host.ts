@@ -1,11 +1,11 @@
 /**
- * What the core asks of the host: ordinary sockets, each behind a small seam that two engines (`host/epoll`, `host/node`)
- * and the in-memory fake of the tests implement alike. Everything is non-blocking and synchronous: a call returns a
- * count or one of the negative words below, and the engine reports readiness later through the handler.
+ * What the core asks of the host: ordinary sockets, each behind a small seam that two engines (`host/epoll`,
+ * `host/node`) and the in-memory fake of the tests implement alike. Everything is non-blocking and synchronous: a call
+ * returns a count or one of the negative words below, and the engine reports readiness later through the handler.
  *
- * Readiness is edge-like: after a call returned WOULD_BLOCK (or, for reads, fewer bytes than asked) the engine calls the
- * handler once when more can be done. Until then it may stay silent, and it may call spuriously. Handlers run between
- * turns of the network, never inside a call that the core makes.
+ * Readiness is edge-like: after a call returned WOULD_BLOCK (or, for reads, fewer bytes than asked) the engine calls
+ * the handler once when more can be done. Until then it may stay silent, and it may call spuriously. Handlers run
+ * between turns of the network, never inside a call that the core makes.
  */
 
 /** Nothing can be done now; the handler is called when it can. */
@@ -66,7 +66,10 @@ export interface IcmpCause {
 export interface HostStreamHandler {
   /** The dial succeeded. Called at most once, before readable/writable. */
   connected(): void;
-  /** The dial failed; the stream is already closed. `cause`: the ICMP error that ended it. Called at most once, instead of connected. */
+  /**
+   * The dial failed; the stream is already closed. `cause`: the ICMP error that ended it. Called at most once, instead
+   * of connected.
+   */
   failed(code: HostErrorCode, cause?: IcmpCause): void;
   /** Bytes, an end or an error wait to be peeked. */
   readable(): void;
@@ -75,8 +78,8 @@ export interface HostStreamHandler {
 }
 
 /**
- * One TCP (or unix stream) connection of the host. The host's own receive queue *is* the retransmission buffer: bytes are
- * peeked, and stay until consumed.
+ * One TCP (or unix stream) connection of the host. The host's own receive queue *is* the retransmission buffer: bytes
+ * are peeked, and stay until consumed.
  *
  * Endings: the first error is latched in `error` and decides; `peekInto` first delivers what is queued, then returns
  * FAILED (error) or 0 (clean end). A stream that the process abandons without `close` (crash) resets its peer.
@@ -85,8 +88,8 @@ export interface HostStream {
   /** The first error, latched; undefined while there is none. */
   readonly error: HostErrorCode | undefined;
   /**
-   * Bytes written, and the FIN of `shutdownWrite`, that have not reached the peer's system: `abort` would destroy them. Nothing
-   * tells when they have. Undefined where the engine cannot know. May cost a system call.
+   * Bytes written, and the FIN of `shutdownWrite`, that have not reached the peer's system: `abort` would destroy them.
+   * Nothing tells when they have. Undefined where the engine cannot know. May cost a system call.
    */
   readonly unacknowledged: number | undefined;
   /**
@@ -103,9 +106,15 @@ export interface HostStream {
   peekInto(offset: number, at: number, slotBytes: number, stride: number, count: number): number;
   /** Drops the oldest `length` bytes, all of which have been peeked. */
   consume(length: number): void;
-  /** What is sent from now on leaves with this DSCP (a type of service without its two bits of ECN, which are the kernel's). */
+  /**
+   * What is sent from now on leaves with this DSCP (a type of service without its two bits of ECN, which are the
+   * kernel's).
+   */
   setDscp(dscp: number): void;
-  /** Takes as much as it can, in order; returns the bytes taken (≥ 0; 0 means none fits now), or FAILED. Copies at once: the pieces may be reused. */
+  /**
+   * Takes as much as it can, in order; returns the bytes taken (≥ 0; 0 means none fits now), or FAILED. Copies at once:
+   * the pieces may be reused.
+   */
   write(pieces: PieceList): number;
   /** Half-close: what was written is delivered, then a FIN. Idempotent. */
   shutdownWrite(): void;
@@ -115,7 +124,9 @@ export interface HostStream {
   abort(): void;
 }
 
-/** A batch of datagrams, parallel arrays, `count` used. Owned by the core; the engine reads (send) or fills (receive). */
+/**
+ * A batch of datagrams, parallel arrays, `count` used. Owned by the core; the engine reads (send) or fills (receive).
+ */
 export interface DatagramBatch {
   /** Offset in the arena of the payload (for echo: of the ICMP header). */
   readonly at: Int32Array;
@@ -126,18 +137,21 @@ export interface DatagramBatch {
   /** Send: IP time to live to use, 0 for the host's default. Receive: unused. */
   readonly ttl: Int32Array;
   /**
-   * Send: 1 when the guest set Don't Fragment. One that is longer than the host's own MTU leaves in fragments all the same,
-   * and `failed` tells EMSGSIZE with that MTU, once for those of a batch to one place. Receive: unused.
+   * Send: 1 when the guest set Don't Fragment. One that is longer than the host's own MTU leaves in fragments all the
+   * same, and `failed` tells EMSGSIZE with that MTU, once for those of a batch to one place. Receive: unused.
    */
   readonly dontFragment: Uint8Array;
-  /** Type of service, DSCP and ECN. Send: what it leaves with. Receive: what it came with; 0 where the engine cannot tell. */
+  /**
+   * Type of service, DSCP and ECN. Send: what it leaves with. Receive: what it came with; 0 where the engine cannot
+   * tell.
+   */
   readonly tos: Uint8Array;
   count: number;
 }
 
 /**
- * Why a datagram did not arrive, as the host learned it: from ICMP (IP_RECVERR) or from the send itself. After an EMSGSIZE
- * of the host itself (`offender` 0) it has left, in fragments.
+ * Why a datagram did not arrive, as the host learned it: from ICMP (IP_RECVERR) or from the send itself. After an
+ * EMSGSIZE of the host itself (`offender` 0) it has left, in fragments.
  */
 export interface DatagramFailure {
   /** Where the datagram was sent. */
@@ -164,11 +178,14 @@ export interface HostDatagramHandler {
 }
 
 /**
- * One unconnected UDP socket (or, from `openEcho`, one ping socket). An error belongs to one datagram: it is reported by
- * `failed`, from `send` or later, and never costs another datagram.
+ * One unconnected UDP socket (or, from `openEcho`, one ping socket). An error belongs to one datagram: it is reported
+ * by `failed`, from `send` or later, and never costs another datagram.
  */
 export interface HostDatagram {
-  /** Sends all of the batch in order; what the host has no room for is dropped. Returns how many were dropped. Copies at once. */
+  /**
+   * Sends all of the batch in order; what the host has no room for is dropped. Returns how many were dropped. Copies at
+   * once.
+   */
   send(batch: DatagramBatch): number;
   /**
    * Receives up to `count` datagrams, number i into `slotBytes` at `at + i * slotBytes`; fills at, length, address and
@@ -179,18 +196,22 @@ export interface HostDatagram {
   close(): void;
 }
 
-/** A byte or frame channel to a guest: a connected stream socket (QEMU), a tap device, or the guest at a datagram socket. */
+/**
+ * A byte or frame channel to a guest: a connected stream socket (QEMU), a tap device, or the guest at a datagram
+ * socket.
+ */
 export interface HostPipe {
   /** The first error, latched. */
   readonly error: HostErrorCode | undefined;
   /**
-   * Reads into the arena: a stream's next bytes, or exactly one frame of a tap or a datagram, cut to `capacity`. Returns
-   * the bytes, 0 for the end (stream, tap) or an empty datagram, WOULD_BLOCK, or FAILED.
+   * Reads into the arena: a stream's next bytes, or exactly one frame of a tap or a datagram, cut to `capacity`.
+   * Returns the bytes, 0 for the end (stream, tap) or an empty datagram, WOULD_BLOCK, or FAILED.
    */
   read(at: number, capacity: number): number;
   /**
-   * Writes from the arena: as much as fits of a stream, else one whole frame. Returns bytes taken (0: none fits now), or
-   * FAILED. A frame that the kernel refuses is FAILED with `error` unset: that frame is lost, the tap or the guest lives.
+   * Writes from the arena: as much as fits of a stream, else one whole frame. Returns bytes taken (0: none fits now),
+   * or FAILED. A frame that the kernel refuses is FAILED with `error` unset: that frame is lost, the tap or the guest
+   * lives.
    */
   write(at: number, length: number): number;
   close(): void;
@@ -206,7 +227,10 @@ export type AcceptGuest = (pipe: HostPipe) => HostPipeHandler | undefined;
 
 /** What an engine can do; the behaviour suite names the cases that each lack leaves out. */
 export interface HostCapabilities {
-  /** ICMP errors reach `DatagramFailure` (port unreachable, time exceeded, fragmentation needed) and the `failed` of a dial. */
+  /**
+   * ICMP errors reach `DatagramFailure` (port unreachable, time exceeded, fragmentation needed) and the `failed` of a
+   * dial.
+   */
   readonly icmpErrors: boolean;
   /** `ttl` of a dial, `ttl` and `dontFragment` of a datagram are honoured. */
   readonly ttl: boolean;
@@ -235,7 +259,10 @@ export interface Origin {
 /** What an engine offers for guests that dial; `HostListeners` is its other half. */
 export interface Host {
   readonly capabilities: HostCapabilities;
-  /** Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default; `dscp` as of `setDscp`. Returns the stream, or the error when it failed at once (the handler is then never called). */
+  /**
+   * Starts a TCP connect. `ttl` holds until it stands, 0 for the host's default; `dscp` as of `setDscp`. Returns the
+   * stream, or the error when it failed at once (the handler is then never called).
+   */
   dial(
     address: HostAddress,
     port: number,
@@ -243,7 +270,10 @@ export interface Host {
     handler: HostStreamHandler,
     dscp?: number,
   ): HostStream | HostErrorCode;
-  /** Starts a connection to the service of that name, which first gets a PROXY v2 header with `origin`; undefined: nothing but the stream. */
+  /**
+   * Starts a connection to the service of that name, which first gets a PROXY v2 header with `origin`; undefined:
+   * nothing but the stream.
+   */
   dialService(service: string, origin: Origin | undefined, handler: HostStreamHandler): HostStream | HostErrorCode;
   openDatagram(handler: HostDatagramHandler): HostDatagram | HostErrorCode;
   openEcho(handler: HostDatagramHandler): HostDatagram | HostErrorCode;

@@ -11,9 +11,9 @@ export type OwnListener =
   | { readonly kind: 'socket'; readonly service: string };
 
 /**
- * Where Slipway itself listens: for guests that attach, for the control API, for a debugger. Guests may not dial any of it,
- * by whatever address they come: what listens there trusts this computer's users, and a guest's dial is one of its user's.
- * Bound: whoever opens a listener adds it, and they are as many as the configuration names.
+ * Where Slipway itself listens: for guests that attach, for the control API, for a debugger. Guests may not dial any of
+ * it, by whatever address they come: what listens there trusts this computer's users, and a guest's dial is one of its
+ * user's. Bound: whoever opens a listener adds it, and they are as many as the configuration names.
  */
 export class OwnListeners {
   readonly #tcp = new Set<number>();
@@ -27,9 +27,9 @@ export class OwnListeners {
   }
 
   /**
-   * Whether a dial to that place could end at one of them. Both loopbacks count as one, because a dial to 127.0.0.1 goes on to
-   * [::1]. A port at every address counts at all there are: which of them are this computer's changes, and the dial is not to
-   * win that race.
+   * Whether a dial to that place could end at one of them. Both loopbacks count as one, because a dial to 127.0.0.1
+   * goes on to [::1]. A port at every address counts at all there are: which of them are this computer's changes, and
+   * the dial is not to win that race.
    */
   has(protocol: FlowProtocol, address: HostAddress, port: number): boolean {
     const ports = this.#ports(protocol);

@@ -9,7 +9,9 @@ export type Target =
       readonly kind: 'host';
       readonly address: HostAddress;
       readonly port: number;
-      /** A configured service: that very address and port are meant, and answers come as from where the guest sent to. */
+      /**
+       * A configured service: that very address and port are meant, and answers come as from where the guest sent to.
+       */
       readonly translated?: true;
     }
   /** A service of Slipway at the gateway, by name. */
@@ -77,9 +79,9 @@ export class ServiceRoutes {
 }
 
 /**
- * The one decision about a new flow from a guest: pure, made once a flow. `reason` words are counters. What is configured
- * for a port goes before what the gateway serves there, what is configured for all ports after. Where Slipway itself listens
- * on the host is prohibited at the end of every way.
+ * The one decision about a new flow from a guest: pure, made once a flow. `reason` words are counters. What is
+ * configured for a port goes before what the gateway serves there, what is configured for all ports after. Where
+ * Slipway itself listens on the host is prohibited at the end of every way.
  * Spoofed sources and 127/8 never come here (ip/Interface drops them).
  */
 export function decide(policy: RoutePolicy, protocol: FlowProtocol, destination: number, port: number): Target {

@@ -1,9 +1,9 @@
 /**
  * A hash table from a flow's four numbers (guest address and port, remote address and port) to its owner.
  *
- * Open addressing with linear probing and backward-shift deletion: no tombstones, no allocation per look-up, no strings.
- * The hash is seeded, so a guest cannot choose ports that collide. It doubles as it fills (at most half full); its owner
- * bounds the number of entries.
+ * Open addressing with linear probing and backward-shift deletion: no tombstones, no allocation per look-up, no
+ * strings. The hash is seeded, so a guest cannot choose ports that collide. It doubles as it fills (at most half full);
+ * its owner bounds the number of entries.
  */
 export class TupleTable<T> {
   #capacity = 256;

@@ -7,8 +7,8 @@ export interface AllowanceHolder {
 }
 
 /**
- * A bound that all forwards share. Nobody is turned away because of others: a forward that has half of all gives up a place
- * of its own for the next one, and when all are taken whoever has most gives one up.
+ * A bound that all forwards share. Nobody is turned away because of others: a forward that has half of all gives up a
+ * place of its own for the next one, and when all are taken whoever has most gives one up.
  */
 export class Allowance {
   readonly #most: number;

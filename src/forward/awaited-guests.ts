@@ -1,15 +1,18 @@
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 
-/** An address that is nobody's is asked for again after a pause that doubles from the first to the last, or later where there are many. */
+/**
+ * An address that is nobody's is asked for again after a pause that doubles from the first to the last, or later where
+ * there are many.
+ */
 const FIRST_MS = 50;
 const LAST_MS = 2_000;
 /** Questions are at least so far apart: 20 a second, however many addresses are missed. */
 const APART_MS = 50;
 
 /**
- * Addresses of forwards that no guest has. A guest that speaks is heard by itself; these are asked for, one after the other,
- * because a guest may be given another address without saying anything from it. As many as forwards at most.
+ * Addresses of forwards that no guest has. A guest that speaks is heard by itself; these are asked for, one after the
+ * other, because a guest may be given another address without saying anything from it. As many as forwards at most.
  */
 export class AwaitedGuests {
   readonly #turn: Turn;

@@ -16,7 +16,10 @@ export interface ForwardRequest {
   readonly source: 'client' | 'gateway';
   /** Header ahead of the client's bytes (TCP and unix). */
   readonly proxy: 'none' | 'v1' | 'v2';
-  /** How long a client is held while the guest refuses or does not answer; 0: it is refused at once, and while that is known for sure nobody listens. */
+  /**
+   * How long a client is held while the guest refuses or does not answer; 0: it is refused at once, and while that is
+   * known for sure nobody listens.
+   */
   readonly waitMs: number;
   /** With address 0: who was the first guest before, for an earlier network thread; 0 for nobody. */
   readonly firstGuest?: number | undefined;
@@ -32,7 +35,10 @@ export interface ForwardStanding {
   readonly why: string;
   /** IPv4 address of the guest that clients reach; 0 while there is none. */
   readonly guestAddress: number;
-  /** Whether somebody listens in the guest. 'unseen': nothing sees its sockets, so a client that it refuses is accepted and reset. */
+  /**
+   * Whether somebody listens in the guest. 'unseen': nothing sees its sockets, so a client that it refuses is accepted
+   * and reset.
+   */
   readonly guestListens: GuestListens;
 }
 

@@ -13,17 +13,21 @@ export interface TargetFacts {
   readonly count: number;
 }
 
-/** 'asking': who has the address is not known yet. 'deaf': the guest's own socket table says that nobody takes connections. */
+/**
+ * 'asking': who has the address is not known yet. 'deaf': the guest's own socket table says that nobody takes
+ * connections.
+ */
 export type TargetState = 'asking' | 'no-guest' | 'deaf' | 'there';
 
 /** Whether somebody listens in the guest. 'unseen': nothing sees its sockets, so each client's connection shows it. */
 export type GuestListens = 'yes' | 'no' | 'unseen';
 
 /**
- * Knows the guest that a forward is for and, where something sees that guest's own sockets, whether anybody listens there.
+ * Knows the guest that a forward is for and, where something sees that guest's own sockets, whether anybody listens
+ * there.
  *
- * Both are authoritative. What one client met (a refusal, silence) is that client's alone and never gets here: the guest may
- * have refused only that client. No packet is sent to find out, but for ARP where the address is nobody's.
+ * Both are authoritative. What one client met (a refusal, silence) is that client's alone and never gets here: the
+ * guest may have refused only that client. No packet is sent to find out, but for ARP where the address is nobody's.
  */
 export class ForwardTarget implements GuestWaiter, GuestSocketsWatcher {
   state: TargetState = 'asking';

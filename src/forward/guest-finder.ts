@@ -5,7 +5,10 @@ import { AwaitedGuests } from './awaited-guests.ts';
 
 /** A forward's target that is no address: the first guest, whichever address it has. */
 export const FIRST_GUEST = 0;
-/** An address is asked for so often, so far apart: a second in all (Linux waits as long, `retrans_time_ms` once for each of three). */
+/**
+ * An address is asked for so often, so far apart: a second in all (Linux waits as long, `retrans_time_ms` once for each
+ * of three).
+ */
 const TRIES = 4;
 const TRY_MS = 250;
 /** How long the first guest's address stays the same without another look: it changes with leases, not with packets. */
@@ -44,10 +47,10 @@ interface Question {
 }
 
 /**
- * Finds the guest that a forward is for. Most guests have spoken from the address and are known; else it is asked for by ARP,
- * and who answers is learned like whoever speaks. Nobody is asked who has not sent a frame yet: the relay in front of
- * a guest may not be ready for any. As many questions as forwards have targets, as many waiters as clients are held:
- * both are bounded there.
+ * Finds the guest that a forward is for. Most guests have spoken from the address and are known; else it is asked for
+ * by ARP, and who answers is learned like whoever speaks. Nobody is asked who has not sent a frame yet: the relay in
+ * front of a guest may not be ready for any. As many questions as forwards have targets, as many waiters as clients are
+ * held: both are bounded there.
  *
  * The first guest, once found, stays the first until it leaves the link, whoever joins.
  */
@@ -169,7 +172,10 @@ export class GuestFinder {
     return asked > 0;
   }
 
-  /** Who was first and is still there; else the one with the lowest leased address; without leases the one with the lowest address. */
+  /**
+   * Who was first and is still there; else the one with the lowest leased address; without leases the one with the
+   * lowest address.
+   */
   #findFirst(): Neighbor | undefined {
     const { nowMs } = this.#turn;
     const kept = this.#first?.port.attached === true ? this.#first : undefined;

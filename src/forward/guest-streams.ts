@@ -16,7 +16,10 @@ interface Opening {
   readonly timer: Timer;
 }
 
-/** Connected streams of the control thread (one end of a pair each) joined to guests' ports: tunnels. The guest sees the gateway. */
+/**
+ * Connected streams of the control thread (one end of a pair each) joined to guests' ports: tunnels. The guest sees the
+ * gateway.
+ */
 export class GuestStreams implements DialOwner {
   readonly #context: ForwardContext;
   readonly #opening = new Map<GuestDial, Opening>();

@@ -1,10 +1,10 @@
 /**
- * Clients joined to who listens only at a guest's own loopback: there is no packet of the guest's network in it, but a second
- * socket, connected from within the guest (`GuestSockets.dialLoopback`). What one socket has to read the other is given;
- * the hosts' queues are the only buffers, so who reads slowly slows down who writes.
+ * Clients joined to who listens only at a guest's own loopback: there is no packet of the guest's network in it, but a
+ * second socket, connected from within the guest (`GuestSockets.dialLoopback`). What one socket has to read the other
+ * is given; the hosts' queues are the only buffers, so who reads slowly slows down who writes.
  *
- * A half-close passes as one, a reset as a reset: at once, also past bytes that nobody reads. Each turn moves so much of a
- * relay and then the others'.
+ * A half-close passes as one, a reset as a reset: at once, also past bytes that nobody reads. Each turn moves so much
+ * of a relay and then the others'.
  */
 import type { Arena } from '../env/arena.ts';
 import type { Counters } from '../env/counters.ts';
@@ -49,7 +49,10 @@ export class LoopbackRelays {
     if (this.#buffer < 0) throw new RangeError('the arena has no room for relays');
   }
 
-  /** Begins to connect `client` to `port` of the guest's loopback; it is not touched before `established`. 'refused' and 'limit' are final. */
+  /**
+   * Begins to connect `client` to `port` of the guest's loopback; it is not touched before `established`. 'refused' and
+   * 'limit' are final.
+   */
   open(opener: FlowOpener, client: HostStream, sockets: GuestSockets, port: number): OpenedFlow | 'refused' | 'limit' {
     if (this.#count >= MAX_RELAYS) {
       this.#counters.add('forward-loopback-limit');
@@ -67,7 +70,10 @@ export class LoopbackRelays {
     this.#count--;
   }
 
-  /** Moves what waits, up to the quota. 'more': the quota is used up. 'end', 'reset': `from` is at its end. 'stuck': `to` takes no more, 'deaf': never again. */
+  /**
+   * Moves what waits, up to the quota. 'more': the quota is used up. 'end', 'reset': `from` is at its end. 'stuck':
+   * `to` takes no more, 'deaf': never again.
+   */
   move(from: HostStream, to: HostStream): 'all' | 'more' | 'end' | 'reset' | 'stuck' | 'deaf' {
     const { at, length } = this.#pieces;
     at[0] = this.#buffer;

@@ -22,7 +22,10 @@ import { SourceRoutes } from './source-routes.ts';
 import { TcpForward } from './tcp-forward.ts';
 import { UdpForward } from './udp-forward.ts';
 
-/** Clients that wait for their guests, each a descriptor of the host; at most half of all flows, so that those who are answered find room. */
+/**
+ * Clients that wait for their guests, each a descriptor of the host; at most half of all flows, so that those who are
+ * answered find room.
+ */
 const MAX_WAITING = 16_384;
 /** An opening is answered as soon as something is known of the guest, and at the latest after this time. */
 const FIRST_LOOK_MS = 300;

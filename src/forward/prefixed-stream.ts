@@ -3,8 +3,9 @@ import type { FairWork } from '../turn/fair-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
 /**
- * A client's stream with some bytes of our own before its first. They are served by themselves: a peek that reaches their
- * end stops there, and `readable` tells in the same turn's queue that there may be more. Once consumed they cost nothing.
+ * A client's stream with some bytes of our own before its first. They are served by themselves: a peek that reaches
+ * their end stops there, and `readable` tells in the same turn's queue that there may be more. Once consumed they cost
+ * nothing.
  */
 export class PrefixedStream implements HostStream {
   readonly #stream: HostStream;

@@ -10,8 +10,8 @@ import {
 } from '../wire/proxy-v2.ts';
 
 /**
- * The PROXY protocol header that goes to a guest ahead of a client's bytes (HAProxy's proxy-protocol.txt): the client's own
- * address and the host's that it connected to, as its socket has them.
+ * The PROXY protocol header that goes to a guest ahead of a client's bytes (HAProxy's proxy-protocol.txt): the client's
+ * own address and the host's that it connected to, as its socket has them.
  */
 const UNSPECIFIED = 0x00;
 

@@ -7,7 +7,10 @@ export interface PublishedForward {
   peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpPeer | undefined;
 }
 
-/** The UDP forwards by the guests' ports that they publish, so that what a guest sends from there leaves from the published port. */
+/**
+ * The UDP forwards by the guests' ports that they publish, so that what a guest sends from there leaves from the
+ * published port.
+ */
 export class PublishedPorts implements PublishedSockets {
   /** Those of one port in the order in which they were opened: the first that can is taken. */
   readonly #byPort = new Map<number, Set<PublishedForward>>();

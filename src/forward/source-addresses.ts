@@ -36,8 +36,8 @@ export class SourceAddresses {
 
   /**
    * 'client': the client's own address where the guest's answers to it come back through the gateway, else the host
-   * address, as for clients on the host itself, of IPv6 and of unix sockets. What only the guest knows (its own networks)
-   * is found out by `SourceRoutes`.
+   * address, as for clients on the host itself, of IPv6 and of unix sockets. What only the guest knows (its own
+   * networks) is found out by `SourceRoutes`.
    */
   addressFor(source: 'client' | 'gateway', client: HostAddress): number {
     if (source === 'gateway') return this.#options.gatewayAddress;
@@ -45,8 +45,8 @@ export class SourceAddresses {
   }
 
   /**
-   * The port for try number `attempt`: the client's own first. With the gateway's address a client gets no low port, since
-   * those belong to the gateway's own services.
+   * The port for try number `attempt`: the client's own first. With the gateway's address a client gets no low port,
+   * since those belong to the gateway's own services.
    */
   portFor(attempt: number, address: number, own: number): number {
     const mayKeep = own > 0 && (address !== this.#options.gatewayAddress || own >= FIRST_PORT);
@@ -54,7 +54,10 @@ export class SourceAddresses {
     return FIRST_PORT + (this.#options.random.u32() % PORTS);
   }
 
-  /** True when the guest sends its answers to its router: not for addresses of this link, of a single machine (RFC 6890) or of a group. */
+  /**
+   * True when the guest sends its answers to its router: not for addresses of this link, of a single machine (RFC 6890)
+   * or of a group.
+   */
   #isRoutable(address: HostAddress): boolean {
     if (address < 0x0100_0000 || address >= 0xe000_0000) return false;
     if (isLoopbackIpv4(address) || isMulticastIpv4(address) || address >>> 16 === 0xa9fe) return false;

@@ -3,7 +3,10 @@ import type { Counters } from '../env/counters.ts';
 import { StreamMessages, withLength } from '../services/dns/upstream/stream-messages.ts';
 import type { DnsExchange, DnsFront } from './dns-front.ts';
 
-/** Questions of one connection that may be unanswered (RFC 7766 §6.2.1.1 wants them taken together); then it is not read. */
+/**
+ * Questions of one connection that may be unanswered (RFC 7766 §6.2.1.1 wants them taken together); then it is not
+ * read.
+ */
 const MAX_PIPELINED = 64;
 /** RFC 7766 §6.2.3 wants idle connections closed in the order of seconds. */
 const IDLE_MS = 10_000;

@@ -6,14 +6,17 @@ import type { DnsRoutes, GatewayServer } from './dns-routes.ts';
 
 /** Of the header's second word: what an answer of ours repeats (the opcode and RD). */
 const REPEATED_FLAGS = 0x7800 | DNS_RD;
-/** Questions on their way to a server, over all askers: each holds a message and a timer. What comes beyond is answered with SERVFAIL. */
+/**
+ * Questions on their way to a server, over all askers: each holds a message and a timer. What comes beyond is answered
+ * with SERVFAIL.
+ */
 const MAX_IN_FLIGHT = 2048;
 
 /** Puts a whole message to a server, by UDP or by TCP. */
 export interface DnsExchange {
   /**
-   * The server's answer to exactly this question, whole, with any id; undefined when it said nothing in time or cannot be
-   * reached. Never rejects. Neither side changes `message`, whose question ends at `questionEnd`.
+   * The server's answer to exactly this question, whole, with any id; undefined when it said nothing in time or cannot
+   * be reached. Never rejects. Neither side changes `message`, whose question ends at `questionEnd`.
    */
   ask(server: Nameserver, message: Uint8Array, questionEnd: number): Promise<Uint8Array | undefined>;
 }
@@ -25,7 +28,10 @@ export interface DnsFrontOptions {
   readonly counters: Counters;
 }
 
-/** Between the sockets of askers and those to the servers: every message that can be answered is, and only its id changes. */
+/**
+ * Between the sockets of askers and those to the servers: every message that can be answered is, and only its id
+ * changes.
+ */
 export class DnsFront {
   readonly #options: DnsFrontOptions;
   readonly #question = new DnsQuestion();

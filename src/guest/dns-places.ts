@@ -22,7 +22,9 @@ interface Place {
   obstacle: string;
 }
 
-/** The addresses that a DNS server listens at, each on its own: one that comes, goes or is refused disturbs no other. */
+/**
+ * The addresses that a DNS server listens at, each on its own: one that comes, goes or is refused disturbs no other.
+ */
 export class DnsPlaces {
   readonly #places: readonly Place[];
   readonly #options: DnsListenerOptions;
@@ -35,7 +37,10 @@ export class DnsPlaces {
     this.#tell = tell;
   }
 
-  /** Opens every place whose address exists. Rejects with a SlipwayError when the kernel refuses one; a missing address is no refusal. */
+  /**
+   * Opens every place whose address exists. Rejects with a SlipwayError when the kernel refuses one; a missing address
+   * is no refusal.
+   */
   async start(): Promise<void> {
     for (const place of this.#places) {
       const error = await this.#look(place);
@@ -58,7 +63,10 @@ export class DnsPlaces {
     for (const place of this.#places) place.listener?.close();
   }
 
-  /** Brings one place up to date. Returns the system's error when it refuses; a missing address is no error and is waited for. */
+  /**
+   * Brings one place up to date. Returns the system's error when it refuses; a missing address is no error and is
+   * waited for.
+   */
   async #look(place: Place): Promise<ListenError | undefined> {
     const name = nameOf(place.wanted);
     const address = 'address' in place.wanted ? place.wanted.address : interfaceAddress(place.wanted.interface);

@@ -5,13 +5,19 @@ import { dnsNameKey } from '../wire/dns-name.ts';
 /** The two servers at the gateway. */
 export type GatewayServer = 'internal' | 'system';
 
-/** What becomes of a message: a server's, an rcode to answer with at once, or not answerable (no header, or itself an answer). */
+/**
+ * What becomes of a message: a server's, an rcode to answer with at once, or not answerable (no header, or itself an
+ * answer).
+ */
 export type DnsRoute = GatewayServer | { readonly rcode: number } | 'dropped';
 
 const MALFORMED: DnsRoute = { rcode: DNS_FORMERR };
 const UNKNOWN_OPCODE: DnsRoute = { rcode: DNS_NOTIMP };
 
-/** Says where each question goes: a name at or below an internal domain is internal. Looks at the question alone, so what else is in a message passes untouched. */
+/**
+ * Says where each question goes: a name at or below an internal domain is internal. Looks at the question alone, so
+ * what else is in a message passes untouched.
+ */
 export class DnsRoutes {
   readonly #domains: ReadonlySet<string>;
 

@@ -13,7 +13,10 @@ import type { DnsExchange } from './dns-front.ts';
 const DEADLINE_MS = 4500;
 /** One datagram more for one that was lost. */
 const RETRANSMIT_MS = 1500;
-/** A server may end a connection after so many questions (dnsmasq: a hundred), and ours was behind them, again and again. */
+/**
+ * A server may end a connection after so many questions (dnsmasq: a hundred), and ours was behind them, again and
+ * again.
+ */
 const MAX_TRIES = 6;
 /** What is said of a connection that ended. */
 const ENDED: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE']);

@@ -1,4 +1,7 @@
-/** What the helper may be: one capability and no way to another, in every thread. It looks before it serves, and there is no way around. */
+/**
+ * What the helper may be: one capability and no way to another, in every thread. It looks before it serves, and there
+ * is no way around.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { SlipwayError } from '../facts/errors.ts';
 
@@ -19,7 +22,9 @@ export function confinementFaults(status: string): string[] {
   return faults;
 }
 
-/** Returns when every thread of this process is confined; else throws ERR_HELPER_CONFINEMENT, which says what is wrong. */
+/**
+ * Returns when every thread of this process is confined; else throws ERR_HELPER_CONFINEMENT, which says what is wrong.
+ */
 export function assertConfined(): void {
   const folder = '/proc/self/task';
   const faults = readdirSync(folder).flatMap((thread) =>

@@ -9,7 +9,10 @@ export const UNIT_FOLDER = '/etc/systemd/system';
 /** There when systemd is the init of this computer (sd_booted(3)). */
 const SYSTEMD_RUNS = '/run/systemd/system';
 
-/** Writes the units to `folder` and, when it is systemd's own and systemd runs, starts the socket. Tells each step. Errors: ERR_HELPER_INSTALL. */
+/**
+ * Writes the units to `folder` and, when it is systemd's own and systemd runs, starts the socket. Tells each step.
+ * Errors: ERR_HELPER_INSTALL.
+ */
 export function installHelper(options: UnitOptions, folder: string, tell: (line: string) => void): void {
   needRoot(folder);
   for (const part of options.program.filter((one) => path.isAbsolute(one))) {
@@ -57,7 +60,9 @@ export function uninstallHelper(folder: string, tell: (line: string) => void): v
 /** The unit's PrivateTmp gives the helper others. */
 const HIDDEN: readonly string[] = ['/tmp', '/var/tmp'];
 
-/** What makes a program a poor one to run with a privilege: others may change it, or the helper's user cannot run it. */
+/**
+ * What makes a program a poor one to run with a privilege: others may change it, or the helper's user cannot run it.
+ */
 export function programFaults(program: string): string[] {
   const faults: string[] = [];
   for (let at = program; ; at = path.dirname(at)) {

@@ -33,7 +33,10 @@ export function helperListener(path: string | undefined): HelperListener {
   );
 }
 
-/** Everyone may connect; the allow list decides who is served. A chmod of the path would follow a link that took its place meanwhile. */
+/**
+ * Everyone may connect; the allow list decides who is served. A chmod of the path would follow a link that took its
+ * place meanwhile.
+ */
 function bindForEveryone(path: string): BoundUnix {
   const umask = process.umask(0);
   try {

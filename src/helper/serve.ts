@@ -1,9 +1,10 @@
 /**
- * The privileged helper: binds a port below 1024 for a user who may ask, hands the bound socket over, and does nothing else.
+ * The privileged helper: binds a port below 1024 for a user who may ask, hands the bound socket over, and does nothing
+ * else.
  *
- * A connection is one request (protocol.ts). The kernel says who asks; the allow list decides; each request leaves one line.
- * Nothing that a client sends is kept longer than its connection, which lasts a second at most; connections are counted, and
- * those beyond a bound wait in the backlog.
+ * A connection is one request (protocol.ts). The kernel says who asks; the allow list decides; each request leaves one
+ * line. Nothing that a client sends is kept longer than its connection, which lasts a second at most; connections are
+ * counted, and those beyond a bound wait in the backlog.
  */
 import { close, watch } from '../host/namespace/libc.ts';
 import { sendDescriptor } from '../host/namespace/scm-rights.ts';
@@ -191,7 +192,9 @@ export class Helper {
   }
 }
 
-/** An answer always fits into the socket's buffer; a client that is gone, or sends descriptors in a circle, gets none. */
+/**
+ * An answer always fits into the socket's buffer; a client that is gone, or sends descriptors in a circle, gets none.
+ */
 function reply(fd: number, bytes: Uint8Array, descriptor?: number): void {
   try {
     sendDescriptor(fd, bytes, descriptor);

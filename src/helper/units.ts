@@ -16,7 +16,10 @@ export const SERVICE_FILE = 'slipway-helper.service';
 export const SOCKET_FILE = 'slipway-helper.socket';
 export const PLIST_FILE = 'slipway.helper.plist';
 
-/** The socket unit. If the list is a single group, the file's mode admits only that; else everyone may connect and the helper checks who it is. */
+/**
+ * The socket unit. If the list is a single group, the file's mode admits only that; else everyone may connect and the
+ * helper checks who it is.
+ */
 export function socketUnit({ socket, uids, gids }: UnitOptions): string {
   const group = uids.length === 0 && gids.length === 1 ? gids[0] : undefined;
   return `[Unit]
@@ -82,7 +85,10 @@ TasksMax=64
 `;
 }
 
-/** For launchd. Its sockets come another way, and macOS has no such capability, so this starts what only Linux can serve yet. */
+/**
+ * For launchd. Its sockets come another way, and macOS has no such capability, so this starts what only Linux can serve
+ * yet.
+ */
 export function launchdPlist(options: UnitOptions): string {
   const args = helperCommand(options).concat('--socket', options.socket);
   return `<?xml version="1.0" encoding="UTF-8"?>

@@ -1,4 +1,7 @@
-/** Users and groups of the host by /etc/passwd and /etc/group: what a person may be told of a number, and the other way round. */
+/**
+ * Users and groups of the host by /etc/passwd and /etc/group: what a person may be told of a number, and the other way
+ * round.
+ */
 import { readFileSync } from 'node:fs';
 
 /** The name of a user, or the number for one that /etc/passwd does not list (a directory service's, a container's). */

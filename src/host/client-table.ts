@@ -1,9 +1,10 @@
 /**
- * The clients of one UDP server, each by a handle: what stands in the table is what an answer needs. Bounded: a new client
- * takes the place of the one that was silent for longest, whose handle then reaches no one (a handle is a place and how
- * often it was taken). A client that comes back gets a new handle, and its guest sees a new flow.
+ * The clients of one UDP server, each by a handle: what stands in the table is what an answer needs. Bounded: a new
+ * client takes the place of the one that was silent for longest, whose handle then reaches no one (a handle is a place
+ * and how often it was taken). A client that comes back gets a new handle, and its guest sees a new flow.
  *
- * A key is `CLIENT_WORDS` words of the engine's own making (socket, port, addresses). Nothing is allocated per datagram.
+ * A key is `CLIENT_WORDS` words of the engine's own making (socket, port, addresses). Nothing is allocated per
+ * datagram.
  */
 import { randomInt } from 'node:crypto';
 

@@ -28,8 +28,8 @@ export class DatagramQueue<T extends ArrivedDatagram = ArrivedDatagram> {
   }
 
   /**
-   * Takes the oldest datagrams, `count` at most: number i goes to `arena` at `at + i * slotBytes`, cut to `slotBytes`, and into
-   * `batch`. Returns them.
+   * Takes the oldest datagrams, `count` at most: number i goes to `arena` at `at + i * slotBytes`, cut to `slotBytes`,
+   * and into `batch`. Returns them.
    */
   take(arena: Uint8Array, batch: DatagramBatch, at: number, slotBytes: number, count: number): readonly T[] {
     const taken = this.#waiting.splice(0, count);

@@ -1,5 +1,6 @@
 /**
- * Errno names and numbers (include/uapi/asm-generic/errno*.h, alike on x86-64 and arm64), and the seam's words for them.
+ * Errno names and numbers (include/uapi/asm-generic/errno*.h, alike on x86-64 and arm64), and the seam's words for
+ * them.
  */
 import type { HostErrorCode } from '../env/host.ts';
 
@@ -45,8 +46,8 @@ const OTHERS = {
 export const Errno: Readonly<Record<HostErrorCode | keyof typeof OTHERS, number>> = { ...OF_THE_SEAM, ...OTHERS };
 
 /**
- * What accept() says when one client is gone, by itself or by the errors of its network, which accept(2) passes on. With
- * any other error (EMFILE, ENOMEM, what a security module forbids) trying again at once is in vain.
+ * What accept() says when one client is gone, by itself or by the errors of its network, which accept(2) passes on.
+ * With any other error (EMFILE, ENOMEM, what a security module forbids) trying again at once is in vain.
  */
 export const CLIENT_LEFT: ReadonlySet<number> = new Set([
   Errno.EINTR,

@@ -8,10 +8,10 @@ const PARENT = 1;
 const TERMINAL = 4;
 
 /**
- * Whether SIGHUP was ignored when this process was started, as `nohup` and `trap '' HUP` do. Node forgets it: it gives every
- * signal but SIGPIPE its default action before the first line of ours runs. What is left to see, of a process that has a
- * terminal at all, is standard input open for writing only (nohup's way to make reading fail), and a parent that ignores
- * SIGHUP itself.
+ * Whether SIGHUP was ignored when this process was started, as `nohup` and `trap '' HUP` do. Node forgets it: it gives
+ * every signal but SIGPIPE its default action before the first line of ours runs. What is left to see, of a process
+ * that has a terminal at all, is standard input open for writing only (nohup's way to make reading fail), and a parent
+ * that ignores SIGHUP itself.
  */
 export function hangupIsIgnored(): boolean {
   const fields = readProc('/proc/self/stat')

@@ -10,12 +10,15 @@ import {
 } from '../wire/proxy-v2.ts';
 
 const FIXED_BYTES = PROXY_V2_FIXED_BYTES + PROXY_V2_TCP4_BYTES;
-/** A URL with a path of 107 bytes, all of them escaped, and an ordinal: 350. Whoever reads the header takes 512 bytes. */
+/**
+ * A URL with a path of 107 bytes, all of them escaped, and an ordinal: 350. Whoever reads the header takes 512 bytes.
+ */
 const MAX_ATTACHMENT_BYTES = 400;
 
 /**
  * The PROXY protocol header, version 2, that opens each connection to a gateway service: source is the guest,
- * destination what the guest meant to reach, and an extension names the guest's attachment. (The PROXY protocol, HAProxy, §2.2.)
+ * destination what the guest meant to reach, and an extension names the guest's attachment. (The PROXY protocol,
+ * HAProxy, §2.2.)
  */
 export function writeProxyV2(origin: Origin): Uint8Array {
   const attachment = Buffer.from(origin.attachment).subarray(0, MAX_ATTACHMENT_BYTES);

@@ -1,6 +1,6 @@
 /**
- * Bytes that arrived and are not yet consumed, as the chunks they came in: peeked at any offset, dropped from the front.
- * It takes the chunks as they are and never copies them; whoever pushes must not change them afterwards.
+ * Bytes that arrived and are not yet consumed, as the chunks they came in: peeked at any offset, dropped from the
+ * front. It takes the chunks as they are and never copies them; whoever pushes must not change them afterwards.
  *
  * Not bounded by itself: its owner stops reading its source by `length`.
  */
@@ -49,7 +49,10 @@ export class ReceiveQueue {
     return copied;
   }
 
-  /** Copies what waits from `offset` on into `count` slots of `slotBytes`, `stride` apart, as `HostStream.peekInto`; returns the bytes. */
+  /**
+   * Copies what waits from `offset` on into `count` slots of `slotBytes`, `stride` apart, as `HostStream.peekInto`;
+   * returns the bytes.
+   */
   copySlots(offset: number, target: Uint8Array, at: number, slotBytes: number, stride: number, count: number): number {
     let copied = 0;
     for (let slot = 0; slot < count; slot++) {

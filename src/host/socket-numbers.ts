@@ -1,4 +1,6 @@
-/** Numbers of Linux's socket calls, alike on x86-64 and arm64. Options of sockets: socket-options.ts; errors: errno.ts. */
+/**
+ * Numbers of Linux's socket calls, alike on x86-64 and arm64. Options of sockets: socket-options.ts; errors: errno.ts.
+ */
 
 export const AF_UNIX = 1;
 export const AF_INET = 2;

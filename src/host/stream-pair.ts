@@ -5,7 +5,9 @@ const socketpair: (domain: number, type: number, protocol: number, pair: Int32Ar
   'int socketpair(int domain, int type, int protocol, void *pair)',
 );
 
-/** A pair of connected stream sockets, close-on-exec and non-blocking. The caller closes both. Throws ERR_SYSTEM_CALL. */
+/**
+ * A pair of connected stream sockets, close-on-exec and non-blocking. The caller closes both. Throws ERR_SYSTEM_CALL.
+ */
 export function streamPair(): [number, number] {
   const pair = new Int32Array(2);
   // What other systems than Linux have no flag for, Node sets by itself on what it takes over.

@@ -14,9 +14,9 @@ const AGAIN_MS = 10;
 const TRIES = 500;
 
 /**
- * Connects to a unix socket. Each direction has a descriptor of its own: Node closes a descriptor when a write fails, and
- * what the other end had said before it closed would be lost with it. Rejects with an error that has the errno's name as
- * its `code`.
+ * Connects to a unix socket. Each direction has a descriptor of its own: Node closes a descriptor when a write fails,
+ * and what the other end had said before it closed would be lost with it. Rejects with an error that has the errno's
+ * name as its `code`.
  */
 export async function connectUnix(path: string): Promise<UnixConnection> {
   if (process.platform !== 'linux') return connectWhole(path);

@@ -1,6 +1,6 @@
 /**
- * The gateway's interface on the guests' network: what the switch hands up is ARP, or IPv4 that is checked here once for
- * everyone above (RFC 791, RFC 1122 §3.2, RFC 1812 §5).
+ * The gateway's interface on the guests' network: what the switch hands up is ARP, or IPv4 that is checked here once
+ * for everyone above (RFC 791, RFC 1122 §3.2, RFC 1812 §5).
  *
  * A guest speaks only from an address of the subnet that is not ours; everything else is spoofed and dropped, but for a
  * DHCP client that has none yet. Packets for our own addresses and for the outside go to the handler of their protocol.
@@ -144,8 +144,8 @@ export class Interface implements Uplink {
   }
 
   /**
-   * By ARP, or as the source of a packet: an ICMP redirect from our address turns a guest's traffic as ARP does. Tags are
-   * looked through, since a guest takes what is tagged with VLAN 0 for untagged (IEEE 802.1Q §6.9), however often.
+   * By ARP, or as the source of a packet: an ICMP redirect from our address turns a guest's traffic as ARP does. Tags
+   * are looked through, since a guest takes what is tagged with VLAN 0 for untagged (IEEE 802.1Q §6.9), however often.
    */
   claimsOwnAddress(frame: Frame): boolean {
     const { bytes } = this.#arena;
@@ -259,7 +259,8 @@ export class Interface implements Uplink {
     const { bytes } = this.#arena;
     const at = whole.headerAt;
     const header = this.#header;
-    // With options the whole may exceed 16 bits; what is above is lost only in a header that nobody reads for its length.
+    // With options the whole may exceed 16 bits; what is above is lost only in a header that nobody reads for its
+    // length.
     writeU16(bytes, at + 2, Math.min(whole.headerBytes + whole.total, 0xffff));
     writeU16(bytes, at + 6, 0);
     writeU16(bytes, at + 10, 0);

@@ -8,7 +8,10 @@ const NO_OPERATION = 1;
 const LOOSE_SOURCE_ROUTE = 131;
 const STRICT_SOURCE_ROUTE = 137;
 
-/** Looks through the options of a header of `headerBytes` bytes at `at` (RFC 791 §3.1). Source routes are refused (RFC 7126 §4.3, §4.4); others may be skipped. */
+/**
+ * Looks through the options of a header of `headerBytes` bytes at `at` (RFC 791 §3.1). Source routes are refused (RFC
+ * 7126 §4.3, §4.4); others may be skipped.
+ */
 export function optionsFault(bytes: Uint8Array, at: number, headerBytes: number): OptionsFault | undefined {
   const end = at + headerBytes;
   for (let i = at + IPV4_HEADER_BYTES; i < end; ) {

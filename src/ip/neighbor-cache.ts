@@ -3,15 +3,17 @@ import type { Port } from '../link/port.ts';
 import type { AddressConflicts } from './address-conflicts.ts';
 import { isSameGuest, Neighbor } from './neighbor.ts';
 
-/** 4,096: a /20 full of guests. A guest that sends from every address of a larger subnet pushes out the idle ones first. */
+/**
+ * 4,096: a /20 full of guests. A guest that sends from every address of a larger subnet pushes out the idle ones first.
+ */
 export const MAX_NEIGHBORS = 4096;
 /** The order of use is kept to the second, so a stream of packets does not reorder the table each time. */
 const REFRESH_MS = 1000;
 
 /**
- * Guest address → MAC and port, learned from ARP and from IPv4 itself, so the gateway never has to ask. Bounded; who was
- * not heard for the longest time goes first. A neighbor that moved is changed in place, for the flows that keep it. What
- * becomes of an address that two guests claim, `AddressConflicts` says.
+ * Guest address → MAC and port, learned from ARP and from IPv4 itself, so the gateway never has to ask. Bounded; who
+ * was not heard for the longest time goes first. A neighbor that moved is changed in place, for the flows that keep it.
+ * What becomes of an address that two guests claim, `AddressConflicts` says.
  */
 export class NeighborCache {
   readonly #neighbors = new Map<number, Neighbor>();

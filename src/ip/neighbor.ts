@@ -1,6 +1,9 @@
 import type { Port } from '../link/port.ts';
 
-/** A guest's address and where it is on the link. Kept by flows: updated in place when ARP or traffic shows that the guest moved. */
+/**
+ * A guest's address and where it is on the link. Kept by flows: updated in place when ARP or traffic shows that the
+ * guest moved.
+ */
 export class Neighbor {
   /** IPv4 address. */
   readonly address: number;
@@ -20,7 +23,9 @@ export class Neighbor {
   }
 }
 
-/** A guest that moved to another port, or took another MAC, is itself; one that did both is not to be told from another. */
+/**
+ * A guest that moved to another port, or took another MAC, is itself; one that did both is not to be told from another.
+ */
 export function isSameGuest(one: Pick<Neighbor, 'mac' | 'port'>, other: Pick<Neighbor, 'mac' | 'port'>): boolean {
   return one.mac === other.mac || one.port === other.port;
 }

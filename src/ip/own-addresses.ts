@@ -1,4 +1,7 @@
-/** The addresses that the stack itself answers for: gateway, host address, and virtual ones added later (bounded by the configuration). */
+/**
+ * The addresses that the stack itself answers for: gateway, host address, and virtual ones added later (bounded by the
+ * configuration).
+ */
 export class OwnAddresses {
   readonly gateway: number;
   readonly host: number;

@@ -1,10 +1,11 @@
 /**
  * Puts fragments of guests together (RFC 791 §3.2, RFC 815).
  *
- * Bounds: SLOTS datagrams at a time, of which one guest has at most SLOTS_PER_GUEST; the oldest of the guest that has most
- * goes first. A guest is its port, whatever addresses it speaks from. 15 s for all fragments of one, then ICMP time exceeded if its beginning had come (RFC 792). A fragment that overlaps another gives up
- * the datagram (RFC 5722's rule, which IPv4 is better off with too); one that repeats another byte for byte is ignored, as
- * networks do duplicate. Every way to end has a counter.
+ * Bounds: SLOTS datagrams at a time, of which one guest has at most SLOTS_PER_GUEST; the oldest of the guest that has
+ * most goes first. A guest is its port, whatever addresses it speaks from. 15 s for all fragments of one, then ICMP
+ * time exceeded if its beginning had come (RFC 792). A fragment that overlaps another gives up the datagram (RFC 5722's
+ * rule, which IPv4 is better off with too); one that repeats another byte for byte is ignored, as networks do
+ * duplicate. Every way to end has a counter.
  *
  * A complete datagram is handed up where it lies; its slot is free again at the end of the turn, when nothing may point
  * into it any more. Those of a burst are copied out of their slots instead: small ones come by hundreds in a turn, and

@@ -18,11 +18,19 @@ export interface Outlet {
   readonly abilities: OutletAbilities;
   /** MTU of the guest's interface in bytes. */
   readonly mtu: number;
-  /** Room for a frame of up to `length` bytes; its offset, or −1 when the outlet is full (the caller is then told by `whenWritable`). */
+  /**
+   * Room for a frame of up to `length` bytes; its offset, or −1 when the outlet is full (the caller is then told by
+   * `whenWritable`).
+   */
   reserve(length: number): number;
-  /** Distance in bytes between two reservations of `length` made one after the other (framing and alignment included). */
+  /**
+   * Distance in bytes between two reservations of `length` made one after the other (framing and alignment included).
+   */
   stride(length: number): number;
-  /** Queues the oldest reserved frame: `frame.at` is its reservation, `frame.length` ≤ reserved. Offload facts must be within abilities. */
+  /**
+   * Queues the oldest reserved frame: `frame.at` is its reservation, `frame.length` ≤ reserved. Offload facts must be
+   * within abilities.
+   */
   commit(frame: Frame): void;
   /** Gives back every reservation not committed. */
   cancel(): void;

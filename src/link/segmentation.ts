@@ -2,9 +2,9 @@
  * Segmentation and checksum offload in software, for frames that leave for a port which takes neither.
  *
  * A super-segment (TCP over IPv4 or IPv6, UDP over either) is cut into frames of `gsoSize` payload bytes as a network
- * card does it (virtio 1.2 §5.1.6.2; Linux `tcp_gso_segment`, `__udp_gso_segment`): every frame gets a copy of the headers
- * with lengths, IPv4 identification, TCP sequence number and flags set to its place, and complete checksums. A frame that
- * only lacks its checksum is copied and gets it.
+ * card does it (virtio 1.2 §5.1.6.2; Linux `tcp_gso_segment`, `__udp_gso_segment`): every frame gets a copy of the
+ * headers with lengths, IPv4 identification, TCP sequence number and flags set to its place, and complete checksums. A
+ * frame that only lacks its checksum is copied and gets it.
  *
  * The offload facts may come from a guest: they are checked against the bytes before anything is written. What does not
  * agree with them is 'switch-bad-offload'. It refuses IPv6 extension headers and VLAN tags, which no attachment offers
@@ -51,7 +51,10 @@ export class SoftwareSegmentation {
     this.#arena = arena;
   }
 
-  /** Copies `frame` into `outlet`, cut and checksummed. Returns how many frames it became, or why it was dropped (perhaps in part). */
+  /**
+   * Copies `frame` into `outlet`, cut and checksummed. Returns how many frames it became, or why it was dropped
+   * (perhaps in part).
+   */
   send(frame: Frame, outlet: Outlet): number | SegmentationFault {
     return frame.gsoSize > 0 ? this.#cut(frame, outlet) : this.#complete(frame, outlet);
   }

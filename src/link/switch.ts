@@ -48,10 +48,10 @@ export interface SwitchOptions {
  *
  * It knows frames, not IP. Unknown unicast, broadcast and multicast are flooded; the gateway hears broadcast and
  * multicast, and of unicast only what is addressed to it. No guest can take the gateway's MAC, or claim its address
- * before the others, by ARP or in packets. What is flooded goes to no port that has not sent a frame yet. A frame for another guest is copied into that guest's outlet at once; if it does not fit there it
- * is dropped, so no port ever waits for another.
- * Tags of VLAN 0 are taken off; those of other VLANs pass between guests and are not for the gateway.
- * What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
+ * before the others, by ARP or in packets. What is flooded goes to no port that has not sent a frame yet. A frame for
+ * another guest is copied into that guest's outlet at once; if it does not fit there it is dropped, so no port ever
+ * waits for another. Tags of VLAN 0 are taken off; those of other VLANs pass between guests and are not for the
+ * gateway. What a port leaves out of offloads is done here, by `SoftwareSegmentation`.
  */
 export class Switch {
   readonly #arena: Arena;
@@ -87,7 +87,9 @@ export class Switch {
     return this.#stations.size;
   }
 
-  /** A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound. */
+  /**
+   * A new port for the guest behind `outlet`. `name` is for people. How many there may be is the attachments' bound.
+   */
   attach(outlet: Outlet, name: string, facts: PortFacts = {}): Port {
     const port = new SwitchPort(this, this.#nextId++, name, this.#freeOrdinal(name), outlet, facts);
     this.#ports.push(port);
@@ -215,7 +217,9 @@ export class Switch {
     return !frame.needsChecksum || abilities.checksum;
   }
 
-  /** Its size is within what the outlet carries and, on the guest's wire, within the MTU: a switch does not fragment. */
+  /**
+   * Its size is within what the outlet carries and, on the guest's wire, within the MTU: a switch does not fragment.
+   */
   #fits(outlet: Outlet, frame: Frame): boolean {
     if (frame.length > outlet.abilities.maxFrameBytes) return false;
     if (frame.gsoSize > 0) return this.#segmentation.fits(frame, outlet.mtu);

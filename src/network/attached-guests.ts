@@ -74,8 +74,8 @@ export class AttachedGuests {
   }
 
   /**
-   * A guest behind a tap device. A namespace may have nothing to say, and its kernel minds no frame: it counts as heard.
-   * Undefined when there is no room for another.
+   * A guest behind a tap device. A namespace may have nothing to say, and its kernel minds no frame: it counts as
+   * heard. Undefined when there is no room for another.
    */
   attachTap(pipe: HostPipe, name: string, offloads: Offloads, facts: PortFacts = {}): AttachedGuest | undefined {
     const place: Place = { port: undefined };
@@ -117,8 +117,8 @@ export class AttachedGuests {
   }
 
   /**
-   * A connection that has not sent one frame since it came is not known to be a guest: the longest of them gives up its place, so
-   * that nobody turns guests away by holding connections. A machine that has not booted yet connects again.
+   * A connection that has not sent one frame since it came is not known to be a guest: the longest of them gives up its
+   * place, so that nobody turns guests away by holding connections. A machine that has not booted yet connects again.
    */
   #makeRoom(newcomer: string): void {
     for (const [place, attachment] of this.#comers) {

@@ -36,7 +36,10 @@ export interface NetworkOptions {
   readonly hostLoopback: boolean;
   readonly limits: NetworkLimits;
   readonly dhcp: DhcpOptions;
-  /** A lease was given, renewed or is over. What is kept outside comes back by `CoreNetwork.restoreLeases`. Called within a turn. */
+  /**
+   * A lease was given, renewed or is over. What is kept outside comes back by `CoreNetwork.restoreLeases`. Called
+   * within a turn.
+   */
   readonly onLease?: (change: LeaseChange) => void;
   /** The guest of a forward came, went or changed its mind. Called within a turn, or as a listener's client comes. */
   readonly onForward?: (change: ForwardChange) => void;

@@ -23,16 +23,19 @@ export interface GuestPlace {
 
 export interface GuestListenerOptions {
   readonly counters: Counters;
-  /** What is counted when a connection is refused: there are too many, or too many of this guest, or it has no header. */
+  /**
+   * What is counted when a connection is refused: there are too many, or too many of this guest, or it has no header.
+   */
   readonly refusals: { readonly limit: string; readonly limitOfGuest: string; readonly fault: string };
   /** Takes over a connection; what the guest says can be read from it. */
   serve(socket: Socket, guest: GuestPlace): void;
 }
 
 /**
- * Where a service at the gateway meets its guests: an ordinary server on a unix socket, to which the network thread connects for
- * a guest and says by a PROXY v2 header which one it is. That header, not what the guest says, decides who is served. Connections
- * are limited, in all and for each guest, which is its attachment: addresses it could have many of. The caller makes `server` listen.
+ * Where a service at the gateway meets its guests: an ordinary server on a unix socket, to which the network thread
+ * connects for a guest and says by a PROXY v2 header which one it is. That header, not what the guest says, decides who
+ * is served. Connections are limited, in all and for each guest, which is its attachment: addresses it could have many
+ * of. The caller makes `server` listen.
  */
 export class GuestListener {
   readonly server: Server;

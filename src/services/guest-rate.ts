@@ -1,6 +1,9 @@
 import { TokenBucket } from '../turn/token-bucket.ts';
 
-/** Attachments with a count of their own: 64 are there at once, and most come back under their name. Beyond, all are counted anew. */
+/**
+ * Attachments with a count of their own: 64 are there at once, and most come back under their name. Beyond, all are
+ * counted anew.
+ */
 const MAX_COUNTED = 4_096;
 
 /** How often each guest may do something: `perSecond` on the long run, `burst` at once. */

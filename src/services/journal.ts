@@ -25,16 +25,17 @@ interface Waiting {
 }
 
 /**
- * Values by their keys, kept in a file to which each change adds a line: `{"key":…,"value":…}`, without a value where the key is
- * forgotten. So a change costs what it is, not what there is.
+ * Values by their keys, kept in a file to which each change adds a line: `{"key":…,"value":…}`, without a value where
+ * the key is forgotten. So a change costs what it is, not what there is.
  *
- * - Whoever changes something waits until the kernel has the line (write(2) returned): a crash of the process loses nothing. It is
- *   synced within 200 ms, so a power failure loses no more than that. A full disk, one that is read-only or broken is known before
- *   the answer, and then nothing has changed: what half a line took is cut off again.
+ * - Whoever changes something waits until the kernel has the line (write(2) returned): a crash of the process loses
+ *   nothing. It is synced within 200 ms, so a power failure loses no more than that. A full disk, one that is read-only
+ *   or broken is known before the answer, and then nothing has changed: what half a line took is cut off again.
  * - Changes that come while others are written go together, in order.
- * - A last line that is cut short (a crash, a power failure) is left out; a line in the middle that is damaged costs that line.
- * - The file is written anew, as `KeptFile.replace` does, when most lines say nothing any more, when its end is in doubt, and
- *   when somebody removed it.
+ * - A last line that is cut short (a crash, a power failure) is left out; a line in the middle that is damaged costs
+ *   that line.
+ * - The file is written anew, as `KeptFile.replace` does, when most lines say nothing any more, when its end is in
+ *   doubt, and when somebody removed it.
  *
  * Values are not looked at: what a later Slipway wrote, or a person, stays in the file.
  */

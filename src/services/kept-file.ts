@@ -24,15 +24,19 @@ export interface StoreLog {
 }
 
 /**
- * A file in the state folder that one daemon keeps: who may write it, what is in it at the start, and what is said when it cannot
- * be kept. What goes wrong costs a line in the log and never the network: a file that is damaged or of another Slipway is set
- * aside, one that cannot be read stays as it is, and the second daemon of the same file keeps nothing.
+ * A file in the state folder that one daemon keeps: who may write it, what is in it at the start, and what is said when
+ * it cannot be kept. What goes wrong costs a line in the log and never the network: a file that is damaged or of
+ * another Slipway is set aside, one that cannot be read stays as it is, and the second daemon of the same file keeps
+ * nothing.
  */
 export class KeptFile {
   readonly path: string;
   readonly #options: KeptFileOptions;
   #lock: ProcessLock | undefined;
-  /** Why nothing is written: another daemon has the file, or what is in it could not be read and would be lost by the next write. */
+  /**
+   * Why nothing is written: another daemon has the file, or what is in it could not be read and would be lost by the
+   * next write.
+   */
   #closed: string | undefined;
   /** Why the last write failed. */
   #failure: string | undefined;
@@ -64,7 +68,10 @@ export class KeptFile {
     return this.#takeLock();
   }
 
-  /** Puts `text` in the place of all there is: written beside, synced, renamed, folder synced. A crash leaves the old or the new one. */
+  /**
+   * Puts `text` in the place of all there is: written beside, synced, renamed, folder synced. A crash leaves the old or
+   * the new one.
+   */
   replace(text: string): Promise<void> {
     return replaceFile(this.path, text);
   }
@@ -135,7 +142,10 @@ export class KeptFile {
   }
 }
 
-/** What is in the file, or what is wrong with it; undefined when there is none. Throws when it cannot be read, which says nothing of what is in it. */
+/**
+ * What is in the file, or what is wrong with it; undefined when there is none. Throws when it cannot be read, which
+ * says nothing of what is in it.
+ */
 function contentOf(file: string): { readonly text: string } | { readonly problem: string } | undefined {
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;

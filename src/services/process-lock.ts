@@ -8,9 +8,9 @@ interface Holder {
 }
 
 /**
- * A file that one living process holds. Nothing releases a lock file but its holder, so one whose holder is gone is taken
- * over; processes of another PID namespace look gone, and what the lock guards must bear two holders (it is replaced as a
- * whole).
+ * A file that one living process holds. Nothing releases a lock file but its holder, so one whose holder is gone is
+ * taken over; processes of another PID namespace look gone, and what the lock guards must bear two holders (it is
+ * replaced as a whole).
  */
 export class ProcessLock {
   readonly #file: string;
@@ -60,8 +60,8 @@ function create(file: string, text: string): boolean {
 }
 
 /**
- * Takes the lock of one who is gone out of the way, and puts it back when it has become somebody else's since it was read.
- * (Only a third process in this very moment could take it twice then.)
+ * Takes the lock of one who is gone out of the way, and puts it back when it has become somebody else's since it was
+ * read. (Only a third process in this very moment could take it twice then.)
  */
 function takeAway(file: string, expected: string | undefined): void {
   const aside = `${file}.${process.pid}`;
@@ -114,7 +114,10 @@ function startOf(pid: number): string {
 const STATE = 3;
 const START = 22;
 
-/** From the third field on. None where the process is gone, or the system does not tell. Throws without a descriptor to ask by. */
+/**
+ * From the third field on. None where the process is gone, or the system does not tell. Throws without a descriptor to
+ * ask by.
+ */
 function statOf(pid: number): readonly string[] {
   try {
     // The second field is the name in parentheses, which may hold anything.

@@ -4,8 +4,8 @@ import type { FlowRefusal, FlowShares } from './flow-shares.ts';
 import type { GuestDials } from './guest-dials.ts';
 
 /**
- * Room for another flow of a guest (named by its attachment), if need be by the end of one that is less wanted. Flows and dials
- * are bounded apart, but a dial is a flow too: one whose guest has stopped asking makes room for either.
+ * Room for another flow of a guest (named by its attachment), if need be by the end of one that is less wanted. Flows
+ * and dials are bounded apart, but a dial is a flow too: one whose guest has stopped asking makes room for either.
  */
 export class Admission {
   readonly #shares: FlowShares;
@@ -32,7 +32,10 @@ export class Admission {
     return this.#dials.makeRoom(owner) ?? this.flow(owner);
   }
 
-  /** The host had no descriptor left for the guest `owner`: a flow is given up as in a full table, so that the next SYN finds one. */
+  /**
+   * The host had no descriptor left for the guest `owner`: a flow is given up as in a full table, so that the next SYN
+   * finds one.
+   */
   shortage(owner: string): void {
     const payer = this.#shares.payerOfAll(owner);
     this.#giveUp(payer, payer === owner);

@@ -3,7 +3,10 @@ import { Tally } from '../turn/tally.ts';
 
 /** 16 KiB: small enough that a slow flow of few bytes wastes little, large enough that 4 MiB is one writev. */
 export const CHUNK_BYTES: number = 16 * 1024;
-/** sequence >>> CHUNK_SHIFT numbers the chunks of a flow; 2^32 is a whole number of chunks, so it wraps with the sequence. */
+/**
+ * sequence >>> CHUNK_SHIFT numbers the chunks of a flow; 2^32 is a whole number of chunks, so it wraps with the
+ * sequence.
+ */
 export const CHUNK_SHIFT = 14;
 
 /** One guest leaves a quarter of the pool to the others. */
@@ -14,15 +17,17 @@ const SHARE_OF_EARLY = 0.75;
 /**
  * Fixed-size pieces of the arena for bytes that a host socket did not take yet or that came out of order.
  *
- * A single byte holds a whole chunk, so windows do not bound what is used: a guest that leaves one byte behind in each of
- * 16,384 flows would have it all. Hence the shares. Who finds no chunk forgets text that was not acknowledged.
+ * A single byte holds a whole chunk, so windows do not bound what is used: a guest that leaves one byte behind in each
+ * of 16,384 flows would have it all. Hence the shares. Who finds no chunk forgets text that was not acknowledged.
  */
 export class ChunkPool {
   readonly #free: Int32Array;
   #freeCount: number;
   readonly #used = new Tally<string>();
 
-  /** Sets `bytes` of the arena aside (less where the arena has less); pages are touched only as chunks are first used. */
+  /**
+   * Sets `bytes` of the arena aside (less where the arena has less); pages are touched only as chunks are first used.
+   */
   constructor(arena: Arena, bytes: number) {
     let count = Math.floor(bytes / CHUNK_BYTES);
     let at = arena.allocate(count * CHUNK_BYTES);
@@ -45,7 +50,10 @@ export class ChunkPool {
     return (this.#free.length - this.#freeCount) * CHUNK_BYTES;
   }
 
-  /** Offset of a chunk for the guest `owner` (`Port.attachment`), or −1 when none is left for it (`early`: for text out of order). */
+  /**
+   * Offset of a chunk for the guest `owner` (`Port.attachment`), or −1 when none is left for it (`early`: for text out
+   * of order).
+   */
   take(owner: string, early: boolean): number {
     const total = this.#free.length;
     const own = this.#used.of(owner);

@@ -32,7 +32,10 @@ export class CongestionWindow {
     this.bytes = this.#threshold;
   }
 
-  /** The retransmission timer expired: RFC 5681 §3.1, loss window of one segment; two, so that delayed acknowledgements do not slow it. */
+  /**
+   * The retransmission timer expired: RFC 5681 §3.1, loss window of one segment; two, so that delayed acknowledgements
+   * do not slow it.
+   */
   timedOut(inFlight: number): void {
     this.#threshold = Math.max(inFlight * DECREASE, 4 * this.#size.mss);
     this.bytes = 2 * this.#size.mss;

@@ -2,7 +2,10 @@ import { Places } from '../turn/places.ts';
 
 /** One guest leaves so much of all dials (an eighth) to the others. */
 const RESERVE_SHIFT = 3;
-/** A dial is left alone by others of its own guest for so long after a SYN: the time after which a guest repeats it (RFC 6298 §2.1). */
+/**
+ * A dial is left alone by others of its own guest for so long after a SYN: the time after which a guest repeats it (RFC
+ * 6298 §2.1).
+ */
 const CHANCE_MS = 1_000;
 /** Waits of 2^0 to 2^7 s: the last one is what a kernel waits after its last SYN. */
 const LEVELS = 8;
@@ -19,12 +22,12 @@ interface Dial<Flow> {
 }
 
 /**
- * Dials in flight, each for a SYN that is held: how many in all, and how many of them one guest may have. A guest is its
- * attachment (`Port.attachment`): it may speak from any address that is free, and may leave and come back.
+ * Dials in flight, each for a SYN that is held: how many in all, and how many of them one guest may have. A guest is
+ * its attachment (`Port.attachment`): it may speak from any address that is free, and may leave and come back.
  *
  * A program that no longer waits says nothing; its kernel just sends no further SYN, while the host's goes on for two
- * minutes. So the dial whose next SYN is due for longest is the least wanted. Dials stand by the time that their guest lets pass
- * between SYNs, and in the order of the last one: the least wanted is at the head of one of the levels.
+ * minutes. So the dial whose next SYN is due for longest is the least wanted. Dials stand by the time that their guest
+ * lets pass between SYNs, and in the order of the last one: the least wanted is at the head of one of the levels.
  */
 export class DialLimits<Flow extends object> {
   readonly #places: Places<string>;
@@ -40,8 +43,8 @@ export class DialLimits<Flow extends object> {
   }
 
   /**
-   * What has to happen before the guest `owner` dials once more: nothing (undefined), the end of a dial, or, where all that
-   * could go have only just begun, a refusal.
+   * What has to happen before the guest `owner` dials once more: nothing (undefined), the end of a dial, or, where all
+   * that could go have only just begun, a refusal.
    */
   obstacle(owner: string, nowMs: number): Flow | DialRefusal | undefined {
     const payer = this.#places.payer(owner);
@@ -50,7 +53,10 @@ export class DialLimits<Flow extends object> {
     return flow ?? (this.#places.isFull ? 'tcp-dial-limit' : 'tcp-dial-limit-of-guest');
   }
 
-  /** The dial of the guest `owner` that is missed least. `own`: for another of the same guest, so the youngest are left alone. */
+  /**
+   * The dial of the guest `owner` that is missed least. `own`: for another of the same guest, so the youngest are left
+   * alone.
+   */
   leastWanted(owner: string, own: boolean, nowMs: number): Flow | undefined {
     let found: Flow | undefined;
     let dueMs = Number.POSITIVE_INFINITY;

@@ -20,12 +20,12 @@ interface Holder<Held> {
 }
 
 /**
- * How many flows there may be, and how many of them one guest may have: its attachment counts (`Port.attachment`), whatever
- * addresses it speaks from and however often it comes back.
+ * How many flows there may be, and how many of them one guest may have: its attachment counts (`Port.attachment`),
+ * whatever addresses it speaks from and however often it comes back.
  *
- * Where there is no room the least wanted flow of the guest that has most is given up: first what nobody waits for at the
- * guest's side (it drains, its guest left the link, or never answered our SYN). A flow in use goes only for another guest that
- * has fewer, never for one of its own guest: then it is the one unheard for longest.
+ * Where there is no room the least wanted flow of the guest that has most is given up: first what nobody waits for at
+ * the guest's side (it drains, its guest left the link, or never answered our SYN). A flow in use goes only for another
+ * guest that has fewer, never for one of its own guest: then it is the one unheard for longest.
  */
 export class FlowShares<Held extends Flow = TcpConnection> {
   readonly #places: Places<string>;

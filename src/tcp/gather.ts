@@ -1,6 +1,6 @@
 /**
- * Where this turn's in-order text of each flow lies in the receive area: linked lists of pieces in one fixed table. A piece
- * is the text of one frame or of a train: `count` times `length` bytes, `stride` apart.
+ * Where this turn's in-order text of each flow lies in the receive area: linked lists of pieces in one fixed table. A
+ * piece is the text of one frame or of a train: `count` times `length` bytes, `stride` apart.
  * A list lives from the segment's arrival to the same turn's commit.
  */
 export class GatherTable {

@@ -10,10 +10,10 @@ import type { TcpContext } from './context.ts';
 const QUOTED_TCP_BYTES = 8;
 
 /**
- * What is said by ICMP, from behind a guest's port, about segments of ours. Nobody proves that he saw the segment but by its
- * ports and sequence number (RFC 5927 §4.1); so it is believed only of a flow that goes through that very port, and only
- * two things: that our SYN is refused, and that a segment in flight is too long. For all else an established flow has its
- * timers (RFC 1122 §4.2.3.9).
+ * What is said by ICMP, from behind a guest's port, about segments of ours. Nobody proves that he saw the segment but
+ * by its ports and sequence number (RFC 5927 §4.1); so it is believed only of a flow that goes through that very port,
+ * and only two things: that our SYN is refused, and that a segment in flight is too long. For all else an established
+ * flow has its timers (RFC 1122 §4.2.3.9).
  */
 export class GuestIcmp {
   readonly #context: TcpContext;

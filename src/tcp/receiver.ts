@@ -13,8 +13,8 @@ const MAX_GAPS = 64;
  *
  * Sequence space, left to right: `hostNxt` (the kernel took all before it) … waiting bytes … `rcvNxt` … gaps and early
  * ranges … `edge` (what was promised). In-order text of a turn is only noted where it lies in the receive area and
- * handed to the host in one write at the turn's commit; what the host does not take, and what came early, is copied into
- * the sequence buffer. Nothing is acknowledged before commit, so what finds no chunk can still be forgotten.
+ * handed to the host in one write at the turn's commit; what the host does not take, and what came early, is copied
+ * into the sequence buffer. Nothing is acknowledged before commit, so what finds no chunk can still be forgotten.
  *
  * The promised edge never moves left (RFC 9293 §3.8.6.2.1) and is reserved from the window budget; when the host socket
  * is slow, hostNxt stands still and so does the edge: that is the back-pressure.
@@ -50,7 +50,10 @@ export class Receiver {
   /** Bytes of the first gathered frame that the host already took. */
   #gatherSkip = 0;
 
-  /** @param owner the guest whose share of the chunks it takes (`Port.attachment`). @param next the sequence number after the guest's SYN. @param mss bytes of the guest's full segments. */
+  /**
+   * @param owner the guest whose share of the chunks it takes (`Port.attachment`). @param next the sequence number
+   * after the guest's SYN. @param mss bytes of the guest's full segments.
+   */
   constructor(context: TcpContext, owner: string, next: number, mss: number) {
     this.#context = context;
     this.#owner = owner;
@@ -83,8 +86,8 @@ export class Receiver {
   }
 
   /**
-   * RFC 9293 §3.4: whether a segment of `span` numbers lies in the window. A bare segment may stand at the window's very
-   * end: a guest that used all of it has no other number for its acknowledgements.
+   * RFC 9293 §3.4: whether a segment of `span` numbers lies in the window. A bare segment may stand at the window's
+   * very end: a guest that used all of it has no other number for its acknowledgements.
    */
   acceptable(sequence: number, span: number): boolean {
     const offset = seqDiff(sequence, this.rcvNxt);
@@ -94,8 +97,8 @@ export class Receiver {
   }
 
   /**
-   * Whether a RST with this number is the guest's own (RFC 5961 §3.2). Behind a FIN that includes the FIN's number: what a
-   * kernel answers by RST, its program being gone, was sent before our acknowledgement of the FIN.
+   * Whether a RST with this number is the guest's own (RFC 5961 §3.2). Behind a FIN that includes the FIN's number:
+   * what a kernel answers by RST, its program being gone, was sent before our acknowledgement of the FIN.
    */
   isNext(sequence: number): boolean {
     return sequence === this.rcvNxt || (this.finReached && sequence === seqAdd(this.rcvNxt, -1));
@@ -128,15 +131,18 @@ export class Receiver {
   }
 
   /**
-   * Takes the text of a train (link/Frame): `count` times `length` bytes from `at` on, `stride` apart. False when it is not
-   * simply the next text of a flow in good order: then take the frames one by one.
+   * Takes the text of a train (link/Frame): `count` times `length` bytes from `at` on, `stride` apart. False when it is
+   * not simply the next text of a flow in good order: then take the frames one by one.
    */
   receiveTrain(sequence: number, at: number, length: number, count: number, stride: number): boolean {
     if (sequence !== this.rcvNxt || this.held.count > 0 || this.#finSequence >= 0) return false;
     return length * count <= this.window && this.#gather(at, length, count, stride);
   }
 
-  /** Hands what waits to the host. Returns FAILED once when the host socket broke, else 0; what still comes is dropped then. */
+  /**
+   * Hands what waits to the host. Returns FAILED once when the host socket broke, else 0; what still comes is dropped
+   * then.
+   */
   commit(stream: HostStream): number {
     if (this.#hostFailed) this.#dropAll();
     while (!this.#blocked && !this.delivered) {
@@ -168,8 +174,8 @@ export class Receiver {
   }
 
   /**
-   * An acknowledgement is being written: what was due is done. Returns the window field to send with it. While there are
-   * gaps only one that can carry SACK counts (`complete`): text with an ACK is no duplicate ACK to the guest.
+   * An acknowledgement is being written: what was due is done. Returns the window field to send with it. While there
+   * are gaps only one that can carry SACK counts (`complete`): text with an ACK is no duplicate ACK to the guest.
    */
   acknowledge(complete: boolean): number {
     if (complete || this.held.count === 0) this.ackNow = false;
@@ -344,7 +350,9 @@ export class Receiver {
     }
   }
 
-  /** No chunk was left: what lies from `sequence` on was not acknowledged yet and never came, as far as the guest knows. */
+  /**
+   * No chunk was left: what lies from `sequence` on was not acknowledged yet and never came, as far as the guest knows.
+   */
   #forgetFrom(sequence: number): void {
     this.#forgetGather();
     this.held.clear();

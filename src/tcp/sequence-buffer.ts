@@ -7,8 +7,8 @@ const CHUNK_MASK = CHUNK_BYTES - 1;
 const NUMBER_MASK = 0xffffffff >>> CHUNK_SHIFT;
 
 /**
- * A flow's bytes that wait for its host socket, addressed by sequence number: what came in order and what came early lie
- * in the same chunks, so filling a gap moves nothing. Which bytes are really there, its owner knows (Receiver).
+ * A flow's bytes that wait for its host socket, addressed by sequence number: what came in order and what came early
+ * lie in the same chunks, so filling a gap moves nothing. Which bytes are really there, its owner knows (Receiver).
  */
 export class SequenceBuffer {
   readonly #bytes: Uint8Array;
@@ -25,8 +25,8 @@ export class SequenceBuffer {
   }
 
   /**
-   * Copies `length` bytes from `at` to their place; `early`: they came out of order. Returns how many were stored: fewer when
-   * the pool has no chunk for them.
+   * Copies `length` bytes from `at` to their place; `early`: they came out of order. Returns how many were stored:
+   * fewer when the pool has no chunk for them.
    */
   store(sequence: number, at: number, length: number, early: boolean): number {
     let stored = 0;
@@ -62,7 +62,10 @@ export class SequenceBuffer {
     }
   }
 
-  /** Gives back the chunks that lie wholly in [from, to). When nothing is kept at `to`, pass `keepLast` false to free its chunk too. */
+  /**
+   * Gives back the chunks that lie wholly in [from, to). When nothing is kept at `to`, pass `keepLast` false to free
+   * its chunk too.
+   */
   release(from: number, to: number, keepLast: boolean): void {
     if (this.#chunks.size === 0) return;
     const last = to >>> CHUNK_SHIFT;

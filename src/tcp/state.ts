@@ -1,9 +1,10 @@
 /**
- * The states of a connection and what follows from each, as a table: RFC 9293 §3.3.2, figure 5, with two states of our own.
+ * The states of a connection and what follows from each, as a table: RFC 9293 §3.3.2, figure 5, with two states of our
+ * own.
  *
- * SYN-HELD: the guest's SYN is kept while the host connects; nothing is answered yet. DRAINING: the guest is through with
- * TCP, but what it sent still goes to a slow host. LISTEN and TIME-WAIT hold no connection (Tcp, TimeWaitTable): the one is
- * missing, the other says where the ports of one that ended go.
+ * SYN-HELD: the guest's SYN is kept while the host connects; nothing is answered yet. DRAINING: the guest is through
+ * with TCP, but what it sent still goes to a slow host. LISTEN and TIME-WAIT hold no connection (Tcp, TimeWaitTable):
+ * the one is missing, the other says where the ports of one that ended go.
  */
 export type TcpState =
   | 'SYN-HELD'

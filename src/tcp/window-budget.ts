@@ -25,8 +25,9 @@ export class WindowBudget {
   }
 
   /**
-   * What a new flow may promise. It can never be taken back, and most connections never use it: ten thousand idle ones must
-   * not leave the busy ones the floor. Up to half of the budget each gets all it asks for, then a 4,096th of what is free.
+   * What a new flow may promise. It can never be taken back, and most connections never use it: ten thousand idle ones
+   * must not leave the busy ones the floor. Up to half of the budget each gets all it asks for, then a 4,096th of what
+   * is free.
    */
   get first(): number {
     const free = this.#bytes - this.#reserved;

@@ -5,12 +5,12 @@ const GROW_WITHIN_MS = 200;
 
 /**
  * How large a receive window one flow wants. It begins small and doubles while the flow moves a whole window within
- * 200 ms and the host keeps up, to what the budget grants. A slow flow never has more than its first window, however much
- * it moves in its life.
+ * 200 ms and the host keeps up, to what the budget grants. A slow flow never has more than its first window, however
+ * much it moves in its life.
  *
- * The guest's round trip alone would do with less. But where the window is larger than the guest's send buffer, the guest
- * sends from its program's write, not from the arrival of our acknowledgement: on another processor (measured, eight flows
- * to the host at MTU 1500: 1.3 times as fast with 4 MiB each as with 1 MiB).
+ * The guest's round trip alone would do with less. But where the window is larger than the guest's send buffer, the
+ * guest sends from its program's write, not from the arrival of our acknowledgement: on another processor (measured,
+ * eight flows to the host at MTU 1500: 1.3 times as fast with 4 MiB each as with 1 MiB).
  */
 export class WindowTarget {
   readonly #budget: WindowBudget;

@@ -14,8 +14,8 @@ class Lane {
 }
 
 /**
- * A ReadyQueue whose work is of several guests, some with thousands of flows and some with one ping: the lanes take turns, one
- * piece of work each, so who has little waits for one piece of each other at most.
+ * A ReadyQueue whose work is of several guests, some with thousands of flows and some with one ping: the lanes take
+ * turns, one piece of work each, so who has little waits for one piece of each other at most.
  */
 export class FairQueue {
   readonly #added: FairWork[] = [];

@@ -1,13 +1,13 @@
 import { Tally } from './tally.ts';
 
 /**
- * The places of a table that owners share. One owner leaves a reserve to the others; and when all places are taken, whoever has
- * most gives one up to whoever has fewer, so that however many owners are at their bound, no one is left with nothing. Which
- * place that is, the table knows.
+ * The places of a table that owners share. One owner leaves a reserve to the others; and when all places are taken,
+ * whoever has most gives one up to whoever has fewer, so that however many owners are at their bound, no one is left
+ * with nothing. Which place that is, the table knows.
  *
- * `Shares` is another rule for another thing, so neither stands on the other: it ranks the items themselves, takes first from owners
- * that are gone, and an owner that has as many as the fullest pays itself; there what goes is a mapping that the next packet makes
- * anew, here a connection.
+ * `Shares` is another rule for another thing, so neither stands on the other: it ranks the items themselves, takes
+ * first from owners that are gone, and an owner that has as many as the fullest pays itself; there what goes is a
+ * mapping that the next packet makes anew, here a connection.
  */
 export class Places<Owner> {
   readonly #limit: number;

@@ -14,10 +14,16 @@ export interface Shared<Owner, Item> {
   newer: Item | undefined;
 }
 
-/** 0: nobody answered, or it has done what it was for. 1: it was answered. 2: a conversation, where an answer led to more. */
+/**
+ * 0: nobody answered, or it has done what it was for. 1: it was answered. 2: a conversation, where an answer led to
+ * more.
+ */
 export type Rank = 0 | 1 | 2;
 const RANKS = 3;
-/** A rank gives way while it has more than a quarter of what its owner has: so what is new always finds some room beside what is wanted more. */
+/**
+ * A rank gives way while it has more than a quarter of what its owner has: so what is new always finds some room beside
+ * what is wanted more.
+ */
 const KEPT_SHIFT = 2;
 
 interface List<Item> {
@@ -43,11 +49,12 @@ class Share<Item> {
 }
 
 /**
- * What owners have of a thing that is scarce, and which of it goes when there is no more: of those that are gone first, then of
- * the owner that has most. So nobody takes from one who has less. Of one owner goes what is wanted least and was not used for
- * longest: a flood of questions ends no conversation, neither its own sender's nor another's.
+ * What owners have of a thing that is scarce, and which of it goes when there is no more: of those that are gone first,
+ * then of the owner that has most. So nobody takes from one who has less. Of one owner goes what is wanted least and
+ * was not used for longest: a flood of questions ends no conversation, neither its own sender's nor another's.
  *
- * `Places` is the rule for connections, whose tables know themselves what is wanted least (its header says why they are two).
+ * `Places` is the rule for connections, whose tables know themselves what is wanted least (its header says why they are
+ * two).
  *
  * It keeps books only, in O(1) but for a look at each owner when one must go. Whoever adds bounds it.
  */

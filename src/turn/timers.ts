@@ -3,8 +3,8 @@ import type { Slice } from './slice.ts';
 /**
  * Timers of the core: a hashed wheel with a granularity of 4 ms, so arming, re-arming and cancelling are O(1).
  *
- * Re-arming to a later time leaves the entry where it is and moves it when its old slot comes up (a retransmission timer
- * is pushed back with every acknowledgement). A timer never fires early; it may fire up to one granule late.
+ * Re-arming to a later time leaves the entry where it is and moves it when its old slot comes up (a retransmission
+ * timer is pushed back with every acknowledgement). A timer never fires early; it may fire up to one granule late.
  */
 const GRANULE_MS = 4;
 /** 1,024 slots of 4 ms: four seconds a revolution; longer timers ride several revolutions. */
@@ -61,8 +61,8 @@ export class Timers {
   }
 
   /**
-   * Moves the time and fires what is due, as far as `slice` goes: the rest is due still. A fired timer is disarmed first, so
-   * it may arm itself again.
+   * Moves the time and fires what is due, as far as `slice` goes: the rest is due still. A fired timer is disarmed
+   * first, so it may arm itself again.
    */
   run(nowMs: number, slice: Slice): void {
     this.#nowMs = nowMs;

@@ -6,8 +6,8 @@ const MAX_PORTS = 64;
 const MAX_KEPT_BYTES = 1472;
 
 /**
- * Where the host address leads for one mapping: a port is asked on 127.0.0.1 first, and on [::1] from when that refused.
- * So that the datagram that found out is not lost, the last one to a port that has not answered yet is kept.
+ * Where the host address leads for one mapping: a port is asked on 127.0.0.1 first, and on [::1] from when that
+ * refused. So that the datagram that found out is not lost, the last one to a port that has not answered yet is kept.
  */
 export class LoopbackChoice {
   /** Ports that only [::1] serves, as far as is known. */
@@ -41,8 +41,9 @@ export class LoopbackChoice {
   }
 
   /**
-   * 127.0.0.1 refused; the next datagrams go to [::1]. Returns the kept payload to send there now, 'moved' when the port
-   * had moved already (this one was on its way), or 'refused' when the bytes are gone and the guest must hear of it.
+   * 127.0.0.1 refused; the next datagrams go to [::1]. Returns the kept payload to send there now, 'moved' when the
+   * port had moved already (this one was on its way), or 'refused' when the bytes are gone and the guest must hear of
+   * it.
    */
   refused4(port: number): Uint8Array | 'moved' | 'refused' {
     this.#answered4.delete(port);

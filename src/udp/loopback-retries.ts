@@ -9,8 +9,8 @@ import type { Mapping } from './mapping.ts';
 const MAX_RETRIES = 64;
 
 /**
- * Datagrams that 127.0.0.1 refused, on their way to [::1]. They wait for the next commit, because the refusal may have been
- * heard in the middle of a send.
+ * Datagrams that 127.0.0.1 refused, on their way to [::1]. They wait for the next commit, because the refusal may have
+ * been heard in the middle of a send.
  */
 export class LoopbackRetries implements Work {
   queued = false;

@@ -12,7 +12,10 @@ export interface UdpPeer {
 
 /** Sockets of the host that are published for guests' ports: what a guest sends from there leaves by them. */
 export interface PublishedSockets {
-  /** Who takes what `guest` sends from `guestPort` to an address of the outside; undefined where an ordinary mapping does. */
+  /**
+   * Who takes what `guest` sends from `guestPort` to an address of the outside; undefined where an ordinary mapping
+   * does.
+   */
   peerFor(guest: Neighbor, guestPort: number, address: number, port: number): UdpPeer | undefined;
 }
 
@@ -26,7 +29,10 @@ export interface ReceiveSlots {
   readonly count: number;
 }
 
-/** Clients of forwards, by the guest's address and port and by their own as the guest knows them. Whoever adds them bounds them. */
+/**
+ * Clients of forwards, by the guest's address and port and by their own as the guest knows them. Whoever adds them
+ * bounds them.
+ */
 export class UdpPeers {
   /** Asked for a guest's datagram to somebody new. */
   published: PublishedSockets | undefined;

@@ -1,8 +1,8 @@
 /**
  * Fields of a `Uint8Array`: in network order (big-endian), unless the name ends in `le`.
  *
- * None of these checks bounds: the codec compares with its `end` once and then reads. (Byte shifts beat a `DataView` for
- * header decoding: 15 against 20 ns for an IPv4 and a TCP header.)
+ * None of these checks bounds: the codec compares with its `end` once and then reads. (Byte shifts beat a `DataView`
+ * for header decoding: 15 against 20 ns for an IPv4 and a TCP header.)
  */
 
 /** The unsigned 16-bit number at `at`. */

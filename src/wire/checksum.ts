@@ -10,8 +10,8 @@
 const BLOCK_BYTES = 0x8000;
 
 /**
- * Ones' complement sum of `length` bytes at `at`, as big-endian 16-bit words, an odd last byte padded with zero, added to
- * `initial`. Folded to 16 bits, not complemented; 0 only if everything is 0.
+ * Ones' complement sum of `length` bytes at `at`, as big-endian 16-bit words, an odd last byte padded with zero, added
+ * to `initial`. Folded to 16 bits, not complemented; 0 only if everything is 0.
  */
 export function sumBytes(bytes: Uint8Array, at: number, length: number, initial: number): number {
   let sum = fold(initial);

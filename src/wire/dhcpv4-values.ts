@@ -3,8 +3,9 @@ import type { Cidr } from './cidr.ts';
 import { DNS_MAX_LABEL_BYTES, DNS_MAX_POINTER } from './dns-name.ts';
 
 /**
- * Values of DHCP options that are more than a number or a text: the domain search list (RFC 3397), classless static routes
- * (RFC 3442) and the client's full name (RFC 4702). Read from clients without throwing; written from a checked configuration.
+ * Values of DHCP options that are more than a number or a text: the domain search list (RFC 3397), classless static
+ * routes (RFC 3442) and the client's full name (RFC 4702). Read from clients without throwing; written from a checked
+ * configuration.
  */
 
 /** RFC 1035 §2.3.4, length bytes and root included. */

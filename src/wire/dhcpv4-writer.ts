@@ -26,8 +26,8 @@ interface Area {
 
 /**
  * Writes one DHCP message: `start`, then options in the order of their importance, then `finish`. What finds no room in
- * the options field goes into `file` and `sname` by option 52 (RFC 2131 §4.1). What must be the last of all options (RFC 3046
- * §2.1) has its room kept from the start and is put after `beginTail`.
+ * the options field goes into `file` and `sname` by option 52 (RFC 2131 §4.1). What must be the last of all options
+ * (RFC 3046 §2.1) has its room kept from the start and is put after `beginTail`.
  */
 export class DhcpWriter {
   readonly #bytes: Uint8Array;

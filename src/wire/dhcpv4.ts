@@ -2,9 +2,9 @@ import { latin1From, readMac, readU16, readU32 } from './bytes.ts';
 import { parseClientFqdn } from './dhcpv4-values.ts';
 
 /**
- * DHCP for IPv4: reading a message (RFC 2131 §2, options RFC 2132 and RFC 3396). Options are kept as (code, place, length)
- * in the order in which RFC 3396 §5 joins them: the options field, then `file`, then `sname` where option 52 says that they hold options too.
- * Written by `DhcpWriter` in dhcpv4-writer.ts.
+ * DHCP for IPv4: reading a message (RFC 2131 §2, options RFC 2132 and RFC 3396). Options are kept as (code, place,
+ * length) in the order in which RFC 3396 §5 joins them: the options field, then `file`, then `sname` where option 52
+ * says that they hold options too. Written by `DhcpWriter` in dhcpv4-writer.ts.
  */
 
 /** The fields before the options, without the magic cookie. */
@@ -101,7 +101,10 @@ export interface DhcpFields {
   readonly chaddr: number;
 }
 
-/** Filled by `parseDhcp`. Refers to the bytes it was parsed from: what the getters return is right only while these stand. */
+/**
+ * Filled by `parseDhcp`. Refers to the bytes it was parsed from: what the getters return is right only while these
+ * stand.
+ */
 export class DhcpMessage implements DhcpFields {
   operation = 0;
   hops = 0;
@@ -135,7 +138,10 @@ export class DhcpMessage implements DhcpFields {
     return this.options.u32(OPTION_LEASE_SECONDS);
   }
 
-  /** Option 57: the longest IP packet that the client takes with an answer; at least 576 when it keeps the rules (RFC 2131 §2). */
+  /**
+   * Option 57: the longest IP packet that the client takes with an answer; at least 576 when it keeps the rules (RFC
+   * 2131 §2).
+   */
   get maxMessageBytes(): number | undefined {
     return this.options.u16(OPTION_MAX_MESSAGE_BYTES);
   }

@@ -10,8 +10,9 @@ const BACKSLASH = 0x5c;
 const parsedName = new DnsName();
 
 /**
- * Reads the data of one record field by field, as the text that zone files have for it (RFC 1035 §5.1). A field that runs
- * past the data's end is '' or 0, and `bad` from then on: whoever reads looks once, at the end. Never throws, never reads past the end.
+ * Reads the data of one record field by field, as the text that zone files have for it (RFC 1035 §5.1). A field that
+ * runs past the data's end is '' or 0, and `bad` from then on: whoever reads looks once, at the end. Never throws,
+ * never reads past the end.
  */
 export class DnsDataReader {
   readonly #bytes: Uint8Array;

@@ -42,7 +42,9 @@ export interface DnsSoa {
   readonly minimumSeconds: number;
 }
 
-/** The data of a record of ours, by type (RFC 1035 §3.3, RFC 3596 §2.2, RFC 2782). Names are text as in `dns-name.ts`. */
+/**
+ * The data of a record of ours, by type (RFC 1035 §3.3, RFC 3596 §2.2, RFC 2782). Names are text as in `dns-name.ts`.
+ */
 export type DnsData =
   /** An IPv4 address, unsigned 32 bits. */
   | { readonly type: 'A'; readonly address: number }
@@ -80,9 +82,9 @@ export function dataTypeNumber(data: DnsData): number {
 }
 
 /**
- * The data of a record as people write it in zone files: `10 mail.example.` for an MX. It lies at [dataAt, dataAt + dataLength) of
- * the message [messageAt, end). Types without a form here, and data that is not what its type wants, come in hex (RFC 3597 §5).
- * Never throws, never reads past `end`.
+ * The data of a record as people write it in zone files: `10 mail.example.` for an MX. It lies at [dataAt, dataAt +
+ * dataLength) of the message [messageAt, end). Types without a form here, and data that is not what its type wants,
+ * come in hex (RFC 3597 §5). Never throws, never reads past `end`.
  */
 export function describeData(
   bytes: Uint8Array,
@@ -190,7 +192,8 @@ function describeTypes(data: DnsDataReader): string {
 
 /** Seconds since 1970 as YYYYMMDDHHmmSS in UTC (RFC 4034 §3.2). The core has no `Date`. */
 function describeTime(seconds: number): string {
-  // Years that begin on 1 March, so that the leap day is their last; and eras of 400 of them, which are all equally long.
+  // Years that begin on 1 March, so that the leap day is their last; and eras of 400 of them, which are all equally
+  // long.
   const days = Math.floor(seconds / 86_400) + 719_468;
   const dayOfEra = days % 146_097;
   const yearOfEra = Math.floor(

@@ -3,7 +3,9 @@ import { DNS_HEADER_BYTES, DNS_TYPE_OPT, DNS_UDP_MAX_BYTES, type DnsQuestion } f
 import { DnsRecordCursor, DnsRecords } from './dns-record.ts';
 import { textFromUtf8, utf8From } from './utf8.ts';
 
-/** EDNS (RFC 6891): the OPT record, a pseudo-record of the additional section that says what the header has no room for. */
+/**
+ * EDNS (RFC 6891): the OPT record, a pseudo-record of the additional section that says what the header has no room for.
+ */
 
 /** An OPT record without options: root, type, size, extended rcode and flags, length of the options. */
 export const DNS_OPT_BYTES = 11;
@@ -32,7 +34,10 @@ export interface DnsEdns {
   readonly optCount: number;
 }
 
-/** Why there is no answer, or no good one (RFC 8914): a code of the IANA registry "Extended DNS Error Codes", and text for people. */
+/**
+ * Why there is no answer, or no good one (RFC 8914): a code of the IANA registry "Extended DNS Error Codes", and text
+ * for people.
+ */
 export interface DnsExtendedError {
   readonly code: number;
   readonly text: string;
@@ -42,9 +47,10 @@ const records = new DnsRecords();
 const cursor = new DnsRecordCursor();
 
 /**
- * The OPT record of the message that `question` begins and `end` ends; undefined when there is none. 'dns-bad-edns' (to be
- * answered with FORMERR) when a record is broken, and for a second OPT record, one whose owner is not the root, one outside of the
- * additional section, and one whose options do not fill it (RFC 6891 §6.1.1, §6.1.2). Never throws, never reads past `end`.
+ * The OPT record of the message that `question` begins and `end` ends; undefined when there is none. 'dns-bad-edns' (to
+ * be answered with FORMERR) when a record is broken, and for a second OPT record, one whose owner is not the root, one
+ * outside of the additional section, and one whose options do not fill it (RFC 6891 §6.1.1, §6.1.2). Never throws,
+ * never reads past `end`.
  */
 export function findEdns(bytes: Uint8Array, question: DnsQuestion, end: number): DnsEdns | 'dns-bad-edns' | undefined {
   if (question.additionalCount === 0 && question.answerCount === 0 && question.authorityCount === 0) return undefined;
@@ -80,7 +86,10 @@ function countOptions(bytes: Uint8Array, at: number, end: number): number {
   return at === end ? count : -1;
 }
 
-/** The first extended error among the options of `edns`, which `findEdns` found in `bytes`. Octets that are no UTF-8 become U+FFFD. */
+/**
+ * The first extended error among the options of `edns`, which `findEdns` found in `bytes`. Octets that are no UTF-8
+ * become U+FFFD.
+ */
 export function findExtendedError(bytes: Uint8Array, edns: DnsEdns): DnsExtendedError | undefined {
   let at = edns.optAt + DNS_OPT_BYTES;
   for (let i = 0; i < edns.optCount; i++) {
@@ -107,8 +116,8 @@ export interface DnsOpt {
 }
 
 /**
- * Appends an OPT record of version 0 to the finished message [0, length) and counts it there. Returns the new length. Where
- * `bytes` ends sooner, the extended error's text is left out, then the error, then the record.
+ * Appends an OPT record of version 0 to the finished message [0, length) and counts it there. Returns the new length.
+ * Where `bytes` ends sooner, the extended error's text is left out, then the error, then the record.
  */
 export function appendOpt(bytes: Uint8Array, length: number, opt: DnsOpt): number {
   const room = bytes.length - length - DNS_OPT_BYTES;

@@ -106,7 +106,8 @@ const name = new DnsName();
 
 /**
  * Reads header and question of the message at [at, end). Never throws, never reads past `end`. Unless it says
- * 'dns-truncated', id and flags are filled even with a fault, so that the asker can be told (FORMERR); the question is then empty.
+ * 'dns-truncated', id and flags are filled even with a fault, so that the asker can be told (FORMERR); the question is
+ * then empty.
  */
 export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, into: DnsQuestion): DnsFault | undefined {
   if (end - at < DNS_HEADER_BYTES) return 'dns-truncated';
@@ -121,7 +122,8 @@ export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, int
   into.questionAt = at + DNS_HEADER_BYTES;
   into.questionEnd = into.questionAt;
   if (readU16(bytes, at + 4) !== 1) return 'dns-not-one-question';
-  // Nothing stands before the question that a pointer could mean, so none may be in it: with this start, each points forwards.
+  // Nothing stands before the question that a pointer could mean, so none may be in it: with this start, each points
+  // forwards.
   const fault = parseDnsName(bytes, into.questionAt, into.questionAt, end, name);
   if (fault !== undefined) return fault;
   if (end - name.nextAt < 4) return 'dns-name-truncated';
@@ -133,8 +135,9 @@ export function parseDnsQuestion(bytes: Uint8Array, at: number, end: number, int
 }
 
 /**
- * Whether `told` repeats the question of `asked`, which ends at `questionEnd`: both begin with a header and the question.
- * Names may differ in the case of their letters (RFC 4343 §3, RFC 5452 §9.1); type and class must be the same.
+ * Whether `told` repeats the question of `asked`, which ends at `questionEnd`: both begin with a header and the
+ * question. Names may differ in the case of their letters (RFC 4343 §3, RFC 5452 §9.1); type and class must be the
+ * same.
  */
 export function repeatsQuestion(told: Uint8Array, asked: Uint8Array, questionEnd: number): boolean {
   if (told.length < questionEnd) return false;
@@ -151,7 +154,10 @@ function lowerCase(byte: number): number {
   return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte;
 }
 
-/** Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 when `qname` is no name or has no room. */
+/**
+ * Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 when `qname` is no name or has
+ * no room.
+ */
 export function writeDnsQuery(
   bytes: Uint8Array,
   at: number,

@@ -13,7 +13,10 @@ export const DNS_MAX_POINTER = 0x3fff;
 const DOT = 0x2e;
 const BACKSLASH = 0x5c;
 
-/** Runs past the end; longer than 255 octets; a label type other than plain and pointer; a pointer that does not point backwards. */
+/**
+ * Runs past the end; longer than 255 octets; a label type other than plain and pointer; a pointer that does not point
+ * backwards.
+ */
 export type DnsNameFault = 'dns-name-truncated' | 'dns-name-too-long' | 'dns-bad-label' | 'dns-bad-pointer';
 
 /** Filled by `parseDnsName`. */
@@ -25,8 +28,8 @@ export class DnsName {
 }
 
 /**
- * Reads the name at `at` in the message at [messageAt, end). Each pointer must point before the place where the run of labels
- * that it ends began, so the walk goes only backwards and ends. Never throws, never reads past `end`.
+ * Reads the name at `at` in the message at [messageAt, end). Each pointer must point before the place where the run of
+ * labels that it ends began, so the walk goes only backwards and ends. Never throws, never reads past `end`.
  */
 export function parseDnsName(
   bytes: Uint8Array,
@@ -81,7 +84,8 @@ const encoded = new Uint8Array(DNS_MAX_NAME_BYTES);
 
 /**
  * Writes the name without compression, at most up to `end`. A last dot may be there. Returns the bytes written; −1 when
- * the text is no name (an empty or long label, a bad escape, a character above 255) or has no room: then nothing is written.
+ * the text is no name (an empty or long label, a bad escape, a character above 255) or has no room: then nothing is
+ * written.
  */
 export function writeDnsName(bytes: Uint8Array, at: number, end: number, text: string): number {
   const length = encodeDnsName(text, encoded);
@@ -100,7 +104,10 @@ export function dnsLabels(text: string): number[][] | undefined {
   return labels;
 }
 
-/** Writes the name without compression to the beginning of `into`, which has 255 bytes. Returns its length; −1 when the text is no name. */
+/**
+ * Writes the name without compression to the beginning of `into`, which has 255 bytes. Returns its length; −1 when the
+ * text is no name.
+ */
 export function encodeDnsName(text: string, into: Uint8Array): number {
   let labelAt = 0;
   let at = 1;
@@ -130,7 +137,10 @@ export function encodeDnsName(text: string, into: Uint8Array): number {
   return labelAt + 1;
 }
 
-/** What stands behind a backslash: three decimal digits, or a character that is itself; NaN when it is neither (RFC 1035 §5.1). */
+/**
+ * What stands behind a backslash: three decimal digits, or a character that is itself; NaN when it is neither (RFC 1035
+ * §5.1).
+ */
 function escapedOctet(text: string, at: number): number {
   const code = text.charCodeAt(at);
   if (!isDigit(code)) return code;
@@ -142,8 +152,9 @@ function isDigit(code: number): boolean {
 }
 
 /**
- * Passes over the name at `at` without reading its text: what a walk over records does. Returns the offset after the name
- * where it stands, −1 when it is broken (`parseDnsName` then says how). Where its pointer leads is not followed: only that it leads back.
+ * Passes over the name at `at` without reading its text: what a walk over records does. Returns the offset after the
+ * name where it stands, −1 when it is broken (`parseDnsName` then says how). Where its pointer leads is not followed:
+ * only that it leads back.
  */
 export function skipDnsName(bytes: Uint8Array, messageAt: number, at: number, end: number): number {
   const start = at;
@@ -177,7 +188,10 @@ export function dnsNameKey(text: string): string {
   return wide ? name.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name.toLowerCase();
 }
 
-/** Whether the last character is a dot that an even number of backslashes precedes: one that ends the name, not one in a label. */
+/**
+ * Whether the last character is a dot that an even number of backslashes precedes: one that ends the name, not one in a
+ * label.
+ */
 function endsWithDot(text: string): boolean {
   let at = text.length - 1;
   if (text.charCodeAt(at) !== DOT) return false;

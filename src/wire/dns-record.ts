@@ -31,9 +31,9 @@ const EMPTY = new Uint8Array(0);
 const name = new DnsName();
 
 /**
- * Walks over the records behind the question, section after section, and allocates nothing. It never throws and never reads past
- * `end`. It sees to it that each record lies inside the message whole; what its data holds is not looked at. Where the
- * pointer of an owner leads is not followed.
+ * Walks over the records behind the question, section after section, and allocates nothing. It never throws and never
+ * reads past `end`. It sees to it that each record lies inside the message whole; what its data holds is not looked at.
+ * Where the pointer of an owner leads is not followed.
  */
 export class DnsRecords {
   /** Why the walk ended early; undefined while it has not, and when it has come to the end of the message. */
@@ -46,7 +46,10 @@ export class DnsRecords {
   #authoritiesLeft = 0;
   #additionalsLeft = 0;
 
-  /** Goes to the first record of the message at [at, end), whose `question` was parsed without a fault. Keeps `bytes`, not `question`. */
+  /**
+   * Goes to the first record of the message at [at, end), whose `question` was parsed without a fault. Keeps `bytes`,
+   * not `question`.
+   */
   start(bytes: Uint8Array, at: number, end: number, question: DnsQuestion): void {
     this.fault = undefined;
     this.#bytes = bytes;

@@ -1,6 +1,8 @@
 import { readMac, readU16, writeMac, writeU16 } from './bytes.ts';
 
-/** Ethernet II, without a VLAN tag and without the frame check sequence (IEEE 802.3). MAC addresses are 48-bit numbers. */
+/**
+ * Ethernet II, without a VLAN tag and without the frame check sequence (IEEE 802.3). MAC addresses are 48-bit numbers.
+ */
 export const ETHERNET_HEADER_BYTES = 14;
 /** An IEEE 802.1Q tag. Its first half stands where the type of an untagged frame does, the type behind it. */
 export const VLAN_TAG_BYTES = 4;

@@ -3,7 +3,10 @@ import { parseIpv4Address } from './ipv4-address.ts';
 
 const GROUPS = 8;
 
-/** An IPv6 address as text (RFC 4291 §2.2, perhaps with an IPv4 tail) as its 16 bytes; undefined for anything else, zones included. */
+/**
+ * An IPv6 address as text (RFC 4291 §2.2, perhaps with an IPv4 tail) as its 16 bytes; undefined for anything else,
+ * zones included.
+ */
 export function parseIpv6Address(text: string): Uint8Array | undefined {
   const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
   if (tail !== null) {
@@ -22,7 +25,10 @@ export function parseIpv6Address(text: string): Uint8Array | undefined {
   return Uint8Array.from(all.flatMap((group) => [Number.parseInt(group, 16) >>> 8, Number.parseInt(group, 16) & 0xff]));
 }
 
-/** "2001:db8::1": the 16 bytes at `at` as RFC 5952 §4 wants them. IPv4-mapped addresses have a dotted tail ("::ffff:192.0.2.1"). */
+/**
+ * "2001:db8::1": the 16 bytes at `at` as RFC 5952 §4 wants them. IPv4-mapped addresses have a dotted tail
+ * ("::ffff:192.0.2.1").
+ */
 export function formatIpv6Address(bytes: Uint8Array, at: number): string {
   const groups = Array.from({ length: GROUPS }, (_, i) => readU16(bytes, at + 2 * i));
   const texts = groups.map((group) => group.toString(16));

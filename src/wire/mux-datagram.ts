@@ -1,16 +1,18 @@
 import { readU16le, writeU16le } from './bytes.ts';
 
 /**
- * A UDP datagram inside a channel of vpnkit's multiplexer (moby/vpnkit, go/pkg/libproxy/udp_encapsulation.go), where the
- * channel is a stream: `u16 length of all that follows and itself, u16 address length, address, u16 port, u16 zone length,
- * zone, u16 payload length, payload`, little-endian. The end that dials leaves the address empty. An end may cut the stream
- * anywhere (Go sends three Data frames a datagram), so it is collected first.
+ * A UDP datagram inside a channel of vpnkit's multiplexer (moby/vpnkit, go/pkg/libproxy/udp_encapsulation.go), where
+ * the channel is a stream: `u16 length of all that follows and itself, u16 address length, address, u16 port, u16 zone
+ * length, zone, u16 payload length, payload`, little-endian. The end that dials leaves the address empty. An end may
+ * cut the stream anywhere (Go sends three Data frames a datagram), so it is collected first.
  */
 const LENGTH_BYTES = 2;
 /** Length, address length, port, zone length and payload length. */
 const FIXED_BYTES = 10;
 const MAX_DATAGRAM_BYTES = 0xffff;
-/** The largest payload that a datagram over IPv4 can have (RFC 768, RFC 791), which is also what fits with any address. */
+/**
+ * The largest payload that a datagram over IPv4 can have (RFC 768, RFC 791), which is also what fits with any address.
+ */
 export const MUX_MAX_PAYLOAD_BYTES = 65_507;
 
 export interface MuxDatagram {
@@ -41,8 +43,9 @@ export class MuxDatagramReader {
   #filled = 0;
 
   /**
-   * Takes the next octets of the stream and calls `deliver` for each datagram that they complete; its fields are views that
-   * are valid during the call. Returns false where the stream is not one of datagrams: nothing after it can be read.
+   * Takes the next octets of the stream and calls `deliver` for each datagram that they complete; its fields are views
+   * that are valid during the call. Returns false where the stream is not one of datagrams: nothing after it can be
+   * read.
    */
   receive(bytes: Uint8Array, deliver: (datagram: MuxDatagram) => void): boolean {
     for (let at = 0; at < bytes.length; ) {

@@ -1,9 +1,9 @@
 import { asciiFrom, latin1From, readU16le, readU32le, writeLatin1, writeU16le, writeU32le } from './bytes.ts';
 
 /**
- * The frames of vpnkit's multiplexer protocol, which carries many streams over one between a host and the forwarder in a
- * guest. All integers are little-endian. Source: moby/vpnkit, go/pkg/libproxy (frame.go, handshake.go), whose test inputs
- * are our golden vectors.
+ * The frames of vpnkit's multiplexer protocol, which carries many streams over one between a host and the forwarder in
+ * a guest. All integers are little-endian. Source: moby/vpnkit, go/pkg/libproxy (frame.go, handshake.go), whose test
+ * inputs are our golden vectors.
  *
  * A frame is a header and, for Data alone, a payload that follows it:
  * `u16 header length, u8 command, u32 channel, body of the command`.
@@ -36,7 +36,9 @@ export const MUX_PROOF_BYTES = 32;
 export const MUX_REASON_TEXT_BYTES = 512;
 const IPV4_MAPPED: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 
-/** Where the far end is to connect a channel: an address of 4 or 16 octets (0 in an unbound one) and a port, or a path. */
+/**
+ * Where the far end is to connect a channel: an address of 4 or 16 octets (0 in an unbound one) and a port, or a path.
+ */
 export type MuxDestination =
   | { readonly protocol: 'tcp' | 'udp'; readonly address: Uint8Array; readonly port: number }
   | { readonly protocol: 'unix'; readonly path: string };

@@ -1,9 +1,9 @@
 import { latin1From, readU16le, writeLatin1, writeU16le } from './bytes.ts';
 
 /**
- * What each end of a vpnkit multiplexer sends before anything else: 52 octets of text, `u16` (little-endian) length of a
- * payload, the payload. vpnkit sends none and ignores ours (moby/vpnkit, go/pkg/libproxy/handshake.go), so ours says what
- * Slipway adds to the protocol: `slipway 1`, a line feed, and 32 octets chosen at random for this connection.
+ * What each end of a vpnkit multiplexer sends before anything else: 52 octets of text, `u16` (little-endian) length of
+ * a payload, the payload. vpnkit sends none and ignores ours (moby/vpnkit, go/pkg/libproxy/handshake.go), so ours says
+ * what Slipway adds to the protocol: `slipway 1`, a line feed, and 32 octets chosen at random for this connection.
  */
 const TEXT = 'https://github.com/moby/vpnkit multiplexer protocol\n';
 const FIXED_BYTES = TEXT.length + 2;
@@ -30,7 +30,9 @@ export function muxGreeting(nonce: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Reads the greeting at [at, end); undefined while it is not complete. Says at the first wrong octet that it is none. */
+/**
+ * Reads the greeting at [at, end); undefined while it is not complete. Says at the first wrong octet that it is none.
+ */
 export function parseMuxGreeting(
   bytes: Uint8Array,
   at: number,

@@ -1,8 +1,8 @@
 import { readU16, readU32 } from './bytes.ts';
 
 /**
- * The PROXY protocol header, version 2 (HAProxy's proxy-protocol.txt §2.2), that opens a connection to a gateway service:
- * who the guest is and what it meant to reach. Written by `host/proxy-v2.ts`.
+ * The PROXY protocol header, version 2 (HAProxy's proxy-protocol.txt §2.2), that opens a connection to a gateway
+ * service: who the guest is and what it meant to reach. Written by `host/proxy-v2.ts`.
  */
 export const PROXY_V2_SIGNATURE: readonly number[] = [
   0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a,
@@ -19,7 +19,10 @@ export const PROXY_V2_TCP6 = 0x21;
 export const PROXY_V2_TCP4_BYTES = 12;
 /** Type and length of an extension (§2.2.7). */
 export const PROXY_V2_EXTENSION_BYTES = 3;
-/** The extension that names the guest's attachment, as UTF-8: the first of those that are left to applications (§2.2.7, PP2_TYPE_MIN_CUSTOM). */
+/**
+ * The extension that names the guest's attachment, as UTF-8: the first of those that are left to applications (§2.2.7,
+ * PP2_TYPE_MIN_CUSTOM).
+ */
 export const PROXY_V2_ATTACHMENT = 0xe0;
 
 export type ProxyV2Fault = 'proxy-bad-signature' | 'proxy-unknown-command' | 'proxy-unknown-family';

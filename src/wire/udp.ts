@@ -21,7 +21,10 @@ export class UdpHeader {
   checksum = 0;
 }
 
-/** Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check the sum. */
+/**
+ * Reads the header at `at`; `end` is where the IP payload ends. Never throws, never reads past `end`. Does not check
+ * the sum.
+ */
 export function parseUdp(bytes: Uint8Array, at: number, end: number, into: UdpHeader): UdpFault | undefined {
   if (end - at < UDP_HEADER_BYTES) return 'udp-truncated';
   const length = readU16(bytes, at + 4);

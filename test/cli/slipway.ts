@@ -22,7 +22,8 @@ export class SlipwayProcess {
   stderr = '';
 
   constructor(t: TestContext, ...args: readonly string[]) {
-    // Without a home a daemon keeps no state, unless told by --state. With a folder of its own it meets no other daemon of this user.
+    // Without a home a daemon keeps no state, unless told by --state. With a folder of its own it meets no other daemon
+    // of this user.
     const XDG_RUNTIME_DIR = temporaryFolder('test');
     const env = { ...process.env, XDG_RUNTIME_DIR, ...(args.includes('up') && { HOME: '', XDG_STATE_HOME: '' }) };
     this.child = spawn(process.execPath, args[0] === BUILT ? [...args] : [MAIN, ...args], { env });

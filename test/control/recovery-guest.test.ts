@@ -10,7 +10,10 @@ import type { ControlLog } from '../../src/control/network-control.ts';
 import { startNetwork } from '../../src/control/start-network.ts';
 import { needs, needsRoot, needsTun } from '../support/needs.ts';
 
-/** Connects to the host, waits for the end of that connection, then connects again by name; its status tells how far it came. */
+/**
+ * Connects to the host, waits for the end of that connection, then connects again by name; its status tells how far it
+ * came.
+ */
 const GUEST = `
 const { connect } = require('node:net');
 const port = Number(process.argv[1]);

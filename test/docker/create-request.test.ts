@@ -4,7 +4,9 @@ import { ASKED_LABEL } from '../../src/docker/ports/asked-label.ts';
 import type { Binding } from '../../src/docker/ports/binding.ts';
 import { readCreateRequest } from '../../src/docker/ports/create-request.ts';
 
-/** The request's body after each wish for any port got 40001 and up, and each address of the host alone 50001 and up. */
+/**
+ * The request's body after each wish for any port got 40001 and up, and each address of the host alone 50001 and up.
+ */
 function settled(body: string): string {
   const request = readCreateRequest(Buffer.from(body));
   if (request === undefined) return 'passes';

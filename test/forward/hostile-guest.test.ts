@@ -5,7 +5,10 @@ import { ForwardWorld } from '../support/forward-world.ts';
 import { mendChecksums, packetFrame, tcpFrame, udpFrame } from '../support/guest-frames.ts';
 import { seededRandom } from '../support/tcp-link.ts';
 
-/** A guest that answers forwards with whatever: no byte of it may break anything, keep anything or write outside its place. */
+/**
+ * A guest that answers forwards with whatever: no byte of it may break anything, keep anything or write outside its
+ * place.
+ */
 for (let seed = 1; seed <= 6; seed++) {
   test(`a guest that answers forwards at random breaks nothing and leaves nothing (seed ${seed})`, () => {
     const random = seededRandom(seed);

@@ -5,8 +5,8 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 /**
- * Who may import whom. The compiler enforces most of it for the core (project references, no Node types); this table says
- * the rest and gives the reason. A rule is: files under `from` must not import what matches `forbidden`.
+ * Who may import whom. The compiler enforces most of it for the core (project references, no Node types); this table
+ * says the rest and gives the reason. A rule is: files under `from` must not import what matches `forbidden`.
  */
 const CORE = [
   'env',

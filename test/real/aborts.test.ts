@@ -31,7 +31,10 @@ const CLIENTS: readonly (readonly [name: string, command: (host: string, port: s
 const PERL = '$s = IO::Socket::INET->new("$ARGV[0]:$ARGV[1]"); 1 while sysread($s, $b, 65536)';
 const HEADER = 'HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n\r\n';
 
-/** Sends without end and reads nothing: as fast as it can, or 16 KiB every 2 ms, for which a client waits most of the time. */
+/**
+ * Sends without end and reads nothing: as fast as it can, or 16 KiB every 2 ms, for which a client waits most of the
+ * time.
+ */
 class EndlessServer {
   readonly port: number;
   readonly #server: Server;

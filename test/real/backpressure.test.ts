@@ -10,7 +10,9 @@ const SIZE = 96 * MIB;
 const MOST_ON_THE_WAY = 48 * MIB;
 const MEMORY_SLACK = 48 * MIB;
 
-/** Resolves when the sender is stopped: it has written, waits for room, and five status questions later nothing moved. */
+/**
+ * Resolves when the sender is stopped: it has written, waits for room, and five status questions later nothing moved.
+ */
 async function stopped(slipway: Slipway, sender: Socket): Promise<number> {
   for (;;) {
     const before = sender.bytesWritten - sender.writableLength;

@@ -21,7 +21,10 @@ interface SwitchHost {
   readonly guest: Place;
 }
 
-/** Who answers shows in the address: 10.0.0.1 is the old server, 10.0.0.2 the new one. Answers may be kept for 5 minutes. */
+/**
+ * Who answers shows in the address: 10.0.0.1 is the old server, 10.0.0.2 the new one. Answers may be kept for 5
+ * minutes.
+ */
 async function switchHost(t: TestContext): Promise<SwitchHost> {
   const host = await DnsHost.start(t, { resolvConf: `nameserver ${OLD}\n` });
   const old = await host.dnsmasq(OLD, 'address=/#/10.0.0.1', 'local-ttl=300');

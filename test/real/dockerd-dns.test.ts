@@ -31,7 +31,9 @@ interface World {
   readonly dockerd: Dockerd;
 }
 
-/** As in the virtual machine: dockerd, before it `slipway guest dns`, before that Slipway, and the host's nameserver. */
+/**
+ * As in the virtual machine: dockerd, before it `slipway guest dns`, before that Slipway, and the host's nameserver.
+ */
 async function world(t: TestContext): Promise<World> {
   const host = await DnsHost.start(t, { resolvConf: `nameserver ${NAMESERVER}\n`, hosts: '192.0.2.99 printer.home' });
   await host.unbound(NAMESERVER, [

@@ -11,8 +11,8 @@ const INNER_MTU = 1_400;
 const BYTES = 2 * 1024 * 1024;
 
 /**
- * A guest that routes for a machine behind it, by a link that is narrower on the guest's side only: the machine itself offers
- * the MSS of the wide one, so nobody but the guest's router knows.
+ * A guest that routes for a machine behind it, by a link that is narrower on the guest's side only: the machine itself
+ * offers the MSS of the wide one, so nobody but the guest's router knows.
  */
 function nestedGuest(t: TestContext, guest: TestNamespace, mtu: number): TestNamespace {
   const inner = createNamespace(t, 'inner');

@@ -6,8 +6,8 @@ import { UnixDatagram } from '../support/unix-datagram.ts';
 import { Daemon } from './qemu-daemon.ts';
 
 /*
- * vfkit and krunkit do not run here. What they send is replayed: a socket bound to a path of its own and connected to ours,
- * "VFKT" as its first datagram (vfkit to 0.6, krunkit), then one frame a datagram.
+ * vfkit and krunkit do not run here. What they send is replayed: a socket bound to a path of its own and connected to
+ * ours, "VFKT" as its first datagram (vfkit to 0.6, krunkit), then one frame a datagram.
  */
 
 const MAC = [0x5a, 0x94, 0xef, 0xe4, 0x0c, 0xee];

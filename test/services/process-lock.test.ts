@@ -9,7 +9,10 @@ import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MODULE = new URL('../../src/services/process-lock.ts', import.meta.url);
 
-/** For each line: waits for the time in it, so that all begin at once, takes the lock, says so, and at the next line lets go. */
+/**
+ * For each line: waits for the time in it, so that all begin at once, takes the lock, says so, and at the next line
+ * lets go.
+ */
 const TAKER = `
 import { createInterface } from 'node:readline';
 import { ProcessLock } from ${JSON.stringify(MODULE.href)};

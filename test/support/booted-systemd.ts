@@ -10,18 +10,22 @@ import { Place } from './dns-host.ts';
 import { needs, needsRoot } from './needs.ts';
 
 /*
- * A computer of its own that Debian's systemd has booted: process 1 of a process namespace, with a network of nothing but
- * loopback, an own /run, /dev and /etc/systemd, and a cgroup that it takes for the root of all. The rest of the files is this
- * computer's, and read-only; so is what the kernel is set by, which is one for both. Only a journal is started, and no more
- * than what targets and sockets need: the programs that set up a real computer would set up this one.
+ * A computer of its own that Debian's systemd has booted: process 1 of a process namespace, with a network of nothing
+ * but loopback, an own /run, /dev and /etc/systemd, and a cgroup that it takes for the root of all. The rest of the
+ * files is this computer's, and read-only; so is what the kernel is set by, which is one for both. Only a journal is
+ * started, and no more than what targets and sockets need: the programs that set up a real computer would set up this
+ * one.
  *
- * All of it ends with process 1, and that one with the holder's standard input, so with the test, however the test ends. The
- * holder stays for the cgroup, which would be left.
+ * All of it ends with process 1, and that one with the holder's standard input, so with the test, however the test
+ * ends. The holder stays for the cgroup, which would be left.
  */
 
 const SYSTEMD = '/usr/lib/systemd/systemd';
 const CHECKOUT = fileURLToPath(new URL('../..', import.meta.url));
-/** Where the checkout and Node are there: a folder of the test's may be closed to the helper's user, or below the /tmp that units hide. */
+/**
+ * Where the checkout and Node are there: a folder of the test's may be closed to the helper's user, or below the /tmp
+ * that units hide.
+ */
 const INSTALLED = '/run/installed';
 const BOOT_LIMIT_MS = 20_000;
 
@@ -162,7 +166,9 @@ export class BootedSystemd extends Place {
     }
   }
 
-  /** Every process that is part of it, the holder's too, with the time of its start: a number alone may be given again. */
+  /**
+   * Every process that is part of it, the holder's too, with the time of its start: a number alone may be given again.
+   */
   get processes(): readonly string[] {
     const [pidHere, mountHere] = [namespaceOf(this.#init, 'pid'), namespaceOf(this.#init, 'mnt')];
     const mountOfHolder = namespaceOf(this.#holder, 'mnt');

@@ -49,7 +49,10 @@ export interface IpFacts {
   readonly sourceMac?: number;
 }
 
-/** Switch, interface and ICMP errors over a plain arena, with recording guests and a handler that keeps what is handed up. */
+/**
+ * Switch, interface and ICMP errors over a plain arena, with recording guests and a handler that keeps what is handed
+ * up.
+ */
 export class CoreWorld {
   readonly arena: PlainArena = new PlainArena(64 * 1024 * 1024);
   readonly turn: Turn = new Turn(1000);
@@ -94,7 +97,9 @@ export class CoreWorld {
     return { outlet, port: this.switch.attach(outlet, `guest ${this.switch.ports.length}`, { heard: true }) };
   }
 
-  /** Copies `bytes` into receive memory and hands them to the port as an ordinary frame, with `facts` about offloads. */
+  /**
+   * Copies `bytes` into receive memory and hands them to the port as an ordinary frame, with `facts` about offloads.
+   */
   receive(guest: Guest, bytes: Uint8Array, facts: Partial<Frame> = {}): void {
     const at = this.#rx + (this.#rxNext++ % 64) * 66_000;
     this.arena.bytes.set(bytes, at);

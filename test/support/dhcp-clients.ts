@@ -88,7 +88,9 @@ export function canRunClient(t: TestContext, client: ClientName): boolean {
   return needs(t, client, 'unshare');
 }
 
-/** dhcpcd loses a signal that comes while its script runs. The caller clears the interval when the process has ended. */
+/**
+ * dhcpcd loses a signal that comes while its script runs. The caller clears the interval when the process has ended.
+ */
 function signalOften(client: ChildProcess, signal: NodeJS.Signals): NodeJS.Timeout {
   client.kill(signal);
   return setInterval(() => client.kill(signal), 250);

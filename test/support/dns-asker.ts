@@ -14,7 +14,10 @@ export interface AskedServer {
   readonly port: number;
 }
 
-/** One client of a guest: a UDP socket in its namespace, connected to the nameserver, with any number of questions on their way. */
+/**
+ * One client of a guest: a UDP socket in its namespace, connected to the nameserver, with any number of questions on
+ * their way.
+ */
 export class DnsAsker {
   readonly #socket: Socket;
   readonly #waiting = new Map<number, (answer: Read) => void>();

@@ -21,9 +21,9 @@ import { needs } from './needs.ts';
 import { canRunGuests, Slipway } from './slipway.ts';
 
 /*
- * A computer of its own for the tests of names: an own /etc, an own network of nothing but loopback, real nameservers at
- * addresses of 127.0.0.0/8, and Slipway with its guest among them. The test changes the files of that /etc as a VPN, a
- * DHCP client or a person would, while everything runs.
+ * A computer of its own for the tests of names: an own /etc, an own network of nothing but loopback, real nameservers
+ * at addresses of 127.0.0.0/8, and Slipway with its guest among them. The test changes the files of that /etc as a VPN,
+ * a DHCP client or a person would, while everything runs.
  */
 
 const MUSL_LOOKUP = fileURLToPath(new URL('./musl-lookup.c', import.meta.url));
@@ -132,8 +132,8 @@ export class Daemon {
 }
 
 /**
- * Starts a program that stays until the test ends; ready once it says a line like `word` on standard error or output. Its
- * standard input ends with the test, however that ends.
+ * Starts a program that stays until the test ends; ready once it says a line like `word` on standard error or output.
+ * Its standard input ends with the test, however that ends.
  */
 export async function serve(t: Disposer, word: RegExp, ...command: readonly string[]): Promise<Daemon> {
   const [file, ...argv] = command;
@@ -205,7 +205,10 @@ export class DnsHost extends Place {
     renameSync(fresh, join(this.etc, name));
   }
 
-  /** Turns the name into a symbolic link to a file outside /etc, as systemd-resolved and resolvconf do; a link there is replaced at once. */
+  /**
+   * Turns the name into a symbolic link to a file outside /etc, as systemd-resolved and resolvconf do; a link there is
+   * replaced at once.
+   */
   link(name: string, text: string): void {
     this.#files++;
     const target = join(this.folder, `${name}-${this.#files}`);

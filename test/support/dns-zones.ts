@@ -68,8 +68,8 @@ export function authZone(folder: string, name: string, zone: string): string[] {
 }
 
 /**
- * Signs a zone with ldns-keygen and ldns-signzone. `breaks`: changes the signed text, so that the signatures lie. Returns
- * the lines of unbound's configuration for the zone and for its trust anchor.
+ * Signs a zone with ldns-keygen and ldns-signzone. `breaks`: changes the signed text, so that the signatures lie.
+ * Returns the lines of unbound's configuration for the zone and for its trust anchor.
  */
 export function signedZone(
   folder: string,

@@ -20,8 +20,9 @@ import { needs } from './needs.ts';
 /*
  * A real dockerd in a guest, as the virtual machine has it: docker0, its rules and its proxies stand in the guest's
  * network. All else of Docker's is in namespaces of its own: /run, with sockets and data, is a tmpfs that nobody else
- * sees, and a process namespace holds daemon, containerd, shims and containers. So all of it ends, unmounted and removed,
- * with one process, and that one with the test, however the test ends. Only the cgroups are left, and removed by hand.
+ * sees, and a process namespace holds daemon, containerd, shims and containers. So all of it ends, unmounted and
+ * removed, with one process, and that one with the test, however the test ends. Only the cgroups are left, and removed
+ * by hand.
  */
 
 type Disposer = Pick<TestContext, 'after'>;
@@ -30,7 +31,10 @@ type Disposer = Pick<TestContext, 'after'>;
 const IMAGE = 'machine';
 const CGROUPS = '/sys/fs/cgroup';
 
-/** Arguments: the text of /etc/resolv.conf, then dockerd with its options. Ends with its standard input, or with dockerd. */
+/**
+ * Arguments: the text of /etc/resolv.conf, then dockerd with its options. Ends with its standard input, or with
+ * dockerd.
+ */
 const HOLD = `
 set -e
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -125,7 +129,9 @@ export class Dockerd {
   }
 }
 
-/** Packs the image's files: where programs and their libraries are looked for, all of it below /usr; a place to write. */
+/**
+ * Packs the image's files: where programs and their libraries are looked for, all of it below /usr; a place to write.
+ */
 function imageArchive(folder: string): string {
   const root = join(folder, 'image');
   for (const name of ['usr', 'etc', 'tmp']) mkdirSync(join(root, name), { recursive: true });

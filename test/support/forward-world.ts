@@ -122,8 +122,8 @@ export class ForwardGuest {
   }
 
   /**
-   * A program that takes connections. Our core lets its host accept before the handshake is over, a kernel does not: what
-   * is reset before the world comes to rest reached no program of a real guest.
+   * A program that takes connections. Our core lets its host accept before the handshake is over, a kernel does not:
+   * what is reset before the world comes to rest reached no program of a real guest.
    */
   listen(port: number): Conversation[] {
     const talks: Conversation[] = [];

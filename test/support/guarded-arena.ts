@@ -4,7 +4,10 @@ import { PlainArena } from './plain-arena.ts';
 const GUARD_BYTES = 256;
 const POISON = 0xa5;
 
-/** A plain arena with poisoned zones around each allocation: `check` throws when someone wrote outside of what he was given. */
+/**
+ * A plain arena with poisoned zones around each allocation: `check` throws when someone wrote outside of what he was
+ * given.
+ */
 export class GuardedArena extends PlainArena {
   readonly #regions: { readonly at: number; readonly length: number }[] = [];
 

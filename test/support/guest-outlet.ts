@@ -20,7 +20,9 @@ export interface GuestOutletOptions {
 const SLOT_BYTES = 65_600;
 const SLOTS = 64;
 
-/** An outlet that keeps a copy of every frame, is full when the test wants, and tells its waiters when the test says so. */
+/**
+ * An outlet that keeps a copy of every frame, is full when the test wants, and tells its waiters when the test says so.
+ */
 export class GuestOutlet implements Outlet {
   readonly abilities: OutletAbilities;
   readonly mtu: number;

@@ -16,7 +16,9 @@ export interface TestNamespace {
 
 let made = 0;
 
-/** Makes an empty network namespace of a name that nobody else uses, removed after the test. Needs root, ip and nsenter. */
+/**
+ * Makes an empty network namespace of a name that nobody else uses, removed after the test. Needs root, ip and nsenter.
+ */
 export function createNamespace(t: Disposer, label = 'ns'): TestNamespace {
   made += 1;
   const name = `slipway-${process.pid}-${made}-${label}`;
@@ -29,7 +31,10 @@ export function createNamespace(t: Disposer, label = 'ns'): TestNamespace {
   return namespace;
 }
 
-/** Runs a command to its end in the namespace and returns what it printed; throws with its error text when it fails. `nsenter` rather than `ip netns exec`, which hides the cgroups. */
+/**
+ * Runs a command to its end in the namespace and returns what it printed; throws with its error text when it fails.
+ * `nsenter` rather than `ip netns exec`, which hides the cgroups.
+ */
 export function nsExec(namespace: TestNamespace, ...command: readonly string[]): string {
   return execFileSync('nsenter', [`--net=${namespace.path}`, '--', ...command], {
     encoding: 'utf8',
@@ -70,7 +75,10 @@ export function inNamespace<Result>(namespace: TestNamespace, act: () => Result)
   }
 }
 
-/** Moves this thread into the network namespace behind an open descriptor; a thread in the wrong one would do harm, so a failure ends the process. */
+/**
+ * Moves this thread into the network namespace behind an open descriptor; a thread in the wrong one would do harm, so a
+ * failure ends the process.
+ */
 export function enterNamespace(descriptor: number): void {
   if (setns(descriptor, CLONE_NEWNET) !== 0) process.abort();
 }

@@ -70,8 +70,9 @@ export function hasProgram(program: string): boolean {
 }
 
 /**
- * Leaves the test out when one of `programs` is missing, and says which Debian package has it; with SLIPWAY_REQUIRE_ALL=1
- * (set by CI, which installs them all) it fails instead. Returns true when all are there; the test returns at once on false.
+ * Leaves the test out when one of `programs` is missing, and says which Debian package has it; with
+ * SLIPWAY_REQUIRE_ALL=1 (set by CI, which installs them all) it fails instead. Returns true when all are there; the
+ * test returns at once on false.
  */
 export function needs(t: Skippable, ...programs: readonly string[]): boolean {
   const missing = programs.filter((program) => !hasProgram(program));

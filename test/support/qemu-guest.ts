@@ -174,7 +174,10 @@ export class QemuGuest {
     }
   }
 
-  /** Runs one line in the guest's busybox shell; one at a time. After a command that outlived its limit none runs any more. */
+  /**
+   * Runs one line in the guest's busybox shell; one at a time. After a command that outlived its limit none runs any
+   * more.
+   */
   async run(command: string, limitMs: number = COMMAND_LIMIT_MS): Promise<CommandResult> {
     if (command.includes('\n')) throw new Error('QemuGuest.run: a command is one line');
     if (this.#busy) throw new Error('QemuGuest.run: the last command still runs');
@@ -202,7 +205,9 @@ export class QemuGuest {
     return { address, router: router!, dns: dns!, mtu: mtu!.trim() };
   }
 
-  /** Resets the machine as its own button would, the card still plugged in, and resolves when it takes commands again. */
+  /**
+   * Resets the machine as its own button would, the card still plugged in, and resolves when it takes commands again.
+   */
   async reset(): Promise<void> {
     this.#qemu.stdin!.write('reboot -f\n');
     await this.#until(READY, BOOT_LIMIT_MS);

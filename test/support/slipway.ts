@@ -23,7 +23,9 @@ export interface SlipwayOptions extends Partial<SlipwaySetup> {
   readonly enter?: readonly string[];
   /** Beside the test's own environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Bound of each thread's heap: with a small one, what is resident shows what is kept, not how lazy the collector is. */
+  /**
+   * Bound of each thread's heap: with a small one, what is resident shows what is kept, not how lazy the collector is.
+   */
   readonly heapMiB?: number;
 }
 

@@ -7,16 +7,16 @@ import type { TestContext } from 'node:test';
 import { enterNamespace, type TestNamespace } from './namespace.ts';
 
 /*
- * Sockets of other namespaces, held by the test itself: a guest's connection and the host's server are two objects of one
- * event loop, so a test orders what happens without a word of protocol between processes. The kernel's stack of the guest
- * is real all the same.
+ * Sockets of other namespaces, held by the test itself: a guest's connection and the host's server are two objects of
+ * one event loop, so a test orders what happens without a word of protocol between processes. The kernel's stack of the
+ * guest is real all the same.
  */
 
 type Disposer = Pick<TestContext, 'after'>;
 
 /**
- * Calls `act` inside the namespace; undefined is where the test runs. Node opens a socket in the call or in the tick that
- * the call queues; the ticks queued around that one lead in and out again.
+ * Calls `act` inside the namespace; undefined is where the test runs. Node opens a socket in the call or in the tick
+ * that the call queues; the ticks queued around that one lead in and out again.
  */
 export function within<Result>(namespace: TestNamespace | undefined, act: () => Result): Result {
   if (namespace === undefined) return act();

@@ -59,7 +59,8 @@ export async function plugGuest(t: TestContext, options: StreamGuestOptions): Pr
   if (address !== undefined) {
     nsExec(namespace, 'ip', 'address', 'add', `${address}/24`, 'dev', TAP);
     nsExec(namespace, 'ip', 'route', 'add', 'default', 'via', GATEWAY);
-    // As a machine that boots does. Nobody is asked who has not sent a frame, nor can know of an address that has not said a word.
+    // As a machine that boots does. Nobody is asked who has not sent a frame, nor can know of an address that has not
+    // said a word.
     nsExec(namespace, 'sh', '-c', `ping -n -c 1 -W 1 ${GATEWAY} >/dev/null; true`);
   }
   return { namespace, mac, pause: () => relay.kill('SIGSTOP'), resume: () => relay.kill('SIGCONT'), unplug };

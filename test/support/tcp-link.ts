@@ -169,7 +169,10 @@ export class Link {
   }
 }
 
-/** A host stream that is connected already: what Tcp.open gets for an incoming connection. Made by dialling a MemoryHost. */
+/**
+ * A host stream that is connected already: what Tcp.open gets for an incoming connection. Made by dialling a
+ * MemoryHost.
+ */
 export function connectedStream(
   host: MemoryHost,
   acceptor: Acceptor,

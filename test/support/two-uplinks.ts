@@ -1,6 +1,9 @@
 import { connectNamespaces, createNamespace, type Disposer, nsExec, type TestNamespace } from './namespace.ts';
 
-/** A computer with two uplinks to one server: up1 (10.1.0.1) reaches 10.1.0.2, up2 (10.2.0.1) reaches 10.2.0.2 and, by default, all else. */
+/**
+ * A computer with two uplinks to one server: up1 (10.1.0.1) reaches 10.1.0.2, up2 (10.2.0.1) reaches 10.2.0.2 and, by
+ * default, all else.
+ */
 export interface TwoUplinks {
   readonly home: TestNamespace;
   readonly away: TestNamespace;

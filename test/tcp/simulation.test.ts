@@ -18,7 +18,9 @@ interface Transfer {
   readonly iss?: number;
 }
 
-/** Both directions at once between two real ends; every byte must arrive, both ends must end cleanly and hold nothing. */
+/**
+ * Both directions at once between two real ends; every byte must arrive, both ends must end cleanly and hold nothing.
+ */
 function transfer({ mtu, seed, faults, up, down, limitMs, iss }: Transfer): Link {
   const link = new Link(GUEST, REMOTE, mtu, seed, faults, iss);
   const upText = text(up, seed);

@@ -30,7 +30,10 @@ const EVENTS: readonly TcpEvent[] = [
 
 type Arc = readonly [from: TcpState, events: readonly TcpEvent[], to: TcpState];
 
-/** RFC 9293 figure 5, from top to bottom, as far as a connection of ours goes that way; LISTEN is the lack of a connection. */
+/**
+ * RFC 9293 figure 5, from top to bottom, as far as a connection of ours goes that way; LISTEN is the lack of a
+ * connection.
+ */
 const FIGURE_5: readonly Arc[] = [
   // active OPEN: snd SYN
   ['CLOSED', ['opened'], 'SYN-SENT'],
@@ -62,7 +65,10 @@ const FIGURE_5: readonly Arc[] = [
   ['FIN-WAIT-1', ['fin-received', 'fin-acknowledged'], 'TIME-WAIT'],
 ];
 
-/** What the figure has and we have not: nothing of ours sends a FIN before the handshake is over, or takes a SYN for ours. */
+/**
+ * What the figure has and we have not: nothing of ours sends a FIN before the handshake is over, or takes a SYN for
+ * ours.
+ */
 const NOT_OURS: readonly (readonly [TcpState, TcpEvent])[] = [
   ['SYN-RECEIVED', 'fin-sent'],
   ['SYN-SENT', 'syn-received'],

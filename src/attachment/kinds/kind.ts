@@ -1,7 +1,9 @@
 import type { AttachmentPlace } from '../../env/attachment-place.ts';
 import type { Offloads } from '../../env/offloads.ts';
 
-/** What carries frames to this process. Each engine makes it, or says that it cannot (`src/control/*-attachments.ts`). */
+/**
+ * What carries frames to this process. Each engine makes it, or says that it cannot (`src/control/*-attachments.ts`).
+ */
 export type Carrier = 'stream' | 'datagram';
 
 /** How frames lie on the carrier. Each has its attachment (`src/network/attached-guests.ts`). */

@@ -2,7 +2,10 @@ import type { UnixPlace } from '../../env/attachment-place.ts';
 import { UNIX_PATH_BYTES } from '../../facts/unix-path.ts';
 import { utf8From } from '../../wire/utf8.ts';
 
-/** The socket file that `rest` of an address names, of at most `mostBytes`; as text, what was expected instead. Never throws. */
+/**
+ * The socket file that `rest` of an address names, of at most `mostBytes`; as text, what was expected instead. Never
+ * throws.
+ */
 export function unixAddress(scheme: string, rest: string, mostBytes: number = UNIX_PATH_BYTES): UnixPlace | string {
   let path: string;
   try {

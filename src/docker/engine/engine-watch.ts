@@ -30,8 +30,8 @@ const Event = z.object({
 const Listed = z.array(z.object({ Id: z.string() }));
 
 /**
- * Follows the engine. An event says only that something may have changed: the container is asked for then, as events can be
- * overtaken by what follows them. After each gap, that of the start included, all containers are asked for.
+ * Follows the engine. An event says only that something may have changed: the container is asked for then, as events
+ * can be overtaken by what follows them. After each gap, that of the start included, all containers are asked for.
  */
 export class EngineWatch {
   readonly #client: EngineClient;

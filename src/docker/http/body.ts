@@ -8,7 +8,9 @@ export type Framing =
   /** It ends with the connection. */
   | { readonly kind: 'close' };
 
-/** The framing of a request's body; undefined where its fields contradict each other, which is the engine's to refuse. */
+/**
+ * The framing of a request's body; undefined where its fields contradict each other, which is the engine's to refuse.
+ */
 export function requestFraming(head: RequestHead): Framing | undefined {
   if (isChunked(head)) return { kind: 'chunked' };
   const length = contentLength(head);
@@ -40,7 +42,9 @@ function contentLength(head: MessageHead): number | 'invalid' | undefined {
 export interface BodyCounter {
   /** True when the body has ended. */
   readonly done: boolean;
-  /** How many of the first octets of `bytes` belong to the body; fewer than all of them only where it ends in `bytes`. */
+  /**
+   * How many of the first octets of `bytes` belong to the body; fewer than all of them only where it ends in `bytes`.
+   */
   take(bytes: Buffer): number;
 }
 
@@ -72,8 +76,8 @@ const LF = 0x0a;
 const CR = 0x0d;
 
 /**
- * A chunked body (RFC 9112 §7.1): extensions and trailers pass like everything else. A size that is none ends the body with
- * the rest of the stream: only the reader at its end can say what it makes of it.
+ * A chunked body (RFC 9112 §7.1): extensions and trailers pass like everything else. A size that is none ends the body
+ * with the rest of the stream: only the reader at its end can say what it makes of it.
  */
 class ChunkedCounter implements BodyCounter {
   #stage: 'size' | 'extension' | 'data' | 'data-end' | 'trailer' | 'done' | 'lost' = 'size';

@@ -27,7 +27,10 @@ export class ByteSource {
     this.#held = this.#held === undefined ? bytes : Buffer.concat([bytes, this.#held]);
   }
 
-  /** Whether there is more, once that is known: false at the end, and where the stream breaks. Others may read meanwhile. */
+  /**
+   * Whether there is more, once that is known: false at the end, and where the stream breaks. Others may read
+   * meanwhile.
+   */
   more(): Promise<boolean> {
     this.#looking ??= this.#look().finally(() => {
       this.#looking = undefined;
@@ -36,8 +39,8 @@ export class ByteSource {
   }
 
   /**
-   * A message's head. Undefined where the stream ends instead, or where there is no end of it within `MAX_HEAD_BYTES`: what
-   * was read can be read again then.
+   * A message's head. Undefined where the stream ends instead, or where there is no end of it within `MAX_HEAD_BYTES`:
+   * what was read can be read again then.
    */
   async readHead(): Promise<Buffer | undefined> {
     let store = (await this.read()) ?? Buffer.alloc(0);

@@ -1,6 +1,6 @@
 /**
- * The head of an HTTP/1 message (RFC 9112 §2.1), kept octet for octet. It is read as Go's net/http reads it, because that
- * is what the engine does: lines may end in LF alone, names compare without case.
+ * The head of an HTTP/1 message (RFC 9112 §2.1), kept octet for octet. It is read as Go's net/http reads it, because
+ * that is what the engine does: lines may end in LF alone, names compare without case.
  */
 export interface MessageHead {
   /** All of it, through the empty line. */
@@ -29,7 +29,10 @@ export const MAX_HEAD_BYTES: number = 1024 * 1024 + 4096;
 const LF = 0x0a;
 const CR = 0x0d;
 
-/** Where the head that begins `bytes` ends, behind its empty line; -1 while that has not come. `from` was searched before. */
+/**
+ * Where the head that begins `bytes` ends, behind its empty line; -1 while that has not come. `from` was searched
+ * before.
+ */
 export function headEnd(bytes: Buffer, from: number): number {
   for (let at = bytes.indexOf(LF, Math.max(0, from - 2)); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (bytes[at + 1] === LF) return at + 2;

@@ -24,12 +24,12 @@ export interface RelayLimits {
 type Next = 'request' | 'raw' | 'end';
 
 /**
- * Carries one client's connection to the engine and back, octet for octet. It reads heads only to know where a message ends:
- * so that the requests that `decode` wants can be read whole, and so that what follows a request is held until its answer
- * has begun, because the engine throws away what comes before it has taken over the connection.
+ * Carries one client's connection to the engine and back, octet for octet. It reads heads only to know where a message
+ * ends: so that the requests that `decode` wants can be read whole, and so that what follows a request is held until
+ * its answer has begun, because the engine throws away what comes before it has taken over the connection.
  *
- * Whatever it does not understand passes: after a head that is not HTTP/1, after 101, and after an answer that ends with its
- * connection both directions are just carried, half-closes included.
+ * Whatever it does not understand passes: after a head that is not HTTP/1, after 101, and after an answer that ends
+ * with its connection both directions are just carried, half-closes included.
  */
 export class Relay {
   readonly #client: ByteConnection;
@@ -175,7 +175,10 @@ export class Relay {
     }
   }
 
-  /** The message that `head` begins; undefined where it is longer than `most`: its head and what was read is unread then. */
+  /**
+   * The message that `head` begins; undefined where it is longer than `most`: its head and what was read is unread
+   * then.
+   */
   async #whole<Head extends RequestHead | ResponseHead>(
     source: ByteSource,
     head: Head,
@@ -245,7 +248,9 @@ export class Relay {
     }
   }
 
-  /** The engine's connection, made for the first request. Undefined where there is none: the client has been told then. */
+  /**
+   * The engine's connection, made for the first request. Undefined where there is none: the client has been told then.
+   */
   async #connect(): Promise<ByteConnection | undefined> {
     if (this.#engine !== undefined) return this.#engine;
     try {

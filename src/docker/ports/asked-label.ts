@@ -2,9 +2,9 @@ import { z } from 'zod';
 import { type Binding, parsePortKey } from './binding.ts';
 
 /**
- * The label in which Slipway keeps what a client asked for where the engine was asked for something else: an address that
- * only the host has, or a port that was chosen at the host. It lives as long as the container, and whoever inspects the
- * container can read it. The value is JSON: the port's key, then a list of bindings.
+ * The label in which Slipway keeps what a client asked for where the engine was asked for something else: an address
+ * that only the host has, or a port that was chosen at the host. It lives as long as the container, and whoever
+ * inspects the container can read it. The value is JSON: the port's key, then a list of bindings.
  */
 export const ASKED_LABEL = 'internal.docker.slipway.port-bindings';
 

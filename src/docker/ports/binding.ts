@@ -35,8 +35,8 @@ export function parsePortKey(key: string): Pick<Binding, 'protocol' | 'container
 }
 
 /**
- * Whether the engine in its guest can have the address that is asked for. Others are the host's own: the engine is told to
- * publish at all of its addresses, where Slipway reaches the port.
+ * Whether the engine in its guest can have the address that is asked for. Others are the host's own: the engine is told
+ * to publish at all of its addresses, where Slipway reaches the port.
  */
 export function isEngineAddress(hostIp: string): boolean {
   return hostIp === '' || hostIp === '0.0.0.0';

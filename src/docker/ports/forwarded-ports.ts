@@ -6,7 +6,8 @@ import type { Binding } from './binding.ts';
 import { type HostPorts, PortRefusal } from './port-keeper.ts';
 
 /**
- * Ports that are published through the network, to the engine's guest. `guest` is its address; undefined for the only one.
+ * Ports that are published through the network, to the engine's guest. `guest` is its address; undefined for the only
+ * one.
  */
 export class ForwardedPorts implements HostPorts {
   readonly #forwards: Forwards;

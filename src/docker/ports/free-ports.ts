@@ -5,7 +5,9 @@ import type { FreePorts } from '../container-exchanges.ts';
 /** How many ports of the kernel's choice are tried: each may be taken for the other address family. */
 const TRIES = 64;
 
-/** Chooses ports that can be bound at the host now. Another program may take one before it is: the bind says so then. */
+/**
+ * Chooses ports that can be bound at the host now. Another program may take one before it is: the bind says so then.
+ */
 export const hostFreePorts: FreePorts = {
   async choose(protocol, hostIp, first, last) {
     const addresses = hostIp === '' ? ['0.0.0.0', '::'] : [hostIp];
@@ -21,7 +23,10 @@ export const hostFreePorts: FreePorts = {
   },
 };
 
-/** Binds and lets go again. The bound port, or undefined where it cannot be bound; an address family that is missing is free. */
+/**
+ * Binds and lets go again. The bound port, or undefined where it cannot be bound; an address family that is missing is
+ * free.
+ */
 function bindOnce(protocol: 'tcp' | 'udp', address: string, port: number): Promise<number | undefined> {
   return new Promise((resolve) => {
     const ended = (error: NodeJS.ErrnoException): void =>

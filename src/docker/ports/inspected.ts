@@ -75,8 +75,8 @@ function fixedBindings(asked: BindingMap): Binding[] {
 }
 
 /**
- * What the engine shows. A binding at every address is shown as one at 0.0.0.0 and, where the guest has IPv6, another at ::;
- * what was asked for tells it from bindings at just those addresses.
+ * What the engine shows. A binding at every address is shown as one at 0.0.0.0 and, where the guest has IPv6, another
+ * at ::; what was asked for tells it from bindings at just those addresses.
  */
 function shownBindings(ports: BindingMap, asked: BindingMap): Binding[] {
   return Object.entries(ports).flatMap(([key, list]) => {

@@ -22,8 +22,8 @@ export class PortRefusal extends Error {
 }
 
 /**
- * Which container holds which port of the host. It is told what is true by `settle`, from the engine's own description of
- * a container; `claim` goes ahead of the engine, for a container that is about to start.
+ * Which container holds which port of the host. It is told what is true by `settle`, from the engine's own description
+ * of a container; `claim` goes ahead of the engine, for a container that is about to start.
  *
  * What concerns one container happens in its order; containers do not wait for each other. Bounded by the engine, which
  * has the containers.
@@ -48,8 +48,8 @@ export class PortKeeper {
 
   /**
    * Binds what the container asks for, before it starts. Resolves to the containers that have one of the ports already:
-   * whether they still need it is the engine's to say, and nothing is bound then. Rejects with PortRefusal, and nothing is
-   * bound, where the host has given one away.
+   * whether they still need it is the engine's to say, and nothing is bound then. Rejects with PortRefusal, and nothing
+   * is bound, where the host has given one away.
    */
   claim(container: InspectedContainer): Promise<readonly string[]> {
     return this.#inOrder(container.id, async () => {
@@ -67,8 +67,8 @@ export class PortKeeper {
   }
 
   /**
-   * Makes the ports be what the engine says: those of a container that runs, and of one that is about to run again; none of
-   * any other.
+   * Makes the ports be what the engine says: those of a container that runs, and of one that is about to run again;
+   * none of any other.
    */
   settle(container: InspectedContainer): Promise<void> {
     return this.#inOrder(container.id, async () => {

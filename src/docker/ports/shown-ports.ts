@@ -3,9 +3,9 @@ import { ASKED_LABEL, type AskedBindings, parseAskedLabel } from './asked-label.
 import { parsePortKey } from './binding.ts';
 
 /**
- * Puts what clients asked for in the place of what the engine was told, in its answers about containers: one description
- * (`/containers/ID/json`), or the list (`/containers/json`). Only containers with our label are touched, and of them only
- * the ports; everything else stays octet for octet.
+ * Puts what clients asked for in the place of what the engine was told, in its answers about containers: one
+ * description (`/containers/ID/json`), or the list (`/containers/json`). Only containers with our label are touched,
+ * and of them only the ports; everything else stays octet for octet.
  */
 export function withAskedPorts(body: Buffer): Buffer {
   if (!body.includes(ASKED_LABEL)) return body;

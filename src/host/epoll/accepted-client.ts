@@ -8,7 +8,9 @@ import type { Poller } from './poller.ts';
 /** Clients that all forwards accept before the network has its turn: about 3 ms. */
 const ACCEPTS_PER_WAIT = 128;
 
-/** The client that was accepted last, for the length of one call; our own address is asked for only when it is wanted. */
+/**
+ * The client that was accepted last, for the length of one call; our own address is asked for only when it is wanted.
+ */
 export class AcceptedClient implements HostClient {
   readonly clientBytes: Uint8Array = new Uint8Array(MAPPED_ADDRESS_BYTES);
   address: HostAddress = -1;

@@ -22,7 +22,9 @@ export function setStreamOptions(context: EpollContext, fd: number, family: numb
   memory.setResetOnClose(fd, true);
 }
 
-/** An accepted connection of that family as a stream; set its `handler` before the next wait. Closes `fd` when it fails. */
+/**
+ * An accepted connection of that family as a stream; set its `handler` before the next wait. Closes `fd` when it fails.
+ */
 export function adoptAccepted(context: EpollContext, fd: number, family: number): EpollStream | HostErrorCode {
   context.descriptors.record(fd, 'flow');
   return connectedStream(context, fd, family) ?? refused(context, fd);

@@ -179,7 +179,10 @@ export class AttachmentDialer implements PollHandler {
   }
 }
 
-/** Makes a guest of a connected stream socket, which it owns: turned away (undefined), or no such socket (the error), it is closed. */
+/**
+ * Makes a guest of a connected stream socket, which it owns: turned away (undefined), or no such socket (the error), it
+ * is closed.
+ */
 export function welcome(context: EpollContext, fd: number, accept: AcceptGuest): EpollPipe | HostErrorCode | undefined {
   const pipe = EpollPipe.adopt(context, fd, 'stream');
   if (typeof pipe === 'string') {

@@ -5,11 +5,16 @@ import type { EpollContext } from './context.ts';
 import { NAME_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
 
-/** After ENOBUFS nothing tells when there is room: the pipe is tried again after so long, and each time twice as long. */
+/**
+ * After ENOBUFS nothing tells when there is room: the pipe is tried again after so long, and each time twice as long.
+ */
 const FIRST_RETRY_MS = 1;
 const LAST_RETRY_MS = 32;
 
-/** The guest to which a datagram socket is connected (`GuestDatagrams`): one frame a datagram. The socket is not its own. */
+/**
+ * The guest to which a datagram socket is connected (`GuestDatagrams`): one frame a datagram. The socket is not its
+ * own.
+ */
 export class DatagramPipe implements HostPipe {
   handler: HostPipeHandler | undefined;
   readonly #context: EpollContext;

@@ -30,8 +30,9 @@ interface ServedSocket extends PollHandler {
 /**
  * The UDP sockets of one forward: bound by the control thread, which keeps their numbers as those of `ForwardListener`.
  *
- * Without IP_RECVERR an unconnected socket hears of no ICMP error, so none costs a datagram. Clients are known by the socket
- * and by both addresses, theirs and the one of ours that they asked: answers leave from there, on a computer of many too.
+ * Without IP_RECVERR an unconnected socket hears of no ICMP error, so none costs a datagram. Clients are known by the
+ * socket and by both addresses, theirs and the one of ours that they asked: answers leave from there, on a computer of
+ * many too.
  */
 export class EpollDatagramServer implements HostDatagramServer {
   readonly #context: EpollContext;

@@ -19,8 +19,8 @@ const UDP_SHAPE: MessageShape = {
 };
 
 /**
- * The UDP sockets of one mapping: one for IPv4, and from the first datagram to [::1] on one for IPv6 (a dual-stack socket
- * would report IPv4's ICMP errors in IPv6's words).
+ * The UDP sockets of one mapping: one for IPv4, and from the first datagram to [::1] on one for IPv6 (a dual-stack
+ * socket would report IPv4's ICMP errors in IPv6's words).
  */
 export class EpollDatagram implements HostDatagram {
   readonly #context: EpollContext;

@@ -1,6 +1,6 @@
 /**
- * Which raw descriptors the network thread holds, in memory that both threads see: descriptors outlive a Worker, so when
- * it dies the control thread closes the flows and hands taps, listeners and guests on.
+ * Which raw descriptors the network thread holds, in memory that both threads see: descriptors outlive a Worker, so
+ * when it dies the control thread closes the flows and hands taps, listeners and guests on.
  */
 
 /** flow: a socket of the host; guest: an attached guest's stream; other: epoll, eventfd and the like. */

@@ -78,8 +78,8 @@ export function dialFrom(
 }
 
 /**
- * A dial to a port of this computer at which nobody listens can get that very port as its own: it meets itself, and the kernel
- * connects the two (RFC 9293 §3.5, simultaneous open). Nobody is there.
+ * A dial to a port of this computer at which nobody listens can get that very port as its own: it meets itself, and the
+ * kernel connects the two (RFC 9293 §3.5, simultaneous open). Nobody is there.
  */
 function isDialToItself({ memory }: EpollContext, fd: number, address: HostAddress, port: number): boolean {
   if (port < FIRST_CHOSEN_PORT) return false;

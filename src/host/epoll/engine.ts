@@ -55,9 +55,15 @@ export interface EpollHostOptions {
   readonly counters: Counters;
   /** Services by name: the path of the unix socket each listens on. May change later. */
   readonly services: ReadonlyMap<string, string>;
-  /** False keeps received bytes in rings of our own even where the kernel can peek at an offset (for tests). Default true. */
+  /**
+   * False keeps received bytes in rings of our own even where the kernel can peek at an offset (for tests). Default
+   * true.
+   */
   readonly peekOffset?: boolean;
-  /** Seconds of silence before the host probes a connection's peer, or gives it up that owes an answer; 0 (default): never. */
+  /**
+   * Seconds of silence before the host probes a connection's peer, or gives it up that owes an answer; 0 (default):
+   * never.
+   */
   readonly keepAliveSeconds?: number;
 }
 
@@ -112,7 +118,10 @@ export class EpollHost implements Host, HostListeners {
     };
   }
 
-  /** Called between turns when this computer's addresses or routes changed: what was learnt of the old network may be wrong. */
+  /**
+   * Called between turns when this computer's addresses or routes changed: what was learnt of the old network may be
+   * wrong.
+   */
   set onNetworkChange(tell: (() => void) | undefined) {
     this.#watch.onChange = tell;
   }
@@ -164,7 +173,10 @@ export class EpollHost implements Host, HostListeners {
     return adoptStream(this.#context, fd, handler);
   }
 
-  /** Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless it fails. */
+  /**
+   * Makes a pipe of a connected stream socket or a tap device; set its `handler` before the next wait. Owns `fd` unless
+   * it fails.
+   */
   adoptPipe(fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
     return EpollPipe.adopt(this.#context, fd, kind);
   }
@@ -174,7 +186,10 @@ export class EpollHost implements Host, HostListeners {
     return new NamespaceSockets(this.#context, descriptors);
   }
 
-  /** Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is no such socket. */
+  /**
+   * Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is
+   * no such socket.
+   */
   welcome(fd: number, accept: AcceptGuest): HostErrorCode | undefined {
     const pipe = welcome(this.#context, fd, accept);
     return typeof pipe === 'string' ? pipe : undefined;

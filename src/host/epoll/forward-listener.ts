@@ -1,18 +1,19 @@
 /**
- * The listening sockets of one forward, a range of up to thousands: bound by the control thread, which keeps their numbers
- * and hands them to the next network thread when this one dies (kind 'listener' of the descriptor table, and a keep-set).
+ * The listening sockets of one forward, a range of up to thousands: bound by the control thread, which keeps their
+ * numbers and hands them to the next network thread when this one dies (kind 'listener' of the descriptor table, and a
+ * keep-set).
  *
- * TCP: paused is bound without listening, so the kernel refuses clients and keeps the port. `shutdown(SHUT_RD)` ends the
- * listening and resets what waits in the backlog; `listen` begins again. SO_REUSEADDR stands while it listens and only
- * then: without it `listen` fails beside connections that were accepted before (EADDRINUSE, also at the next bind of the
- * port), and with it somebody else could bind the port of a paused one. A port must have been bound by number: one that the
- * kernel chose (bind to 0) is lost at the first pause. All probed on Linux 6.18.
+ * TCP: paused is bound without listening, so the kernel refuses clients and keeps the port. `shutdown(SHUT_RD)` ends
+ * the listening and resets what waits in the backlog; `listen` begins again. SO_REUSEADDR stands while it listens and
+ * only then: without it `listen` fails beside connections that were accepted before (EADDRINUSE, also at the next bind
+ * of the port), and with it somebody else could bind the port of a paused one. A port must have been bound by number:
+ * one that the kernel chose (bind to 0) is lost at the first pause. All probed on Linux 6.18.
  *
- * Unix: a socket that was shut down never listens again (AF_UNIX keeps the mark), so once it has listened a pause accepts
- * its clients and closes them.
+ * Unix: a socket that was shut down never listens again (AF_UNIX keeps the mark), so once it has listened a pause
+ * accepts its clients and closes them.
  *
- * Out of descriptors, or forbidden to, accept() fails at once and for ever: then all rest for 100 ms, and clients wait in
- * the backlog.
+ * Out of descriptors, or forbidden to, accept() fails at once and for ever: then all rest for 100 ms, and clients wait
+ * in the backlog.
  */
 
 import type { HostErrorCode } from '../../env/host.ts';
@@ -28,7 +29,10 @@ import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
 /** The kernel takes net.core.somaxconn when that is less. */
 const BACKLOG = 4096;
-/** Clients that one socket accepts before the others have their turn; what all accept before the network has its own, `AcceptedClient` bounds. */
+/**
+ * Clients that one socket accepts before the others have their turn; what all accept before the network has its own,
+ * `AcceptedClient` bounds.
+ */
 const ACCEPTS_AT_ONCE = 64;
 const REST_MS = 100;
 

@@ -20,12 +20,12 @@ const UNNAMED_BYTES = 2;
 const GONE: readonly number[] = [Errno.ECONNREFUSED, Errno.ENOENT, Errno.ENOTDIR, Errno.EPROTOTYPE, Errno.EPERM];
 
 /**
- * A unix datagram socket at which one guest at a time is attached. It is learnt from the first datagram: whoever sent it is the
- * guest, and the socket is connected to it. From then on the kernel refuses the datagrams of all others (EPERM), lifts
- * the limit of the guest's own (net.unix.max_dgram_qlen), and tells when the guest takes more.
+ * A unix datagram socket at which one guest at a time is attached. It is learnt from the first datagram: whoever sent
+ * it is the guest, and the socket is connected to it. From then on the kernel refuses the datagrams of all others
+ * (EPERM), lifts the limit of the guest's own (net.unix.max_dgram_qlen), and tells when the guest takes more.
  *
- * The guest has left when nobody is at its address any more: a send says so, and a look each second. The next sender is the next
- * guest. One that is started anew at the same address is the same guest.
+ * The guest has left when nobody is at its address any more: a send says so, and a look each second. The next sender is
+ * the next guest. One that is started anew at the same address is the same guest.
  *
  * It refuses to answer senders without an address ('datagram-sender-unnamed') or that cannot be connected to
  * ('datagram-sender-unreachable').
@@ -68,7 +68,9 @@ export class GuestDatagrams implements PollHandler {
     else this.#pipe.ready(events);
   }
 
-  /** Takes no new guest; the socket is closed when the one that is attached has left. Its file is its owner's to remove. */
+  /**
+   * Takes no new guest; the socket is closed when the one that is attached has left. Its file is its owner's to remove.
+   */
   close(): void {
     if (this.#slot < 0) return;
     if (this.#pipe === undefined) {

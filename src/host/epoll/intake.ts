@@ -10,13 +10,16 @@ export const MAX_DRAINS = 64;
 export interface Intake {
   /** A peek that falls short took all that waited (a ring of its own may be full instead). */
   readonly shortIsAll: boolean;
-  /** As `HostStream.peekInto`, for more than 0 bytes: the bytes copied, 0 at the end of the stream, or an errno, negated. */
+  /**
+   * As `HostStream.peekInto`, for more than 0 bytes: the bytes copied, 0 at the end of the stream, or an errno,
+   * negated.
+   */
   peek(offset: number, at: number, slotBytes: number, stride: number, count: number): number;
   /** Drops the oldest bytes; true when more can be peeked now that no event will announce. */
   consume(length: number): boolean;
   /**
-   * Drops all that waits, so that close() ends gracefully (unread bytes would make it a reset). Returns the errno that it
-   * took from the connection, 0 for none.
+   * Drops all that waits, so that close() ends gracefully (unread bytes would make it a reset). Returns the errno that
+   * it took from the connection, 0 for none.
    */
   drain(): number;
 }

@@ -1,7 +1,7 @@
 /**
  * The system calls of the epoll engine, bound by koffi. Addresses are plain numbers (exact below 2^53), so nothing but
- * integers crosses the border and a call costs about 150 ns more than the system call itself. Nothing here blocks as long
- * as the descriptors are non-blocking or MSG_DONTWAIT is given.
+ * integers crosses the border and a call costs about 150 ns more than the system call itself. Nothing here blocks as
+ * long as the descriptors are non-blocking or MSG_DONTWAIT is given.
  *
  * Numbers are those of Linux on 64-bit little-endian machines, alike on x86-64 and arm64 but for `EPOLL_EVENT_BYTES`.
  */

@@ -4,7 +4,10 @@ import { EVERY_ADDRESS } from './sock-diag-messages.ts';
 /** More listeners than any guest has services; what is beyond is unknown. 10 bytes each. */
 const MAX_LISTENERS = 8_192;
 
-/** The TCP sockets that listen in one network namespace, as one look found them. Filled again and again without allocating. */
+/**
+ * The TCP sockets that listen in one network namespace, as one look found them. Filled again and again without
+ * allocating.
+ */
 export class ListenerList {
   /** There are more than fit. */
   cut = false;

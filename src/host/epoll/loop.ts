@@ -8,8 +8,8 @@ const STOP_WORD = 0;
 const BEAT_WORD = 1;
 
 /**
- * What the control thread and the network thread share about the loop: a stop word and a heartbeat. A Worker that sleeps
- * in epoll_wait cannot be terminated, so it is asked: `stop`, then a write to the poller's eventfd.
+ * What the control thread and the network thread share about the loop: a stop word and a heartbeat. A Worker that
+ * sleeps in epoll_wait cannot be terminated, so it is asked: `stop`, then a write to the poller's eventfd.
  */
 export class LoopControl {
   /** Given to the other thread, which makes its own LoopControl over it. */

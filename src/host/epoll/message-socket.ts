@@ -26,7 +26,9 @@ const MAX_RETRIES = 64;
 /** Best effort: the kernel grants what net.core.rmem_max and wmem_max allow. */
 const BUFFER_BYTES = 4 * 2 ** 20;
 
-/** What stands before the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.) */
+/**
+ * What stands before the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.)
+ */
 const IPV4_AND_UDP_HEADER_BYTES = IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
 
 /** How a kind of socket dresses what it sends and undresses what it receives. */
@@ -49,9 +51,9 @@ export interface MessageShape {
  * One unconnected socket that sends and receives in batches, with IP_RECVERR.
  *
  * An error from one peer is pending on the socket and fails whatever is called next, unsent; so after each failure the
- * error queue is emptied, and if it held something the same datagram is sent again. Only a failure with an empty queue is
- * the datagram's own. TTL, type of service and Don't Fragment are options of the socket: a batch is sent in runs that agree in them. What
- * is longer than the host's own MTU is sent again without Don't Fragment: the kernel cuts it.
+ * error queue is emptied, and if it held something the same datagram is sent again. Only a failure with an empty queue
+ * is the datagram's own. TTL, type of service and Don't Fragment are options of the socket: a batch is sent in runs
+ * that agree in them. What is longer than the host's own MTU is sent again without Don't Fragment: the kernel cuts it.
  */
 export class MessageSocket implements PollHandler {
   readonly #context: EpollContext;
@@ -230,7 +232,10 @@ export class MessageSocket implements PollHandler {
     return 0;
   }
 
-  /** How many items from `first` on, which the host refused, are too long for the same way: one failure tells of them all. */
+  /**
+   * How many items from `first` on, which the host refused, are too long for the same way: one failure tells of them
+   * all.
+   */
   #tooLongFrom(batch: DatagramBatch, first: number, end: number): number {
     const longest = this.#localMtu > 0 ? this.#localMtu - IPV4_AND_UDP_HEADER_BYTES : Infinity;
     let item = first + 1;

@@ -8,7 +8,10 @@ import { IOVEC_BYTES, type KernelMemory, SOCKADDR_IN6_BYTES } from './kernel-mem
 /** Messages in one call; the seam's bound. */
 export const MAX_MESSAGES = 64;
 
-/** struct mmsghdr: a msghdr (name, length of the name, pieces, their number, control, its length, flags), then the bytes. */
+/**
+ * struct mmsghdr: a msghdr (name, length of the name, pieces, their number, control, its length, flags), then the
+ * bytes.
+ */
 const NAME_BYTES_AT = 8;
 const PIECES_AT = 16;
 const PIECE_COUNT_AT = 24;

@@ -2,12 +2,12 @@
  * Sees who listens in a guest's network namespace, by a sock_diag(7) socket that was made there, and connects to its
  * loopback by sockets that were made there (`SocketStock`).
  *
- * The kernel tells nobody when a socket begins to listen, so it is asked, again and again while somebody cares: one question
- * that brings all listeners, whatever number of ports is waited for. What looks cost spaces them, whatever the guest opens. It
- * is counted in the thread's own processor time: a busy computer makes no look dearer.
+ * The kernel tells nobody when a socket begins to listen, so it is asked, again and again while somebody cares: one
+ * question that brings all listeners, whatever number of ports is waited for. What looks cost spaces them, whatever the
+ * guest opens. It is counted in the thread's own processor time: a busy computer makes no look dearer.
  *
- * A listener that a list of several parts left out is believed gone when the next look finds it neither: while one part is
- * fetched, sockets come and go.
+ * A listener that a list of several parts left out is believed gone when the next look finds it neither: while one part
+ * is fetched, sockets come and go.
  */
 import type { GuestSockets, GuestSocketsWatcher, ListenState } from '../../env/guest-sockets.ts';
 import type { HostAddress, HostErrorCode, HostStream, HostStreamHandler } from '../../env/host.ts';
@@ -198,7 +198,9 @@ export class NamespaceSockets implements GuestSockets {
     this.#weigh(begunMs);
   }
 
-  /** Where the thread has waited once since the last look, it has done nothing but that look and the wake for this one. */
+  /**
+   * Where the thread has waited once since the last look, it has done nothing but that look and the wake for this one.
+   */
   #weigh(begunMs: number): void {
     const { waits } = this.#context.poller;
     const endedMs = this.#processorMs();

@@ -1,6 +1,6 @@
 /**
- * The frame that netlink(7) puts around every message of the kernel (struct nlmsghdr), in this machine's byte order: length 0,
- * type 4, flags 6.
+ * The frame that netlink(7) puts around every message of the kernel (struct nlmsghdr), in this machine's byte order:
+ * length 0, type 4, flags 6.
  */
 
 export const NETLINK_HEADER_BYTES = 16;

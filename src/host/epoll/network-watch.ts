@@ -1,13 +1,14 @@
 /**
  * Notices when the host's own network changes (Wi-Fi to cellular, VPN up or down) and ends what cannot live on.
  *
- * Linux leaves a TCP socket alone when its local address goes: it would repeat into nowhere for a quarter of an hour, and
- * carry on if the address came back meanwhile. So an rtnetlink socket stands in the poller. Whatever it says of addresses or
- * links is only the occasion to list the addresses anew; those that were there before and are not any more are missing. A
- * dial from one ends at once, since the guest's next SYN dials from an address that there is. Established flows are cut when
- * the address has been missing for GRACE_MS: a transient (Wi-Fi, ifdown and ifup, a renewed lease) is not an end.
- * Nothing is cut for an address that was never in the list (another VRF, a route of type local). An address on a link that was
- * taken down is missing; one whose cable is only pulled is not: its flows may live on.
+ * Linux leaves a TCP socket alone when its local address goes: it would repeat into nowhere for a quarter of an hour,
+ * and carry on if the address came back meanwhile. So an rtnetlink socket stands in the poller. Whatever it says of
+ * addresses or links is only the occasion to list the addresses anew; those that were there before and are not any more
+ * are missing. A dial from one ends at once, since the guest's next SYN dials from an address that there is.
+ * Established flows are cut when the address has been missing for GRACE_MS: a transient (Wi-Fi, ifdown and ifup, a
+ * renewed lease) is not an end. Nothing is cut for an address that was never in the list (another VRF, a route of type
+ * local). An address on a link that was taken down is missing; one whose cable is only pulled is not: its flows may
+ * live on.
  *
  * Messages that the socket had no room for (ENOBUFS) cost nothing but the knowledge which links are down.
  *
@@ -30,8 +31,8 @@ import {
 /** One wait reads at most this often; the rest comes with the next. */
 const MAX_READS = 64;
 /**
- * How long an address may be missing before its flows are lost: longer than a link takes to come back, and than a DHCP client
- * takes for its address; shorter than a person waits for an error.
+ * How long an address may be missing before its flows are lost: longer than a link takes to come back, and than a DHCP
+ * client takes for its address; shorter than a person waits for an error.
  */
 const GRACE_MS = 10_000;
 /** The addresses changed while they were listed: they are listed again so much later. */
@@ -48,7 +49,10 @@ export class NetworkWatch implements PollHandler {
   readonly #questions: number;
   readonly #news: number;
   #addresses: ReadonlySet<number>;
-  /** Addresses that may come back, each with what ends the wait for it. Bounded by the addresses that came and went within the grace. */
+  /**
+   * Addresses that may come back, each with what ends the wait for it. Bounded by the addresses that came and went
+   * within the grace.
+   */
   readonly #missing = new Map<number, Timer>();
   /** Bounded by the links that there are. */
   readonly #linksDown = new Set<number>();

@@ -1,13 +1,14 @@
 /**
  * The TCP connections of one engine, and the two ways in which they die without the kernel saying so in time.
  *
- * - Their local address was lost (`NetworkWatch` says when): the flow ends with ENETDOWN. A dial ends with EADDRNOTAVAIL, which
- *   the guest hears nothing of: its own next SYN dials anew, from an address that there is.
- * - Their peer answers nothing any more (route gone, VPN down): without bytes in flight keepalive notices; with them the
- *   kernel would repeat for 15 minutes and more. TCP_USER_TIMEOUT is no help: it also cuts a peer with a closed window
- *   that answers every probe (measured on Linux 6.18; tcp_probe_timer counts from the first probe, not from the last
- *   answer), and a slow reader must never be cut. So every connection is looked at once in a quarter of that time, and
- *   it ends with ETIMEDOUT when nothing was heard for `keepAliveSeconds` and so many tries in a row stayed without answer.
+ * - Their local address was lost (`NetworkWatch` says when): the flow ends with ENETDOWN. A dial ends with
+ *   EADDRNOTAVAIL, which the guest hears nothing of: its own next SYN dials anew, from an address that there is.
+ * - Their peer answers nothing any more (route gone, VPN down): without bytes in flight keepalive notices; with them
+ *   the kernel would repeat for 15 minutes and more. TCP_USER_TIMEOUT is no help: it also cuts a peer with a closed
+ *   window that answers every probe (measured on Linux 6.18; tcp_probe_timer counts from the first probe, not from the
+ *   last answer), and a slow reader must never be cut. So every connection is looked at once in a quarter of that time,
+ *   and it ends with ETIMEDOUT when nothing was heard for `keepAliveSeconds` and so many tries in a row stayed without
+ *   answer.
  *
  * Closed streams that still have bytes to deliver hold a descriptor and no flow, so they are bounded here.
  *
@@ -32,7 +33,10 @@ const RETRANSMITS = 2;
 const PROBES = 3;
 const LAST_ACK_RECEIVED = 56;
 
-/** Closed streams that keep their descriptors for their last bytes: a third of what is set aside for Slipway itself (config/limits). */
+/**
+ * Closed streams that keep their descriptors for their last bytes: a third of what is set aside for Slipway itself
+ * (config/limits).
+ */
 const MAX_LINGERING = 256;
 
 /** What a stream shows of itself here. */
@@ -65,7 +69,9 @@ export class OpenStreams {
   readonly #lingering = new Set<WatchedStream>();
   readonly #roundMs: number;
   readonly #slice: Timer;
-  /** The place behind the next one to be looked at: a round goes from the last to the first, past whom new ones come. */
+  /**
+   * The place behind the next one to be looked at: a round goes from the last to the first, past whom new ones come.
+   */
   #next = 0;
 
   constructor(context: Context) {
@@ -80,7 +86,9 @@ export class OpenStreams {
     if (!this.#slice.armed && this.#roundMs > 0) this.#armSlice();
   }
 
-  /** A closed stream waits for its last bytes. Of too many, the one that has waited longest leaves that to the kernel. */
+  /**
+   * A closed stream waits for its last bytes. Of too many, the one that has waited longest leaves that to the kernel.
+   */
   lingers(stream: WatchedStream): void {
     this.#lingering.add(stream);
     if (this.#lingering.size <= MAX_LINGERING) return;

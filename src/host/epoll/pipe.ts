@@ -38,8 +38,8 @@ export class EpollPipe implements HostPipe, PollHandler {
   }
 
   /**
-   * Takes over `fd` (made non-blocking): a connected stream socket or a tap device, new or left by a network thread that
-   * died. What waits in it already is announced by the next wait.
+   * Takes over `fd` (made non-blocking): a connected stream socket or a tap device, new or left by a network thread
+   * that died. What waits in it already is announced by the next wait.
    */
   static adopt(context: EpollContext, fd: number, kind: PipeKind): EpollPipe | HostErrorCode {
     const flags = libc.fcntl(fd, libc.F_GETFL, 0);

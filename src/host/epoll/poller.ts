@@ -19,12 +19,12 @@ export const INPUT_EVENTS: number = libc.EPOLLIN | libc.EPOLLRDHUP | libc.EPOLLE
 const EVENTS_PER_WAIT = 512;
 
 /**
- * epoll, edge-triggered: a descriptor is registered once and each event names a slot and its generation, so an event for
- * what was closed earlier in the same batch reaches no one, also when the number, or the slot, is another's by then. Descriptors
- * are closed at once, so what one flow gives up another can have within the same turn.
+ * epoll, edge-triggered: a descriptor is registered once and each event names a slot and its generation, so an event
+ * for what was closed earlier in the same batch reaches no one, also when the number, or the slot, is another's by
+ * then. Descriptors are closed at once, so what one flow gives up another can have within the same turn.
  *
- * `wait` may be called from any loop; it sleeps only when nothing is owed and no timer is due. What a handler throws goes
- * through `wait` to the caller: such an exception ends the network thread.
+ * `wait` may be called from any loop; it sleeps only when nothing is owed and no timer is due. What a handler throws
+ * goes through `wait` to the caller: such an exception ends the network thread.
  */
 export class Poller {
   /** For what the engine itself waits for (redialling, pauses, retries); runs at the start of each wait. */

@@ -11,7 +11,10 @@ export const IN_PKTINFO_BYTES = 12;
 /** struct in6_pktinfo: the address asked, the interface. */
 export const IN6_PKTINFO_BYTES = 20;
 
-/** Where the words of a client's key stand: the socket, its port, its address and zone, and the address of ours that it asked. */
+/**
+ * Where the words of a client's key stand: the socket, its port, its address and zone, and the address of ours that it
+ * asked.
+ */
 const SOCKET_WORD = 0;
 export const PORT_WORD = 1;
 export const CLIENT_WORD = 2;
@@ -34,7 +37,10 @@ export class ServerMessages {
     this.#table = new MmsgTable(memory, { messages: MAX_MESSAGES, pieces: 1, controlBytes });
   }
 
-  /** Receives up to `count` datagrams, number i into `slotBytes` at `at + i * slotBytes`: how many, or −1 with errno set. */
+  /**
+   * Receives up to `count` datagrams, number i into `slotBytes` at `at + i * slotBytes`: how many, or −1 with errno
+   * set.
+   */
   receive(fd: number, at: number, slotBytes: number, count: number): number {
     const table = this.#table;
     for (let i = 0; i < count; i++) {

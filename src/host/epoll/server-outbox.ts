@@ -1,7 +1,8 @@
 /**
- * Answers of UDP servers on their way out: those of one turn leave together, in one sendmmsg for each socket, and datagrams of
- * one length to one client as one super-datagram (UDP_SEGMENT), since what costs is the way through the host's stack. The
- * bytes are copied, so that whoever sends may reuse them. What the host has no room for is dropped and counted.
+ * Answers of UDP servers on their way out: those of one turn leave together, in one sendmmsg for each socket, and
+ * datagrams of one length to one client as one super-datagram (UDP_SEGMENT), since what costs is the way through the
+ * host's stack. The bytes are copied, so that whoever sends may reuse them. What the host has no room for is dropped
+ * and counted.
  */
 import type { Counters } from '../../env/counters.ts';
 import type { ClientTable } from '../client-table.ts';
@@ -64,7 +65,10 @@ export class ServerOutbox implements PollHandler {
     this.#staging = memory.allocate(STAGING_BYTES);
   }
 
-  /** Takes [payload, payload + length) for the client `handle` of `fd`, whose key stands at `key` in `clients`; at most 64 KiB. */
+  /**
+   * Takes [payload, payload + length) for the client `handle` of `fd`, whose key stands at `key` in `clients`; at most
+   * 64 KiB.
+   */
   add(
     fd: number,
     inet6: boolean,

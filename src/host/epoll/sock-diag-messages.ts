@@ -1,7 +1,7 @@
 /**
- * sock_diag(7) as far as the engine asks it: which TCP sockets listen in a network namespace. The messages come from the
- * kernel in this machine's byte order, addresses and ports in the network's. The question is the old one of inet_diag
- * (TCPDIAG_GETSOCK), because a single one brings IPv4 and IPv6 in one list.
+ * sock_diag(7) as far as the engine asks it: which TCP sockets listen in a network namespace. The messages come from
+ * the kernel in this machine's byte order, addresses and ports in the network's. The question is the old one of
+ * inet_diag (TCPDIAG_GETSOCK), because a single one brings IPv4 and IPv6 in one list.
  */
 import { type HostAddress, LOOPBACK4 } from '../../env/host.ts';
 import { MAPPED_ADDRESS_BYTES, readMappedAddress } from '../mapped-address.ts';

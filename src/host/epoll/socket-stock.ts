@@ -1,6 +1,6 @@
 /**
- * Unconnected TCP sockets of a guest's network namespace, as the guest's init makes and hands them over (SCM_RIGHTS). A few
- * are in store, so that a connection into the guest waits for no other process.
+ * Unconnected TCP sockets of a guest's network namespace, as the guest's init makes and hands them over (SCM_RIGHTS). A
+ * few are in store, so that a connection into the guest waits for no other process.
  *
  * What comes is the guest's word: its root may have taken over init. So nothing is used that is no TCP socket, and no
  * more is kept than was asked for.

@@ -19,7 +19,10 @@ import type { PollHandler } from './poller.ts';
 
 export type Transport = 'tcp' | 'unix';
 
-/** How long a closed connection may keep its descriptor to see its last bytes acknowledged; then the kernel goes on alone. */
+/**
+ * How long a closed connection may keep its descriptor to see its last bytes acknowledged; then the kernel goes on
+ * alone.
+ */
 const LINGER_MS = 60_000;
 /** For IP_TTL. */
 const DEFAULT_TTL = -1;
@@ -35,8 +38,9 @@ const INPUT = libc.EPOLLIN | libc.EPOLLPRI | ENDED;
  * States: connecting → open → (lingering →) closed. `lingering`: the core let go, the kernel still delivers; the
  * descriptor stays until all is acknowledged, because an orphan of the kernel would give up on a slow peer.
  *
- * After a reset whichever call comes first takes the error from the kernel, and every later one sees a clean end; so all
- * of them latch through `#latch`, the first wins, and 0 means FIN only while nothing is latched and SO_ERROR is silent.
+ * After a reset whichever call comes first takes the error from the kernel, and every later one sees a clean end; so
+ * all of them latch through `#latch`, the first wins, and 0 means FIN only while nothing is latched and SO_ERROR is
+ * silent.
  *
  * TCP sockets carry SO_LINGER {1, 0} from birth: when this process dies the peer gets a reset, never a false end. Only
  * `close` takes it off.
@@ -94,7 +98,9 @@ export class EpollStream implements HostStream, PollHandler {
     return this.#context.memory.unacknowledged(this.fd);
   }
 
-  /** After EPOLLRDHUP nothing more can come, and without an error or an urgent mark a peek stops short only at the end. */
+  /**
+   * After EPOLLRDHUP nothing more can come, and without an error or an urgent mark a peek stops short only at the end.
+   */
   get endAnnounced(): boolean {
     return this.#peerEnded && !this.#troubled && this.#intake.shortIsAll;
   }
@@ -120,7 +126,9 @@ export class EpollStream implements HostStream, PollHandler {
     return 0;
   }
 
-  /** As `watch`, of a socket that is connected already and does not wait for more to send: `connected` is never called. */
+  /**
+   * As `watch`, of a socket that is connected already and does not wait for more to send: `connected` is never called.
+   */
   watchConnected(): number {
     this.#state = 'open';
     this.#noDelay = true;
@@ -292,7 +300,8 @@ export class EpollStream implements HostStream, PollHandler {
     if (number === 0 && (events & (libc.EPOLLOUT | libc.EPOLLHUP)) === 0) return;
     if (number !== 0) {
       const code = errorCode(number);
-      // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it reset.
+      // A connect is refused with other words: these come from a peer that had accepted (and may have sent) before it
+      // reset.
       const wasConnected = code === 'ECONNRESET' || code === 'EPIPE';
       if (!wasConnected) {
         this.fail(number);
@@ -307,8 +316,8 @@ export class EpollStream implements HostStream, PollHandler {
   }
 
   /**
-   * The ICMP error that ended a connect. In SYN-SENT Linux ends it by any of them, time exceeded included, and queues the
-   * error without IP_RECVERR (older kernels do not: no cause then). Read after SO_ERROR, which it clears.
+   * The ICMP error that ended a connect. In SYN-SENT Linux ends it by any of them, time exceeded included, and queues
+   * the error without IP_RECVERR (older kernels do not: no cause then). Read after SO_ERROR, which it clears.
    */
   #icmpCause(): IcmpCause | undefined {
     let cause: IcmpCause | undefined;

@@ -39,7 +39,8 @@ export function segmentsFrom(batch: DatagramBatch, first: number, end: number): 
 
 /**
  * Sends runs of equal datagrams as one super-datagram that crosses the host's stack once and is cut where it leaves it:
- * what costs a socket is the way through the stack, not the bytes. Each segment stays a datagram of its own to everyone.
+ * what costs a socket is the way through the stack, not the bytes. Each segment stays a datagram of its own to
+ * everyone.
  */
 export class UdpSegments {
   readonly #memory: KernelMemory;
@@ -54,7 +55,10 @@ export class UdpSegments {
     this.#segmentBytes = this.#table.writeControl(this.#table.control(0), UDP_SEGMENT, SEGMENT_DATA_BYTES);
   }
 
-  /** Items [first, first + count) as `segmentsFrom` counted them; negative with errno set when the kernel does not take them. */
+  /**
+   * Items [first, first + count) as `segmentsFrom` counted them; negative with errno set when the kernel does not take
+   * them.
+   */
   send(fd: number, batch: DatagramBatch, first: number, count: number): number {
     const memory = this.#memory;
     const table = this.#table;

@@ -1,6 +1,6 @@
 /**
- * The file of a listening unix socket of ours: bind(2) made it, and whoever may write to its folder can remove it or put another in
- * its place. Then clients go nowhere, or to somebody else, while the socket listens on.
+ * The file of a listening unix socket of ours: bind(2) made it, and whoever may write to its folder can remove it or
+ * put another in its place. Then clients go nowhere, or to somebody else, while the socket listens on.
  */
 import { lstatSync, renameSync, type Stats, unlinkSync } from 'node:fs';
 
@@ -10,7 +10,9 @@ export const FILE_CHECK_MS = 5_000;
 /** `taken`: another file is there. */
 export type FileStanding = 'ours' | 'gone' | 'taken';
 
-/** Which file it is, by device and inode: as long as the socket is open, the kernel gives its inode to no other file. */
+/**
+ * Which file it is, by device and inode: as long as the socket is open, the kernel gives its inode to no other file.
+ */
 export class SocketFile {
   readonly path: string;
   #dev = -1;
@@ -54,8 +56,8 @@ export class SocketFile {
   }
 
   /**
-   * Has `close` close a server of node:net, with which libuv unlinks whatever is at the path. Another's file is out of its way
-   * meanwhile: whoever may not rename it may not unlink it either. Never throws by itself.
+   * Has `close` close a server of node:net, with which libuv unlinks whatever is at the path. Another's file is out of
+   * its way meanwhile: whoever may not rename it may not unlink it either. Never throws by itself.
    */
   closing(close: () => void): void {
     const aside = `${this.path}.${process.pid}.aside`;

@@ -9,8 +9,8 @@ export interface WatchedSocket {
 }
 
 /**
- * Looks after the files of listening sockets: one that was removed is made again with its socket; another program's file in its
- * place is told of and left alone, until it is gone. Each trouble is one warning, however long it lasts.
+ * Looks after the files of listening sockets: one that was removed is made again with its socket; another program's
+ * file in its place is told of and left alone, until it is gone. Each trouble is one warning, however long it lasts.
  */
 export class SocketWatch {
   readonly #warn: (message: string) => void;

@@ -20,7 +20,9 @@ interface Memory {
   readonly buffer: ArrayBuffer;
 }
 
-/** The part of the JavaScript API that we use: neither ES2023 nor @types/node declares it, only the DOM's library does. */
+/**
+ * The part of the JavaScript API that we use: neither ES2023 nor @types/node declares it, only the DOM's library does.
+ */
 declare const WebAssembly: {
   readonly Memory: new (limits: { initial: number; maximum: number }) => Memory;
   readonly Module: new (code: Uint8Array<ArrayBuffer>) => object;
@@ -31,8 +33,8 @@ declare const WebAssembly: {
 };
 
 /**
- * The arena as a WebAssembly memory that cannot grow, so its buffer never moves nor detaches; sums by SIMD and finds trains (wasm/).
- * The operating system gives it pages as they are touched.
+ * The arena as a WebAssembly memory that cannot grow, so its buffer never moves nor detaches; sums by SIMD and finds
+ * trains (wasm/). The operating system gives it pages as they are touched.
  */
 export class WasmArena implements Arena {
   /** The memory itself, for the FFI, which takes the base address from it. */

@@ -1,7 +1,8 @@
 import { ReceiveQueue } from '../receive-queue.ts';
 
 /**
- * One direction of an in-memory connection: bytes wait at the sender until the receiver's buffer has room, then a FIN follows.
+ * One direction of an in-memory connection: bytes wait at the sender until the receiver's buffer has room, then a FIN
+ * follows.
  */
 export class ByteDirection {
   /** With the receiver, not yet taken. */

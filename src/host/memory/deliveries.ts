@@ -1,7 +1,9 @@
 /** Bound of one `deliver`: an endless ping-pong between scripted peers is a fault of the script, not a hang. */
 const MAX_STEPS = 10_000_000;
 
-/** What is under way in the in-memory host, first in, first out: nothing happens by itself, only by `step` or `deliver`. */
+/**
+ * What is under way in the in-memory host, first in, first out: nothing happens by itself, only by `step` or `deliver`.
+ */
 export class Deliveries {
   #queue: (() => void)[] = [];
   #next = 0;

@@ -1,10 +1,10 @@
 /**
- * The host in memory: no socket, no clock, no thread. Peers are scripted objects; what a side does reaches the other only
- * by `step` (one delivery) or `deliver` (until all is quiet), in the order it was done. So the same script gives the same
- * run, byte for byte.
+ * The host in memory: no socket, no clock, no thread. Peers are scripted objects; what a side does reaches the other
+ * only by `step` (one delivery) or `deliver` (until all is quiet), in the order it was done. So the same script gives
+ * the same run, byte for byte.
  *
- * What nobody listens at refuses: a dial fails with ECONNREFUSED, a datagram with an ICMP port unreachable. Black holes,
- * other errors, routers on the way and path MTUs are declared per address. Streams are bounded as real ones are
+ * What nobody listens at refuses: a dial fails with ECONNREFUSED, a datagram with an ICMP port unreachable. Black
+ * holes, other errors, routers on the way and path MTUs are declared per address. Streams are bounded as real ones are
  * (`MemoryStreamLimits`), so back-pressure can be tested; a scripted peer's own queue is the script's business.
  *
  * It is not a simulation of TCP: no loss, no delay, no reordering. Those belong between guest and stack.
@@ -169,14 +169,17 @@ export class MemoryHost implements Host, HostListeners {
     this.#echoes.add(address);
   }
 
-  /** Routers on the way to `address`, nearest first: a datagram or dial whose ttl ends at one gets time exceeded from it. */
+  /**
+   * Routers on the way to `address`, nearest first: a datagram or dial whose ttl ends at one gets time exceeded from
+   * it.
+   */
   route(address: HostAddress, routers: readonly HostAddress[]): void {
     this.#routers.set(address, routers);
   }
 
   /**
-   * Datagrams to `address` that must not be fragmented and exceed `mtu` get fragmentation needed from `offender`; where that
-   * is 0, the host's own MTU, they arrive as well.
+   * Datagrams to `address` that must not be fragmented and exceed `mtu` get fragmentation needed from `offender`; where
+   * that is 0, the host's own MTU, they arrive as well.
    */
   pathMtu(address: HostAddress, mtu: number, offender: HostAddress): void {
     this.#mtus.set(address, { mtu, offender });

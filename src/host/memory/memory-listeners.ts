@@ -1,6 +1,7 @@
 /**
- * The listening side of the in-memory host: what clients of the host do is scripted with `connect` and `openUdp`. Sockets
- * are known by what the core was told to listen on: a descriptor's number (any number will do), an address, or a path.
+ * The listening side of the in-memory host: what clients of the host do is scripted with `connect` and `openUdp`.
+ * Sockets are known by what the core was told to listen on: a descriptor's number (any number will do), an address, or
+ * a path.
  */
 
 import type { HostAddress, HostErrorCode, HostStream, HostStreamHandler } from '../../env/host.ts';
@@ -65,8 +66,8 @@ export class MemoryListeners implements HostListeners {
   // ── what scripts do ──
 
   /**
-   * A client connects; it hears `reset('ECONNREFUSED')` where nobody listens (or it is paused), and `reset('ECONNRESET')` when
-   * it is turned away.
+   * A client connects; it hears `reset('ECONNREFUSED')` where nobody listens (or it is paused), and
+   * `reset('ECONNRESET')` when it is turned away.
    */
   connect(to: MemorySocketName, from: MemoryClientOrigin, client: Acceptor): void {
     this.#deliveries.add(() => {

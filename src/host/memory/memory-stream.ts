@@ -41,8 +41,8 @@ export const DEFAULT_STREAM_LIMITS: MemoryStreamLimits = {
 /**
  * A connection of the in-memory host: the host's end of it is this object, the scripted peer's end is `peer`.
  *
- * Everything a side does reaches the other in the order it was done, by a delivery of its own. A peer's reset discards what
- * the host had no room for, and leaves what it holds, as TCP does.
+ * Everything a side does reaches the other in the order it was done, by a delivery of its own. A peer's reset discards
+ * what the host had no room for, and leaves what it holds, as TCP does.
  */
 export class MemoryStream implements HostStream {
   error: HostErrorCode | undefined;
@@ -75,7 +75,9 @@ export class MemoryStream implements HostStream {
     });
   }
 
-  /** The dial reached a listener: its script gets the peer, then the host hears of it. `first` goes ahead of all else. */
+  /**
+   * The dial reached a listener: its script gets the peer, then the host hears of it. `first` goes ahead of all else.
+   */
   open(accept: Acceptor, first?: Uint8Array): void {
     if (this.#state !== 'connecting') return;
     this.#state = 'open';

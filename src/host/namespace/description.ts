@@ -29,7 +29,10 @@ export interface NamespaceGuestOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default: this process's. */
   readonly cwd?: string;
-  /** Pass this process's SIGTERM, SIGINT, … on to COMMAND from `proceed` to its end, instead of dying by them. Default true. */
+  /**
+   * Pass this process's SIGTERM, SIGINT, … on to COMMAND from `proceed` to its end, instead of dying by them. Default
+   * true.
+   */
   readonly forwardSignals?: boolean;
 }
 

@@ -1,4 +1,6 @@
-/** Why a guest's namespaces cannot be made, as the error that a person reads: before the attempt, and after it failed. */
+/**
+ * Why a guest's namespaces cannot be made, as the error that a person reads: before the attempt, and after it failed.
+ */
 import { accessSync, constants, existsSync } from 'node:fs';
 import { SlipwayError } from '../../facts/errors.ts';
 import { readProc } from '../proc/proc.ts';
@@ -25,7 +27,10 @@ export function missingNamespaces(): string[] {
   );
 }
 
-/** Throws what would fail anyway, before anything is started. Errors: ERR_TUN_MISSING, ERR_TUN_DENIED, ERR_NAMESPACE_DENIED. */
+/**
+ * Throws what would fail anyway, before anything is started. Errors: ERR_TUN_MISSING, ERR_TUN_DENIED,
+ * ERR_NAMESPACE_DENIED.
+ */
 export function checkPrerequisites(privileged: boolean): void {
   if (process.platform !== 'linux') {
     throw new SlipwayError(

@@ -1,11 +1,12 @@
 /**
- * The first process of a guest's namespaces: a program of its own, started by the launcher through `unshare`, never imported.
+ * The first process of a guest's namespaces: a program of its own, started by the launcher through `unshare`, never
+ * imported.
  *
  * It makes the tap and sets it up, mounts COMMAND's view of the files, passes the tap out and waits. On `proceed` it
- * starts COMMAND, then only reaps orphans (it is process 1 of its namespace), passes signals on, and reports COMMAND's end.
- * It ends by _exit the moment COMMAND has ended or the launcher is gone; the kernel then kills whatever else lives in
- * the process namespace. Signals sent to it are ignored, as for every process 1; those of a terminal reach COMMAND by
- * themselves, because both are in the launcher's process group.
+ * starts COMMAND, then only reaps orphans (it is process 1 of its namespace), passes signals on, and reports COMMAND's
+ * end. It ends by _exit the moment COMMAND has ended or the launcher is gone; the kernel then kills whatever else lives
+ * in the process namespace. Signals sent to it are ignored, as for every process 1; those of a terminal reach COMMAND
+ * by themselves, because both are in the launcher's process group.
  *
  * It holds none of COMMAND's streams as its own 0 to 2: Node would set terminal modes and O_NONBLOCK on them. What it
  * writes to its standard error is a diagnosis that the launcher reads when init fails. It imports little: it is on the

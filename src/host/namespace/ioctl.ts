@@ -1,6 +1,7 @@
 /**
- * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them (and the queue length by netlink): a guest's namespace is set up
- * without iproute2, which a machine need not have. Every function acts on the network namespace of the calling process.
+ * Network devices by ioctl, as netdevice(7) and the kernel's tuntap.rst describe them (and the queue length by
+ * netlink): a guest's namespace is set up without iproute2, which a machine need not have. Every function acts on the
+ * network namespace of the calling process.
  */
 import { NO_OFFLOADS, type Offloads } from '../../env/offloads.ts';
 import { SlipwayError } from '../../facts/errors.ts';
@@ -53,7 +54,9 @@ const RT_GENMASK = 40;
 const RT_FLAGS = 56;
 const RT_DEV = 88;
 
-/** The virtio header before every frame of a tap opened with `vnetHeader`: struct virtio_net_hdr without num_buffers. */
+/**
+ * The virtio header before every frame of a tap opened with `vnetHeader`: struct virtio_net_hdr without num_buffers.
+ */
 export const VNET_HEADER_BYTES = 10;
 
 export interface Tap {
@@ -69,7 +72,10 @@ export interface NewTap {
   readonly vnetHeader: boolean;
 }
 
-/** Opens the tap device of that name in this network namespace, making it when there is none. Errors: ERR_TUN_MISSING, ERR_TUN_DENIED, ERR_SYSTEM_CALL. */
+/**
+ * Opens the tap device of that name in this network namespace, making it when there is none. Errors: ERR_TUN_MISSING,
+ * ERR_TUN_DENIED, ERR_SYSTEM_CALL.
+ */
 export function openTap({ name, vnetHeader }: NewTap): Tap {
   const request = ifreq(name);
   const fd = open('/dev/net/tun', O_RDWR | O_CLOEXEC | O_NONBLOCK);

@@ -1,6 +1,6 @@
 /**
- * The few C library calls that a namespace guest needs on either side, and the one way they fail: by a SlipwayError that
- * names the call and the errno. Buffers handed over are read and written only during the call.
+ * The few C library calls that a namespace guest needs on either side, and the one way they fail: by a SlipwayError
+ * that names the call and the errno. Buffers handed over are read and written only during the call.
  *
  * Layouts built by hand here and in the neighbouring files are those of 64-bit Linux (x86-64, arm64, riscv64).
  */
@@ -28,7 +28,10 @@ export function check(what: string, result: number): number {
   return result;
 }
 
-/** Where a buffer's bytes lie, for a pointer inside a structure. The caller keeps the buffer alive until the call is over. */
+/**
+ * Where a buffer's bytes lie, for a pointer inside a structure. The caller keeps the buffer alive until the call is
+ * over.
+ */
 export function addressOf(buffer: Uint8Array): bigint {
   return koffi.address(buffer);
 }

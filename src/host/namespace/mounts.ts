@@ -1,7 +1,8 @@
 /**
- * What COMMAND sees of the file tree that is not the host's: its own /etc/resolv.conf, the interfaces of its own network
- * namespace under /sys/class/net, its own cgroups and message queues, and no socket of a host resolver that would answer around
- * Slipway's DNS. All of it lives in one private tmpfs of the guest's mount namespace and goes with it; nothing is written to a disk.
+ * What COMMAND sees of the file tree that is not the host's: its own /etc/resolv.conf, the interfaces of its own
+ * network namespace under /sys/class/net, its own cgroups and message queues, and no socket of a host resolver that
+ * would answer around Slipway's DNS. All of it lives in one private tmpfs of the guest's mount namespace and goes with
+ * it; nothing is written to a disk.
  */
 import {
   existsSync,
@@ -47,7 +48,10 @@ type FileId = string;
 /** After a failed attempt: the change that comes next may be in a folder that nobody watches yet. */
 const RETRY_MS = 250;
 
-/** Makes the guest's own view and returns which file its resolv.conf is. The mounts of this process must be private already. Errors: ERR_SYSTEM_CALL. */
+/**
+ * Makes the guest's own view and returns which file its resolv.conf is. The mounts of this process must be private
+ * already. Errors: ERR_SYSTEM_CALL.
+ */
 export function mountGuestView(resolvConf: string): FileId {
   return withScratch(SCRATCH, () => {
     const own = mountResolvConf(resolvConf);
@@ -60,8 +64,9 @@ export function mountGuestView(resolvConf: string): FileId {
 }
 
 /**
- * Mounts the guest's resolv.conf again whenever the host replaces its own by rename or turns a link to it: with the file
- * below, the kernel takes away what is mounted over it, in every namespace (rename(2)). `own` is what `mountGuestView` returned.
+ * Mounts the guest's resolv.conf again whenever the host replaces its own by rename or turns a link to it: with the
+ * file below, the kernel takes away what is mounted over it, in every namespace (rename(2)). `own` is what
+ * `mountGuestView` returned.
  */
 export function keepResolvConf(text: string, own: FileId): void {
   const watched = new Set<string>();
@@ -163,7 +168,10 @@ function mountOwn(target: string, source: string, type: string, flags: number, d
   if (own !== undefined) mount(own, target, '', MS_BIND, '');
 }
 
-/** A file system in a folder of the scratch; undefined where the kernel refuses (nested containers): the host's view stays. */
+/**
+ * A file system in a folder of the scratch; undefined where the kernel refuses (nested containers): the host's view
+ * stays.
+ */
 function mountAside(source: string, type: string, flags: number, data: string): string | undefined {
   const own = mkdtempSync(`${SCRATCH}/${type}-`);
   const mounted = mountCall(source, own, type, flags | MS_NOSUID | MS_NODEV | MS_NOEXEC, data) !== -1;

@@ -1,14 +1,15 @@
 /**
- * A guest without a virtual machine: a command of this machine in network, mount, process, UTS, IPC and cgroup namespaces of
- * its own, whose only interface is a tap that this process holds the other end of.
+ * A guest without a virtual machine: a command of this machine in network, mount, process, UTS, IPC and cgroup
+ * namespaces of its own, whose only interface is a tap that this process holds the other end of.
  *
  *   this process ── posix_spawn ── unshare (util-linux) ── init.ts, process 1 inside ── COMMAND
  *        └───────────────── one socket: the tap out, `proceed` in ──────────┘
  *
  * Namespaces are made by `unshare`, because a process with threads, as Node is, cannot enter a user namespace. Without
  * the capabilities of root it also makes a user namespace in which the user is root. All that `unshare` and init share
- * with this process is that socket, and the sockets that went out through it: when either side ends, however it ends, the other sees the socket close, and
- * the end of init is the end of every process inside. The interface goes with the last of its descriptors.
+ * with this process is that socket, and the sockets that went out through it: when either side ends, however it ends,
+ * the other sees the socket close, and the end of init is the end of every process inside. The interface goes with the
+ * last of its descriptors.
  *
  * The network is isolated, the files are not.
  */
@@ -35,14 +36,23 @@ export interface GuestSocketDescriptors {
 export type GuestEnd = { readonly code: number } | { readonly signal: string };
 
 export interface NamespaceGuest {
-  /** Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `abort` does not. */
+  /**
+   * Non-blocking, close-on-exec, with the virtio header (10 bytes). Owned by the caller, who closes it; `abort` does
+   * not.
+   */
   readonly tapFd: number;
   readonly offloads: Offloads;
-  /** Descriptors that see and make sockets of the guest's network, owned as the tap's is; undefined where the kernel has no sock_diag. */
+  /**
+   * Descriptors that see and make sockets of the guest's network, owned as the tap's is; undefined where the kernel has
+   * no sock_diag.
+   */
   readonly sockets: GuestSocketDescriptors | undefined;
   /** Kinds of namespaces that this kernel lacks: of those the guest has this computer's own. */
   readonly shared: readonly string[];
-  /** Settles when no process is left inside. Rejects (ERR_COMMAND_…, ERR_NAMESPACE_SETUP) when COMMAND could not be started or init failed. */
+  /**
+   * Settles when no process is left inside. Rejects (ERR_COMMAND_…, ERR_NAMESPACE_SETUP) when COMMAND could not be
+   * started or init failed.
+   */
   readonly exited: Promise<GuestEnd>;
   /** The network is up: starts COMMAND. Idempotent. */
   proceed(): void;
@@ -161,7 +171,8 @@ class LaunchedGuest implements NamespaceGuest {
     const signal = status & 0x7f;
     const crash = said.replace(/^unshare: .*$/gm, '').trim();
     if (this.#state !== 'starting' && crash === '') {
-      // unshare cannot pass a SIGKILL of init on, and exits with a complaint instead. COMMAND had that signal either way.
+      // unshare cannot pass a SIGKILL of init on, and exits with a complaint instead. COMMAND had that signal either
+      // way.
       return { signal: signalName(signal === 0 ? constants.signals.SIGKILL : signal) };
     }
     return diagnose(said, `init ended with status ${(status >> 8) & 0xff}, signal ${signal}`, this.#privileged);

@@ -1,6 +1,6 @@
 /**
- * The one setting that the root of a user namespace may not make by ioctl: the kernel asks SIOCSIFTXQLEN for a capability
- * in the first user namespace, but the same change by rtnetlink(7) only for one in the device's own.
+ * The one setting that the root of a user namespace may not make by ioctl: the kernel asks SIOCSIFTXQLEN for a
+ * capability in the first user namespace, but the same change by rtnetlink(7) only for one in the device's own.
  */
 
 import { SlipwayError } from '../../facts/errors.ts';

@@ -1,6 +1,7 @@
 /**
  * Messages with descriptors in them over unix sockets (SCM_RIGHTS, unix(7)), which Node itself cannot receive. One
- * message is one datagram of a SOCK_SEQPACKET pair, so nothing needs framing, and a closed end reads as the empty message.
+ * message is one datagram of a SOCK_SEQPACKET pair, so nothing needs framing, and a closed end reads as the empty
+ * message.
  */
 import { SlipwayError } from '../../facts/errors.ts';
 import {

@@ -1,7 +1,7 @@
 /**
- * Sockets of the guest's network for the process outside. A socket belongs to the network namespace that it was made in,
- * whoever uses it later: so the network thread asks this one's kernel who listens, and connects to what listens only at
- * the guest's own loopback, without a way from outside into that loopback for anyone else.
+ * Sockets of the guest's network for the process outside. A socket belongs to the network namespace that it was made
+ * in, whoever uses it later: so the network thread asks this one's kernel who listens, and connects to what listens
+ * only at the guest's own loopback, without a way from outside into that loopback for anyone else.
  */
 import { AF_INET, AF_INET6, AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW, SOCK_STREAM } from '../socket-numbers.ts';
 import { close, socket, watch } from './libc.ts';

@@ -5,7 +5,10 @@
 import { SlipwayError } from '../../facts/errors.ts';
 import { addressOf, check, declare, errnoName } from './libc.ts';
 
-/** Room for posix_spawnattr_t (336 bytes), posix_spawn_file_actions_t (80) and sigset_t (128) of glibc; musl's are smaller. */
+/**
+ * Room for posix_spawnattr_t (336 bytes), posix_spawn_file_actions_t (80) and sigset_t (128) of glibc; musl's are
+ * smaller.
+ */
 const OPAQUE_BYTES = 512;
 const POSIX_SPAWN_SETSIGDEF = 0x04;
 const POSIX_SPAWN_SETSIGMASK = 0x08;

@@ -1,7 +1,7 @@
 /**
- * The terminal that slipway was started from, while COMMAND runs. COMMAND shares slipway's process group, as under `env`
- * or `nice`, so Ctrl-C and Ctrl-Z reach both from the kernel, pipelines keep working, and a shell that is COMMAND takes
- * the terminal by itself. What is left to do: to know which signals COMMAND has had already, and to take the
+ * The terminal that slipway was started from, while COMMAND runs. COMMAND shares slipway's process group, as under
+ * `env` or `nice`, so Ctrl-C and Ctrl-Z reach both from the kernel, pipelines keep working, and a shell that is COMMAND
+ * takes the terminal by itself. What is left to do: to know which signals COMMAND has had already, and to take the
  * terminal back from a group that died with it.
  */
 import { constants } from 'node:os';
@@ -23,7 +23,9 @@ const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 /** A terminal sends these to its whole foreground group, or its shell does, so COMMAND has them already. */
 const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT'];
 
-/** Passes this process's signals on by `send` until the returned function is called, which also takes the terminal back. */
+/**
+ * Passes this process's signals on by `send` until the returned function is called, which also takes the terminal back.
+ */
 export function forwardSignals(send: (signal: NodeJS.Signals) => void): () => void {
   const terminal = open('/dev/tty', O_RDWR | O_NOCTTY | O_CLOEXEC);
   const atStart = terminal !== -1 && tcgetpgrp(terminal) === getpgrp();

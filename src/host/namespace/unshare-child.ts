@@ -2,7 +2,8 @@
  * The process that a guest's namespaces hang on, as its parent holds it: started with nothing of ours but one end of a
  * socket and COMMAND's streams, watched by a pidfd, and released whole when it has ended.
  *
- * It is not Node's child_process: that would give it an empty signal mask, and Node's SIGCHLD handler reaps only its own.
+ * It is not Node's child_process: that would give it an empty signal mask, and Node's SIGCHLD handler reaps only its
+ * own.
  */
 import { closeSync, readFileSync, writeSync } from 'node:fs';
 import { constants } from 'node:os';
@@ -62,7 +63,10 @@ export interface Isolation {
 
 export interface ChildEvents {
   heard(event: InitEvent, descriptor: number): void;
-  /** The wait status of unshare, which ends after the last process inside; what it and init wrote as diagnosis. Last call. */
+  /**
+   * The wait status of unshare, which ends after the last process inside; what it and init wrote as diagnosis. Last
+   * call.
+   */
   ended(status: number, said: string): void;
 }
 

@@ -8,16 +8,19 @@ export interface Turning {
 
 export interface NodeLoopOptions {
   readonly clock: Clock;
-  /** An exception that a turn let through; the loop has stopped. Thrown onwards (an uncaught exception) when left out. */
+  /**
+   * An exception that a turn let through; the loop has stopped. Thrown onwards (an uncaught exception) when left out.
+   */
   readonly onCrash?: (error: unknown) => void;
   /** Longest sleep in ms; 1,000 unless told. */
   readonly limitMs?: number;
 }
 
 /**
- * Runs turns on Node's own event loop. Whatever became ready calls `wake`; one turn follows when the loop has handed out
- * all that it polled (setImmediate), so many 'data' events make one turn. When nothing is ready, a turn runs when the
- * network's next timer is due. A turn that leaves work behind is followed by another, after the sockets had their say.
+ * Runs turns on Node's own event loop. Whatever became ready calls `wake`; one turn follows when the loop has handed
+ * out all that it polled (setImmediate), so many 'data' events make one turn. When nothing is ready, a turn runs when
+ * the network's next timer is due. A turn that leaves work behind is followed by another, after the sockets had their
+ * say.
  */
 export class NodeLoop {
   readonly #clock: Clock;

@@ -1,9 +1,9 @@
 /**
  * The UDP sockets of one forward over node:dgram, which binds them itself.
  *
- * On an address of all interfaces answers leave from the address that the host's routes choose: Node does not tell which
- * one was asked. ICMP errors reach no one. Bounds: 1,024 datagrams or 4 MiB received and not taken for each place of the
- * range, 4 MiB that wait to be sent at each socket.
+ * On an address of all interfaces answers leave from the address that the host's routes choose: Node does not tell
+ * which one was asked. ICMP errors reach no one. Bounds: 1,024 datagrams or 4 MiB received and not taken for each place
+ * of the range, 4 MiB that wait to be sent at each socket.
  */
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import type { Counters } from '../../env/counters.ts';

@@ -42,8 +42,8 @@ export interface NodeHostOptions {
 const NOBODY: HostStreamHandler = { connected() {}, failed() {}, readable() {}, writable() {} };
 
 /**
- * The portable engine: the host seam on node:net and node:dgram, for macOS, Windows and kernels that the FFI engine does
- * not suit. It copies where the other shares memory, and lacks what Node does not offer (see `capabilities`).
+ * The portable engine: the host seam on node:net and node:dgram, for macOS, Windows and kernels that the FFI engine
+ * does not suit. It copies where the other shares memory, and lacks what Node does not offer (see `capabilities`).
  */
 export class NodeHost implements Host, HostListeners {
   readonly capabilities: HostCapabilities = {
@@ -84,7 +84,9 @@ export class NodeHost implements Host, HostListeners {
     return 'ENOPROTOOPT';
   }
 
-  /** Binds addresses (kind 'descriptors': EINVAL). An address that cannot be bound is told by the handler's `failed`. */
+  /**
+   * Binds addresses (kind 'descriptors': EINVAL). An address that cannot be bound is told by the handler's `failed`.
+   */
   listenStreams(sockets: BoundSockets, handler: HostListenerHandler): HostListener | HostErrorCode {
     if (sockets.kind !== 'addresses') return 'EINVAL';
     const { arena, wake } = this.#options;
@@ -109,7 +111,10 @@ export class NodeHost implements Host, HostListeners {
     }
   }
 
-  /** Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end. Returns how many. */
+  /**
+   * Resets every connection to the outside, for a thread that dies: closed by Node it would look like a clean end.
+   * Returns how many.
+   */
   resetStreams(): number {
     for (const socket of this.#streams) socket.resetAndDestroy();
     return this.#streams.size;

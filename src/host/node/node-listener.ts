@@ -1,9 +1,9 @@
 /**
- * The listening sockets of one forward over node:net, which binds them itself: an error of binding comes before the next
- * turn (`failed`), not from the call.
+ * The listening sockets of one forward over node:net, which binds them itself: an error of binding comes before the
+ * next turn (`failed`), not from the call.
  *
- * Node cannot stop listening and keep the port: a paused listener accepts its clients and resets them (capability `refusal`:
- * false). Out of descriptors libuv accepts and closes what it cannot keep; nothing tells how many.
+ * Node cannot stop listening and keep the port: a paused listener accepts its clients and resets them (capability
+ * `refusal`: false). Out of descriptors libuv accepts and closes what it cannot keep; nothing tells how many.
  */
 import { createServer, type Server, type Socket } from 'node:net';
 import type { Counters } from '../../env/counters.ts';

@@ -5,7 +5,9 @@ import { ReceiveQueue } from '../receive-queue.ts';
 
 /** Unread bytes kept before the socket is paused: two reads of the attachment. */
 const RETAIN_BYTES = 4 << 20;
-/** Bytes that wait in Node because the kernel had no room; above it the attachment's outbox fills and flows slow down. */
+/**
+ * Bytes that wait in Node because the kernel had no room; above it the attachment's outbox fills and flows slow down.
+ */
 const WRITE_BOUND_BYTES = 1 << 20;
 
 /**

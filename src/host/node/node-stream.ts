@@ -2,8 +2,8 @@
  * A connection over node:net. Node has no peek, so what arrives is kept here, as the chunks it came in, until it is
  * consumed: above RETAIN_BYTES the socket is paused (and the kernel closes the peer's window), below half it reads on.
  *
- * States: connecting → open → released (`close`, `abort` or a failed dial), after which no handler is called. While open,
- * each direction ends by itself; the first error is latched and the socket is then gone, what was kept is not.
+ * States: connecting → open → released (`close`, `abort` or a failed dial), after which no handler is called. While
+ * open, each direction ends by itself; the first error is latched and the socket is then gone, what was kept is not.
  *
  * Left to Node and the kernel: retransmission, Nagle (off), time to live (Node cannot set it for TCP). A reset that
  * arrives while the socket is paused is noticed when it reads again, or at the next write.
@@ -22,7 +22,10 @@ import { ReceiveQueue } from '../receive-queue.ts';
 
 /** Unconsumed bytes kept per stream before its socket is paused: a window of 1 MiB fills 8 Gbit/s at 1 ms. */
 const RETAIN_BYTES = 1 << 20;
-/** Bytes that wait in Node because the kernel had no room; the rest stays with the core, which closes the guest's window. */
+/**
+ * Bytes that wait in Node because the kernel had no room; the rest stays with the core, which closes the guest's
+ * window.
+ */
 const WRITE_BOUND_BYTES = 1 << 20;
 /** Dials of a service that is busy: every 10 ms, for 10 s. */
 const RETRY_MS = 10;
@@ -184,7 +187,10 @@ export class NodeStream implements HostStream {
     this.#wake();
   }
 
-  /** A dial to a port at which nobody listens can get that very port as its own; the kernel connects the two (RFC 9293 §3.5). */
+  /**
+   * A dial to a port at which nobody listens can get that very port as its own; the kernel connects the two (RFC 9293
+   * §3.5).
+   */
   #hasMetItself(): boolean {
     const { localPort, remotePort, localAddress, remoteAddress } = this.#socket;
     return localPort !== undefined && localPort === remotePort && localAddress === remoteAddress;
@@ -205,7 +211,9 @@ export class NodeStream implements HostStream {
     this.#tell('readable');
   }
 
-  /** A unix socket whose backlog is full says EAGAIN and lets nobody wait: dial again until the service took the others. */
+  /**
+   * A unix socket whose backlog is full says EAGAIN and lets nobody wait: dial again until the service took the others.
+   */
   #socketError(error: NodeJS.ErrnoException): void {
     if (error.code !== 'EAGAIN' || this.#state !== 'connecting') this.#failed(hostErrorCode(error));
     else if (this.#retriesLeft === 0) this.#failed('ETIMEDOUT');

@@ -2,8 +2,8 @@
  * How guests' streams come into being: a listening socket that takes any number, and a dialling one that keeps one
  * connection, for ever, to a QEMU that listens (`server=on`).
  *
- * Both call `accept` with each new pipe, which is closed when it gives no handler. Neither gives up: a refused dial is repeated
- * after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
+ * Both call `accept` with each new pipe, which is closed when it gives no handler. Neither gives up: a refused dial is
+ * repeated after 100 ms, doubling to 2 s. `close` stops them; pipes that live stay with their attachments.
  */
 import { chmodSync, lstatSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -40,8 +40,9 @@ const FIRST_RETRY_MS = 100;
 const LONGEST_RETRY_MS = 2000;
 
 /**
- * Listens for guests; a path is for this user only (0600). A socket that a dead process left behind is taken over; a file of any other kind is not.
- * Throws ERR_LISTEN_IN_USE when somebody listens there, ERR_LISTEN_FAILED for every other reason.
+ * Listens for guests; a path is for this user only (0600). A socket that a dead process left behind is taken over; a
+ * file of any other kind is not. Throws ERR_LISTEN_IN_USE when somebody listens there, ERR_LISTEN_FAILED for every
+ * other reason.
  */
 export async function listenPipes(target: PipeTarget, options: PipeEndpointOptions): Promise<PipeListener> {
   const server = createServer({ allowHalfOpen: true }, (socket) => adopt(socket, options, () => {}));
@@ -123,7 +124,8 @@ function listening(server: Server, target: PipeTarget): Promise<void> {
       server.off('error', reject);
       resolve();
     });
-    // For this user alone, whatever the umask, which is the whole process's. It is bound when `listen` returns, or never.
+    // For this user alone, whatever the umask, which is the whole process's. It is bound when `listen` returns, or
+    // never.
     if ('path' in target && server.listening) chmodSync(target.path, 0o600);
   });
 }

@@ -1,4 +1,7 @@
-/** A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left behind. */
+/**
+ * A forward's unix socket on the host: bound for this user alone, in the place of one that a killed process left
+ * behind.
+ */
 import { unlinkSync } from 'node:fs';
 import path from 'node:path';
 import { SlipwayError } from '../../facts/errors.ts';
@@ -20,7 +23,8 @@ const PRIVATE = 0o600;
 
 /**
  * Binds a stream socket at `place` (absolute), with `mode` less the umask; a missing folder is made,
- * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
+ * for this user alone. Errors: ERR_PORT_IN_USE (someone's socket, or another kind of file), ERR_PORT_DENIED,
+ * ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED.
  */
 export function bindUnix(place: string, mode: number = PRIVATE): BoundUnix {
   if (!isUnixPath(place)) {

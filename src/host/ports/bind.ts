@@ -1,9 +1,9 @@
 /**
- * Binds the ports of a forward, all or none, on the control thread: conflicts are known before anything listens, and the
- * network thread only listens on the descriptors.
+ * Binds the ports of a forward, all or none, on the control thread: conflicts are known before anything listens, and
+ * the network thread only listens on the descriptors.
  *
- * A whole range is one synchronous sweep (8,192 ports of both families: see test/host/ports/bind.test.ts). How many descriptors it
- * takes is held against RLIMIT_NOFILE before the first is made.
+ * A whole range is one synchronous sweep (8,192 ports of both families: see test/host/ports/bind.test.ts). How many
+ * descriptors it takes is held against RLIMIT_NOFILE before the first is made.
  */
 import { readdirSync, statSync } from 'node:fs';
 import type { BoundSockets } from '../../env/host-listener.ts';
@@ -26,7 +26,10 @@ export interface PortRequest {
   readonly count: number;
   /** Leaves IPv6 out where `address` is ''. */
   readonly ipv4Only: boolean;
-  /** The error names neither who holds a port nor the next free one: finding them takes some 20 ms of the control thread. */
+  /**
+   * The error names neither who holds a port nor the next free one: finding them takes some 20 ms of the control
+   * thread.
+   */
   readonly terse?: true;
 }
 
@@ -157,8 +160,8 @@ function sweepChosen(protocol: PortProtocol, places: readonly Place[]): Sweep | 
 }
 
 /**
- * Bound by number at a port that the kernel chooses: a TCP socket that the kernel itself gave a port gets another one when it
- * listens again after a pause (`shutdown` releases it).
+ * Bound by number at a port that the kernel chooses: a TCP socket that the kernel itself gave a port gets another one
+ * when it listens again after a pause (`shutdown` releases it).
  */
 function bindChosen(protocol: PortProtocol, place: Place): number {
   const chosen = bindSocket(protocol, place, 0);

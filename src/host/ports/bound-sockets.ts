@@ -1,6 +1,6 @@
 /**
- * TCP sockets that are bound and neither listen nor are connected: a forward that waits for its guest, for one. /proc/net/tcp leaves
- * them out; sock_diag(7) tells since Linux 6.8.
+ * TCP sockets that are bound and neither listen nor are connected: a forward that waits for its guest, for one.
+ * /proc/net/tcp leaves them out; sock_diag(7) tells since Linux 6.8.
  */
 import { AF_INET, AF_INET6, AF_NETLINK, IPPROTO_TCP, SOCK_CLOEXEC, SOCK_RAW } from '../socket-numbers.ts';
 import { close, declare, socket } from '../namespace/libc.ts';

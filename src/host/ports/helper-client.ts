@@ -10,7 +10,10 @@ const ANSWER_WITHIN_MS = 10_000;
 const CONNECT_TRIES = 50;
 const CONNECT_PAUSE_MS = 20;
 
-/** The bound descriptor, now ours; or what the helper said; or why it said nothing: ENOENT, ECONNREFUSED, EACCES, ETIMEDOUT, EPROTO … */
+/**
+ * The bound descriptor, now ours; or what the helper said; or why it said nothing: ENOENT, ECONNREFUSED, EACCES,
+ * ETIMEDOUT, EPROTO …
+ */
 export type HelperOutcome =
   | { readonly fd: number }
   | { readonly answer: HelperAnswer }

@@ -1,14 +1,17 @@
 /**
- * What the daemon says to the privileged helper: one request of 32 bytes, one answer of 8, then the connection is over. All
- * numbers in network order.
+ * What the daemon says to the privileged helper: one request of 32 bytes, one answer of 8, then the connection is over.
+ * All numbers in network order.
  *
  *   request   0 'SWPH'   4 version (1)   5 command (1: bind)   6 protocol (6 TCP, 17 UDP)   7 family (4, 6)
- *             8 address: 16 bytes, IPv4 in the first four, then zeros   24 port   26 zeros   28 interface of a link-local address
+ *             8 address: 16 bytes, IPv4 in the first four, then zeros   24 port   26 zeros   28 interface of a
+ *             link-local address
  *   answer    0 'SWPH'   4 version (1)   5 status   6 errno of bind, else 0
- *             with status 0 comes the bound socket (SCM_RIGHTS), not listening, SO_REUSEADDR off, IPv6 only where it is IPv6
+ *             with status 0 comes the bound socket (SCM_RIGHTS), not listening, SO_REUSEADDR off, IPv6 only where it is
+ *             IPv6
  *
- * Also vmnetd's request, which older programs make: 49 bytes 'VMN3T', version 22, a commit, both ways; then 8 bytes: command 6,
- * IPv4 with its bytes reversed, port (little-endian), 0 TCP or 1 UDP; answered by 8 bytes, an errno of macOS first.
+ * Also vmnetd's request, which older programs make: 49 bytes 'VMN3T', version 22, a commit, both ways; then 8 bytes:
+ * command 6, IPv4 with its bytes reversed, port (little-endian), 0 TCP or 1 UDP; answered by 8 bytes, an errno of macOS
+ * first.
  */
 import type { Place, PortProtocol } from './socket-calls.ts';
 
@@ -72,7 +75,9 @@ export function writeRequest({ protocol, place, port }: BindRequest): Uint8Array
   return bytes;
 }
 
-/** Reads the request from the first REQUEST_BYTES, which begin with the magic; or says why it is invalid. Never throws. */
+/**
+ * Reads the request from the first REQUEST_BYTES, which begin with the magic; or says why it is invalid. Never throws.
+ */
 export function parseRequest(bytes: Uint8Array): BindRequest | 'bad-version' | 'bad-request' {
   const view = new DataView(bytes.buffer, bytes.byteOffset);
   const [version, command, protocol, family] = bytes.subarray(4, 8);

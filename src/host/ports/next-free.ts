@@ -8,7 +8,10 @@ const TRIES = 64;
 /** No place is searched for larger ranges, since each try binds the whole range. */
 const RANGE_MAX = 1024;
 
-/** The first port above `taken` where the whole request can be bound, found by binding it; undefined when there is none near. */
+/**
+ * The first port above `taken` where the whole request can be bound, found by binding it; undefined when there is none
+ * near.
+ */
 export function nextFreePort(request: PortRequest, taken: number): number | undefined {
   if (request.count > RANGE_MAX) return undefined;
   let port = taken + 1;

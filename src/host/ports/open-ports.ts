@@ -1,4 +1,7 @@
-/** Binds ports with the process's own rights, then with the privileged helper's; if neither works, the error says what to do. */
+/**
+ * Binds ports with the process's own rights, then with the privileged helper's; if neither works, the error says what
+ * to do.
+ */
 import type { SlipwayError } from '../../facts/errors.ts';
 import type { HelperAnswer } from './helper-protocol.ts';
 import { userName } from '../accounts.ts';
@@ -19,8 +22,9 @@ export interface OpenPortsOptions {
 }
 
 /**
- * Binds all ports of the request, or throws with none bound: ERR_PORT_IN_USE, ERR_PORT_DENIED, ERR_PORT_ADDRESS, ERR_PORT_LIMIT, ERR_PORT_FAILED,
- * ERR_HELPER_DENIED, ERR_HELPER_UNAVAILABLE. What needs no helper is bound before the first await.
+ * Binds all ports of the request, or throws with none bound: ERR_PORT_IN_USE, ERR_PORT_DENIED, ERR_PORT_ADDRESS,
+ * ERR_PORT_LIMIT, ERR_PORT_FAILED, ERR_HELPER_DENIED, ERR_HELPER_UNAVAILABLE. What needs no helper is bound before the
+ * first await.
  */
 export async function openPorts(request: PortRequest, { helper, own }: OpenPortsOptions): Promise<BoundPorts> {
   const sweep = sweepPorts(request, helper === 'none' ? 0 : HELPER_PORTS_END);
@@ -34,7 +38,9 @@ export async function openPorts(request: PortRequest, { helper, own }: OpenPorts
   return boundPorts(sweep);
 }
 
-/** Fills the places that were denied to us with sockets of the helper; throws at the first one that the helper refuses. */
+/**
+ * Fills the places that were denied to us with sockets of the helper; throws at the first one that the helper refuses.
+ */
 async function fillByHelper(request: PortRequest, sweep: Sweep, options: OpenPortsOptions): Promise<void> {
   const { fds, places } = sweep;
   for (let i = 0; i < fds.length; i++) {

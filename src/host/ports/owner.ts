@@ -1,6 +1,7 @@
 /**
- * Who holds a port. The kernel's list gives the user and inode of each socket; the owner is the process that has that inode
- * open. Root can see this for all processes, others only for their own. What cannot be seen is reported as such, not guessed.
+ * Who holds a port. The kernel's list gives the user and inode of each socket; the owner is the process that has that
+ * inode open. Root can see this for all processes, others only for their own. What cannot be seen is reported as such,
+ * not guessed.
  */
 import path from 'node:path';
 import { userName } from '../accounts.ts';
@@ -25,7 +26,10 @@ export type PortOwner =
   /** In no list. */
   | { readonly kind: 'unknown' };
 
-/** Who keeps a socket from being bound at that place. Reads every process's descriptors that it may: for errors, not for loops. */
+/**
+ * Who keeps a socket from being bound at that place. Reads every process's descriptors that it may: for errors, not for
+ * loops.
+ */
 export function portOwner(protocol: PortProtocol, place: Place, port: number): PortOwner {
   return socketsOwner(socketsInTheWay(protocol, place, port));
 }

@@ -9,8 +9,8 @@ const EVERY4: Place = { family: 4, address: new Uint8Array(4), scope: 0 };
 const EVERY6: Place = { family: 6, address: new Uint8Array(16), scope: 0 };
 
 /**
- * '' is every address: IPv4, and IPv6 too unless `ipv4Only` or the host has none. Else one address as text, a link-local one with its
- * interface ('fe80::1%eth0'). Undefined for text that is no address.
+ * '' is every address: IPv4, and IPv6 too unless `ipv4Only` or the host has none. Else one address as text, a
+ * link-local one with its interface ('fe80::1%eth0'). Undefined for text that is no address.
  */
 export function placesOf(address: string, ipv4Only: boolean): readonly Place[] | undefined {
   if (address === '') return ipv4Only || !hasIpv6() ? [EVERY4] : [EVERY4, EVERY6];
@@ -43,7 +43,9 @@ export function isMapped(address: Uint8Array): boolean {
   return address.every((byte, i) => i >= 12 || byte === (i < 10 ? 0 : 0xff));
 }
 
-/** Not from a list of interfaces: a kernel without IPv6 refuses the socket, one that has it switched off the address. */
+/**
+ * Not from a list of interfaces: a kernel without IPv6 refuses the socket, one that has it switched off the address.
+ */
 function hasIpv6(): boolean {
   const fd = bindSocket('udp', EVERY6, 0);
   if (fd >= 0) close(fd);

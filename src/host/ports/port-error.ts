@@ -1,6 +1,6 @@
 /**
- * What a person reads when a port cannot be bound. It begins with Go's words, "listen tcp 0.0.0.0:80: bind: address already
- * in use", because Docker prints the same and tools search for it. What Docker does not say follows.
+ * What a person reads when a port cannot be bound. It begins with Go's words, "listen tcp 0.0.0.0:80: bind: address
+ * already in use", because Docker prints the same and tools search for it. What Docker does not say follows.
  */
 import { readFileSync } from 'node:fs';
 import { type ErrorCode, SlipwayError } from '../../facts/errors.ts';
@@ -16,7 +16,9 @@ export type OwnForward = (protocol: PortProtocol, place: Place, port: number) =>
 
 type Refusal = Extract<BindFailure, { readonly failure: 'refused' }>;
 
-/** The error for a request of which nothing was bound. Looks for the owner of a port, which may take some milliseconds. */
+/**
+ * The error for a request of which nothing was bound. Looks for the owner of a port, which may take some milliseconds.
+ */
 export function portError(request: PortRequest, failure: BindFailure, own: OwnForward = () => undefined): SlipwayError {
   if (failure.failure === 'no-address') {
     return new SlipwayError(

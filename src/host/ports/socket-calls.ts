@@ -75,9 +75,9 @@ const ON = new Int32Array([1]);
 const OFF = new Int32Array([0]);
 
 /**
- * A socket bound at `place` and `port` (0: the kernel chooses), or the negative errno. TCP: SO_REUSEADDR is on for the bind, so that connections
- * of a past listener in TIME-WAIT do not stand in the way, and off right after, so that nobody can bind beside a socket that does
- * not listen yet. IPv6 sockets take IPv6 alone.
+ * A socket bound at `place` and `port` (0: the kernel chooses), or the negative errno. TCP: SO_REUSEADDR is on for the
+ * bind, so that connections of a past listener in TIME-WAIT do not stand in the way, and off right after, so that
+ * nobody can bind beside a socket that does not listen yet. IPv6 sockets take IPv6 alone.
  */
 export function bindSocket(protocol: PortProtocol, place: Place, port: number): number {
   const family = place.family === 4 ? AF_INET : AF_INET6;
@@ -124,7 +124,10 @@ export function boundAt(fd: number): { readonly protocol: PortProtocol; readonly
   return { protocol: type[0] === SOCK_STREAM ? 'tcp' : 'udp', port: (bytes[2]! << 8) | bytes[3]! };
 }
 
-/** A stream socket bound at a new file with `mode`, less the umask, or the negative errno. 0600: only this user may connect to it. */
+/**
+ * A stream socket bound at a new file with `mode`, less the umask, or the negative errno. 0600: only this user may
+ * connect to it.
+ */
 export function bindUnixSocket(path: string, mode: number): number {
   const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return -koffi.errno();
@@ -136,7 +139,9 @@ export function bindUnixSocket(path: string, mode: number): number {
   return -errno;
 }
 
-/** A stream socket connected to the listener at `path`, or the negative errno. Does not wait: a full backlog is EAGAIN. */
+/**
+ * A stream socket connected to the listener at `path`, or the negative errno. Does not wait: a full backlog is EAGAIN.
+ */
 export function connectUnixSocket(path: string): number {
   const fd = socket(AF_UNIX, SOCK_STREAM | SOCK_FLAGS, 0);
   if (fd < 0) return -koffi.errno();
@@ -162,7 +167,9 @@ export function startListening(fd: number, backlog: number): number {
   return listen(fd, backlog) === 0 ? 0 : -koffi.errno();
 }
 
-/** Makes a listening socket that this process was started with like those made here; false when the descriptor is none. */
+/**
+ * Makes a listening socket that this process was started with like those made here; false when the descriptor is none.
+ */
 export function adoptListener(fd: number): boolean {
   const listening = new Int32Array(1);
   if (!getOption(fd, SO_ACCEPTCONN, listening) || listening[0] !== 1) return false;
@@ -207,7 +214,10 @@ function peerGroups(fd: number): number[] {
   return [];
 }
 
-/** Reads into bytes [at, bytes.length): the count, 0 at the end, or the negative errno. Descriptors that came along are closed by the kernel. */
+/**
+ * Reads into bytes [at, bytes.length): the count, 0 at the end, or the negative errno. Descriptors that came along are
+ * closed by the kernel.
+ */
 export function receiveBytes(fd: number, bytes: Uint8Array, at: number): number {
   const count = recv(fd, bytes.subarray(at), bytes.length - at, MSG_DONTWAIT);
   return count < 0 ? -koffi.errno() : count;

@@ -1,4 +1,7 @@
-/** The kernel's lists of the host's sockets, /proc/net/{tcp,tcp6,udp,udp6,unix}, as far as the owner of a port can be found in them. */
+/**
+ * The kernel's lists of the host's sockets, /proc/net/{tcp,tcp6,udp,udp6,unix}, as far as the owner of a port can be
+ * found in them.
+ */
 import { endianness } from 'node:os';
 import { readProc } from '../proc/proc.ts';
 import { boundSockets, type ListedSocket } from './bound-sockets.ts';
@@ -8,7 +11,10 @@ import type { Place, PortProtocol } from './socket-calls.ts';
 /** TCP_LISTEN; UDP sockets that are not connected are in state 7. */
 const LISTENING: Readonly<Record<PortProtocol, string>> = { tcp: '0A', udp: '07' };
 
-/** The sockets at `port` that keep a socket from being bound at `place`, those that listen first. Empty when the list cannot be read. */
+/**
+ * The sockets at `port` that keep a socket from being bound at `place`, those that listen first. Empty when the list
+ * cannot be read.
+ */
 export function socketsInTheWay(protocol: PortProtocol, place: Place, port: number): ListedSocket[] {
   const silent = protocol === 'tcp' ? boundSockets(port) : [];
   return [...list(protocol, port), ...list(`${protocol}6`, port), ...silent]
@@ -16,7 +22,10 @@ export function socketsInTheWay(protocol: PortProtocol, place: Place, port: numb
     .sort((a, b) => Number(b.listening) - Number(a.listening));
 }
 
-/** The ports at which a socket is in the way at one of the places: one look at the lists, however many ports are asked about. */
+/**
+ * The ports at which a socket is in the way at one of the places: one look at the lists, however many ports are asked
+ * about.
+ */
 export function portsInTheWay(protocol: PortProtocol, places: readonly Place[]): ReadonlySet<number> {
   const silent = protocol === 'tcp' ? boundSockets() : [];
   const sockets = [...list(protocol), ...list(`${protocol}6`), ...silent];

@@ -42,7 +42,9 @@ export function defaultGateway(routes: readonly Ipv4Route[] = ipv4Routes()): str
   return best === undefined ? undefined : formatIpv4Address(best.gateway);
 }
 
-/** The kernel prints the four bytes of an address, which are in network order, as one number of this machine's order. */
+/**
+ * The kernel prints the four bytes of an address, which are in network order, as one number of this machine's order.
+ */
 function nativeAddress(hex: string): number {
   const number = Number.parseInt(hex, 16) >>> 0;
   if (endianness() === 'BE') return number;

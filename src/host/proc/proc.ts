@@ -1,6 +1,6 @@
 /**
- * Reading /proc. Processes end while they are looked at, and those of other users may not be looked at: both read as empty,
- * as does a file that this kernel does not have.
+ * Reading /proc. Processes end while they are looked at, and those of other users may not be looked at: both read as
+ * empty, as does a file that this kernel does not have.
  */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 

@@ -4,7 +4,10 @@ import type { AddressPlan } from '../../config/network.ts';
 import { listenAddress } from '../../config/port-spec.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 
-/** The specification with its address in the one spelling that the table compares. Throws SlipwayError ERR_FORWARD_INVALID. */
+/**
+ * The specification with its address in the one spelling that the table compares. Throws SlipwayError
+ * ERR_FORWARD_INVALID.
+ */
 export function checkedSpec(spec: ForwardSpec, network: AddressPlan): ForwardSpec {
   const fault = forwardFault(spec, network);
   if (fault !== undefined) {

@@ -53,7 +53,9 @@ export interface OpenPorts {
 }
 
 export interface ForwardPorts {
-  /** All or none. Rejects with SlipwayError ERR_PORT_… or ERR_HELPER_…; ERR_PORT_ADDRESS: the address is not there now. */
+  /**
+   * All or none. Rejects with SlipwayError ERR_PORT_… or ERR_HELPER_…; ERR_PORT_ADDRESS: the address is not there now.
+   */
   open(request: PortRequest): Promise<OpenPorts>;
   openUnix(path: string): Promise<OpenPorts>;
   /** The same error, for an engine that binds by itself and reports only an errno. */
@@ -61,7 +63,10 @@ export interface ForwardPorts {
 }
 
 export interface ForwardNetwork {
-  /** Takes the sockets over, whatever happens. Resolves with how the forward stands, or with the host's word when it refuses. */
+  /**
+   * Takes the sockets over, whatever happens. Resolves with how the forward stands, or with the host's word when it
+   * refuses.
+   */
   open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode>;
   close(id: number, connections: boolean): Promise<void>;
   list(): Promise<readonly ForwardReport[]>;

@@ -41,7 +41,9 @@ export class ForwardStore {
     return this.#journal.values.has(id);
   }
 
-  /** Keeps a forward, and forgets others in the same step. Resolves when that is written, or with why nothing of it is. */
+  /**
+   * Keeps a forward, and forgets others in the same step. Resolves when that is written, or with why nothing of it is.
+   */
   keep(spec: ForwardSpec, instead: readonly string[]): Promise<string | undefined> {
     const gone = instead.map((key) => ({ key, value: undefined }));
     return this.#journal.change(...gone, { key: forwardId(spec), value: forwardObject(spec) });

@@ -31,9 +31,9 @@ export interface ForwardTableOptions {
 type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
 
 /**
- * All forwards that were asked for; see `Forward` for the life of one. `open` is for someone who waits for the answer: it rejects
- * when a port cannot be bound, and leaves nothing behind. What the configuration and an earlier process want is told of an error
- * and tried again until it works. Both wait for missing addresses and absent guests.
+ * All forwards that were asked for; see `Forward` for the life of one. `open` is for someone who waits for the answer:
+ * it rejects when a port cannot be bound, and leaves nothing behind. What the configuration and an earlier process want
+ * is told of an error and tried again until it works. Both wait for missing addresses and absent guests.
  *
  * A range of ports is one forward. A port that the host chooses is chosen once; from then on the forward has that port.
  */
@@ -72,9 +72,10 @@ export class ForwardTable implements Forwards {
   }
 
   /**
-   * Opens what the configuration wants, then what an earlier process kept, where it leaves room for that and for `claimed`: what the
-   * caller is going to add. Ports that cannot be bound now are tried again and again. One that cannot be costs a line in the log and
-   * none of the others; of an earlier process, it is listed as failed and stays kept.
+   * Opens what the configuration wants, then what an earlier process kept, where it leaves room for that and for
+   * `claimed`: what the caller is going to add. Ports that cannot be bound now are tried again and again. One that
+   * cannot be costs a line in the log and none of the others; of an earlier process, it is listed as failed and stays
+   * kept.
    */
   async start(
     forwards: readonly ForwardSpec[],
@@ -234,7 +235,10 @@ export class ForwardTable implements Forwards {
     return { forward, isNew, news };
   }
 
-  /** Waits until the forward is written. Where it cannot be kept, it is as it was before, and that is an error: who asks relies on it. */
+  /**
+   * Waits until the forward is written. Where it cannot be kept, it is as it was before, and that is an error: who asks
+   * relies on it.
+   */
   async #keep(forward: Forward, isNew: boolean): Promise<void> {
     try {
       await this.#persistent.keep(forward.spec);

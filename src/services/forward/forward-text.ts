@@ -17,7 +17,10 @@ export function forwardObject({ guest, ...rest }: ForwardSpec): JsonObject {
   return { ...rest, guest: { ...guest, address } };
 }
 
-/** The forward that the object stands for; undefined when it is none. What it says is checked when it is added. Never throws. */
+/**
+ * The forward that the object stands for; undefined when it is none. What it says is checked when it is added. Never
+ * throws.
+ */
 export function forwardOf(raw: JsonObject): ForwardSpec | undefined {
   const protocol = FORWARD_PROTOCOLS.find((one) => one === raw.protocol);
   const source = FORWARD_SOURCES.find((one) => one === raw.source);

@@ -23,8 +23,9 @@ const LAST_RETRY_MS = 30_000;
 /**
  * One forward: what was asked for, and its present state. It tries to open until it is closed; one try at a time.
  *
- * States: new → open, with its sockets at the network thread ('listening', or 'waiting' while its guest is down) ⇄ not open, with
- * the next try scheduled ('waiting' when the address is missing, 'failed' for every other reason). `close` is final.
+ * States: new → open, with its sockets at the network thread ('listening', or 'waiting' while its guest is down) ⇄ not
+ * open, with the next try scheduled ('waiting' when the address is missing, 'failed' for every other reason). `close`
+ * is final.
  */
 export class Forward {
   /** Its id in messages to the network thread. */
@@ -90,7 +91,10 @@ export class Forward {
     return this.#failure;
   }
 
-  /** Tries to bind the ports and hand them over. Resolves with the error, if there is one; then the next try is scheduled already. */
+  /**
+   * Tries to bind the ports and hand them over. Resolves with the error, if there is one; then the next try is
+   * scheduled already.
+   */
   open(): Promise<SlipwayError | undefined> {
     return this.#next(() => this.#try());
   }

@@ -21,14 +21,15 @@ export interface Forwards {
    */
   open(spec: ForwardSpec): Promise<ForwardStatus>;
   /**
-   * False when there is none. Closes listeners; established connections live on unless `connections` says otherwise. Rejects with
-   * ERR_FORWARD_STAYS, the forward being there as before, when a persistent one cannot be forgotten on disk. What is kept under
-   * its id, and was left out for it, goes too.
+   * False when there is none. Closes listeners; established connections live on unless `connections` says otherwise.
+   * Rejects with ERR_FORWARD_STAYS, the forward being there as before, when a persistent one cannot be forgotten on
+   * disk. What is kept under its id, and was left out for it, goes too.
    */
   close(id: string, options?: { readonly connections?: boolean }): Promise<boolean>;
   /**
-   * Makes the forwards of `owner` be `come` instead of `gone`: those of others stay, what is kept under the same id stays kept, and what
-   * was left out stands where it has room now. `failed` hears of each that cannot be changed, which is as it was.
+   * Makes the forwards of `owner` be `come` instead of `gone`: those of others stay, what is kept under the same id
+   * stays kept, and what was left out stands where it has room now. `failed` hears of each that cannot be changed,
+   * which is as it was.
    */
   exchange(change: ForwardExchange): Promise<void>;
   /** In order of id. */

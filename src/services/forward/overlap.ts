@@ -9,8 +9,9 @@ interface Places {
 }
 
 /**
- * Whether the kernel would refuse one of two forwards beside the other: the same protocol and a port in common, at one address or
- * where one of the two has every address of the family. IPv6 sockets take IPv6 alone, so the families never meet.
+ * Whether the kernel would refuse one of two forwards beside the other: the same protocol and a port in common, at one
+ * address or where one of the two has every address of the family. IPv6 sockets take IPv6 alone, so the families never
+ * meet.
  */
 export function overlap(one: ForwardSpec, other: ForwardSpec): boolean {
   if (one.host.kind === 'unix' || other.host.kind === 'unix') {

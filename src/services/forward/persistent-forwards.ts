@@ -18,8 +18,9 @@ const NOTHING_OPEN = {
 } as const;
 
 /**
- * The forwards that come back after a restart, and those of them that this process leaves out: in the way of what is wanted, of
- * each other, or invalid. They are still kept, for a start that has room for them. Bound: what the store holds.
+ * The forwards that come back after a restart, and those of them that this process leaves out: in the way of what is
+ * wanted, of each other, or invalid. They are still kept, for a start that has room for them. Bound: what the store
+ * holds.
  */
 export class PersistentForwards {
   readonly #store: ForwardStore | undefined;
@@ -70,8 +71,8 @@ export class PersistentForwards {
   }
 
   /**
-   * Those of an earlier process that `wanted` leaves room for; the others are left out. Who starts a daemon cannot ask one to remove
-   * the others first.
+   * Those of an earlier process that `wanted` leaves room for; the others are left out. Who starts a daemon cannot ask
+   * one to remove the others first.
    */
   beside(wanted: readonly ForwardSpec[]): readonly ForwardSpec[] {
     const claims = new HostPlaces<ForwardSpec>((spec) => spec);

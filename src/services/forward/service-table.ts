@@ -9,8 +9,8 @@ import type { AddressPlan } from '../../config/network.ts';
 import { MAX_SERVICES } from '../../config/services.ts';
 
 /**
- * What guests reach of the host at the gateway's ports and at virtual addresses. A change is in the network and its name in the
- * DNS when it settles, or it is neither. Changes are made one after the other.
+ * What guests reach of the host at the gateway's ports and at virtual addresses. A change is in the network and its
+ * name in the DNS when it settles, or it is neither. Changes are made one after the other.
  */
 export class ServiceTable {
   readonly #edges: Pick<ForwardEdges, 'network' | 'names' | 'guestAddresses'>;
@@ -29,7 +29,10 @@ export class ServiceTable {
     );
   }
 
-  /** An equal one that is there already is no error. Rejects with ERR_FORWARD_EXISTS, ERR_FORWARD_INVALID or ERR_DNS_ZONE. */
+  /**
+   * An equal one that is there already is no error. Rejects with ERR_FORWARD_EXISTS, ERR_FORWARD_INVALID or
+   * ERR_DNS_ZONE.
+   */
   add(service: ServiceForward): Promise<void> {
     return this.#next(async () => {
       checkService(service, this.#guests);

@@ -6,8 +6,8 @@ const MOST = 3;
 const MOST_SLIPS = 2;
 
 /**
- * Which of `ids` may be meant by a name that is none of them: those with its very port, else those that are a slip or two away.
- * At most three, the likeliest first.
+ * Which of `ids` may be meant by a name that is none of them: those with its very port, else those that are a slip or
+ * two away. At most three, the likeliest first.
  */
 export function similarForwards(name: string, ids: readonly string[]): readonly string[] {
   const port = /(\d+)(?:\/(?:tcp|udp))?$/.exec(name)?.[1];

@@ -29,8 +29,9 @@ const FINAL: ReadonlySet<string> = new Set(['ERR_SSH_KEY', 'ERR_SSH_LOGIN', 'ERR
 /**
  * One SSH connection to a guest's sshd, made when the first channel is wanted and made anew when it broke.
  *
- * The sshd's key is taken on trust at the first connection and held against it at every later one: another guest that takes the
- * address over has another key, and gets nothing. Nothing of it is written to disk: a new forward trusts anew.
+ * The sshd's key is taken on trust at the first connection and held against it at every later one: another guest that
+ * takes the address over has another key, and gets nothing. Nothing of it is written to disk: a new forward trusts
+ * anew.
  *
  * States: none → connecting → connected → none (broken, or ended by `end`).
  */
@@ -153,7 +154,10 @@ export async function readKey(end: SshEnd): Promise<Buffer> {
   }
 }
 
-/** A client of the API names the file: a pipe must not hold one of the few threads that names are looked up by, a device not fill the memory. */
+/**
+ * A client of the API names the file: a pipe must not hold one of the few threads that names are looked up by, a device
+ * not fill the memory.
+ */
 async function readBounded(file: string): Promise<Buffer> {
   // Without O_NONBLOCK the open of a pipe waits for its writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);

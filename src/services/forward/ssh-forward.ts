@@ -8,10 +8,12 @@ import { type DialGuest, readKey, SshClient, type SshEnd } from './ssh-client.ts
 const MAX_CLIENTS = 1_024;
 
 /**
- * A unix socket of the host that reaches one in a guest, through the guest's sshd: the channel direct-streamlocal@openssh.com
- * (PROTOCOL §2.4 of OpenSSH) for each client, all in one connection. It runs on the control thread, as all conversation does.
+ * A unix socket of the host that reaches one in a guest, through the guest's sshd: the channel
+ * direct-streamlocal@openssh.com (PROTOCOL §2.4 of OpenSSH) for each client, all in one connection. It runs on the
+ * control thread, as all conversation does.
  *
- * A client is accepted at once and held until its channel is open or known not to be; then it is closed. Half-close passes both ways.
+ * A client is accepted at once and held until its channel is open or known not to be; then it is closed. Half-close
+ * passes both ways.
  */
 export class SshForward implements SocketRelay {
   readonly #ssh: SshClient;

@@ -13,8 +13,9 @@ interface Entry {
 }
 
 /**
- * Every lease that the network told of, in the order they began, kept where a network thread's death does not reach: a new
- * thread, the file on disk and the names of guests are all served from here. One entry for each address and for each client.
+ * Every lease that the network told of, in the order they began, kept where a network thread's death does not reach: a
+ * new thread, the file on disk and the names of guests are all served from here. One entry for each address and for
+ * each client.
  *
  * Bound: 8,192 entries; the first that has ended goes for a new one.
  */

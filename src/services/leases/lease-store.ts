@@ -15,8 +15,8 @@ export interface LeaseStoreOptions {
 }
 
 /**
- * Keeps a LeaseBook on disk, one file for each subnet. A guest that was told an address must find it again, so the first
- * change is written at once.
+ * Keeps a LeaseBook on disk, one file for each subnet. A guest that was told an address must find it again, so the
+ * first change is written at once.
  */
 export class LeaseStore {
   readonly #file: StateFile;

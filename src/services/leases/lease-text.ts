@@ -7,7 +7,10 @@ import { MAX_LEASES } from './lease-book.ts';
 
 const MAX_TEXT = 1_024;
 
-/** The leases of `subnet` as JSON for people and programs: times are those of the wall clock, `null` is a lease without end. */
+/**
+ * The leases of `subnet` as JSON for people and programs: times are those of the wall clock, `null` is a lease without
+ * end.
+ */
 export function formatLeases(subnet: Cidr, records: readonly LeaseRecord[], wallMs: number): string {
   const leases = records.map(({ address, mac, clientKey, hostName, remainingMs, seenAgoMs }) => ({
     address: formatIpv4Address(address),
@@ -21,8 +24,8 @@ export function formatLeases(subnet: Cidr, records: readonly LeaseRecord[], wall
 }
 
 /**
- * The leases in `text`, or why it is none of ours. A clock that was set back must not make a lease longer than it ever was:
- * what is left is at most the time from when the client was last heard to the end. Never throws.
+ * The leases in `text`, or why it is none of ours. A clock that was set back must not make a lease longer than it ever
+ * was: what is left is at most the time from when the client was last heard to the end. Never throws.
  */
 export function parseLeases(text: string, subnet: Cidr, wallMs: number): LeaseRecord[] | string {
   const read = (raw: JsonObject): LeaseRecord | undefined => leaseOf(raw, subnet, wallMs);

@@ -20,8 +20,8 @@ export function nameGuests(book: LeaseBook, reservations: readonly Reservation[]
 }
 
 /**
- * A name of the configuration is only for whom it is reserved: another guest that calls itself so gets none, or it would
- * receive what is meant for the other.
+ * A name of the configuration is only for whom it is reserved: another guest that calls itself so gets none, or it
+ * would receive what is meant for the other.
  */
 export class ReservedNames {
   /** Those of the DHCP server, so that both recognise the same guests. */
@@ -34,8 +34,8 @@ export class ReservedNames {
   }
 
   /**
-   * The name of a lease: what its guest's reservation says (a lease of an earlier run may have another name still), else what the guest
-   * said; '' for none, or for one that is another's.
+   * The name of a lease: what its guest's reservation says (a lease of an earlier run may have another name still),
+   * else what the guest said; '' for none, or for one that is another's.
    */
   nameOf({ hostName, clientKey, mac }: Pick<LeaseRecord, 'hostName' | 'clientKey' | 'mac'>): string {
     const reserved = this.#reservations.of({ key: clientKey, mac, place: UNKNOWN_PLACE })?.name;

@@ -1,4 +1,7 @@
-/** Run under strace, which makes the first sends to the guest fail with ENOBUFS: does the frame get there, and how often was it tried? */
+/**
+ * Run under strace, which makes the first sends to the guest fail with ENOBUFS: does the frame get there, and how often
+ * was it tried?
+ */
 import { join } from 'node:path';
 import type { HostPipe } from '../../../src/env/host.ts';
 import { openListeningSocket } from '../../../src/host/epoll/attachment-listener.ts';

@@ -32,7 +32,10 @@ export class StreamRecorder implements HostStreamHandler {
   }
 }
 
-/** A server whose sockets are raw descriptors, so that a test decides each byte, flag and ending; all calls return at once. */
+/**
+ * A server whose sockets are raw descriptors, so that a test decides each byte, flag and ending; all calls return at
+ * once.
+ */
 export class RawServer {
   readonly port: number;
   readonly #harness: EpollHarness;

@@ -10,8 +10,8 @@ const ROUTER = 0x0a010002;
 const BEHIND = 0x0a020002;
 
 /**
- * Runs the probe in a network namespace of its own, 10.1.0.1, behind whose router, 10.1.0.2, lies a link of MTU 1280 that
- * swallows everything; the routes to 10.9.0.0/24 and 10.8.0.0/24 say unreachable and prohibited.
+ * Runs the probe in a network namespace of its own, 10.1.0.1, behind whose router, 10.1.0.2, lies a link of MTU 1280
+ * that swallows everything; the routes to 10.9.0.0/24 and 10.8.0.0/24 say unreachable and prohibited.
  */
 const SCRIPT = `
 set -e

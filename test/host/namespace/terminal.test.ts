@@ -15,7 +15,8 @@ class Terminal {
 
   constructor(t: TestContext, argv: readonly string[]) {
     const line = argv.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(' ');
-    // Without exec a shell of script's own may stay at the terminal: dash does, and dies by the signals meant for COMMAND.
+    // Without exec a shell of script's own may stay at the terminal: dash does, and dies by the signals meant for
+    // COMMAND.
     const command = `exec ${line}`;
     const program = spawn('script', ['--quiet', '--return', '--echo', 'always', '--command', command, '/dev/null']);
     this.#program = program;
@@ -53,7 +54,9 @@ function canUseTerminals(t: TestContext): boolean {
   return canRunGuests(t) && needs(t, 'script', 'bash');
 }
 
-/** Says when it runs and when it runs again: what is typed between a shell's own lines and that would be the shell's. */
+/**
+ * Says when it runs and when it runs again: what is typed between a shell's own lines and that would be the shell's.
+ */
 const READER =
   'process.stdin.on("data", (line) => console.log("got-" + String(line).trim())).on("end", () => process.exit(4)); ' +
   'process.on("SIGCONT", () => console.log("continued")); console.log("up")';

@@ -1,6 +1,6 @@
 /**
- * A program that publishes as a test's user: `publish.ts {…PortRequest, helper}`. Prints one line of JSON, the bound port or the error, and
- * then serves "hello" over TCP at what it bound until its input ends.
+ * A program that publishes as a test's user: `publish.ts {…PortRequest, helper}`. Prints one line of JSON, the bound
+ * port or the error, and then serves "hello" over TCP at what it bound until its input ends.
  */
 import { createServer } from 'node:net';
 import { openPorts } from '../../../src/host/ports/open-ports.ts';

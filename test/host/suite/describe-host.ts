@@ -31,7 +31,9 @@ const ELSEWHERE = 'its addresses exist only in a namespace of its own, where it 
 
 /** How an engine's test file calls the suite. */
 export interface DescribeHostOptions {
-  /** `import.meta.filename` of an engine with real sockets: run once more in a namespace that has unreachable addresses. */
+  /**
+   * `import.meta.filename` of an engine with real sockets: run once more in a namespace that has unreachable addresses.
+   */
   readonly file?: string;
 }
 

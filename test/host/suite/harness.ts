@@ -9,7 +9,10 @@ export interface Harness {
   readonly arena: Arena;
   /** The other side of the sockets; left out, the suite uses real ones of this process (node:net, node:dgram). */
   readonly peers?: Peers;
-  /** Lets the engine and the peers (which live on Node's event loop) make progress once; waits a few milliseconds at most. */
+  /**
+   * Lets the engine and the peers (which live on Node's event loop) make progress once; waits a few milliseconds at
+   * most.
+   */
   poll(): Promise<void>;
   /** Polls until `condition` holds; rejects after 10 s with `what` in the message. */
   until(condition: () => boolean, what: string): Promise<void>;
@@ -18,7 +21,10 @@ export interface Harness {
    * Left out by an engine whose pipes are tested elsewhere: then the pipe cases are skipped by name.
    */
   listenPipes?(path: string, accept: (pipe: HostPipe) => HostPipeHandler): Promise<{ close(): void }>;
-  /** Sockets of these addresses as the control thread binds them, or leaves them to the engine to bind: each at a port that is free. */
+  /**
+   * Sockets of these addresses as the control thread binds them, or leaves them to the engine to bind: each at a port
+   * that is free.
+   */
   bind(protocol: 'tcp' | 'udp', wanted: readonly Wanted[]): Promise<Bound>;
   /** The same of a unix stream socket. */
   bindUnix(path: string): Promise<Bound>;
@@ -68,7 +74,9 @@ export interface PeerPlace extends PeerAddress {
 
 /** The far side of the engine's sockets: real sockets, or the scripted objects of the in-memory host. */
 export interface Peers {
-  /** A TCP server whose connections are collected; a `paused` one reads nothing until told; a greeting is sent at once. */
+  /**
+   * A TCP server whose connections are collected; a `paused` one reads nothing until told; a greeting is sent at once.
+   */
   listenTcp(options?: ListenOptions): Promise<PeerServer>;
   /** The server behind a gateway service's name. */
   listenService(name: string): Promise<PeerServer>;

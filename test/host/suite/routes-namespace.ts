@@ -1,6 +1,7 @@
 /**
- * A network namespace in which some addresses certainly do not answer: the test file runs itself again in there, with only
- * the cases that need them. Needs root; made by iproute2, gone with its last process, touches nothing of the machine.
+ * A network namespace in which some addresses certainly do not answer: the test file runs itself again in there, with
+ * only the cases that need them. Needs root; made by iproute2, gone with its last process, touches nothing of the
+ * machine.
  */
 import { strict as assert } from 'node:assert';
 import { spawn } from 'node:child_process';

@@ -13,7 +13,10 @@ const ORIGIN = {
   originalPort: 53,
   attachment: 'tap0',
 };
-/** Signature; version 2, PROXY; TCP over IPv4; 19 bytes; 192.168.65.3, 192.168.65.1; 40000, 53; an extension of 4 bytes, "tap0". */
+/**
+ * Signature; version 2, PROXY; TCP over IPv4; 19 bytes; 192.168.65.3, 192.168.65.1; 40000, 53; an extension of 4 bytes,
+ * "tap0".
+ */
 const HEADER = Buffer.from(
   '0d0a0d0a000d0a515549540a' + '21' + '11' + '0013' + 'c0a84103' + 'c0a84101' + '9c40' + '0035' + 'e00004' + '74617030',
   'hex',

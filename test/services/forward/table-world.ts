@@ -30,7 +30,10 @@ interface Alarm {
   readonly act: () => void;
 }
 
-/** A table between two edges in memory: a host whose ports the test takes and gives, and a network that does what it is told. */
+/**
+ * A table between two edges in memory: a host whose ports the test takes and gives, and a network that does what it is
+ * told.
+ */
 export class TableWorld {
   readonly table: ForwardTable;
   /** 'port' or 'address' → the code by which the host refuses it. */

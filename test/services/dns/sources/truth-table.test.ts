@@ -45,7 +45,10 @@ const OS: Record<string, HostAnswer> = {
   failed: 'failed',
 };
 
-/** The nameserver's own message; built of the operating system's addresses; NODATA built; SERVFAIL with this extended error. */
+/**
+ * The nameserver's own message; built of the operating system's addresses; NODATA built; SERVFAIL with this extended
+ * error.
+ */
 type Expected = 'raw' | 'built' | 'nodata' | 22 | 23;
 
 // Operating system → nameserver → what goes to the guest.

@@ -151,7 +151,10 @@ export class ScriptedForwarder {
   }
 }
 
-/** The operating system's end: what getaddrinfo says at once of both families, or 'silent' for a name that it never ends with. */
+/**
+ * The operating system's end: what getaddrinfo says at once of both families, or 'silent' for a name that it never ends
+ * with.
+ */
 export type HostScript = (name: string) => HostAnswer | 'silent';
 
 export class ScriptedLookup {
@@ -192,7 +195,10 @@ export interface World {
   explain(name: string, type: string, asking?: Asking): Promise<{ answer: Said; trace: RecordedTrace }>;
 }
 
-/** All sources but the zones between scripted ends. Unless told otherwise no nameserver has an answer, and the host knows no name. */
+/**
+ * All sources but the zones between scripted ends. Unless told otherwise no nameserver has an answer, and the host
+ * knows no name.
+ */
 export function world(options: Partial<DnsSourcesOptions> & { raw?: Script; os?: HostScript } = {}): World {
   const { raw, os, ...rest } = options;
   const timers = new ManualTimers();

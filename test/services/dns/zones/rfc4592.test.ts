@@ -5,8 +5,8 @@ import { ZoneStore } from '../../../../src/services/dns/zones/zone-store.ts';
 import { a, address, ask, txt } from './asking.ts';
 
 /**
- * A model of the lookup that follows the words of RFC 4592 and has no tree: all names are lists of labels, the top one first, and
- * whether one exists is asked of all records each time.
+ * A model of the lookup that follows the words of RFC 4592 and has no tree: all names are lists of labels, the top one
+ * first, and whether one exists is asked of all records each time.
  */
 
 type Name = readonly string[];
