@@ -5,8 +5,12 @@ import { ThreadProgress } from './thread-progress.ts';
 const LOOK_MS = 500;
 /** Processor time without a beat: a turn is milliseconds of work, and an idle loop beats once a second. */
 const BUSY_MS = 2000;
-/** Looks in one and the same system call (5 s): the longest that the loop means to sleep in is one second. */
-const BLOCKED_LOOKS = 10;
+/** Looks without a beat before /proc is asked: the loop sleeps for a second, and idle it costs nothing to watch. */
+const QUIET_LOOKS = 2;
+/**
+ * Looks in one and the same system call (4 s), behind those: the longest that the loop means to sleep in is one second.
+ */
+const BLOCKED_LOOKS = 8;
 /** A thread that has not turned once yet is still being compiled, which takes its time. */
 const FIRST_BUSY_MS = 20_000;
 const FIRST_BLOCKED_LOOKS = 40;
@@ -25,6 +29,9 @@ export class HeartbeatWatch {
   #timer: NodeJS.Timeout | undefined;
   #watched: NetworkThreadHandle | undefined;
   #progress: ThreadProgress = new ThreadProgress(() => 0);
+  #beats = -1;
+  /** In a row, without a beat. */
+  #quietLooks = 0;
   #aborted = false;
 
   /** `current` is the thread to watch; it may change at any time. */
@@ -52,8 +59,12 @@ export class HeartbeatWatch {
       this.#watched = thread;
       this.#aborted = false;
       this.#progress = progressOf(thread);
+      this.#beats = -1;
     }
     const { beats } = thread.loop;
+    this.#quietLooks = beats === this.#beats ? this.#quietLooks + 1 : 0;
+    this.#beats = beats;
+    if (this.#quietLooks < QUIET_LOOKS && !this.#aborted) return;
     const { busyMs, blockedLooks } = this.#progress.look(beats);
     if (this.#aborted) {
       if (busyMs < ABORTED_BUSY_MS && blockedLooks < ABORTED_BLOCKED_LOOKS) return;
