@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs';
 import type { LogLevel } from '../config/log.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { LogFields } from '../env/log.ts';
-import { STANDARD_ERROR, say } from './say.ts';
+import { note, STANDARD_ERROR } from './say.ts';
 
 /** What sd-daemon(3) has before a line for syslog's priorities; the journal takes it off. */
 const PRIORITIES: Readonly<Record<string, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
@@ -20,8 +20,8 @@ export async function daemonLog(level: LogLevel, json: boolean): Promise<Control
   const isJournal = goesToJournal();
   // Synchronous: the last lines before an exit are the ones that matter, and there are few.
   const write = (line: string): void => {
-    if (json) say(STANDARD_ERROR, isJournal ? `${PRIORITIES[levelOf(line)] ?? ''}${line}` : line);
-    else say(STANDARD_ERROR, readable(line, isJournal));
+    if (json) note(isJournal ? `${PRIORITIES[levelOf(line)] ?? ''}${line}` : line);
+    else note(readable(line, isJournal));
   };
   const logger = pino(options, { write });
   return {
@@ -85,7 +85,7 @@ export function quietLog(level: LogLevel): ControlLog {
     (rank: LogLevel) =>
     (message: string, { stack: _stack, ...fields }: LogFields = {}): void => {
       if (RANKS.indexOf(rank) < RANKS.indexOf(level)) return;
-      say(STANDARD_ERROR, `${isJournal ? PRIORITIES[rank] : ''}slipway: ${message}${facts(fields)}\n`);
+      note(`${isJournal ? PRIORITIES[rank] : ''}slipway: ${message}${facts(fields)}\n`);
     };
   const debug = level === 'debug' ? line('debug') : undefined;
   return { debug, info: line('info'), warn: line('warn'), error: line('error') };

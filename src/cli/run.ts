@@ -17,7 +17,7 @@ import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError, STATUS_OWN_FAILURE } from './print-error.ts';
 import { type PublishFlags, publish, publishFlag } from './published.ts';
-import { STANDARD_ERROR, say } from './say.ts';
+import { note, STANDARD_ERROR, say } from './say.ts';
 
 export interface RunFlags extends NetworkFlags, Pick<PublishFlags, 'publish'> {}
 
@@ -29,7 +29,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   const events = new EventFeed();
   const log = events.listeningTo(quietLog(config.log.level));
   const onFatal = (error: SlipwayError): void => {
-    say(STANDARD_ERROR, describeError(error));
+    note(describeError(error));
     process.exit(STATUS_OWN_FAILURE);
   };
   // Until COMMAND gets them: who ends by the default action leaves the control socket and those of forwards behind.

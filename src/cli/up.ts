@@ -20,7 +20,7 @@ import { configOf, type NetworkFlags } from './options.ts';
 import { describeError } from './print-error.ts';
 import { type PublishFlags, publish, publishedBy } from './published.ts';
 import { Reload } from './reload.ts';
-import { STANDARD_ERROR, STANDARD_OUTPUT, say } from './say.ts';
+import { note, STANDARD_OUTPUT, say } from './say.ts';
 import { serveControl } from './serve-control.ts';
 import { version } from './version.ts';
 
@@ -38,17 +38,21 @@ export async function up(flags: UpFlags): Promise<void> {
   const published = publishedBy(flags);
   const read = (): Promise<Config> =>
     configOf(flags, { state: stateFolder(process.env), control: { socket: usualControlSocket() } });
+  // Before anything is there: what the default action ends leaves sockets of forwards behind, and a reload that is asked
+  // for meanwhile is due when the daemon stands.
+  let stop = async (): Promise<void> => {};
+  let isReloadDue = false;
+  let reload = (): void => {
+    isReloadDue = true;
+  };
+  stopOnSignals(() => stop(), { status: 0, reload: () => reload() });
   const config = await read();
   const events = new EventFeed();
   const log = events.listeningTo(await daemonLog(config.log.level, flags.json === true));
   const onFatal = (error: SlipwayError): void => {
-    say(STANDARD_ERROR, describeError(error));
+    note(describeError(error));
     process.exit(STATUS_DEFECT);
   };
-  // Before anything is there: what the default action ends leaves sockets of forwards behind.
-  let stop = async (): Promise<void> => {};
-  let reload = (): void => {};
-  stopOnSignals(() => stop(), { status: 0, reload: () => reload() });
   const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
   stop = async () => {
@@ -71,6 +75,7 @@ export async function up(flags: UpFlags): Promise<void> {
     for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
     const reloading = new Reload({ config, read, network, attach, log });
     reload = () => void reloading.again();
+    if (isReloadDue) reload();
   } catch (error) {
     await stop();
     throw error;

@@ -20,7 +20,10 @@ export interface FlowStatus extends FlowName {
   /** As the guest knows its peer; of UDP the address spoken to last (0 for none), port 0. */
   readonly remoteAddress: number;
   readonly remotePort: number;
-  /** TCP: RFC 9293's word, SYN-HELD or DRAINING. UDP: answered or unanswered. */
+  /**
+   * TCP: RFC 9293's word, SYN-HELD or DRAINING; LOOPBACK where a client is joined to the guest's own loopback. UDP:
+   * answered or unanswered.
+   */
   readonly state: string;
   readonly bytesFromGuest: number;
   readonly bytesToGuest: number;

@@ -2,6 +2,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostListeners } from '../env/host-listener.ts';
+import type { Log } from '../env/log.ts';
 import type { Tcp } from '../tcp/tcp.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Udp } from '../udp/udp.ts';
@@ -19,6 +20,7 @@ export interface ForwardContext {
   readonly clock: Clock;
   readonly turn: Turn;
   readonly counters: Counters;
+  readonly log: Log;
   readonly tcp: Tcp;
   readonly udp: Udp;
   readonly listeners: HostListeners;

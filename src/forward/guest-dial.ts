@@ -1,10 +1,13 @@
 import type { GuestSockets } from '../env/guest-sockets.ts';
 import type { HostAddress, HostStream, HostStreamHandler } from '../env/host.ts';
+import type { LogFields } from '../env/log.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
 import type { FlowOpener, OpenedFlow, OpenFailure } from '../tcp/flow-opener.ts';
+import { formatIpv4Address } from '../wire/ipv4-address.ts';
 import type { ForwardContext } from './forward-context.ts';
 import { listenState, takesConnections } from './forward-target.ts';
 import type { GuestWaiter } from './guest-finder.ts';
+import { shownClient } from './shown-client.ts';
 import { SOURCE_PORT_TRIES } from './source-addresses.ts';
 
 /** Why a guest could not be reached. 'limit': no flow or no port was left, which is counted. */
@@ -55,6 +58,8 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   #sourceAddress = 0;
   /** The attempt under way is being given up for another. */
   #moving = false;
+  /** The attempt under way, or the last one. */
+  #begunMs = 0;
 
   constructor(context: ForwardContext, owner: DialOwner, target: DialTarget) {
     this.#context = context;
@@ -71,8 +76,9 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
   /** Tries to reach the guest. May call the owner's `unreached` before it returns. */
   begin(): void {
     if (this.state !== 'held') return;
+    this.#begunMs = this.#context.turn.nowMs;
     const guest = this.#context.guests.resolve(this.target.address, this);
-    if (guest === 'none') this.#owner.unreached(this, 'no-guest');
+    if (guest === 'none') this.#fall('no-guest');
     else if (guest === 'asking') this.state = 'finding';
     else this.found(guest);
   }
@@ -96,13 +102,13 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     this.#neighbor = neighbor;
     const state = listenState(neighbor, this.target.port);
     const { sockets } = neighbor.port;
-    if (state === 'loopback' && sockets !== undefined) this.#openLoopback(sockets);
+    if (state === 'loopback' && sockets !== undefined) this.#openLoopback(sockets, neighbor.address);
     else if (takesConnections(state)) this.#open(neighbor);
     else this.#fall('refused');
   }
 
   /** No address of the client's reaches there, so none is seen. */
-  #openLoopback(sockets: GuestSockets): void {
+  #openLoopback(sockets: GuestSockets, guestAddress: number): void {
     const stream = this.#stream;
     if (stream === undefined) {
       this.#letGo();
@@ -110,7 +116,10 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
     }
     this.#neighbor = undefined;
     this.state = 'opening';
-    const flow = this.#context.relays.open(this, stream, sockets, this.target.port);
+    const { source, port: guestPort, clientAddress, clientPort: remotePort } = this.target;
+    const remoteAddress = this.#context.sources.addressFor(source, clientAddress);
+    const ends = { guestAddress, guestPort, remoteAddress, remotePort };
+    const flow = this.#context.relays.open(this, stream, sockets, ends);
     if (typeof flow === 'string') this.#fall(flow);
     else this.#flow = flow;
   }
@@ -143,6 +152,7 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
 
   established(): void {
     this.state = 'open';
+    this.#context.log.debug?.('client connected', this.#facts);
     this.#stream = undefined;
     this.#accepted = undefined;
     if (this.#neighbor !== undefined && this.#isClients)
@@ -197,7 +207,7 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
       // The client reset its connection, so nobody waits for the guest any more. (One that only ended its sending still
       // waits.)
       this.#context.counters.add('forward-client-left');
-      this.#letGo();
+      this.#letGo('the client left');
     }
   }
 
@@ -207,10 +217,25 @@ export class GuestDial implements HostStreamHandler, FlowOpener, GuestWaiter {
 
   #fall(failure: DialFailure): void {
     this.state = 'held';
+    this.#tell(failure);
     this.#owner.unreached(this, failure);
   }
 
-  #letGo(): void {
+  /** For debug logs only. */
+  #tell(why: string): void {
+    this.#context.log.debug?.('client not connected', { ...this.#facts, why });
+  }
+
+  get #facts(): LogFields {
+    const { turn, guests } = this.#context;
+    const { address, port, clientAddress, clientPort } = this.target;
+    const guest = guests.find(address)?.address ?? address;
+    const ms = Math.round(turn.nowMs - this.#begunMs);
+    return { client: shownClient(clientAddress, clientPort), to: `${formatIpv4Address(guest)}:${port}`, ms };
+  }
+
+  #letGo(why = 'given up'): void {
+    if (this.state !== 'held') this.#tell(why);
     if (this.state === 'finding') this.#context.guests.cancel(this);
     this.state = 'over';
     this.#flow?.abort();

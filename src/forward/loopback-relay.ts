@@ -18,6 +18,7 @@ import {
   WOULD_BLOCK,
 } from '../env/host.ts';
 import type { FlowOpener, OpenedFlow } from '../tcp/flow-opener.ts';
+import type { TcpFlowStatus } from '../tcp/tcp.ts';
 import type { FairWork } from '../turn/fair-queue.ts';
 import type { Turn } from '../turn/turn.ts';
 
@@ -33,13 +34,18 @@ export interface RelayOptions {
   readonly counters: Counters;
 }
 
+/** Whom a relay joins, as its flow is shown: the guest's end, and the client as the guest would see it from outside. */
+export type RelayEnds = Pick<TcpFlowStatus, 'guestAddress' | 'guestPort' | 'remoteAddress' | 'remotePort'>;
+
 /** What all relays of a network share. */
 export class LoopbackRelays {
   readonly turn: Turn;
   readonly #counters: Counters;
   readonly #buffer: number;
   readonly #pieces: PieceList = { at: new Int32Array(1), length: new Int32Array(1), count: 1 };
-  #count = 0;
+  readonly #relays = new Set<LoopbackRelay>();
+  /** Of the last `move`. */
+  moved = 0;
 
   /** Throws a RangeError when the arena has no room. */
   constructor({ arena, turn, counters }: RelayOptions) {
@@ -50,24 +56,48 @@ export class LoopbackRelays {
   }
 
   /**
-   * Begins to connect `client` to `port` of the guest's loopback; it is not touched before `established`. 'refused' and
-   * 'limit' are final.
+   * Begins to connect `client` to the port of the guest's loopback; it is not touched before `established`. 'refused'
+   * and 'limit' are final.
    */
-  open(opener: FlowOpener, client: HostStream, sockets: GuestSockets, port: number): OpenedFlow | 'refused' | 'limit' {
-    if (this.#count >= MAX_RELAYS) {
+  open(
+    opener: FlowOpener,
+    client: HostStream,
+    sockets: GuestSockets,
+    ends: RelayEnds,
+  ): OpenedFlow | 'refused' | 'limit' {
+    if (this.#relays.size >= MAX_RELAYS) {
       this.#counters.add('forward-loopback-limit');
       return 'limit';
     }
-    this.#count++;
-    const relay = new LoopbackRelay(this, opener, client, sockets);
-    const failure = relay.dial(port);
+    const relay = new LoopbackRelay(this, opener, client, sockets, ends);
+    this.#relays.add(relay);
+    const failure = relay.dial();
     if (failure === undefined) return relay;
-    this.gone();
+    this.gone(relay);
     return 'refused';
   }
 
-  gone(): void {
-    this.#count--;
+  gone(relay: LoopbackRelay): void {
+    this.#relays.delete(relay);
+  }
+
+  /** Up to `limit` of them, as flows. */
+  list(limit: number): TcpFlowStatus[] {
+    const list: TcpFlowStatus[] = [];
+    for (const relay of this.#relays) if (list.length < limit) list.push(relay.status);
+    return list;
+  }
+
+  /** Ends one with a reset on both sides. False when there is none. */
+  kill({ guestAddress, guestPort, remoteAddress, remotePort }: RelayEnds): boolean {
+    for (const relay of this.#relays) {
+      const { ends } = relay;
+      if (ends.guestPort !== guestPort || ends.remotePort !== remotePort) continue;
+      if (ends.guestAddress !== guestAddress || ends.remoteAddress !== remoteAddress) continue;
+      relay.abort();
+      return true;
+    }
+    return false;
   }
 
   /**
@@ -77,7 +107,8 @@ export class LoopbackRelays {
   move(from: HostStream, to: HostStream): 'all' | 'more' | 'end' | 'reset' | 'stuck' | 'deaf' {
     const { at, length } = this.#pieces;
     at[0] = this.#buffer;
-    for (let moved = 0; moved < QUOTA_BYTES; ) {
+    this.moved = 0;
+    while (this.moved < QUOTA_BYTES) {
       const waits = from.peekInto(0, this.#buffer, CHUNK_BYTES, CHUNK_BYTES, 1);
       if (waits === WOULD_BLOCK) return 'all';
       if (waits === FAILED) return 'reset';
@@ -86,7 +117,7 @@ export class LoopbackRelays {
       const taken = to.write(this.#pieces);
       if (taken === FAILED) return 'deaf';
       from.consume(taken);
-      moved += taken;
+      this.moved += taken;
       if (taken < waits) return from.error === undefined ? 'stuck' : 'reset';
       if (waits < CHUNK_BYTES && !from.endAnnounced) return 'all';
     }
@@ -99,6 +130,7 @@ class LoopbackRelay implements OpenedFlow, FairWork {
   queued = false;
   /** The guest, by its sockets. */
   readonly lane: GuestSockets;
+  readonly ends: RelayEnds;
   readonly #relays: LoopbackRelays;
   readonly #opener: FlowOpener;
   readonly #client: HostStream;
@@ -109,6 +141,8 @@ class LoopbackRelay implements OpenedFlow, FairWork {
   #toClientOver = false;
   /** One side took bytes no more: the other is to be reset once it has said what it had to say. */
   #broken = false;
+  #bytesFromGuest = 0;
+  #bytesToGuest = 0;
   readonly #guestEvents: HostStreamHandler = {
     connected: () => this.#connected(),
     failed: (code) => this.#failed(code),
@@ -116,7 +150,8 @@ class LoopbackRelay implements OpenedFlow, FairWork {
     writable: () => this.#wake(),
   };
 
-  constructor(relays: LoopbackRelays, opener: FlowOpener, client: HostStream, sockets: GuestSockets) {
+  constructor(relays: LoopbackRelays, opener: FlowOpener, client: HostStream, sockets: GuestSockets, ends: RelayEnds) {
+    this.ends = ends;
     this.lane = sockets;
     this.#relays = relays;
     this.#opener = opener;
@@ -124,15 +159,21 @@ class LoopbackRelay implements OpenedFlow, FairWork {
   }
 
   /** The error when it failed at once. */
-  dial(port: number): HostErrorCode | undefined {
-    const outcome = this.lane.dialLoopback(port, this.#guestEvents, () => {
+  dial(): HostErrorCode | undefined {
+    const outcome = this.lane.dialLoopback(this.ends.guestPort, this.#guestEvents, () => {
       if (this.#state !== 'dialling') return;
-      const failure = this.dial(port);
+      const failure = this.dial();
       if (failure !== undefined) this.#failed(failure);
     });
     if (typeof outcome === 'string') return outcome;
     this.#guest = outcome;
     return undefined;
+  }
+
+  get status(): TcpFlowStatus {
+    const state = this.#state === 'open' ? 'LOOPBACK' : 'SYN-SENT';
+    const [bytesFromGuest, bytesToGuest] = [this.#bytesFromGuest, this.#bytesToGuest];
+    return { ...this.ends, openedBy: 'host', state, bytesFromGuest, bytesToGuest };
   }
 
   // ── what the client's stream says, once open ──
@@ -154,7 +195,7 @@ class LoopbackRelay implements OpenedFlow, FairWork {
     const wasOpen = this.#state === 'open';
     this.#state = 'over';
     this.#guest?.abort();
-    this.#relays.gone();
+    this.#relays.gone(this);
     if (!wasOpen) return;
     this.#client.abort();
     this.#opener.ended();
@@ -163,8 +204,14 @@ class LoopbackRelay implements OpenedFlow, FairWork {
   work(): void {
     const guest = this.#guest;
     if (this.#state !== 'open' || guest === undefined) return;
-    if (!this.#toGuestOver) this.#toGuestOver = this.#pass(this.#client, guest);
-    if (this.#state === 'open' && !this.#toClientOver) this.#toClientOver = this.#pass(guest, this.#client);
+    if (!this.#toGuestOver) {
+      this.#toGuestOver = this.#pass(this.#client, guest);
+      this.#bytesToGuest += this.#relays.moved;
+    }
+    if (this.#state === 'open' && !this.#toClientOver) {
+      this.#toClientOver = this.#pass(guest, this.#client);
+      this.#bytesFromGuest += this.#relays.moved;
+    }
     if (this.#state !== 'open' || !this.#toGuestOver || !this.#toClientOver) return;
     if (this.#broken) this.abort();
     else this.#close(guest);
@@ -206,7 +253,7 @@ class LoopbackRelay implements OpenedFlow, FairWork {
   #failed(code: HostErrorCode): void {
     if (this.#state !== 'dialling') return;
     this.#state = 'over';
-    this.#relays.gone();
+    this.#relays.gone(this);
     this.#opener.notOpened(code === 'ETIMEDOUT' ? 'timeout' : 'refused');
   }
 
@@ -214,7 +261,7 @@ class LoopbackRelay implements OpenedFlow, FairWork {
     this.#state = 'over';
     guest.close();
     this.#client.close();
-    this.#relays.gone();
+    this.#relays.gone(this);
     this.#opener.ended();
   }
 }

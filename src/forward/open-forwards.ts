@@ -3,9 +3,10 @@ import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { HostErrorCode } from '../env/host.ts';
 import type { HostListeners } from '../env/host-listener.ts';
+import type { Log } from '../env/log.ts';
 import type { Random } from '../env/random.ts';
 import type { Neighbor } from '../ip/neighbor.ts';
-import type { Tcp } from '../tcp/tcp.ts';
+import type { Tcp, TcpFlowStatus } from '../tcp/tcp.ts';
 import { Timer } from '../turn/timers.ts';
 import type { Turn } from '../turn/turn.ts';
 import type { Udp } from '../udp/udp.ts';
@@ -15,7 +16,7 @@ import type { ForwardContext } from './forward-context.ts';
 import type { ForwardChange, ForwardReport, ForwardRequest, ForwardStanding } from './forward-request.ts';
 import { GuestFinder, type GuestLink } from './guest-finder.ts';
 import { type GuestStreamDone, GuestStreams } from './guest-streams.ts';
-import { LoopbackRelays } from './loopback-relay.ts';
+import { LoopbackRelays, type RelayEnds } from './loopback-relay.ts';
 import { PublishedPorts } from './published-sockets.ts';
 import { SourceAddresses } from './source-addresses.ts';
 import { SourceRoutes } from './source-routes.ts';
@@ -38,6 +39,7 @@ export interface ForwardOptions {
   readonly turn: Turn;
   readonly counters: Counters;
   readonly random: Random;
+  readonly log: Log;
   readonly tcp: Tcp;
   readonly udp: Udp;
   readonly listeners: HostListeners;
@@ -101,6 +103,16 @@ export class OpenForwards {
   /** Clients of the host's side whose guest has not accepted. */
   get waiting(): number {
     return this.#context.waiting.used;
+  }
+
+  /** Up to `limit` clients of who listens at a guest's loopback: no flow of TCP's is theirs. */
+  loopbackFlows(limit: number): TcpFlowStatus[] {
+    return this.#context.relays.list(limit);
+  }
+
+  /** Ends one of these with a reset on both sides. False when there is none. */
+  killLoopbackFlow(ends: RelayEnds): boolean {
+    return this.#context.relays.kill(ends);
   }
 
   /** Clients of UDP forwards. */

@@ -11,6 +11,7 @@ import { type DialFailure, type DialOwner, GuestDial } from './guest-dial.ts';
 import { placesOf } from './places.ts';
 import { PrefixedStream } from './prefixed-stream.ts';
 import { proxyHeader } from './proxy-header.ts';
+import { shownClient } from './shown-client.ts';
 
 /** A held client tries again after an eighth of the time that it has waited, within these bounds. */
 const FIRST_RETRY_MS = 40;
@@ -133,10 +134,12 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
     turn.catchUp(clock.nowMs());
     if (waitMs === 0 && this.#target.isDown) {
       counters.add('forward-guest-down');
+      this.#refused(client, this.#why);
       return undefined;
     }
     if (!waiting.take(this)) {
       counters.add('forward-waiting-limit');
+      this.#refused(client, 'too many clients wait');
       return undefined;
     }
     counters.add('forward-accepted');
@@ -177,6 +180,11 @@ export class TcpForward implements HostListenerHandler, DialOwner, AllowanceHold
   ended(dial: GuestDial): void {
     this.#release(dial);
     this.#dials.delete(dial);
+  }
+
+  /** For debug logs only. */
+  #refused({ address, port }: HostClient, why: string): void {
+    this.#context.log.debug?.('client not connected', { client: shownClient(address, port), ms: 0, why });
   }
 
   #dialFor(accepted: HostStream, client: HostClient, index: number): GuestDial {

@@ -217,7 +217,8 @@ export class CoreNetwork {
 
   /** Ends a TCP flow with a reset on both sides. False when there is none. */
   killTcpFlow(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
-    return this.#tcp.kill(guestAddress, guestPort, remoteAddress, remotePort);
+    if (this.#tcp.kill(guestAddress, guestPort, remoteAddress, remotePort)) return true;
+    return this.#forwards.killLoopbackFlow({ guestAddress, guestPort, remoteAddress, remotePort });
   }
 
   /** Forgets the UDP mapping of a guest's port. False when there is none. */
@@ -240,9 +241,10 @@ export class CoreNetwork {
     });
   }
 
-  /** Up to `limit` TCP flows. */
+  /** Up to `limit` TCP flows; behind them clients of who listens at a guest's own loopback. */
   tcpFlows(limit: number): TcpFlowStatus[] {
-    return this.#tcp.list(limit);
+    const flows = this.#tcp.list(limit);
+    return [...flows, ...this.#forwards.loopbackFlows(limit - flows.length)];
   }
 
   udpMappings(): UdpMappingStatus[] {

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { connect } from 'node:net';
+import path from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess } from './slipway.ts';
+
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
 /** A peer that is no guest: each is worth three lines of the log. Fulfilled when it was turned out. */
 async function stranger(port: number): Promise<void> {
@@ -25,3 +32,57 @@ for (const format of [[], ['--json']]) {
     assert.equal((await up.end()).status, 0);
   });
 }
+
+test('a daemon whose log nobody reads serves on, and says what was lost when somebody does', {
+  timeout: 60_000,
+}, async (t) => {
+  const folder = temporaryFolder('test');
+  const pipe = path.join(folder, 'log');
+  execFileSync('mkfifo', [pipe]);
+  const here = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+  t.after(() => closeSync(here));
+  const full = Buffer.alloc(1024, '.');
+  const fill = (): void => {
+    try {
+      while (writeSync(here, full) > 0);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+    }
+  };
+  const drain = (): string => {
+    let text = '';
+    const bytes = Buffer.alloc(65_536);
+    try {
+      for (;;) text += bytes.toString('utf8', 0, readSync(here, bytes));
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EAGAIN');
+    }
+    return text;
+  };
+  fill();
+  const stderr = openSync(pipe, constants.O_RDWR);
+  const args = ['up', '--control', 'none', '--listen', 'qemu+tcp://127.0.0.1:0'];
+  const env = { ...process.env, XDG_STATE_HOME: folder };
+  const up = spawn(process.execPath, [MAIN, ...args], { stdio: ['ignore', 'pipe', stderr], env });
+  t.after(() => up.kill('SIGKILL'));
+  closeSync(stderr);
+  let said = '';
+  up.stdout!.on('data', (bytes) => {
+    said += String(bytes);
+  });
+  while (!/Ctrl-C/.test(said)) await once(up.stdout!, 'data');
+  const port = Number(/127\.0\.0\.1:(\d+)/.exec(said)?.[1]);
+  await stranger(port);
+  assert.doesNotMatch(drain(), /guest/);
+  await stranger(port);
+  let log = '';
+  while (!/lost/.test(log)) {
+    log += drain();
+    await new Promise(setImmediate);
+  }
+  assert.match(log, /^slipway: \d+ lines are lost here: nobody read them\n\d{4}-/);
+  fill();
+  up.kill('SIGTERM');
+  const [status] = await once(up, 'exit');
+  assert.equal(status, 0);
+});

@@ -16,6 +16,7 @@ const LISTEN = ['--listen', 'qemu+tcp://127.0.0.1:0'] as const;
 /** A line that never comes fails the test instead of the run. */
 const WAITS = { timeout: 120_000 };
 const SIGUSR1_BIT = 1n << 9n;
+const SIGHUP_BIT = 1n;
 
 /** Waits until `wanted` holds. */
 async function until(wanted: () => boolean): Promise<void> {
@@ -168,11 +169,59 @@ dns: { ttlSeconds: 7, zones: [{ name: new.example, records: [{ name: a, type: A,
   },
 );
 
+test('SIGHUP while slipway up starts is a reload when it stands', WAITS, async (t) => {
+  const up = new SlipwayProcess(t, 'up', ...LISTEN, '--control', 'none');
+  await until(() => isCaught(up.child.pid!, SIGHUP_BIT));
+  assert.equal(up.stdout, '');
+  up.child.kill('SIGHUP');
+  await until(() => /the configuration was read again: nothing to change/.test(up.stderr));
+  up.child.kill('SIGTERM');
+  assert.equal((await up.end()).status, 0, up.stderr);
+});
+
 /** `command` in a terminal of its own, which goes when the returned process is killed. */
 function inTerminal(t: TestContext, command: string, env: NodeJS.ProcessEnv): ChildProcess {
   const terminal = spawn('script', ['-qec', command, '/dev/null'], { stdio: ['pipe', 'ignore', 'ignore'], env });
   t.after(() => terminal.kill('SIGKILL'));
   return terminal;
+}
+
+for (const [how, survives] of [
+  ['exec', false],
+  ['exec nohup', true],
+] as const) {
+  test(
+    `when its terminal goes, COMMAND of ${how} slipway run ${survives ? 'carries on' : 'hears of it'}`,
+    WAITS,
+    async (t) => {
+      if (!needsRoot(t) || !needsTun(t) || !needs(t, 'script', 'nohup')) return;
+      const folder = temporaryFolder('test');
+      const trap = survives ? '' : "trap 'echo hung up >> said; exit' HUP; ";
+      const command = `${trap}echo $$ > ready; while [ ! -e end ]; do sleep 0.02; done; echo done >> said`;
+      writeFileSync(path.join(folder, 'command.sh'), command);
+      const line = `${how} ${process.execPath} ${MAIN} run -- sh command.sh`;
+      const env = { ...process.env, HOME: folder, XDG_STATE_HOME: folder };
+      const terminal = inTerminal(t, `cd ${folder}; echo $$ > pid; ${line}`, env);
+      const read = (name: string): string => {
+        const file = path.join(folder, name);
+        return existsSync(file) ? readFileSync(file, 'utf8') : '';
+      };
+      await until(() => read('ready') !== '');
+      const pid = Number(read('pid'));
+      terminal.kill('SIGKILL');
+      await once(terminal, 'close');
+      if (survives) {
+        process.kill(pid, 'SIGHUP');
+        process.kill(pid, 'SIGWINCH');
+        await passes(50);
+        writeFileSync(path.join(folder, 'end'), '');
+      }
+      await until(() => read('said') !== '');
+      assert.equal(read('said'), survives ? 'done\n' : 'hung up\n');
+      // A process that nobody waits for stays as a zombie, which has no words.
+      await until(() => !existsSync(`/proc/${pid}`) || readFileSync(`/proc/${pid}/cmdline`, 'utf8') === '');
+    },
+  );
 }
 
 for (const [how, survives, prefix] of [

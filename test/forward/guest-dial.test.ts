@@ -11,7 +11,11 @@ test('a dial to a guest’s loopback that carries no client ends at once, and is
   const sockets = new KnownSockets();
   sockets.set(80, 'loopback');
   const neighbor = new Neighbor(FIRST_GUEST_ADDRESS, 7, { attached: true, sockets } as Partial<Port> as Port, 0);
-  const context = { guests: { resolve: () => neighbor } } as unknown as ForwardContext;
+  const context = {
+    guests: { resolve: () => neighbor, find: () => neighbor },
+    turn: { nowMs: 0 },
+    log: {},
+  } as unknown as ForwardContext;
   const ended: GuestDial[] = [];
   const owner: DialOwner = {
     established: () => assert.fail(),

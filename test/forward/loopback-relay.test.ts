@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { LOOPBACK4 } from '../../src/env/host.ts';
+import { ip } from '../support/core-world.ts';
 import { Conversation, FIRST_GUEST_ADDRESS, ForwardWorld } from '../support/forward-world.ts';
 import { KnownSockets } from '../support/known-sockets.ts';
 import { assertSameBytes } from '../support/tcp-peer.ts';
@@ -37,7 +38,31 @@ describe('a forward to who listens at the guest’s loopback only', () => {
     world.settle();
     assert.equal(client.text, 'hello');
     assert.equal(world.report?.connections, 1);
-    assert.deepEqual(world.net.network.tcpFlows(5), []);
+  });
+
+  it('is one of the flows, which can be killed', () => {
+    const { world, talks } = published();
+    const [client, other] = [world.connect(), world.connect({ port: 50_001 })];
+    client.say('GET /');
+    world.settle();
+    talks[0]!.say('hello, client');
+    world.settle();
+    const flow = {
+      guestAddress: FIRST_GUEST_ADDRESS,
+      guestPort: 80,
+      remoteAddress: ip('10.1.2.3'),
+      remotePort: 50_000,
+    };
+    const { network } = world.net;
+    const shown = { ...flow, openedBy: 'host', state: 'LOOPBACK', bytesFromGuest: 13, bytesToGuest: 5 };
+    assert.deepEqual(network.tcpFlows(1), [shown]);
+    assert.equal(network.tcpFlows(5).length, 2);
+    const { guestAddress, guestPort, remoteAddress, remotePort } = flow;
+    assert.equal(network.killTcpFlow(guestAddress, guestPort, remoteAddress, remotePort), true);
+    world.settle();
+    assert.deepEqual([client.reset, talks[0]!.reset, other.reset], ['ECONNRESET', 'ECONNRESET', undefined]);
+    assert.equal(network.killTcpFlow(guestAddress, guestPort, remoteAddress, remotePort), false);
+    assert.equal(network.tcpFlows(5).length, 1);
   });
 
   it('passes half-closes both ways and is over with the second', () => {

@@ -38,6 +38,25 @@ describe('a TCP forward', () => {
     assert.equal(world.net.network.tcpFlows(5)[0]?.openedBy, 'host');
   });
 
+  it('says in debug logs who was connected in what time, and who was not and why', () => {
+    const world = new ForwardWorld({}, { debug: true });
+    const guest = world.guest();
+    guest.listen(80);
+    world.open();
+    world.open({ id: 2, guestPort: 81, sockets: { kind: 'descriptors', fds: [51], index: [0] } });
+    world.connect().peer!.reset();
+    world.connect({ address: LOOPBACK6, port: 50_001 }, { fd: 51 });
+    world.settle();
+    const lines = world.net.lines.filter(({ message }) => /^client/.test(message));
+    assert.deepEqual(lines, [
+      { message: 'client connected', fields: { client: '10.1.2.3:50000', to: '192.168.65.3:80', ms: 0 } },
+      {
+        message: 'client not connected',
+        fields: { client: '[::1]:50001', to: '192.168.65.3:81', ms: 0, why: 'refused' },
+      },
+    ]);
+  });
+
   it('passes half-closes both ways', () => {
     const { world, talks } = published();
     const client = world.connect();

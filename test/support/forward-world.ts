@@ -264,8 +264,11 @@ export class ForwardWorld {
   readonly changes: ForwardChange[] = [];
   readonly random: () => number = seededRandom(7);
 
-  constructor(network: Partial<NetworkOptions> = {}) {
-    this.net = new NetworkWorld({ network: { ...network, onForward: (change) => void this.changes.push(change) } });
+  constructor(network: Partial<NetworkOptions> = {}, { debug = false }: { readonly debug?: boolean } = {}) {
+    this.net = new NetworkWorld({
+      debug,
+      network: { ...network, onForward: (change) => void this.changes.push(change) },
+    });
   }
 
   get counters(): Counters {

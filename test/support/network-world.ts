@@ -41,6 +41,8 @@ export interface NetworkWorldOptions {
   readonly host?: MemoryHostOptions;
   readonly network?: Partial<NetworkOptions>;
   readonly arenaBytes?: number;
+  /** Its lines are kept with the others. */
+  readonly debug?: boolean;
 }
 
 /** The whole network over a guarded arena, the host in memory behind it, time by hand. */
@@ -68,7 +70,7 @@ export class NetworkWorld {
           return random;
         },
       },
-      log: { info: line, warn: line },
+      log: { info: line, warn: line, debug: options.debug === true ? line : undefined },
       counters: this.counters,
       host: this.host,
       services: {

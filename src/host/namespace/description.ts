@@ -1,4 +1,5 @@
 /** What a caller says of a guest, checked and completed to what init needs to know. */
+import { hangupIsIgnored } from '../hangup.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import { formatIpv4Address, parseIpv4Address } from '../../wire/ipv4-address.ts';
 import { parseMac } from '../../wire/mac.ts';
@@ -56,6 +57,7 @@ export function describeGuest(options: NamespaceGuestOptions): GuestDescription 
     gateway: ipv4Number(options.gateway),
     mtu,
     txQueueLength,
+    ignoresHangup: options.forwardSignals !== false && hangupIsIgnored(),
     resolvConf: `# Made by slipway run; only this command sees it.\nnameserver ${dns}\n${search}`,
   };
 }

@@ -13,6 +13,7 @@
  * path to the first packet.
  */
 import { closeSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { constants } from 'node:os';
 import { SlipwayError } from '../../facts/errors.ts';
 import { addDefaultRoute, configureInterface, openTap } from './ioctl.ts';
 import { O_NONBLOCK } from '../socket-numbers.ts';
@@ -103,13 +104,14 @@ function passOn(signal: number): void {
   else kill(commandPid, signal);
 }
 
-function startCommand({ path, argv, env }: GuestDescription): void {
+function startCommand({ path, argv, env, ignoresHangup }: GuestDescription): void {
+  const ignored = ignoresHangup ? [constants.signals.SIGHUP] : [];
   // A stream library of the launcher may have left this on descriptions that COMMAND shares.
   for (const fd of STANDARD_FDS) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL, 0) & ~O_NONBLOCK);
-  let started = spawn({ path, argv, env, descriptors: STREAMS });
+  let started = spawn({ path, argv, env, descriptors: STREAMS, ignored });
   // A script without a #! line: the shells' own custom.
   if (started === 'ENOEXEC') {
-    started = spawn({ path: '/bin/sh', argv: ['sh', path, ...argv.slice(1)], env, descriptors: STREAMS });
+    started = spawn({ path: '/bin/sh', argv: ['sh', path, ...argv.slice(1)], env, descriptors: STREAMS, ignored });
   }
   if (typeof started === 'string') {
     finish({

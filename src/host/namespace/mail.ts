@@ -27,6 +27,8 @@ export interface GuestDescription {
   readonly mtu: number;
   readonly txQueueLength: number;
   readonly resolvConf: string;
+  /** SIGHUP means nothing to COMMAND, as to what `nohup` starts. */
+  readonly ignoresHangup: boolean;
 }
 
 /**

@@ -86,6 +86,7 @@ class LaunchedGuest implements NamespaceGuest {
   readonly #child: UnshareChild;
   readonly #privileged: boolean;
   readonly #forwards: boolean;
+  readonly #ignoresHangup: boolean;
   #table = -1;
   #source = -1;
   #state: 'starting' | 'ready' | 'running' | 'closed' = 'starting';
@@ -96,6 +97,7 @@ class LaunchedGuest implements NamespaceGuest {
   constructor(description: GuestDescription, privileged: boolean, forwards: boolean) {
     this.#privileged = privileged;
     this.#forwards = forwards;
+    this.#ignoresHangup = description.ignoresHangup;
     this.shared = missingNamespaces();
     this.started = this.#start.promise;
     this.exited = this.#exit.promise;
@@ -118,7 +120,10 @@ class LaunchedGuest implements NamespaceGuest {
   proceed(): void {
     if (this.#state !== 'ready') return;
     this.#state = 'running';
-    if (this.#forwards) this.#stopForwarding = forwardSignals((signal) => this.kill(signal));
+    if (this.#forwards) {
+      const send = (signal: NodeJS.Signals): void => this.kill(signal);
+      this.#stopForwarding = forwardSignals(send, this.#ignoresHangup ? ['SIGHUP'] : []);
+    }
     this.#child.say({ kind: 'proceed' });
   }
 

@@ -41,6 +41,11 @@ const addDup2: (actions: Uint8Array, from: number, to: number) => number = decla
 const signalsEmpty: (signals: Uint8Array) => number = declare('int sigemptyset(void *signals)');
 const signalsFill: (signals: Uint8Array) => number = declare('int sigfillset(void *signals)');
 const signalsAdd: (signals: Uint8Array, signal: number) => number = declare('int sigaddset(void *signals, int signal)');
+const signalsDelete: (signals: Uint8Array, signal: number) => number = declare(
+  'int sigdelset(void *signals, int signal)',
+);
+const setSignal: (signal: number, handler: number) => number = declare('intptr_t signal(int signal, intptr_t handler)');
+const SIG_IGN = 1;
 
 export interface SpawnOptions {
   /** The program's own path; nothing is searched. */
@@ -54,16 +59,22 @@ export interface SpawnOptions {
   readonly descriptors: readonly (readonly [number, number])[];
   /** Signal numbers that the child starts with blocked; none otherwise. */
   readonly blocked?: readonly number[];
+  /** Those that it starts with ignored; the caller ignores them from here on, too. */
+  readonly ignored?: readonly number[];
 }
 
 /** Starts the program and returns its process id, or the name of the errno that kept it from starting. */
-export function spawn({ path, argv, env, descriptors, blocked = [] }: SpawnOptions): number | string {
+export function spawn({ path, argv, env, descriptors, blocked = [], ignored = [] }: SpawnOptions): number | string {
   const attributes = Buffer.alloc(OPAQUE_BYTES);
   const actions = Buffer.alloc(OPAQUE_BYTES);
   const defaults = Buffer.alloc(OPAQUE_BYTES);
   const mask = Buffer.alloc(OPAQUE_BYTES);
   check('sigfillset', signalsFill(defaults));
   check('sigemptyset', signalsEmpty(mask));
+  for (const signal of ignored) {
+    setSignal(signal, SIG_IGN);
+    check('sigdelset', signalsDelete(defaults, signal));
+  }
   for (const signal of blocked) check('sigaddset', signalsAdd(mask, signal));
   expectZero(attributesInit(attributes));
   expectZero(setFlags(attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK));

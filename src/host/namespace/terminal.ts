@@ -24,14 +24,18 @@ const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 const FROM_TERMINAL: readonly string[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGCONT'];
 
 /**
- * Passes this process's signals on by `send` until the returned function is called, which also takes the terminal back.
+ * Passes this process's signals on by `send`, all but the `ignored` ones, until the returned function is called, which
+ * also takes the terminal back.
  */
-export function forwardSignals(send: (signal: NodeJS.Signals) => void): () => void {
+export function forwardSignals(
+  send: (signal: NodeJS.Signals) => void,
+  ignored: readonly NodeJS.Signals[] = [],
+): () => void {
   const terminal = open('/dev/tty', O_RDWR | O_NOCTTY | O_CLOEXEC);
   const atStart = terminal !== -1 && tcgetpgrp(terminal) === getpgrp();
   const forward = (signal: NodeJS.Signals): void => {
     const hadIt = terminal !== -1 && FROM_TERMINAL.includes(signal) && tcgetpgrp(terminal) === getpgrp();
-    if (!hadIt) send(signal);
+    if (!hadIt && !ignored.includes(signal)) send(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   return () => {
