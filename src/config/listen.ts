@@ -58,11 +58,7 @@ export function resolveListen(
     return place !== undefined && urls.slice(0, index).some((before) => placeOf(before) === place);
   });
   if (repeated === undefined) return [...urls];
-  throw new SlipwayError(
-    code,
-    `${name}: ${repeated.text} is listed twice`,
-    'Many guests can attach at one address; give it once.',
-  );
+  throw new SlipwayError(code, `${name}: ${repeated.text} is listed twice`, 'Give each address once.');
 }
 
 function placeOf({ target, connect }: AttachmentUrl): string | undefined {
