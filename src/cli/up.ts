@@ -38,8 +38,8 @@ export async function up(flags: UpFlags): Promise<void> {
   const published = publishedBy(flags);
   const read = (): Promise<Config> =>
     configOf(flags, { state: stateFolder(process.env), control: { socket: usualControlSocket() } });
-  // Before anything is there: what the default action ends leaves sockets of forwards behind, and a reload that is asked
-  // for meanwhile is due when the daemon stands.
+  // Before anything is there: what the default action ends leaves sockets of forwards behind, and a reload asked for
+  // meanwhile is due when the daemon stands.
   let stop = async (): Promise<void> => {};
   let isReloadDue = false;
   let reload = (): void => {
