@@ -8,8 +8,13 @@ import { note, STANDARD_ERROR } from './say.ts';
 const PRIORITIES: Readonly<Record<string, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
 const RANKS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error', 'silent'];
 
+/** A log whose level can change while it is written. */
+export interface DaemonLog extends ControlLog {
+  setLevel(level: LogLevel): void;
+}
+
 /** The daemon's log: pino on standard error, as JSON lines or, for people, as text. */
-export async function daemonLog(level: LogLevel, json: boolean): Promise<ControlLog> {
+export async function daemonLog(level: LogLevel, json: boolean): Promise<DaemonLog> {
   const { pino } = await import('pino');
   const options = {
     level,
@@ -24,8 +29,14 @@ export async function daemonLog(level: LogLevel, json: boolean): Promise<Control
     else note(readable(line, isJournal));
   };
   const logger = pino(options, { write });
+  const debug = (message: string, fields?: LogFields): void => logger.debug(fields ?? {}, message);
   return {
-    debug: level === 'debug' ? (message, fields) => logger.debug(fields ?? {}, message) : undefined,
+    get debug() {
+      return logger.level === 'debug' ? debug : undefined;
+    },
+    setLevel: (next) => {
+      logger.level = next;
+    },
     info: (message, fields) => logger.info(fields ?? {}, message),
     warn: (message, fields) => logger.warn(fields ?? {}, message),
     error: (message, fields) => logger.error(fields ?? {}, message),

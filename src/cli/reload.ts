@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen.ts';
+import type { LogLevel } from '../config/log.ts';
 import type { ZoneDescription } from '../config/dns-zones.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
@@ -12,6 +13,9 @@ export interface ReloadOptions {
   readonly read: () => Promise<Config>;
   readonly network: Pick<RunningNetwork, 'forwards' | 'dns'>;
   readonly attach: (url: AttachmentUrl) => Promise<void>;
+  /** Nobody attaches there any more; guests that did stay. */
+  readonly detach: (url: AttachmentUrl) => Promise<void>;
+  readonly setLogLevel: (level: LogLevel) => void;
   readonly log: ControlLog;
 }
 
@@ -23,8 +27,9 @@ interface Difference<T> {
 
 /**
  * Makes of the running network what the configuration says now, as far as a running network can be changed: forwards,
- * services, zones, and further places for guests to attach. What else differs is named in a warning and waits for the
- * next start, and so does all of a configuration that is not valid. What came by the control API stays.
+ * services, zones, the places where guests attach, and the level of the log. What else differs is named in a warning
+ * and waits for the next start, and so does all of a configuration that is not valid. What came by the control API
+ * stays.
  */
 export class Reload {
   readonly #options: ReloadOptions;
@@ -63,13 +68,14 @@ export class Reload {
       ...(await this.#services(services)),
       ...(await this.#zones(zones)),
       ...(await this.#attachments(listen)),
+      ...this.#logLevel(before.log.level, next.log.level),
     ];
-    // What failed is tried again by the next reload, and a place where guests attach is there until a restart.
+    // What failed is tried again by the next reload.
     this.#current = {
       ...next,
       forwards: forwards.standing,
       services: services.standing,
-      listen: [...listen.standing, ...listen.gone],
+      listen: listen.standing,
       dns: { ...next.dns, zones: zones.standing },
     };
     log.info(`the configuration was read again: ${changes.join(', ') || 'nothing to change'}`);
@@ -129,6 +135,13 @@ export class Reload {
 
   async #attachments(part: Part<AttachmentUrl>): Promise<string[]> {
     const changes: string[] = [];
+    // First, because one may come back with another option.
+    for (const url of part.gone) {
+      await this.#try(url.text, 'stays', part, url, async () => {
+        await this.#options.detach(url);
+        changes.push(`−${url.text}`);
+      });
+    }
     for (const url of part.come) {
       await this.#try(url.text, 'is left out', part, url, async () => {
         await this.#options.attach(url);
@@ -136,6 +149,12 @@ export class Reload {
       });
     }
     return changes;
+  }
+
+  #logLevel(before: LogLevel, next: LogLevel): string[] {
+    if (before === next) return [];
+    this.#options.setLogLevel(next);
+    return [`log level ${next}`];
   }
 
   /** One that fails does not keep the others from being changed. */
@@ -174,11 +193,10 @@ class Part<T> {
 
 /** The keys whose change waits for a restart. */
 function waiting(before: Config, next: Config): string[] {
-  const { forwards, listen, services: _, dns, ...rest } = next;
+  const { forwards, listen: _listen, services: _services, log: _log, dns, ...rest } = next;
   const keys = (Object.keys(rest) as (keyof typeof rest)[]).filter((key) => !isSame(before[key], rest[key]));
   const names: string[] = [...keys];
   if (!isSame({ ...before.dns, zones: [] }, { ...dns, zones: [] })) names.push('dns');
-  if (difference(before.listen, listen).gone.length > 0) names.push('listen');
   // Which port such a forward has, nobody knows but the host.
   if (difference(before.forwards, forwards).gone.some(isToChoose)) names.push('forwards');
   return names;

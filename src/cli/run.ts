@@ -82,7 +82,7 @@ async function guardedControl(
   ]);
   const token = options.token ?? newToken();
   const control = { ...config.control, tcp: undefined };
-  const api = await serveControl(network, { config: control, log, events, attachments: [], token });
+  const api = await serveControl(network, { config: control, log, events, attachments: () => [], token });
   if (api !== undefined && options.token === undefined) {
     say(STANDARD_ERROR, `slipway: control socket ${api.socket}, ${TOKEN_VARIABLE}=${token}\n`);
   }

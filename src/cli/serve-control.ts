@@ -13,8 +13,8 @@ export interface ControlOptions {
   readonly config: ControlConfig;
   readonly log: ControlLog;
   readonly events: EventFeed;
-  /** Grows as guests get places to attach. */
-  readonly attachments: readonly string[];
+  /** Where guests can attach now, as URLs. */
+  readonly attachments: () => readonly string[];
   /** Wanted on the socket too. */
   readonly token?: string;
 }

@@ -7,6 +7,7 @@ import type { Config } from '../config/config.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { type ForwardStatus, forwardId } from '../config/forward.ts';
 import { type AttachmentUrl, attachmentKind, guestArguments } from '../config/listen.ts';
+import type { LogLevel } from '../config/log.ts';
 import { stateFolder } from '../config/state.ts';
 import type { Listening } from '../control/thread-engine.ts';
 import { stopOnSignals } from '../control/signals.ts';
@@ -48,7 +49,8 @@ export async function up(flags: UpFlags): Promise<void> {
   stopOnSignals(() => stop(), { status: 0, reload: () => reload() });
   const config = await read();
   const events = new EventFeed();
-  const log = events.listeningTo(await daemonLog(config.log.level, flags.json === true));
+  const output = await daemonLog(config.log.level, flags.json === true);
+  const log = events.listeningTo(output);
   const onFatal = (error: SlipwayError): void => {
     note(describeError(error));
     process.exit(STATUS_DEFECT);
@@ -60,20 +62,33 @@ export async function up(flags: UpFlags): Promise<void> {
     await network.stop();
   };
   try {
-    const attachments: string[] = [];
+    const attachments = new Map<string, string>();
     // First, because a daemon that is there already says so.
-    stands.api = await serveControl(network, { config: config.control, log, events, attachments });
+    stands.api = await serveControl(network, {
+      config: config.control,
+      log,
+      events,
+      attachments: () => [...attachments.values()],
+    });
     // Guests come there too, by gvproxy's /connect.
     if (config.listen.length === 0 && stands.api === undefined) throw nowhere();
     const attach = async (url: AttachmentUrl): Promise<void> => {
       const listening = await network.control.attachments.listen(url);
       stands.listening.push(listening);
-      attachments.push(place(url.text, listening));
+      attachments.set(url.text, place(url.text, listening));
+    };
+    const detach = async (url: AttachmentUrl): Promise<void> => {
+      await network.control.attachments.end(url);
+      attachments.delete(url.text);
+    };
+    const setLogLevel = (level: LogLevel): void => {
+      output.setLevel(level);
+      network.control.logChanged();
     };
     for (const url of config.listen) await attach(url);
     stands.forwards.push(...chosenByHost(network).map(forwardJson));
     for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
-    const reloading = new Reload({ config, read, network, attach, log });
+    const reloading = new Reload({ config, read, network, attach, detach, setLogLevel, log });
     reload = () => void reloading.again();
     if (isReloadDue) reload();
   } catch (error) {

@@ -4,6 +4,7 @@ import type { AttachmentKind } from '../attachment/kinds/kind.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { AcceptGuest } from '../env/host.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { EpollHost } from '../host/epoll/engine.ts';
@@ -63,6 +64,11 @@ export class EpollThread implements ThreadEngine {
     if (request.again === true) this.#attachments.get(text)?.close();
     this.#attachments.set(text, attachment);
     return { fd: attachment.fd, port: attachment.port };
+  }
+
+  unlisten({ text }: AttachmentUrl): void {
+    this.#attachments.get(text)?.close();
+    this.#attachments.delete(text);
   }
 
   attachTap(tap: TapGuest, handlerOf: AcceptTap): void {

@@ -48,6 +48,17 @@ export class KeptAttachments implements Kept {
     return listening;
   }
 
+  /** Closes what `listen` opened, its file too; guests that attached there stay. Nothing is there: no error. */
+  async end({ text }: AttachmentUrl): Promise<void> {
+    const at = this.#listeners.findIndex(({ url }) => url.text === text);
+    const [listener] = at < 0 ? [] : this.#listeners.splice(at, 1);
+    if (listener === undefined) return;
+    const { url, file, listening } = listener;
+    if (file !== undefined) this.#files.remove(file);
+    await this.#withThread((thread) => thread.ask('unlisten', { url, port: listening.port }));
+    file?.remove();
+  }
+
   /** Attaches a tap device. The descriptor stays the caller's to close, after the guest has gone. */
   async attachTap(tap: TapGuest): Promise<void> {
     await this.#withThread((thread) => thread.ask('attachTap', tap));

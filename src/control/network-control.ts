@@ -21,7 +21,7 @@ const RESTART_WINDOW_MS = 60_000;
 
 /** Where lines for people go. */
 export interface ControlLog {
-  /** As `Log.debug`: there only while debug logs are on. */
+  /** As `Log.debug`: there only while debug logs are on. After a change `NetworkControl.logChanged` is due. */
   readonly debug?: ((message: string, fields?: LogFields) => void) | undefined;
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
@@ -116,6 +116,11 @@ export class NetworkControl {
     return this.#withThread((thread) => thread.ask(name, ...request));
   }
 
+  /** The log has its `debug` now, or has it no longer. */
+  logChanged(): void {
+    this.#thread?.state.setDebug(this.#options.log.debug !== undefined);
+  }
+
   /** For tests: makes the loop throw or spin, as a defect would. */
   fault(fault: Fault): void {
     this.#thread?.state.setFault(fault);
@@ -167,6 +172,7 @@ export class NetworkControl {
       },
     );
     this.#thread = thread;
+    this.logChanged();
     return thread;
   }
 

@@ -143,7 +143,9 @@ function threadLog(clock: Clock, counters: Counters): Log {
     else counters.add('debug-line-left-out');
   };
   return {
-    debug: data.config.log.level === 'debug' ? debug : undefined,
+    get debug() {
+      return state.debug ? debug : undefined;
+    },
     info: (text, fields) => tell('log', 'info', text, fields),
     warn: (text, fields) => tell('log', 'warn', text, fields),
   };

@@ -3,6 +3,7 @@ import type { Arena } from '../env/arena.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { AcceptGuest } from '../env/host.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import type { LoopControl } from '../host/epoll/loop.ts';
@@ -47,6 +48,11 @@ export class NodeThread implements ThreadEngine {
     const attachment = await maker(request, { arena: this.#arena, wake: this.#wake, accept });
     this.#attachments.set(text, attachment);
     return { fd: -1, port: attachment.port };
+  }
+
+  unlisten({ text }: AttachmentUrl): void {
+    this.#attachments.get(text)?.close();
+    this.#attachments.delete(text);
   }
 
   attachTap(tap: TapGuest): void {

@@ -32,6 +32,16 @@ export const OPERATIONS = {
     return ownListening(network, url, listening);
   },
 
+  /** The place of a `listen` that was answered with `port`. Guests that attached there stay. */
+  unlisten(
+    network: CoreNetwork,
+    engine: ThreadEngine,
+    { url, port }: { readonly url: AttachmentUrl; readonly port: number },
+  ): void {
+    engine.unlisten(url);
+    if (!url.connect) network.removeOwnListener(ownListener(placeOf(url, port)));
+  },
+
   attachTap(network: CoreNetwork, engine: ThreadEngine, tap: TapGuest): void {
     engine.attachTap(tap, (pipe, sockets) => network.attachTap(pipe, tap.name, tap.offloads, { sockets }));
   },
@@ -121,12 +131,14 @@ export const OPERATIONS = {
   },
 };
 
-function ownListening(network: CoreNetwork, { connect, target }: AttachmentUrl, listening: Listening): Listening {
-  if (connect) return listening;
-  const place: OwnPlace =
-    target.kind === 'unix' ? target : { kind: 'port', protocol: 'tcp', address: target.address, port: listening.port };
-  network.addOwnListener(ownListener(place));
+function ownListening(network: CoreNetwork, url: AttachmentUrl, listening: Listening): Listening {
+  if (!url.connect) network.addOwnListener(ownListener(placeOf(url, listening.port)));
   return listening;
+}
+
+/** Where an attachment listens, at the port that it really has. */
+function placeOf({ target }: AttachmentUrl, port: number): OwnPlace {
+  return target.kind === 'unix' ? target : { kind: 'port', protocol: 'tcp', address: target.address, port };
 }
 
 type Operations = typeof OPERATIONS;

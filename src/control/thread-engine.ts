@@ -75,6 +75,8 @@ export interface ThreadEngine {
   readonly wakeDescriptor: number;
   /** Opens, adopts or dials. Throws (or rejects with) ERR_LISTEN_IN_USE, ERR_LISTEN_FAILED or ERR_ENGINE_LACKS. */
   listen(request: ListenRequest, kind: AttachmentKind, accept: AcceptGuest): Listening | Promise<Listening>;
+  /** Closes what `listen` opened for the URL; guests that it took stay. Nothing is there: no error. */
+  unlisten(url: AttachmentUrl): void;
   /** Makes a pipe of a tap's descriptor; `handlerOf` gives who is told. Throws ERR_SYSTEM_CALL. */
   attachTap(tap: TapGuest, handlerOf: AcceptTap): void;
   /**

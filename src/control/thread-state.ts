@@ -13,6 +13,8 @@ const WORD = {
   reset: 3,
   /** Written by the network thread as it begins: what the kernel calls it (`ownThreadId`). */
   thread: 4,
+  /** Written by control: 1 while debug logs are wanted. */
+  debug: 5,
 } as const;
 
 /** What a test can make the loop do: throw out of it, never come back, or sit in one system call for ever. */
@@ -68,6 +70,14 @@ export class ThreadState {
   /** 0 until it runs, and where the kernel does not tell. */
   get thread(): number {
     return Atomics.load(this.#words, WORD.thread);
+  }
+
+  setDebug(wanted: boolean): void {
+    Atomics.store(this.#words, WORD.debug, wanted ? 1 : 0);
+  }
+
+  get debug(): boolean {
+    return Atomics.load(this.#words, WORD.debug) === 1;
   }
 
   setFault(fault: Fault): void {

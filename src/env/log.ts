@@ -6,8 +6,8 @@ export interface Log {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   /**
-   * There only while debug logs are on, so `log.debug?.(…)` makes nothing of its arguments while they are off. May be
-   * called per flow.
+   * There only while debug logs are on, which can change at any time: look again at each use. So `log.debug?.(…)` makes
+   * nothing of its arguments while they are off. May be called per flow.
    */
   readonly debug?: ((message: string, fields?: LogFields) => void) | undefined;
 }

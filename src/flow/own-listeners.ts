@@ -26,6 +26,12 @@ export class OwnListeners {
     else this.#ports(listener.protocol).add(key(listener.address, listener.port));
   }
 
+  /** Removing what is not there changes nothing. */
+  remove(listener: OwnListener): void {
+    if (listener.kind === 'socket') this.#sockets.delete(listener.service);
+    else this.#ports(listener.protocol).delete(key(listener.address, listener.port));
+  }
+
   /**
    * Whether a dial to that place could end at one of them. Both loopbacks count as one, because a dial to 127.0.0.1
    * goes on to [::1]. A port at every address counts at all there are: which of them are this computer's changes, and

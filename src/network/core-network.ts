@@ -215,6 +215,11 @@ export class CoreNetwork {
     this.#policy.own.add(listener);
   }
 
+  /** It no longer does. */
+  removeOwnListener(listener: OwnListener): void {
+    this.#policy.own.remove(listener);
+  }
+
   /** Ends a TCP flow with a reset on both sides. False when there is none. */
   killTcpFlow(guestAddress: number, guestPort: number, remoteAddress: number, remotePort: number): boolean {
     if (this.#tcp.kill(guestAddress, guestPort, remoteAddress, remotePort)) return true;

@@ -178,7 +178,7 @@ export class ControlWorld {
         engine: 'node',
         descriptors: 1024,
         config: resolveConfig({}),
-        attachments: ['qemu+unix:///vm.sock'],
+        attachments: () => ['qemu+unix:///vm.sock'],
       },
       status: () => this.status(),
       flows: {

@@ -12,6 +12,7 @@ const listen = (...urls: string[]): ConfigInput => ({ listen: urls.map((url) => 
 class ReloadWorld {
   readonly lines: string[] = [];
   readonly attached: string[] = [];
+  level = 'info';
   refused = '';
   next: Config | Error;
   readonly reload: Reload;
@@ -30,6 +31,13 @@ class ReloadWorld {
       attach: async ({ text }) => {
         if (text === this.refused) throw new SlipwayError('ERR_LISTEN_IN_USE', 'another process listens there');
         this.attached.push(text);
+      },
+      detach: async ({ text }) => {
+        if (text === this.refused) throw new SlipwayError('ERR_NETWORK_THREAD', 'the network is not running');
+        this.attached.splice(this.attached.indexOf(text), 1);
+      },
+      setLogLevel: (level) => {
+        this.level = level;
       },
       log: { info: note, warn: note, error: note },
     });
@@ -61,9 +69,31 @@ test('what a reload could not make, the next one tries again', async () => {
   assert.deepEqual(await world.again(listen(A, B)), [`the configuration was read again: +${B}`]);
 });
 
-test('a place for guests that is dropped and comes back is still there, and not opened twice', async () => {
-  const world = new ReloadWorld(listen(A, B));
-  assert.match((await world.again(listen(A))).join(), /listen: changed, and in force only after a restart/);
-  assert.deepEqual(await world.again(listen(A, B)), ['the configuration was read again: nothing to change']);
+test('a place for guests that is dropped is closed, and opened anew when it comes back', async () => {
+  const world = new ReloadWorld(listen(A));
+  await world.again(listen(A, B));
+  assert.deepEqual(await world.again(listen(A)), [`the configuration was read again: −${B}`]);
   assert.deepEqual(world.attached, []);
+  assert.deepEqual(await world.again(listen(A, B)), [`the configuration was read again: +${B}`]);
+  assert.deepEqual(world.attached, [B]);
+});
+
+test('a place for guests that could not be closed is tried again by the next reload', async () => {
+  const world = new ReloadWorld(listen(A));
+  await world.again(listen(A, B));
+  world.refused = B;
+  assert.deepEqual(await world.again(listen(A)), [
+    `${B} stays: the network is not running`,
+    'the configuration was read again: nothing to change',
+  ]);
+  world.refused = '';
+  assert.deepEqual(await world.again(listen(A)), [`the configuration was read again: −${B}`]);
+});
+
+test('the level of the log changes at once', async () => {
+  const world = new ReloadWorld({ log: { level: 'warn' } });
+  assert.deepEqual(await world.again({ log: { level: 'debug' } }), [
+    'the configuration was read again: log level debug',
+  ]);
+  assert.equal(world.level, 'debug');
 });

@@ -6,7 +6,9 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as passes } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { MemoryGuest } from '../../src/memory-guest/memory-guest.ts';
 import { canConfine, RunningHelper } from '../helper/harness.ts';
+import { ip } from '../support/core-world.ts';
 import { needs, needsRoot, needsTun } from '../support/needs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 import { SlipwayProcess, slipway } from './slipway.ts';
@@ -168,6 +170,52 @@ dns: { ttlSeconds: 7, zones: [{ name: new.example, records: [{ name: a, type: A,
     assert.equal((await up.end()).status, 0);
   },
 );
+
+for (const engine of ['epoll', 'node'] as const) {
+  test(
+    `SIGHUP reloads what can change live: the level of the log, and where guests attach (${engine})`,
+    WAITS,
+    async (t) => {
+      const folder = temporaryFolder('test');
+      const file = path.join(folder, 'slipway.yaml');
+      const control = path.join(folder, 'control.sock');
+      const [old, fresh] = ['old.sock', 'new.sock'].map((name) => path.join(folder, name));
+      const config = (level: string, socket: string): string =>
+        `log: { level: ${level} }\nlisten: ["qemu+unix://${socket}", "qemu+tcp://127.0.0.1:0"]\n`;
+      writeFileSync(file, config('info', old!));
+      const up = new SlipwayProcess(t, 'up', '--control', control, '--config', file, '--host-engine', engine);
+      await up.prints(/Ctrl-C ends it/);
+      const first = await MemoryGuest.attach(old!, { mac: 0x0200_0000_0001, mtu: 1500 });
+      t.after(() => first.close());
+      await until(() => up.stderr.includes('guest attached'));
+      assert.doesNotMatch(up.stderr, /debug/);
+
+      writeFileSync(file, config('debug', fresh!));
+      up.child.kill('SIGHUP');
+      await until(() => up.stderr.includes('the configuration was read again'));
+      assert.match(up.stderr, /read again: −\S+old\.sock, \+\S+new\.sock, log level debug/);
+      assert.doesNotMatch(up.stderr, /restart/);
+      assert.equal(existsSync(old!), false);
+      const { stdout } = await slipway(t, 'status', '--control', control, '--json');
+      const { attachments } = JSON.parse(stdout) as { readonly attachments: readonly string[] };
+      assert.equal(attachments.length, 2);
+      assert.equal(attachments[1], `qemu+unix://${fresh}`);
+
+      // Who attached there stays, and both threads say what is for debugging.
+      first.configure(ip('192.168.65.10'), ip('255.255.255.0'), ip('192.168.65.1'));
+      first.connect(ip('192.168.65.254'), 1).on('error', () => {});
+      await until(() => /debug not connected guest=192\.168\.65\.10:\d+ .*ECONNREFUSED/.test(up.stderr));
+      const second = await MemoryGuest.attach(fresh!, { mac: 0x0200_0000_0002, mtu: 1500 });
+      t.after(() => second.close());
+      await until(() => up.stderr.split('guest attached').length === 3);
+      assert.doesNotMatch(up.stderr, /guest detached/);
+
+      up.child.kill('SIGTERM');
+      assert.equal((await up.end()).status, 0);
+      assert.equal(existsSync(fresh!), false);
+    },
+  );
+}
 
 test('SIGHUP while slipway up starts is a reload when it stands', WAITS, async (t) => {
   const up = new SlipwayProcess(t, 'up', ...LISTEN, '--control', 'none');

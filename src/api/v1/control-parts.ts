@@ -7,7 +7,7 @@ import type { ZoneStore } from '../../services/dns/zones/zone-store.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
 import type { EventFeed } from './event-feed.ts';
 
-/** What stays the same while the daemon runs. */
+/** Of the daemon. All but `attachments` stays the same while it runs. */
 export interface DaemonFacts {
   readonly version: string;
   readonly pid: number;
@@ -15,8 +15,8 @@ export interface DaemonFacts {
   /** RLIMIT_NOFILE. */
   readonly descriptors: number;
   readonly config: Pick<Config, 'network' | 'dns' | 'api' | 'hostLoopback' | 'limits'>;
-  /** Where guests attach, as URLs. */
-  readonly attachments: readonly string[];
+  /** Where guests can attach now, as URLs. */
+  readonly attachments: () => readonly string[];
 }
 
 export interface Flows {

@@ -51,8 +51,15 @@ export class EventFeed {
         if (known !== undefined) this.tell(known);
         this.tell({ type: 'log', level, message, fields: fields ?? {} });
       };
-    // What is for debugging is no event.
-    return { debug: log.debug, info: line('info'), warn: line('warn'), error: line('error') };
+    return {
+      // What is for debugging is no event, and may be switched on and off.
+      get debug() {
+        return log.debug;
+      },
+      info: line('info'),
+      warn: line('warn'),
+      error: line('error'),
+    };
   }
 }
 

@@ -28,6 +28,11 @@ export class SocketWatch {
     this.#timer ??= setInterval(() => void this.look(), FILE_CHECK_MS).unref();
   }
 
+  /** Its socket is about to be closed. */
+  remove(file: SocketFile): void {
+    for (const socket of this.#sockets.keys()) if (socket.file === file) this.#sockets.delete(socket);
+  }
+
   /** Idempotent. Who looks just now makes nothing any more. */
   close(): void {
     clearInterval(this.#timer);

@@ -52,7 +52,7 @@ export function statusRoutes(
           hostLoopback: config.hostLoopback,
           mtu,
         },
-        attachments: [...facts.attachments],
+        attachments: [...facts.attachments()],
         descriptors: facts.descriptors,
         limits: { ...config.limits },
         gauges: {
