@@ -1,7 +1,7 @@
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
 import { isLoopbackIpv4 } from '../../wire/ipv4.ts';
-import { ClientTable } from '../client-table.ts';
+import { DatagramClients } from '../datagram-clients.ts';
 import type { EpollContext } from './context.ts';
 import * as libc from './libc.ts';
 import { Errno, errorCode } from '../errno.ts';
@@ -39,7 +39,7 @@ export class EpollDatagramServer implements HostDatagramServer {
   readonly #messages: ServerMessages;
   readonly #outbox: ServerOutbox;
   readonly #handler: HostDatagramServerHandler;
-  readonly #clients = new ClientTable();
+  readonly #clients = new DatagramClients();
   readonly #sockets: ServedSocket[] = [];
   /** Those of one place in the range: IPv4, IPv6 or both. */
   readonly #places = new Map<number, ServedSocket[]>();

@@ -1,6 +1,6 @@
 /**
  * The messages of recvmmsg(2), sendmmsg(2), recvmsg(2) and sendmsg(2): a row of struct mmsghdr, and for each the name,
- * the pieces and the control data that it points at. The layouts stand here and nowhere else.
+ * the pieces and the control data that it points at. Streams have a bare msghdr (`kernel-memory.ts`).
  */
 import type { SocketOption } from '../socket-options.ts';
 import { IOVEC_BYTES, type KernelMemory, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';

@@ -1,5 +1,5 @@
 import type { HostAddress } from '../../env/host.ts';
-import type { ClientTable } from '../client-table.ts';
+import type { DatagramClients } from '../datagram-clients.ts';
 import { readMappedAddress } from '../mapped-address.ts';
 import { PACKET_INFO, PACKET_INFO6 } from '../socket-options.ts';
 import type { KernelMemory } from './kernel-memory.ts';
@@ -92,7 +92,7 @@ export class ServerMessages {
   }
 
   /** The number of the socket in the key at `at`. */
-  socketOf(clients: ClientTable, at: number): number {
+  socketOf(clients: DatagramClients, at: number): number {
     return clients.words[at + SOCKET_WORD] as number;
   }
 

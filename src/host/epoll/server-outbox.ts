@@ -5,7 +5,7 @@
  * and counted.
  */
 import type { Counters } from '../../env/counters.ts';
-import type { ClientTable } from '../client-table.ts';
+import type { DatagramClients } from '../datagram-clients.ts';
 import type { EpollContext } from './context.ts';
 import { type KernelMemory, SOCKADDR_IN_BYTES, SOCKADDR_IN6_BYTES } from './kernel-memory.ts';
 import * as libc from './libc.ts';
@@ -72,7 +72,7 @@ export class ServerOutbox implements PollHandler {
   add(
     fd: number,
     inet6: boolean,
-    clients: ClientTable,
+    clients: DatagramClients,
     handle: number,
     key: number,
     payload: number,

@@ -1,6 +1,6 @@
 import type { DatagramBatch, HostAddress } from '../../env/host.ts';
 import type { HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
-import { ClientTable, clientPlace } from '../client-table.ts';
+import { DatagramClients, clientPlace } from '../datagram-clients.ts';
 import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
 import type { Deliveries } from './deliveries.ts';
 
@@ -28,7 +28,7 @@ export class MemoryDatagramServer implements HostDatagramServer {
   dropped = 0;
   readonly #arena: Uint8Array;
   readonly #deliveries: Deliveries;
-  readonly #clients = new ClientTable();
+  readonly #clients = new DatagramClients();
   /** By place in the table. */
   readonly #receivers: MemoryClientBytes[] = [];
   readonly #waiting = new Map<number, DatagramQueue<Arrival>>();

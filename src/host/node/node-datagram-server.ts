@@ -10,7 +10,7 @@ import type { Counters } from '../../env/counters.ts';
 import type { DatagramBatch, HostErrorCode } from '../../env/host.ts';
 import type { BoundSockets, HostDatagramServer, HostDatagramServerHandler } from '../../env/host-listener.ts';
 import { formatIpv4Address } from '../../wire/ipv4-address.ts';
-import { ClientTable, clientPlace } from '../client-table.ts';
+import { DatagramClients, clientPlace } from '../datagram-clients.ts';
 import { type ArrivedDatagram, DatagramQueue } from '../datagram-queue.ts';
 import { hostErrorCode } from '../errno.ts';
 import { parseMappedAddress, readMappedAddress } from '../mapped-address.ts';
@@ -46,7 +46,7 @@ type Addresses = Extract<BoundSockets, { kind: 'addresses' }>['addresses'];
 export class NodeDatagramServer implements HostDatagramServer {
   readonly #options: NodeDatagramServerOptions;
   readonly #handler: HostDatagramServerHandler;
-  readonly #table = new ClientTable();
+  readonly #table = new DatagramClients();
   /** By place in the table. */
   readonly #clients: Client[] = [];
   /** What came to the sockets of each place of the range. */

@@ -23,7 +23,7 @@ export function clientPlace(handle: number): number {
   return handle & PLACE_MASK;
 }
 
-export class ClientTable {
+export class DatagramClients {
   /** What `find` looks for; filled by the caller. */
   readonly key: Int32Array = new Int32Array(CLIENT_WORDS);
   readonly #max: number;
