@@ -1,4 +1,5 @@
 import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { defaultControlSocket } from '../config/control.ts';
 
 /** Where the token of a daemon that wants one is looked for, by clients and by `slipway run --control`. */
@@ -7,4 +8,9 @@ export const TOKEN_VARIABLE = 'SLIPWAY_CONTROL_TOKEN';
 /** Where the control socket of this user's daemon is unless told. */
 export function usualControlSocket(): string {
   return defaultControlSocket(process.env, process.getuid?.() ?? 0, tmpdir());
+}
+
+/** Where the API of an engine is served unless told: beside the control socket. */
+export function usualDockerSocket(name = 'docker'): string {
+  return path.join(path.dirname(usualControlSocket()), `${name}.sock`);
 }

@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { DEFAULT_MTU, DEFAULT_RUN_MTU } from '../config/network.ts';
 import { LISTEN_FORMS } from '../config/listen.ts';
 import { addControlCommands } from './control-commands.ts';
+import { addDockerCommands } from './docker-commands.ts';
 import type { DemoFlags } from './demo.ts';
 import type { CorefileFlags, LookupFlags } from './dns.ts';
 import { COREFILE_HELP, LOOKUP_HELP } from './dns-help.ts';
@@ -183,6 +184,7 @@ function addAllowFlags(command: Command): Command {
     .option('--allow-gid <number...>', 'serve members of this group, by number');
 }
 
+addDockerCommands(program);
 addControlCommands(program, fail);
 
 /** A flag that may stand there several times, each time with one value. */

@@ -1,8 +1,10 @@
 import type { Config } from '../config/config.ts';
+import type { DockerEngine } from '../config/docker.ts';
 import { type ForwardSpec, forwardId, type ServiceForward } from '../config/forward.ts';
 import type { AttachmentUrl } from '../config/listen.ts';
 import type { LogLevel } from '../config/log.ts';
 import type { ZoneDescription } from '../config/dns-zones.ts';
+import type { DockerEngines } from '../control/docker-engines.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { RunningNetwork } from '../control/start-network.ts';
 
@@ -12,6 +14,7 @@ export interface ReloadOptions {
   /** As file and flags say now. Rejects with SlipwayError. */
   readonly read: () => Promise<Config>;
   readonly network: Pick<RunningNetwork, 'forwards' | 'dns'>;
+  readonly docker: () => Promise<Pick<DockerEngines, 'add' | 'remove'>>;
   readonly attach: (url: AttachmentUrl) => Promise<void>;
   /** Nobody attaches there any more; guests that did stay. */
   readonly detach: (url: AttachmentUrl) => Promise<void>;
@@ -27,9 +30,9 @@ interface Difference<T> {
 
 /**
  * Makes of the running network what the configuration says now, as far as a running network can be changed: forwards,
- * services, zones, the places where guests attach, and the level of the log. What else differs is named in a warning
- * and waits for the next start, and so does all of a configuration that is not valid. What came by the control API
- * stays.
+ * services, zones, Docker engines, the places where guests attach, and the level of the log. What else differs is named
+ * in a warning and waits for the next start, and so does all of a configuration that is not valid. What came by the
+ * control API stays.
  */
 export class Reload {
   readonly #options: ReloadOptions;
@@ -63,18 +66,21 @@ export class Reload {
     const services = new Part(before.services, next.services);
     const zones = new Part(before.dns.zones, next.dns.zones);
     const listen = new Part(before.listen, next.listen);
+    const docker = new Part(before.docker, next.docker);
     const changes = [
       ...(await this.#forwards(forwards)),
       ...(await this.#services(services)),
       ...(await this.#zones(zones)),
       ...(await this.#attachments(listen)),
       ...this.#logLevel(before.log.level, next.log.level),
+      ...(await this.#engines(docker)),
     ];
     // What failed is tried again by the next reload.
     this.#current = {
       ...next,
       forwards: forwards.standing,
       services: services.standing,
+      docker: docker.standing,
       listen: listen.standing,
       dns: { ...next.dns, zones: zones.standing },
     };
@@ -157,6 +163,21 @@ export class Reload {
     return [`log level ${next}`];
   }
 
+  async #engines(part: Part<DockerEngine>): Promise<string[]> {
+    const changes: string[] = [];
+    for (const engine of part.gone) {
+      await (await this.#options.docker()).remove(engine);
+      changes.push(`engine −${engine.engine}`);
+    }
+    for (const engine of part.come) {
+      await this.#try(`the engine ${engine.engine}`, 'is left out', part, engine, async () => {
+        await (await this.#options.docker()).add(engine);
+        changes.push(`engine +${engine.engine}`);
+      });
+    }
+    return changes;
+  }
+
   /** One that fails does not keep the others from being changed. */
   async #try<T>(what: string, outcome: string, part: Part<T>, one: T, act: () => Promise<unknown>): Promise<void> {
     try {
@@ -193,7 +214,7 @@ class Part<T> {
 
 /** The keys whose change waits for a restart. */
 function waiting(before: Config, next: Config): string[] {
-  const { forwards, listen: _listen, services: _services, log: _log, dns, ...rest } = next;
+  const { forwards, listen: _listen, services: _services, docker: _docker, log: _log, dns, ...rest } = next;
   const keys = (Object.keys(rest) as (keyof typeof rest)[]).filter((key) => !isSame(before[key], rest[key]));
   const names: string[] = [...keys];
   if (!isSame({ ...before.dns, zones: [] }, { ...dns, zones: [] })) names.push('dns');

@@ -14,7 +14,8 @@ import { stopOnSignals } from '../control/signals.ts';
 import { type RunningNetwork, startNetwork } from '../control/start-network.ts';
 import { formatCidr } from '../wire/cidr.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { usualControlSocket } from './control-place.ts';
+import type { DockerEngines } from '../control/docker-engines.ts';
+import { usualControlSocket, usualDockerSocket } from './control-place.ts';
 import { forwardShown } from './forwards-shown.ts';
 import { daemonLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
@@ -57,8 +58,16 @@ export async function up(flags: UpFlags): Promise<void> {
   };
   const network = await startNetwork(config, log, onFatal, guestApiServices(config.api), published);
   const stands: Standing = { network, listening: [], forwards: [] };
+  let engines: DockerEngines | undefined;
+  const docker = async (): Promise<DockerEngines> => {
+    // Loaded only when there is an engine: zod comes with it.
+    const { DockerEngines } = await import('../control/docker-engines.ts');
+    engines ??= new DockerEngines({ network, log, usualSocket: usualDockerSocket() });
+    return engines;
+  };
   stop = async () => {
     stands.api?.close();
+    await engines?.stop();
     await network.stop();
   };
   try {
@@ -88,7 +97,8 @@ export async function up(flags: UpFlags): Promise<void> {
     for (const url of config.listen) await attach(url);
     stands.forwards.push(...chosenByHost(network).map(forwardJson));
     for (const spec of published) stands.forwards.push(forwardJson(await publish(network, spec)));
-    const reloading = new Reload({ config, read, network, attach, detach, setLogLevel, log });
+    for (const engine of config.docker) await (await docker()).add(engine);
+    const reloading = new Reload({ config, read, network, docker, attach, detach, setLogLevel, log });
     reload = () => void reloading.again();
     if (isReloadDue) reload();
   } catch (error) {

@@ -3,6 +3,7 @@ import { type ApiConfig, type ApiInput, resolveApi } from './api.ts';
 import { type ControlConfig, type ControlInput, resolveControl } from './control.ts';
 import { type DhcpConfig, type DhcpInput, resolveDhcp } from './dhcp.ts';
 import { type DnsConfig, type DnsInput, resolveDns } from './dns.ts';
+import { type DockerEngine, type DockerInput, resolveDocker } from './docker.ts';
 import type { EngineChoice } from './engine.ts';
 import type { ForwardSpec, ServiceForward } from './forward.ts';
 import { resolveForwards } from './forwards.ts';
@@ -28,6 +29,7 @@ export interface ConfigInput {
   readonly state?: string | undefined;
   readonly control?: ControlInput | undefined;
   readonly api?: ApiInput | undefined;
+  readonly docker?: readonly DockerInput[] | undefined;
 }
 
 /**
@@ -53,6 +55,8 @@ export interface Config {
   readonly state: string;
   readonly control: ControlConfig;
   readonly api: ApiConfig;
+  /** Engines whose API is served here. */
+  readonly docker: readonly DockerEngine[];
 }
 
 /**
@@ -77,6 +81,7 @@ export function resolveConfig(input: ConfigInput): Config {
     state: input.state ?? '',
     control: resolveControl(input.control ?? {}),
     api,
+    docker: resolveDocker(input.docker ?? [], network),
   });
 }
 

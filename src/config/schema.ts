@@ -4,6 +4,7 @@ import type { ConfigInput } from './config.ts';
 import { controlSchema } from './control.ts';
 import { dhcpSchema } from './dhcp.ts';
 import { dnsSchema } from './dns.ts';
+import { dockerSchema } from './docker.ts';
 import { engineChoice } from './engine.ts';
 import { forwardsSchema } from './forwards.ts';
 import { helperSocket } from './helper.ts';
@@ -35,6 +36,7 @@ export const configSchema: ZodType<ConfigInput> = z
     state: value(folder),
     control: controlSchema(schemaParts),
     api: apiSchema(schemaParts),
+    docker: dockerSchema(schemaParts),
   })
   .partial();
 

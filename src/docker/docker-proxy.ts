@@ -1,4 +1,4 @@
-import { createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { containerExchanges, type FreePorts } from './container-exchanges.ts';
 import { EngineClient } from './engine/engine-client.ts';
 import { EngineWatch, type EngineWatcher } from './engine/engine-watch.ts';
@@ -33,7 +33,6 @@ export class DockerProxy {
   readonly #options: DockerProxyOptions;
   readonly #keeper: PortKeeper;
   readonly #watch: EngineWatch;
-  readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #decode: ReturnType<typeof containerExchanges>;
 
@@ -50,27 +49,22 @@ export class DockerProxy {
     };
     this.#watch = new EngineWatch(client, watcher);
     this.#decode = containerExchanges({ client, watch: this.#watch, keeper, free: options.free });
-    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#serve(socket));
   }
 
-  /** Serves at a listening socket's descriptor or a path, and follows the engine until `stop`. */
-  async start(place: { readonly path: string } | { readonly fd: number }): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(place, resolve);
-    });
+  /** Follows the engine until `stop`. */
+  start(): void {
     void this.#watch.run();
   }
 
   /** Ends all clients, and gives all ports back. */
   async stop(): Promise<void> {
     this.#watch.stop();
-    this.#server.close();
     for (const client of this.#clients) client.destroy();
     await Promise.all(this.#keeper.containers.map((id) => this.#keeper.forget(id)));
   }
 
-  #serve(socket: Socket): void {
+  /** Takes a client, whose connection may be half open (`allowHalfOpen`). */
+  serve(socket: Socket): void {
     socket.on('error', () => {});
     if (this.#clients.size >= MAX_CLIENTS) {
       socket.end(errorAnswer(503, `Slipway serves ${MAX_CLIENTS} clients of this socket already`, { close: true }));

@@ -60,6 +60,8 @@ export const ERRORS = {
   ERR_FORWARD_NOT_KEPT: 'The forward cannot be kept for the next start.',
   ERR_FORWARD_STAYS: 'The forward is kept for the next start, which cannot be undone now; so it stays published.',
   ERR_FORWARD_NOT_FOUND: 'There is no forward of that id.',
+  ERR_DOCKER_MISSING: 'A program of Docker that the command needs is not installed.',
+  ERR_DOCKER_FAILED: 'The Docker engine does not start, does not answer, or refuses what it is asked for.',
 } as const;
 
 /** One of the codes that docs/errors.md explains. */

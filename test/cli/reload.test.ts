@@ -13,6 +13,7 @@ class ReloadWorld {
   readonly lines: string[] = [];
   readonly attached: string[] = [];
   level = 'info';
+  readonly engines: string[] = [];
   refused = '';
   next: Config | Error;
   readonly reload: Reload;
@@ -28,6 +29,13 @@ class ReloadWorld {
         return this.next;
       },
       network: { forwards: new TableWorld().table, dns: { zones: new ZoneStore({ defaultTtlSeconds: 1 }) } as never },
+      docker: async () => ({
+        add: async ({ engine }) => {
+          if (engine === this.refused) throw new SlipwayError('ERR_LISTEN_IN_USE', 'another process listens there');
+          this.engines.push(engine);
+        },
+        remove: async ({ engine }) => void this.engines.splice(this.engines.indexOf(engine), 1),
+      }),
       attach: async ({ text }) => {
         if (text === this.refused) throw new SlipwayError('ERR_LISTEN_IN_USE', 'another process listens there');
         this.attached.push(text);
@@ -59,6 +67,25 @@ test('a broken configuration is one line, and the old one goes on', async () => 
     'the configuration stays as it was: slipway.yaml:2: a; b: no colon; ^',
   ]);
   assert.deepEqual(await world.again(listen(A)), ['the configuration was read again: nothing to change']);
+});
+
+test('engines come and go, and one whose settings change is made anew', async () => {
+  const [one, two] = [
+    { socket: '/run/one.sock', engine: '/run/a.sock' },
+    { socket: '/run/two.sock', engine: '/run/b.sock' },
+  ];
+  const world = new ReloadWorld({});
+  world.refused = two.engine;
+  assert.deepEqual(await world.again({ docker: [one, two] }), [
+    'the engine /run/b.sock is left out: another process listens there',
+    'the configuration was read again: engine +/run/a.sock',
+  ]);
+  world.refused = '';
+  assert.deepEqual(await world.again({ docker: [{ ...one, bind: 'local' }, two] }), [
+    'the configuration was read again: engine −/run/a.sock, engine +/run/a.sock, engine +/run/b.sock',
+  ]);
+  await world.again({});
+  assert.deepEqual(world.engines, []);
 });
 
 test('what a reload could not make, the next one tries again', async () => {

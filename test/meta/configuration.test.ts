@@ -23,7 +23,7 @@ test('the example of docs/configuration.md is valid and, but for listen, state a
 });
 
 test('the example of what lists take is valid and leaves out none that takes more than words', () => {
-  const { dns, dhcp, forwards, services } = resolveConfig(parseConfig(lists, 'docs/configuration.md'));
+  const { dns, dhcp, forwards, services, docker } = resolveConfig(parseConfig(lists, 'docs/configuration.md'));
   for (const list of [
     dns.upstreams,
     dns.rules,
@@ -33,6 +33,7 @@ test('the example of what lists take is valid and leaves out none that takes mor
     dhcp.customOptions,
     forwards,
     services,
+    docker,
   ]) {
     assert.ok(list.length > 0);
   }

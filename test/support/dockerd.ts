@@ -1,19 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { removeCgroup } from '../../src/host/namespace/cgroups.ts';
 import { type Daemon, Place, serve } from './dns-host.ts';
 import { needs } from './needs.ts';
 
@@ -29,7 +19,6 @@ type Disposer = Pick<TestContext, 'after'>;
 
 /** Nothing but links: a container's programs are this computer's, from /usr. */
 const IMAGE = 'machine';
-const CGROUPS = '/sys/fs/cgroup';
 
 /**
  * Arguments: the text of /etc/resolv.conf, then dockerd with its options. Ends with its standard input, or with
@@ -140,34 +129,4 @@ function imageArchive(folder: string): string {
   const archive = join(folder, 'image.tar');
   execFileSync('tar', ['--create', '--file', archive, '--directory', root, '.']);
   return archive;
-}
-
-/** A cgroup of version 2 is in the one tree, those of version 1 are in as many as there are controllers. */
-async function removeCgroup(name: string): Promise<void> {
-  const [trees, roots] = [['.', ...readdirSync(CGROUPS)], ownCgroups()];
-  for (const tree of trees) for (const root of roots) await removeFolders(join(CGROUPS, tree, root, name));
-}
-
-/** Where this process is in each tree, which is where the cgroup namespace of a guest begins. */
-function ownCgroups(): Set<string> {
-  const lines = readFileSync('/proc/self/cgroup', 'utf8').trim().split('\n');
-  return new Set(lines.map((line) => line.slice(line.indexOf(':', line.indexOf(':') + 1) + 1)));
-}
-
-/** Removes the folders from the innermost out: what is in a cgroup besides cannot be removed, and goes with it. */
-async function removeFolders(folder: string): Promise<void> {
-  if (!existsSync(folder)) return;
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    if (entry.isDirectory()) await removeFolders(join(folder, entry.name));
-  }
-  for (let tries = 0; ; tries++) {
-    try {
-      rmdirSync(folder);
-      return;
-    } catch (error) {
-      // Processes that were killed are in it until the kernel has let go of them.
-      if ((error as NodeJS.ErrnoException).code !== 'EBUSY' || tries === 500) throw error;
-      await delay(20);
-    }
-  }
 }

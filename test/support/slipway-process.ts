@@ -4,6 +4,8 @@
  * standard input is answered by a picture of the network, `throw` and `spin` make its loop do so, a line of JSON
  * (`ForwardAsked`) is something to do with forwards, and the end of that input ends it.
  */
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { startCommandGuest } from '../../src/embedding/command-guest.ts';
 import { firstGuestAddress } from '../../src/embedding/guest-addresses.ts';
@@ -83,6 +85,19 @@ if (setup.guest) {
 }
 say('up');
 
+async function serveEngine({ engine, socket }: { readonly engine: string; readonly socket: string }): Promise<true> {
+  const proxy = new DockerProxy({
+    dial: () => connectUnix(engine),
+    ports: new ForwardedPorts(network.forwards, { guest: undefined, bind: 'all' }),
+    free: hostFreePorts,
+    reachable: (why) => say('engine', { why }),
+  });
+  const server = createServer({ allowHalfOpen: true }, (client) => proxy.serve(client));
+  await once(server.listen(socket), 'listening');
+  proxy.start();
+  return true;
+}
+
 async function answer(asked: ForwardAsked): Promise<void> {
   const { number } = asked;
   try {
@@ -107,12 +122,6 @@ async function act(asked: ForwardAsked): Promise<unknown> {
       await forwards.addService(asked.service);
       return true;
     case 'docker':
-      await new DockerProxy({
-        dial: () => connectUnix(asked.engine),
-        ports: new ForwardedPorts(forwards, undefined),
-        free: hostFreePorts,
-        reachable: (why) => say('engine', { why }),
-      }).start({ path: asked.socket });
-      return true;
+      return await serveEngine(asked);
   }
 }

@@ -1,12 +1,8 @@
-import { chmodSync, existsSync, lstatSync, mkdirSync } from 'node:fs';
 import { type AddressInfo, createServer, type ListenOptions, type Server, type Socket } from 'node:net';
-import path from 'node:path';
 import type { ControlEndpoint } from '../../config/control.ts';
 import { SlipwayError } from '../../facts/errors.ts';
-import { freeSocketPath } from '../../control/free-socket-path.ts';
+import { listenAtFile } from '../../control/listening-file.ts';
 import type { Counters } from '../../env/counters.ts';
-import { SocketFile } from '../../host/files/socket-file.ts';
-import { SocketWatch } from '../../host/files/socket-watch.ts';
 
 /**
  * Each costs a descriptor and some kilobytes; people and programs that ask are few. TCP is apart, since every local
@@ -48,51 +44,22 @@ export async function listenAtSocket(
   { privateFolder, counters, warn }: SocketOptions,
   serving: ConnectionServer,
 ): Promise<ListeningSocket> {
-  const file = new SocketFile(socketPath);
   const connections = new Connections('unix', counters, serving);
-  let server: Server | undefined;
-  let closed = false;
-  const listen = async (): Promise<void> => {
-    if (privateFolder) makePrivate(path.dirname(socketPath));
-    const next = connections.server();
-    // The umask makes the file private from the start. Nothing else of this thread runs meanwhile.
-    const umask = process.umask(0o177);
-    const stands = bound(next, { path: socketPath }, socketPath);
-    process.umask(umask);
-    await stands;
-    file.claim();
-    server = next;
-    // It was closed meanwhile.
-    if (closed) stop();
-  };
-  /** libuv removes its file. */
-  const stop = (): void => {
-    const last = server;
-    server = undefined;
-    if (last !== undefined) file.closing(() => last.close());
-  };
-  if (privateFolder) makePrivate(path.dirname(socketPath));
-  await makeFree(file);
-  await listen();
-  const watch = new SocketWatch(warn);
-  watch.add({
-    file,
+  const listening = await listenAtFile({
+    path: socketPath,
     what: 'the control socket',
-    again: () => {
-      stop();
-      return listen();
-    },
+    elsewhere: 'choose another place (--control PATH)',
+    privateFolder,
+    server: () => connections.server(),
+    refused: (cause) => refusal(cause, socketPath),
+    taken: (cause) => takenBy(socketPath, cause),
+    warn,
   });
-  const remove = (): void => file.remove();
-  process.once('exit', remove);
   return {
     port: 0,
     close: () => {
-      closed = true;
-      watch.close();
-      stop();
+      listening.close();
       connections.end();
-      process.off('exit', remove);
     },
   };
 }
@@ -166,34 +133,29 @@ class Connections {
 
 function bound(server: Server, at: ListenOptions, place: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => {
-      const inUse = cause.code === 'EADDRINUSE';
-      reject(
-        new SlipwayError(
-          inUse ? 'ERR_LISTEN_IN_USE' : 'ERR_LISTEN_FAILED',
-          inUse ? `another process listens at ${place}` : `the control API cannot listen at ${place}: ${cause.message}`,
-          'Choose another place (--control PATH), or none (--control none).',
-          { cause },
-        ),
-      );
-    });
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(refusal(cause, place)));
     server.listen(at, resolve);
   });
 }
 
-async function makeFree(file: SocketFile): Promise<void> {
-  try {
-    await freeSocketPath(file);
-  } catch (cause) {
-    if (!(cause instanceof SlipwayError) || cause.code !== 'ERR_LISTEN_IN_USE') throw cause;
-    const pid = await processAt(file.path);
-    throw new SlipwayError(
-      'ERR_LISTEN_IN_USE',
-      `${pid === undefined ? 'another process' : `a slipway of process ${pid}`} has its control socket at ${file.path}`,
-      'Stop it, or give this one another place (--control PATH) or none (--control none).',
-      { cause },
-    );
-  }
+function refusal(cause: NodeJS.ErrnoException, place: string): SlipwayError {
+  const inUse = cause.code === 'EADDRINUSE';
+  return new SlipwayError(
+    inUse ? 'ERR_LISTEN_IN_USE' : 'ERR_LISTEN_FAILED',
+    inUse ? `another process listens at ${place}` : `the control API cannot listen at ${place}: ${cause.message}`,
+    'Choose another place (--control PATH), or none (--control none).',
+    { cause },
+  );
+}
+
+async function takenBy(socketPath: string, cause: SlipwayError): Promise<SlipwayError> {
+  const pid = await processAt(socketPath);
+  return new SlipwayError(
+    'ERR_LISTEN_IN_USE',
+    `${pid === undefined ? 'another process' : `a slipway of process ${pid}`} has its control socket at ${socketPath}`,
+    'Stop it, or give this one another place (--control PATH) or none (--control none).',
+    { cause },
+  );
 }
 
 /** Who listens there, if it is one of ours and says so. */
@@ -221,25 +183,5 @@ function pidIn(text: string): number | undefined {
     return typeof pid === 'number' ? pid : undefined;
   } catch {
     return undefined;
-  }
-}
-
-/** Makes the folder, or checks that it is ours and closed to others: in /tmp someone else could have made it first. */
-function makePrivate(folder: string): void {
-  try {
-    // Not its parents: those are the system's, and a recursive mkdir below /proc never ends.
-    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
-    const { uid, mode } = lstatSync(folder);
-    const own = process.getuid?.() ?? uid;
-    if (!lstatSync(folder).isDirectory()) throw new Error('it is not a folder');
-    if (uid !== own) throw new Error(`it belongs to the user ${uid}`);
-    if ((mode & 0o077) !== 0) chmodSync(folder, 0o700);
-  } catch (cause) {
-    throw new SlipwayError(
-      'ERR_RUNTIME_FOLDER',
-      `the folder of the control socket, ${folder}, cannot be used: ${(cause as Error).message}`,
-      'Remove it, set XDG_RUNTIME_DIR, or choose another place (--control PATH).',
-      { cause },
-    );
   }
 }

@@ -38,6 +38,11 @@ export class EngineClient {
     await this.#body(await this.#ask('DELETE', path));
   }
 
+  /** Sends a body; the answer's text. Rejects as `get` does. */
+  async post(path: string, body: Uint8Array, type: string): Promise<string> {
+    return this.#body(await this.#ask('POST', path, undefined, { bytes: body, type }));
+  }
+
   /** The engine's events from now on; `ready` is called when none after it can be missed. Ends with the connection. */
   async *events(path: string, ready: () => void, signal: AbortSignal): AsyncGenerator<unknown> {
     const answer = await this.#ask('GET', path, signal);
@@ -52,7 +57,12 @@ export class EngineClient {
     }
   }
 
-  async #ask(method: string, path: string, signal?: AbortSignal): Promise<IncomingMessage> {
+  async #ask(
+    method: string,
+    path: string,
+    signal?: AbortSignal,
+    body?: { readonly bytes: Uint8Array; readonly type: string },
+  ): Promise<IncomingMessage> {
     const connection = await this.#dial();
     const stream = Duplex.from({ readable: connection.source, writable: connection.sink });
     stream.once('close', () => connection.destroy());
@@ -68,7 +78,11 @@ export class EngineClient {
         {
           method,
           path,
-          headers: { Host: 'docker', Connection: 'close' },
+          headers: {
+            Host: 'docker',
+            Connection: 'close',
+            ...(body && { 'Content-Type': body.type, 'Content-Length': body.bytes.length }),
+          },
           createConnection: () => stream,
         },
         (answer) => {
@@ -83,7 +97,7 @@ export class EngineClient {
         connection.destroy();
         reject(error);
       });
-      asked.end();
+      asked.end(body?.bytes);
     });
   }
 

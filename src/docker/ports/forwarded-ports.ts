@@ -1,21 +1,26 @@
+import type { DockerBind } from '../../config/docker.ts';
 import type { ForwardSpec } from '../../config/forward.ts';
 import { forwardId } from '../../config/forward.ts';
 import { SlipwayError } from '../../facts/errors.ts';
 import type { Forwards } from '../../services/forward/forwards.ts';
+import { bindAddress } from './bind-address.ts';
 import type { Binding } from './binding.ts';
 import { type HostPorts, PortRefusal } from './port-keeper.ts';
 
-/**
- * Ports that are published through the network, to the engine's guest. `guest` is its address; undefined for the only
- * one.
- */
+export interface ForwardedPortsOptions {
+  /** Address of the engine's guest; undefined for the only one. */
+  readonly guest: number | undefined;
+  readonly bind: DockerBind;
+}
+
+/** Ports that are published through the network, to the engine's guest. */
 export class ForwardedPorts implements HostPorts {
   readonly #forwards: Forwards;
-  readonly #guest: number | undefined;
+  readonly #options: ForwardedPortsOptions;
 
-  constructor(forwards: Forwards, guest: number | undefined) {
+  constructor(forwards: Forwards, options: ForwardedPortsOptions) {
     this.#forwards = forwards;
-    this.#guest = guest;
+    this.#options = options;
   }
 
   async publish(binding: Binding): Promise<void> {
@@ -46,10 +51,11 @@ export class ForwardedPorts implements HostPorts {
   }
 
   #spec({ protocol, hostIp, hostPort, enginePort }: Binding): ForwardSpec {
+    const { guest, bind } = this.#options;
     return {
       protocol,
-      host: { kind: 'port', address: hostIp, port: hostPort },
-      guest: { kind: 'port', address: this.#guest, port: enginePort },
+      host: { kind: 'port', address: bindAddress(hostIp, bind), port: hostPort },
+      guest: { kind: 'port', address: guest, port: enginePort },
       count: 1,
       ipv4Only: false,
       source: 'client',

@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SlipwayProcess } from '../cli/slipway.ts';
+import { canRunDockerd } from '../support/dockerd.ts';
+import { canRunGuests } from '../support/slipway.ts';
+import { refusedPort } from '../support/sockets.ts';
+import { temporaryFolder } from '../support/temporary-folder.ts';
+
+const LIMITS = { timeout: 120_000 };
+
+function canRunDemo(t: TestContext): boolean {
+  return canRunGuests(t) && canRunDockerd(t) && existsSync('/bin/busybox');
+}
+
+function docker(socket: string, ...args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    execFile('docker', ['--host', `unix://${socket}`, ...args], (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(stderr));
+    });
+  });
+}
+
+/** The page at that port, once what serves it listens. */
+async function page(port: number): Promise<string> {
+  for (;;) {
+    try {
+      return await (await fetch(`http://localhost:${port}/`)).text();
+    } catch (error) {
+      const { code } = (error as Error).cause as NodeJS.ErrnoException;
+      assert.ok(code === 'ECONNREFUSED' || code === 'ECONNRESET' || code === 'UND_ERR_SOCKET', code);
+    }
+  }
+}
+
+test('slipway docker demo: a container’s port is the host’s, and Ctrl-C leaves nothing', LIMITS, async (t) => {
+  if (!canRunDemo(t)) return;
+  const socket = join(temporaryFolder('docker-demo'), 'docker.sock');
+  const demo = new SlipwayProcess(t, 'docker', 'demo', '--socket', socket);
+  await demo.prints(/Ctrl-C ends it/);
+  assert.ok(demo.stdout.includes(`export DOCKER_HOST=unix://${socket}\n`), demo.stdout);
+  assert.match(demo.stdout, /docker run -d -p 8080:80 web\n/);
+  assert.equal(statSync(socket).mode & 0o777, 0o600);
+
+  const port = await refusedPort(t);
+  await docker(socket, 'run', '-d', '--name', 'one', '-p', `${port}:80`, 'web');
+  assert.match(await page(port), /It works/);
+  await docker(socket, 'rm', '-f', 'one');
+  await assert.rejects(fetch(`http://localhost:${port}/`));
+  await docker(socket, 'run', '-d', '-p', `${port}:80`, 'web');
+  assert.match(await page(port), /It works/);
+
+  const pid = demo.child.pid!;
+  const inside = processesBelow(pid);
+  assert.ok(inside.length > 2, 'dockerd and its container');
+  demo.child.kill('SIGINT');
+  assert.deepEqual(await demo.end(), { status: 0, stdout: demo.stdout, stderr: '' });
+  assert.deepEqual(
+    inside.filter((one) => existsSync(`/proc/${one}`)),
+    [],
+  );
+  assert.deepEqual(globSync(`/sys/fs/cgroup/**/slipway-docker-${pid}`), []);
+  assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes('docker-data'), false);
+  assert.equal(existsSync(socket), false);
+  await assert.rejects(fetch(`http://localhost:${port}/`));
+});
+
+/** All processes that came of this one. */
+function processesBelow(pid: number): number[] {
+  const tasks = globSync(`/proc/${pid}/task/*/children`);
+  const children = tasks.flatMap((file) => readFileSync(file, 'utf8').trim().split(' ')).filter((one) => one !== '');
+  return children.flatMap((child) => [Number(child), ...processesBelow(Number(child))]);
+}
