@@ -2,8 +2,8 @@
  * Published ports: from "listens in the guest" to "the published port serves". One port of 1 and of 1,000 closed ones
  * begins to listen, again and again, while a client on the host tries once a millisecond: in a guest of `slipway run`,
  * whose socket table is seen, and in one that came by a socket as a virtual machine does, whose is not. Beside it, over
- * seconds in which nobody listens and nobody asks: the processor's share, and the frames that reach the guest. Run it
- * alone, as root: `npm run build && npm run bench:ports`.
+ * seconds in which nobody listens and nobody asks: the processor's share, and the frames that reach the guest. Then
+ * what 4,096 persistent forwards cost. Run it alone, as root: `npm run build && npm run bench:ports`.
  *
  *   --rounds N    times that a port begins to listen (200)
  */
@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startNamespaceLane } from './backends/backend.ts';
 import { cleanUpOnExit } from './cleanup.ts';
+import { PERSISTENT_FORWARDS, persistentForwards } from './persistent-forwards.ts';
 import { cpuSeconds, Program, pause } from './process.ts';
 import { Workshop } from './programs.ts';
 
@@ -111,6 +112,8 @@ async function main(): Promise<void> {
   for (const kind of KINDS) {
     for (const count of COUNTS) process.stdout.write(await row(kind, count, workshop, Number(values.rounds)));
   }
+  const ports = await freePorts(PERSISTENT_FORWARDS);
+  process.stdout.write(await persistentForwards(workshop, MAIN, ports));
 }
 
 async function row(kind: Kind, count: (typeof COUNTS)[number], workshop: Workshop, rounds: number): Promise<string> {

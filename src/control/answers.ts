@@ -10,42 +10,60 @@ type Operation = (network: CoreNetwork, engine: ThreadEngine, request: unknown) 
 export class Answers {
   readonly #network: CoreNetwork;
   readonly #engine: ThreadEngine;
-  readonly #send: (mail: Answer | Refusal) => void;
+  readonly #send: (answers: readonly (Answer | Refusal)[]) => void;
+  /** Not sent yet. */
+  #answers: (Answer | Refusal)[] = [];
   #pending = 0;
 
-  constructor(network: CoreNetwork, engine: ThreadEngine, send: (mail: Answer | Refusal) => void) {
+  constructor(network: CoreNetwork, engine: ThreadEngine, send: (answers: readonly (Answer | Refusal)[]) => void) {
     this.#network = network;
     this.#engine = engine;
     this.#send = send;
   }
 
   /**
-   * Requests whose answers are promises that have not settled. Bound: control asks for few at a time, and each has a
-   * time limit.
+   * Requests whose answers are promises that have not settled. Bound: control asks for as many as it has forwards, and
+   * each has a time limit.
    */
   get pending(): number {
     return this.#pending;
   }
 
-  /** Never throws. What is known now is answered now. */
-  answer({ id, name, request }: Request): void {
+  /** Never throws. What is known now is answered now, in one mail; what comes later together, too. */
+  answer(requests: readonly Request[]): void {
+    for (const request of requests) this.#answer(request);
+    this.#flush();
+  }
+
+  #answer({ id, name, request }: Request): void {
     try {
       const answer = operation(name)(this.#network, this.#engine, request);
       if (answer instanceof Promise) void this.#answerLater(id, answer);
-      else this.#send({ kind: 'answer', id, answer });
+      else this.#answers.push({ kind: 'answer', id, answer });
     } catch (error) {
-      this.#send({ kind: 'refusal', id, error: plain(error) });
+      this.#answers.push({ kind: 'refusal', id, error: plain(error) });
     }
   }
 
   async #answerLater(id: number, answer: Promise<unknown>): Promise<void> {
     this.#pending++;
+    let outcome: Answer | Refusal;
     try {
-      this.#send({ kind: 'answer', id, answer: await answer });
+      outcome = { kind: 'answer', id, answer: await answer };
     } catch (error) {
-      this.#send({ kind: 'refusal', id, error: plain(error) });
+      outcome = { kind: 'refusal', id, error: plain(error) };
     }
     this.#pending--;
+    // Promises that were settled in one turn go on one after the other.
+    if (this.#answers.length === 0) queueMicrotask(() => this.#flush());
+    this.#answers.push(outcome);
+  }
+
+  #flush(): void {
+    if (this.#answers.length === 0) return;
+    const answers = this.#answers;
+    this.#answers = [];
+    this.#send(answers);
   }
 }
 

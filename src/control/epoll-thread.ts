@@ -1,10 +1,10 @@
 import { setImmediate } from 'node:timers/promises';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import type { AttachmentKind } from '../attachment/kinds/kind.ts';
+import type { AttachmentUrl } from '../config/listen.ts';
 import type { Clock } from '../env/clock.ts';
 import type { Counters } from '../env/counters.ts';
 import type { AcceptGuest } from '../env/host.ts';
-import type { AttachmentUrl } from '../config/listen.ts';
 import { SlipwayError } from '../facts/errors.ts';
 import { DescriptorTable } from '../host/epoll/descriptors.ts';
 import { EpollHost } from '../host/epoll/engine.ts';
@@ -96,10 +96,12 @@ export class EpollThread implements ThreadEngine {
     const { port } = this.#data;
     this.#poller.onWake = () => {
       inbox.receive(undefined);
-      for (let taken = 0; taken < MAIL_PER_TURN; taken++) {
+      for (let taken = 0; taken < MAIL_PER_TURN; ) {
         const next = receiveMessageOnPort(port);
         if (next === undefined) return;
-        inbox.receive(next.message as ToNetwork);
+        const mail = next.message as ToNetwork;
+        inbox.receive(mail);
+        taken += mail.kind === 'requests' ? mail.requests.length : 1;
       }
       this.#poller.wake();
     };

@@ -6,7 +6,18 @@ import { SlipwayError } from '../facts/errors.ts';
 import { type DescriptorKind, DescriptorTable } from '../host/epoll/descriptors.ts';
 import { LoopControl } from '../host/epoll/loop.ts';
 import type { AnswerOf, OperationName, RequestOf } from './operations.ts';
-import type { FromNetwork, NetworkEvents, PlainError, ServiceDatagram, ThreadData, ToNetwork } from './thread-mail.ts';
+import {
+  type Answer,
+  type FromNetwork,
+  type NetworkEvents,
+  type PlainError,
+  type Refusal,
+  REQUESTS_PER_MAIL,
+  type Request,
+  type ServiceDatagram,
+  type ThreadData,
+  type ToNetwork,
+} from './thread-mail.ts';
 import { ThreadState } from './thread-state.ts';
 
 /** The entry beside this file: .ts when run from source, .js when built. */
@@ -47,6 +58,8 @@ export class NetworkThreadHandle {
   readonly #port: MessagePort;
   readonly #events: ThreadEvents;
   readonly #pending = new Map<number, Pending>();
+  /** Asked in this tick. They leave together: thousands of forwards cost one mail, and one call to wake the loop. */
+  #requests: Request[] = [];
   #nextId = 1;
   #wakeDescriptor = -1;
   #over = false;
@@ -99,7 +112,8 @@ export class NetworkThreadHandle {
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve: resolve as (answer: unknown) => void, reject });
-      this.#post({ kind: 'request', id, name, request: request[0] });
+      this.#requests.push({ id, name, request: request[0] });
+      if (this.#requests.length === 1) queueMicrotask(() => this.#postRequests());
     });
   }
 
@@ -155,6 +169,19 @@ export class NetworkThreadHandle {
     return flows;
   }
 
+  #postRequests(): void {
+    const asked = this.#requests;
+    this.#requests = [];
+    if (this.#over) return;
+    for (let at = 0; at < asked.length; at += REQUESTS_PER_MAIL) {
+      this.#port.postMessage({
+        kind: 'requests',
+        requests: asked.slice(at, at + REQUESTS_PER_MAIL),
+      } satisfies ToNetwork);
+    }
+    this.#endSleep();
+  }
+
   #post(mail: ToNetwork): void {
     this.#port.postMessage(mail);
     this.#endSleep();
@@ -177,15 +204,17 @@ export class NetworkThreadHandle {
         this.#settle(0)?.resolve(undefined);
         this.#endSleep();
         return;
-      case 'answer':
-        this.#settle(mail.id)?.resolve(mail.answer);
-        return;
-      case 'refusal':
-        this.#settle(mail.id)?.reject(refusal(mail.error));
+      case 'answers':
+        for (const one of mail.answers) this.#hear(one);
         return;
       case 'event':
         (this.#events[mail.name] as (...facts: readonly unknown[]) => void)(...mail.facts);
     }
+  }
+
+  #hear(outcome: Answer | Refusal): void {
+    if (outcome.kind === 'answer') this.#settle(outcome.id)?.resolve(outcome.answer);
+    else this.#settle(outcome.id)?.reject(refusal(outcome.error));
   }
 
   #settle(id: number): Pending | undefined {

@@ -85,7 +85,10 @@ async function run(): Promise<void> {
   );
   for (const batch of [datagrams, leases, forwards]) batch.flushWith(network.turn);
   watchCounters(network.turn, new CounterLog(counters, log));
-  const inbox = openInbox(new Answers(network, engine, send), new ServiceReplies(arena, counters, network));
+  const inbox = openInbox(
+    new Answers(network, engine, (answers) => send({ kind: 'answers', answers })),
+    new ServiceReplies(arena, counters, network),
+  );
   send({ kind: 'ready', wakeDescriptor: engine.wakeDescriptor });
   await engine.run(network.turn, inbox);
   // Guests that go on living learn at once that their connections are gone.
@@ -119,7 +122,7 @@ function openInbox(answers: Answers, replies: ServiceReplies): Inbox {
   return {
     receive(mail) {
       misbehaveIfAsked();
-      if (mail?.kind === 'request') answers.answer(mail);
+      if (mail?.kind === 'requests') answers.answer(mail.requests);
       else if (mail?.kind === 'replies') for (const reply of mail.replies) replies.send(reply);
     },
     get pending() {

@@ -40,14 +40,14 @@ export async function askedAsTheTableSays(control: NetworkControl): Promise<void
 /** What the network thread sends back for `name`, from a network and an engine that do what `parts` do. */
 function world(parts: Partial<CoreNetwork> = {}): { answers: Answers; sent: (Answer | Refusal)[] } {
   const sent: (Answer | Refusal)[] = [];
-  const answers = new Answers(parts as CoreNetwork, {} as ThreadEngine, (mail) => void sent.push(mail));
+  const answers = new Answers(parts as CoreNetwork, {} as ThreadEngine, (answers) => void sent.push(...answers));
   return { answers, sent };
 }
 
 test('an operation that is not in the table is refused, whatever an object is born with', () => {
   const { answers, sent } = world();
   for (const [id, name] of ['nonsense', 'constructor', 'toString', '__proto__', ''].entries()) {
-    answers.answer({ kind: 'request', id, name, request: undefined });
+    answers.answer([{ id, name, request: undefined }]);
     assert.deepEqual(sent.pop(), {
       kind: 'refusal',
       id,
@@ -63,8 +63,8 @@ test('what an operation throws is the refusal, and what it returns is sent at on
       throw new RangeError('no such number');
     },
   });
-  answers.answer({ kind: 'request', id: 1, name: 'forwards', request: undefined });
-  answers.answer({ kind: 'request', id: 2, name: 'closeForward', request: { id: 1, connections: true } });
+  answers.answer([{ id: 1, name: 'forwards', request: undefined }]);
+  answers.answer([{ id: 2, name: 'closeForward', request: { id: 1, connections: true } }]);
   assert.deepEqual(sent, [
     { kind: 'answer', id: 1, answer: [] },
     { kind: 'refusal', id: 2, error: { message: 'no such number' } },
@@ -79,7 +79,7 @@ test('an answer that comes later is pending until it has come', async () => {
       done = told;
     },
   });
-  answers.answer({ kind: 'request', id: 7, name: 'openForward', request: {} });
+  answers.answer([{ id: 7, name: 'openForward', request: {} }]);
   assert.deepEqual([answers.pending, sent.length], [1, 0]);
   done?.('EADDRINUSE');
   await setImmediate();

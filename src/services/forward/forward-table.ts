@@ -1,4 +1,4 @@
-import { SlipwayError } from '../../facts/errors.ts';
+import { setImmediate } from 'node:timers/promises';
 import {
   type ForwardOwner,
   type ForwardSpec,
@@ -7,7 +7,9 @@ import {
   MAX_FORWARDS,
   type ServiceForward,
 } from '../../config/forward.ts';
+import type { AddressPlan } from '../../config/network.ts';
 import type { HostErrorCode } from '../../env/host.ts';
+import { SlipwayError } from '../../facts/errors.ts';
 import type { ForwardChange } from '../../forward/forward-request.ts';
 import { checkedSpec } from './checked-spec.ts';
 import { describeForward } from './describe-forward.ts';
@@ -19,7 +21,6 @@ import { HostPlaces } from './host-places.ts';
 import { inTheWay, isSame, isToChoose, overlap } from './overlap.ts';
 import { PersistentForwards } from './persistent-forwards.ts';
 import { ServiceTable } from './service-table.ts';
-import type { AddressPlan } from '../../config/network.ts';
 
 export interface ForwardTableOptions {
   readonly edges: ForwardEdges;
@@ -27,6 +28,12 @@ export interface ForwardTableOptions {
   /** Where persistent forwards are kept; without one they end with the process. */
   readonly store?: ForwardStore | undefined;
 }
+
+/**
+ * Forwards that a start begins before the process may do something else. What thousands begin in one go outlives each
+ * collection of what is young, and the copying costs more than the forwards.
+ */
+const BEGUN_AT_ONCE = 64;
 
 type ChangeListener = (status: ForwardStatus, removed: boolean) => void;
 
@@ -88,11 +95,18 @@ export class ForwardTable implements Forwards {
     }
     // All at the same time, since each waits for a look at its guest. Ports are still taken in the order of the list.
     const kept = this.#persistent.beside([...forwards, ...claimed]);
-    const begun = [...forwards, ...kept].map((spec) => ({ spec, standing: this.#want(spec, () => true) }));
-    await Promise.allSettled(begun.map(({ standing }) => standing));
-    for (const [index, { spec, standing }] of begun.entries()) {
+    const wanted = [...forwards, ...kept];
+    const begun: Promise<PromiseSettledResult<{ readonly forward: Forward }>[]>[] = [];
+    for (let at = 0; at < wanted.length; at += BEGUN_AT_ONCE) {
+      if (at > 0) await setImmediate();
+      const some = wanted.slice(at, at + BEGUN_AT_ONCE);
+      begun.push(Promise.allSettled(some.map((spec) => this.#want(spec, () => true))));
+    }
+    for (const [index, outcome] of (await Promise.all(begun)).flat().entries()) {
+      const spec = wanted[index]!;
       try {
-        const { id, state, why, code } = (await standing).forward.status;
+        if (outcome.status === 'rejected') throw outcome.reason;
+        const { id, state, why, code } = outcome.value.forward.status;
         if (code !== '') log.warn(`the forward ${id} is ${state}: ${why}`);
       } catch (error) {
         if (index >= forwards.length) this.#persistent.leaveOut(spec, error as Error);
