@@ -10,6 +10,9 @@ export function usualControlSocket(): string {
   return defaultControlSocket(process.env, process.getuid?.() ?? 0, tmpdir());
 }
 
+/** Names the socket of `slipway docker demo`, which is none of the daemon's. */
+export const DEMO_NAME = 'docker-demo';
+
 /** Where the API of an engine is served unless told: beside the control socket. */
 export function usualDockerSocket(name = 'docker'): string {
   return path.join(path.dirname(usualControlSocket()), `${name}.sock`);

@@ -16,7 +16,7 @@ import { findCommand } from '../host/namespace/command.ts';
 import { hasNamespaceCapabilities } from '../host/namespace/diagnose.ts';
 import { connectUnix } from '../host/unix-connection.ts';
 import { formatIpv4Address } from '../wire/ipv4-address.ts';
-import { usualDockerSocket } from './control-place.ts';
+import { DEMO_NAME, usualDockerSocket } from './control-place.ts';
 import { quietLog } from './logs.ts';
 import { absolute } from './options.ts';
 import { describeError } from './print-error.ts';
@@ -57,7 +57,7 @@ exec "$@"
  */
 export async function dockerDemo(flags: DockerDemoFlags): Promise<void> {
   checkPrograms();
-  const socket = flags.socket === undefined ? usualDockerSocket('docker-demo') : absolute(flags.socket);
+  const socket = flags.socket === undefined ? usualDockerSocket(DEMO_NAME) : absolute(flags.socket);
   const config = resolveConfig({ network: { mtu: DEFAULT_RUN_MTU } });
   const log = quietLog('warn');
   const network = await startNetwork(config, log, (error) => {
@@ -149,7 +149,7 @@ function searchPath(): string {
 /** dockerd in its guest, and all that it leaves on this computer: a folder and cgroups. */
 class DemoEngine {
   /** Below /tmp, as the guest's /run is its own. */
-  readonly #folder = mkdtempSync('/tmp/slipway-docker-');
+  readonly #folder = mkdtempSync(`/tmp/slipway-docker-${process.pid}-`);
   readonly #cgroup = `slipway-docker-${process.pid}`;
   #guest: CommandGuest | undefined;
 

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { SlipwayProcess } from '../cli/slipway.ts';
 import { canRunDockerd } from '../support/dockerd.ts';
+import { needs } from '../support/needs.ts';
 import { canRunGuests } from '../support/slipway.ts';
 import { refusedPort } from '../support/sockets.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const LIMITS = { timeout: 120_000 };
 
 function canRunDemo(t: TestContext): boolean {
@@ -54,6 +57,10 @@ test('slipway docker demo: a container’s port is the host’s, and Ctrl-C leav
   assert.match(await page(port), /It works/);
 
   const pid = demo.child.pid!;
+  assert.equal(
+    foldersOf(pid).some((folder) => folder.startsWith('/tmp/')),
+    true,
+  );
   const inside = processesBelow(pid);
   assert.ok(inside.length > 2, 'dockerd and its container');
   demo.child.kill('SIGINT');
@@ -62,11 +69,47 @@ test('slipway docker demo: a container’s port is the host’s, and Ctrl-C leav
     inside.filter((one) => existsSync(`/proc/${one}`)),
     [],
   );
-  assert.deepEqual(globSync(`/sys/fs/cgroup/**/slipway-docker-${pid}`), []);
+  assert.deepEqual(foldersOf(pid), []);
   assert.equal(readFileSync('/proc/self/mounts', 'utf8').includes('docker-data'), false);
   assert.equal(existsSync(socket), false);
   await assert.rejects(fetch(`http://localhost:${port}/`));
 });
+
+/** What the demo of that process keeps outside of its guest. */
+function foldersOf(pid: number): readonly string[] {
+  return globSync([`/tmp/slipway-docker-${pid}-*`, `/sys/fs/cgroup/**/slipway-docker-${pid}`]);
+}
+
+/** What the demo says where `stand` is in the place of this computer's dockerd. */
+function withoutDockerd(
+  stand: string,
+): Promise<{ readonly status: number; readonly stderr: string; readonly left: readonly string[] }> {
+  const hide = 'for one in $(which -a dockerd); do mount --bind "$0" "$one"; done; exec "$@" docker demo';
+  const command = ['--mount', '--propagation', 'private', 'sh', '-c', hide, stand, process.execPath, MAIN];
+  const env = { ...process.env, XDG_RUNTIME_DIR: temporaryFolder('docker-demo') };
+  return new Promise((resolve) => {
+    const { pid } = execFile('unshare', command, { env }, (error, _, stderr) => {
+      resolve({ status: Number(error?.code ?? 0), stderr, left: foldersOf(pid!) });
+    });
+  });
+}
+
+test(
+  'without a dockerd the demo says what to install, and one that ends has its last words shown',
+  LIMITS,
+  async (t) => {
+    if (!canRunDemo(t) || !needs(t, 'unshare', 'mount', 'which')) return;
+    const missing = await withoutDockerd('/dev/null');
+    assert.equal(missing.status, 1);
+    assert.match(missing.stderr, /dockerd: not installed.*\n.*apt-get install docker\.io.*\n.*ERR_DOCKER_MISSING/);
+    const failing = join(temporaryFolder('docker-demo'), 'dockerd');
+    writeFileSync(failing, '#!/bin/sh\necho the disk is on fire >&2\nexit 1\n', { mode: 0o755 });
+    const failed = await withoutDockerd(failing);
+    assert.equal(failed.status, 1);
+    assert.match(failed.stderr, /dockerd ended before it answered:\n *the disk is on fire[\s\S]*ERR_DOCKER_FAILED/);
+    assert.deepEqual([...missing.left, ...failed.left], []);
+  },
+);
 
 /** All processes that came of this one. */
 function processesBelow(pid: number): number[] {
