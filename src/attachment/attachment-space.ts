@@ -122,7 +122,7 @@ export class AttachmentSpace {
     const region = this.hasRoom() ? this.#free.pop() : undefined;
     if (region === undefined) {
       this.counters.add('attachment-refused-limit');
-      this.log.warn(`${name} was turned away: ${this.#inUse} guests are attached, which is all there is room for`, {
+      this.log.warn(`${name} was turned away: ${this.#inUse} guests are attached, and there is no room for more`, {
         limit: this.#limits.guests,
       });
       return undefined;

@@ -58,8 +58,8 @@ export class DatagramAttachment extends FramePipeAttachment {
 
   #turnOut(at: number, end: number): void {
     const { hex, ascii } = describeStranger(this.space.arena.bytes, at, end);
-    const said = `began with a datagram of ${end - at} bytes, which is no frame`;
+    const said = `began with a datagram of ${end - at} bytes, which is not a frame`;
     this.space.log.warn(`${this.name} ${said}, and was detached`, { hex, ascii });
-    this.end('its first datagram is no frame');
+    this.end('its first datagram is not a frame');
   }
 }

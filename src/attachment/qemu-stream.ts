@@ -170,7 +170,7 @@ export class QemuStreamAttachment extends PipeAttachment {
     const stranger = describeStranger(this.space.arena.bytes, at, end);
     const hint =
       stranger.peer === undefined ? '' : `: this port speaks QEMU's stream protocol; ${stranger.peer} connected`;
-    this.space.log.warn(`${this.name} sent a frame length of ${length}, which cannot be, and was detached${hint}`, {
+    this.space.log.warn(`${this.name} sent a frame length of ${length}, which is impossible, and was detached${hint}`, {
       hex: stranger.hex,
       ascii: stranger.ascii,
     });

@@ -92,7 +92,7 @@ async function timed(name: CheckName, check: Check): Promise<CheckReport> {
 
 function patiently(check: Check): Promise<Seen> {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`nothing came within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
+    const timer = setTimeout(() => reject(new Error(`nothing arrived within ${PATIENCE_MS / 1000} s`)), PATIENCE_MS);
     check(() => timer.refresh())
       .then(resolve, reject)
       .finally(() => clearTimeout(timer));
@@ -159,7 +159,7 @@ async function download(guest: CheckedGuest, plan: GuestPlan, progress: () => vo
     hash.update(chunk);
     bytes += chunk.length;
   }
-  if (bytes !== plan.downloadBytes) throw new Error(`${bytes} of ${plan.downloadBytes} bytes came`);
+  if (bytes !== plan.downloadBytes) throw new Error(`${bytes} of ${plan.downloadBytes} bytes arrived`);
   if (hash.digest('hex') !== plan.sha256) throw new Error('the checksum differs');
   return {
     detail: `${bytes / 2 ** 20} MiB, checksum right`,

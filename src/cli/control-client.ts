@@ -62,7 +62,7 @@ export class ControlClient {
   }
 }
 
-const TOKEN_HINT = `Set ${TOKEN_VARIABLE} to the token that slipway run was given, or has printed.`;
+const TOKEN_HINT = `Set ${TOKEN_VARIABLE} to the token that slipway run was given or printed.`;
 
 function unreachable(socketPath: string, cause: NodeJS.ErrnoException): SlipwayError {
   const why =

@@ -32,7 +32,7 @@ export function addControlCommands(program: Command, fail: Fail): void {
     .exitOverride();
 
   asking(ports.command('ls'))
-    .description('what is published, and how it stands')
+    .description('what is published, and its state')
     .addHelpText('after', PORTS_HELP)
     .action((flags: PortsFlags) => run(async () => (await import('./ports.ts')).portsLs(flags)));
 
@@ -40,31 +40,31 @@ export function addControlCommands(program: Command, fail: Fail): void {
     .description('publishes ports of a guest, as docker run -p does')
     .argument('<ports...>', '[[ADDRESS:]HOSTPORT:]GUESTPORT[/tcp|udp], as in 8080:80')
     .option('--guest <ip>', 'address of the guest (default: the only one, or the first)')
-    .option('--source <who>', `whom the guest sees as its peer: ${FORWARD_SOURCES.join(', ')} (default: client)`)
+    .option('--source <who>', `what the guest sees as its peer: ${FORWARD_SOURCES.join(', ')} (default: client)`)
     .option(
       '--proxy <version>',
       `a PROXY header ahead of the client's bytes: ${PROXY_HEADERS.join(', ')} (default: none)`,
     )
     .option('--wait <seconds>', 'how long a client is held while the guest does not answer (default: 0, it is refused)')
-    .option('--ipv4-only', 'no IPv6 where ADDRESS is left out: half the descriptors')
-    .option('--unix <path>', 'clients come in at this socket instead of at a port; PORTS is the port of the guest')
-    .option('--persistent', 'comes back when the daemon does')
+    .option('--ipv4-only', 'IPv4 only when ADDRESS is left out: half the descriptors')
+    .option('--unix <path>', 'listen at this socket instead of at a port; PORTS is the port of the guest')
+    .option('--persistent', 'publish again whenever the daemon starts')
     .addHelpText('after', EXPOSE_HELP)
     .action((texts: string[], flags: ExposeFlags) =>
       run(async () => (await import('./ports.ts')).portsExpose(texts, flags)),
     );
 
   asking(ports.command('unexpose'))
-    .description('closes forwards; their connections live on')
+    .description('closes forwards; their connections go on')
     .argument('<forwards...>', 'as "slipway ports ls" shows them: 8080, 127.0.0.1:53/udp, a path')
-    .option('--reset', 'ends the connections too')
+    .option('--reset', 'reset the connections too')
     .addHelpText('after', UNEXPOSE_HELP)
     .action((names: string[], flags: UnexposeFlags) =>
       run(async () => (await import('./ports.ts')).portsUnexpose(names, flags)),
     );
 
   asking(program.command('status'))
-    .description('the running daemon: guests, leases, published ports, and what was counted')
+    .description('the running daemon: guests, leases, published ports, and counters')
     .addHelpText('after', STATUS_HELP)
     .action((flags: StatusFlags) => run(async () => (await import('./status.ts')).status(flags)));
 }

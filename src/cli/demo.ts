@@ -106,7 +106,7 @@ async function checkOnBestGuest(
 /** Throws what would stand in the way of a namespace guest. */
 function refuseNamespace({ engine }: RunningNetwork): void {
   if (process.env[GUEST_VARIABLE] === 'memory') {
-    throw new SlipwayError('ERR_TUN_MISSING', `${GUEST_VARIABLE}=memory asks for the other guest.`);
+    throw new SlipwayError('ERR_TUN_MISSING', `${GUEST_VARIABLE}=memory selects the other guest.`);
   }
   if (engine === 'node') {
     throw new SlipwayError('ERR_ENGINE_UNAVAILABLE', 'The portable engine (node) has no tap devices.');
@@ -117,7 +117,7 @@ function refuseNamespace({ engine }: RunningNetwork): void {
 function heading({ config, engine }: RunningNetwork, guest: ChecklistGuest, tookMs: number): string {
   const { subnet, mtu } = config.network;
   const reason = guest.reason === undefined ? '' : `${guest.reason}\n`;
-  return `Network ${formatCidr(subnet)} (MTU ${mtu}, engine ${engine}) stands after ${tookMs.toFixed(0)} ms; the guest is ${guest.kind}.\n${reason}`;
+  return `Network ${formatCidr(subnet)} (MTU ${mtu}, engine ${engine}) is up after ${tookMs.toFixed(0)} ms; the guest is ${guest.kind}.\n${reason}`;
 }
 
 function ending(well: boolean, namespaces: boolean): string {

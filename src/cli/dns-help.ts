@@ -15,7 +15,7 @@ Examples:
   slipway dns lookup host.docker.internal AAAA --json`;
 
 export const COREFILE_HELP = `
-Prints a Corefile with which CoreDNS does what "slipway guest dns" does: Slipway's own names go to the gateway's port 5301, all
+Prints a Corefile that makes CoreDNS do what "slipway guest dns" does: Slipway's own names go to the gateway's port 5301, all
 other names to its port 53.
 
 Example:

@@ -13,11 +13,11 @@ import { INTERNAL_DNS_PORT } from '../facts/gateway-ports.ts';
 
 const HELP = `Usage: slipway guest dns [options]
 
-The DNS server inside the virtual machine, in the place of CoreDNS: names of Docker and Slipway go to the gateway's
-internal server, all others to its system server. Answers pass as they are.
+The DNS server inside the virtual machine, instead of CoreDNS: names of Docker and Slipway go to the gateway's
+internal server, all others to its system server. Answers pass unchanged.
 
 Options:
-  --listen <place>    address:port, or interface:port, whose address is followed as it comes, changes and goes; may be
+  --listen <place>    address:port, or interface:port, which follows the address of the interface; may be
                       repeated (default: 127.0.0.1:53 and docker0:53)
   --internal <server> address:port of the internal server (default: the default route's gateway, port ${INTERNAL_DNS_PORT})
   --system <server>   address:port of the system server (default: the default route's gateway, port ${DNS_PORT})
@@ -42,7 +42,11 @@ export async function guest(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;
   if (command === undefined || command === '--help' || command === '-h') return say(STANDARD_OUTPUT, HELP);
   if (command !== 'dns') {
-    throw new SlipwayError('ERR_USAGE', `slipway guest knows no command "${command}"`, 'There is: slipway guest dns');
+    throw new SlipwayError(
+      'ERR_USAGE',
+      `slipway guest has no command "${command}"`,
+      'The only command is: slipway guest dns',
+    );
   }
   const flags = dnsFlags(rest);
   if (flags.help === true) return say(STANDARD_OUTPUT, HELP);
@@ -145,7 +149,7 @@ function describe(event: GuestDnsEvent): string {
   switch (event.event) {
     case 'routes': {
       if (event.internal === undefined || event.system === undefined) {
-        return 'there is no default route yet, so no server: waiting for it';
+        return 'there is no default route yet, so no server is known: waiting for one';
       }
       const names = [...event.domains, ...OLD_DOCKER_BEGINNINGS.map((beginning) => `${beginning}.*`)];
       return `${names.join(' ')} → ${endpoint(event.internal)}, all else → ${endpoint(event.system)}`;

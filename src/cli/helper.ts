@@ -49,8 +49,8 @@ export function helperServe(flags: ServeFlags): void {
   if (process.platform !== 'linux') {
     throw new SlipwayError(
       'ERR_HELPER_UNAVAILABLE',
-      'the helper runs on Linux only so far',
-      'Publish at ports from 1024 on.',
+      'the helper runs only on Linux so far',
+      'Publish at ports from 1024 up.',
     );
   }
   assertConfined();
@@ -94,7 +94,7 @@ export function helperInstall(flags: InstallFlags): void {
   if (platform !== 'systemd' && platform !== 'launchd')
     throw usage(`--platform: expected systemd or launchd, found ${platform}`);
   if (flags.print !== true && flags.yes !== true) {
-    throw usage('nothing was installed', 'Look at what it would be with --print; install it with --yes, as root.');
+    throw usage('nothing was installed', 'Use --print to see the units, or --yes, as root, to install them.');
   }
   const options: UnitOptions = {
     program: [process.execPath, realpathSync(process.argv[1]!)],
@@ -108,8 +108,8 @@ export function helperInstall(flags: InstallFlags): void {
   if (platform === 'launchd') {
     throw new SlipwayError(
       'ERR_HELPER_INSTALL',
-      'the helper runs on Linux only so far',
-      'Publish at ports from 1024 on.',
+      'the helper runs only on Linux so far',
+      'Publish at ports from 1024 up.',
     );
   }
   installHelper(options, flags.to ?? UNIT_FOLDER, (line) => say(STANDARD_OUTPUT, `${line}\n`));
@@ -123,7 +123,7 @@ export function helperUninstall(flags: Pick<InstallFlags, 'yes' | 'to'>): void {
 
 function print(platform: 'systemd' | 'launchd', options: UnitOptions): void {
   if (platform === 'launchd') {
-    say(STANDARD_ERROR, `# /Library/LaunchDaemons/${PLIST_FILE}; the helper itself runs on Linux only so far\n`);
+    say(STANDARD_ERROR, `# /Library/LaunchDaemons/${PLIST_FILE}; the helper itself runs only on Linux so far\n`);
     say(STANDARD_OUTPUT, launchdPlist(options));
     return;
   }
@@ -159,7 +159,7 @@ function asked(flag: string, database: 'passwd' | 'group', name: string): number
     });
     return number(flag, line.split(':')[2] ?? '', IDS_END);
   } catch {
-    throw usage(`${flag}: this computer knows no ${database === 'passwd' ? 'user' : 'group'} ${JSON.stringify(name)}`);
+    throw usage(`${flag}: this computer has no ${database === 'passwd' ? 'user' : 'group'} ${JSON.stringify(name)}`);
   }
 }
 

@@ -32,14 +32,14 @@ exitInSpiteOfLookups();
 const EXAMPLES = `
 Examples:
   slipway run -- curl -I https://example.org       one command in a network of its own
-  slipway run -p 8080:80 -- nginx -g 'daemon off;' a command whose port 80 is 8080 of this computer
+  slipway run -p 8080:80 -- nginx -g 'daemon off;' a command whose port 80 is this computer's 8080
   slipway run --no-host-loopback -- bash           a shell that cannot reach this computer's own services
   slipway up --listen qemu+unix:///tmp/vm.sock     the network for virtual machines
-  slipway ports expose 8080:80                     a port of the machine as one of this computer
+  slipway ports expose 8080:80                     the machine's port 80 as this computer's 8080
   slipway demo                                     a live checklist of what works here`;
 
 const program = new Command('slipway')
-  .description('A network of its own for virtual machines and commands, out of ordinary sockets of this computer.')
+  .description('A private network for virtual machines and commands, made of ordinary sockets of this computer.')
   .version(version(), '-V, --version')
   .enablePositionalOptions()
   .showSuggestionAfterError()
@@ -51,21 +51,21 @@ addNetworkFlags(program.command('up'), DEFAULT_MTU)
   .option('--listen <url...>', `where guests attach: ${LISTEN_FORMS}`)
   .option(
     '--state <folder>',
-    'where leases outlive a restart (default: $XDG_STATE_HOME/slipway or ~/.local/state/slipway)',
+    'folder that keeps leases over a restart (default: $XDG_STATE_HOME/slipway or ~/.local/state/slipway)',
   )
   .option(
     '-p, --publish <ports>',
-    'a port of the first guest as docker run -p takes it, 8080:80; may be repeated',
+    'a port of the first guest, written as for docker run -p: 8080:80; may be repeated',
     repeated,
   )
   .option(
     '--forward-sock <path>',
-    'a unix socket here for one of the first guest, through its sshd; may be repeated',
+    'a unix socket here that leads to one in the first guest, through its sshd; may be repeated',
     repeated,
   )
   .option('--forward-dest <path>', 'that socket in the guest', repeated)
-  .option('--forward-user <name>', 'whom its sshd lets in', repeated)
-  .option('--forward-identity <file>', 'the private key for it', repeated)
+  .option('--forward-user <name>', 'user that its sshd lets in', repeated)
+  .option('--forward-identity <file>', 'private key of that user', repeated)
   .option('--control <path>', 'where the control API listens, or none (default: $XDG_RUNTIME_DIR/slipway/control.sock)')
   .option('--json', 'print JSON lines')
   .exitOverride()
@@ -76,12 +76,12 @@ addNetworkFlags(program.command('run'), DEFAULT_RUN_MTU)
   .argument('<command...>', 'the command and its arguments, after --')
   .option(
     '-p, --publish <ports>',
-    "a port of the command's as docker run -p takes it, 8080:80, also one that it has at 127.0.0.1 only; may be repeated",
+    'a port of the command, written as for docker run -p: 8080:80; ports at its 127.0.0.1 work too; may be repeated',
     repeated,
   )
   .option(
     '--control <path>',
-    'opens a control socket there, which wants the token of SLIPWAY_CONTROL_TOKEN (default: none)',
+    'open a control socket there; clients need the token of SLIPWAY_CONTROL_TOKEN (default: none)',
   )
   .passThroughOptions()
   .exitOverride()
@@ -109,13 +109,13 @@ const dns = program
 
 dns
   .command('lookup')
-  .description('the answer that a guest would get, and with --explain how it came about')
+  .description('the answer that a guest would get; --explain tells each step')
   .argument('<name>', 'a domain name, or an address')
   .argument('[type]', 'A, AAAA, MX, TXT, SRV, TYPE65, … (default: A, for an address PTR)')
   .option('--explain', 'tell each step in words')
   .option('--dnssec', 'ask for signatures (the DO bit)')
-  .option('--internal', "ask the internal server, which answers nothing but Slipway's own zones")
-  .option('--config <file>', 'YAML file whose network, zones, rules and hosts count; no daemon is asked')
+  .option('--internal', "ask the internal server, which answers only for Slipway's own zones")
+  .option('--config <file>', 'YAML file with the network, zones, rules and hosts to use; no daemon is asked')
   .option('--control <path>', "the daemon's control socket, or none (default: that of this user's daemon, if it runs)")
   .option('--json', 'print one JSON object')
   .addHelpText('after', LOOKUP_HELP)
@@ -129,7 +129,7 @@ dns
   .description('a Corefile for a CoreDNS in the virtual machine')
   .option('--gateway <ip>', 'address of the gateway (default: of the configuration)')
   .option('--bind <ip...>', 'where CoreDNS listens (default: 127.0.0.1 172.17.0.1)')
-  .option('--config <file>', 'YAML file whose network and zones count')
+  .option('--config <file>', 'YAML file with the network and zones to use')
   .addHelpText('after', COREFILE_HELP)
   .exitOverride()
   .action(async (flags: CorefileFlags) => (await import('./dns.ts')).dnsCorefile(flags));
@@ -140,19 +140,19 @@ const helper = program
   .exitOverride();
 
 addAllowFlags(helper.command('serve'))
-  .description('serve; systemd starts it so ("slipway helper install"), with one capability and no way to another')
-  .option('--socket <path>', 'listen there instead of at the socket that systemd hands over')
-  .option('--idle-exit <seconds>', 'end when nobody asked for so long')
+  .description('serve; systemd starts it ("slipway helper install") with one capability and no way to another')
+  .option('--socket <path>', 'listen there instead of at the socket from systemd')
+  .option('--idle-exit <seconds>', 'end after so long without a request')
   .exitOverride()
   .action(async (flags: ServeFlags) => (await import('./helper.ts')).helperServe(flags));
 
 addAllowFlags(helper.command('install'))
-  .description('print (--print) or install (--yes, as root) what starts the helper')
+  .description('print (--print) or install (--yes, as root) the units that start the helper')
   .option('--print', 'print the units and change nothing')
   .option('--yes', 'write the units and start the socket')
   .option('--platform <name>', 'systemd, launchd')
   .option('--socket <path>', 'where the helper listens (default: /run/slipway-helper.sock)')
-  .option('--to <folder>', 'write the units there and tell systemd nothing')
+  .option('--to <folder>', 'write the units there without telling systemd')
   .exitOverride()
   .action(async (flags: InstallFlags) => (await import('./helper.ts')).helperInstall(flags));
 

@@ -39,7 +39,7 @@ export function addNetworkFlags(command: Command, mtu: number): Command {
     .option('--host-engine <name>', `${ENGINES.join(', ')} (default: auto)`)
     .option('--max-flows <n>', 'TCP connections at once (default: 65536, or what RLIMIT_NOFILE leaves)')
     .option('--max-dials <n>', 'connections being opened at once (default: 8192)')
-    .option('--config <file>', 'YAML file; a flag wins over it')
+    .option('--config <file>', 'YAML file; flags override it')
     .option('--log-level <level>', LOG_LEVELS.join(', '));
 }
 

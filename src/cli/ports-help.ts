@@ -5,7 +5,7 @@ Exit status: 0 done, 1 the daemon refused (the code says why), 2 usage, 3 nothin
 answers at the control socket.`;
 
 export const PORTS_HELP: string = `
-They ask the running daemon over its control socket: of "slipway up" of this user, unless --control says another.
+They ask the running daemon at its control socket: that of this user's "slipway up", or the one that --control names.
 ${STATUSES}
 
 Examples:
@@ -16,13 +16,13 @@ Examples:
   slipway ports unexpose 8080 127.0.0.1:53/udp`;
 
 export const EXPOSE_HELP: string = `
-PORTS is what "docker run -p" takes: [[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/tcp|udp]. Without HOSTPORT, or with 0, the
+PORTS is written as for "docker run -p": [[ADDRESS:]HOSTPORT[-LAST]:]GUESTPORT[-LAST][/tcp|udp]. Without HOSTPORT, or with 0, the
 host chooses one, which is printed.
 ${STATUSES}`;
 
 export const UNEXPOSE_HELP: string = `
 A forward is named as "slipway ports ls" shows it: 8080, 8080/udp, 127.0.0.1:8080, [::1]:53/udp, the path of a socket, or its id.
-A port alone also means the one forward that has it, at whichever address.
+A port alone also names the only forward that has it, at any address.
 ${STATUSES}`;
 
 export const STATUS_HELP: string = `${STATUSES}

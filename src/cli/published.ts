@@ -39,7 +39,7 @@ export async function publish(network: RunningNetwork, spec: ForwardSpec): Promi
     throw new SlipwayError(
       error.code,
       error.message,
-      'Leave one of the two out: of the flags, or of the file of --config.',
+      'Remove one of the two, from the flags or from the file of --config.',
     );
   }
 }

@@ -85,7 +85,7 @@ export class Reload {
       dns: { ...next.dns, zones: zones.standing },
     };
     log.info(`the configuration was read again: ${changes.join(', ') || 'nothing to change'}`);
-    if (fixed.length > 0) log.warn(`${fixed.join(', ')}: changed, and in force only after a restart`);
+    if (fixed.length > 0) log.warn(`${fixed.join(', ')}: changed, but takes effect only after a restart`);
   }
 
   async #forwards(part: Part<ForwardSpec>): Promise<string[]> {

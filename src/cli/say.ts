@@ -29,7 +29,7 @@ let lost = 0;
  */
 export function note(text: string): void {
   notes ??= withoutWaiting();
-  const before = lost === 0 ? '' : `slipway: ${lost} lines are lost here: nobody read them\n`;
+  const before = lost === 0 ? '' : `slipway: ${lost} lines were lost here: nobody read them\n`;
   const bytes = Buffer.from(before + text);
   try {
     for (let at = 0; at < bytes.length; ) at += writeSync(notes, bytes, at);

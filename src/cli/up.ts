@@ -112,7 +112,7 @@ function nowhere(): SlipwayError {
   return new SlipwayError(
     'ERR_USAGE',
     'there is nowhere for guests to attach',
-    'Say where, for instance: slipway up --listen qemu+unix:///tmp/slipway.sock (or let it have a control socket, where they attach too).',
+    'Say where, for instance: slipway up --listen qemu+unix:///tmp/slipway.sock (or give it a control socket, where they can attach too).',
   );
 }
 

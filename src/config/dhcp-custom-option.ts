@@ -86,7 +86,7 @@ function customOptionSchema({ list, value, z }: SchemaParts): ZodType<CustomOpti
   const data = {
     text: value(optionText),
     hex: value(optionHex),
-    addresses: list(ipv4Address, MAX_ADDRESSES).min(1, 'one address or more').transform(addressBytes),
+    addresses: list(ipv4Address, MAX_ADDRESSES).min(1, 'at least one address').transform(addressBytes),
     u8: value(optionNumber(1)),
     u16: value(optionNumber(2)),
     u32: value(optionNumber(4)),

@@ -136,10 +136,10 @@ function reservationSchema({ value, z }: SchemaParts): ZodType<ReservationInput>
     })
     .superRefine(({ mac, clientId, address, name }, context) => {
       if (mac === undefined && clientId === undefined) {
-        context.addIssue({ code: 'custom', message: 'mac or clientId, to know the guest by' });
+        context.addIssue({ code: 'custom', message: 'mac or clientId, to recognise the guest' });
       }
       if (address === undefined && name === undefined) {
-        context.addIssue({ code: 'custom', message: 'address or name, for the guest to have' });
+        context.addIssue({ code: 'custom', message: 'address or name, to give to the guest' });
       }
     })
     .transform(({ clientId, ...rest }) => ({ ...rest, ...(clientId !== undefined && { clientKeys: clientId }) }));
@@ -188,7 +188,7 @@ function checkRange({ first, last }: AddressRange, plan: AddressPlan): void {
   checkHostOf('dhcp.range.last', last, plan.subnet);
   const own = Number(inRange(plan.gateway, first, last)) + Number(inRange(plan.hostAddress, first, last));
   if (last - first + 1 > own) return;
-  refuse('dhcp.range', 'no address is left for a guest besides gateway and host address', 'Make the range larger.');
+  refuse('dhcp.range', 'gateway and host address leave no address for a guest', 'Make the range larger.');
 }
 
 function inRange(address: number, first: number, last: number): boolean {
@@ -232,7 +232,7 @@ function checkHostOf(key: string, address: number, subnet: Cidr, ...taken: reado
   if (isHostOf(subnet, address)) return;
   refuse(
     key,
-    `${formatIpv4Address(address)} is no guest's address of the subnet ${formatCidr(subnet)}`,
+    `${formatIpv4Address(address)} is not a guest's address in the subnet ${formatCidr(subnet)}`,
     `Choose one from ${freeAddresses(subnet, ...taken)}.`,
   );
 }

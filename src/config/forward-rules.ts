@@ -22,7 +22,7 @@ export function forwardFault(spec: ForwardSpec, plan: AddressPlan): ForwardFault
   if (address === undefined || isGuestOf(plan, address)) return undefined;
   return {
     about: 'address',
-    why: `${formatIpv4Address(address)} is no guest's address of ${formatCidr(plan.subnet)}`,
+    why: `${formatIpv4Address(address)} is not a guest's address in ${formatCidr(plan.subnet)}`,
     hint: `Choose one from ${guestAddresses(plan)}.`,
   };
 }
@@ -32,48 +32,52 @@ type Fault = readonly [string, string] | undefined;
 
 function hostFault({ protocol, host, count }: ForwardSpec): Fault {
   if (host.kind === 'unix') {
-    if (protocol !== 'unix') return [`${protocol} has a port, no path`, 'The protocol of a socket is unix.'];
+    if (protocol !== 'unix') return [`${protocol} takes a port, not a path`, 'The protocol of a socket is unix.'];
     if (isUnixPath(host.path)) return undefined;
-    return ['that is no path of a socket', `Give an absolute path of at most ${UNIX_PATH_BYTES} bytes.`];
+    return ['that is not the path of a socket', `Give an absolute path of at most ${UNIX_PATH_BYTES} bytes.`];
   }
-  if (protocol !== 'tcp' && protocol !== 'udp') return [`${protocol} has a path, no port`, 'Use tcp or udp.'];
+  if (protocol !== 'tcp' && protocol !== 'udp') return [`${protocol} takes a path, not a port`, 'Use tcp or udp.'];
   if (listenAddress(host.address) === undefined) {
-    return [`${JSON.stringify(host.address)} is no address`, 'Give one of this computer, or none for all of them.'];
+    return [
+      `${JSON.stringify(host.address)} is no address`,
+      'Give one of this computer, or leave it out for all of them.',
+    ];
   }
   const last = host.lastPort ?? host.port;
   if (!isWithin(count, 1, 65_535) || !isWithin(host.port, 0, 65_535) || !isWithin(last, host.port, 65_535)) {
-    return ['these are no ports', 'Ports go up to 65535; 0 lets the host choose one.'];
+    return ['these are not ports', 'Ports go up to 65535; 0 lets the host choose one.'];
   }
   if (host.port + count > 65_536) return ['the range ends beyond port 65535', 'Make it shorter.'];
   if (count > 1 && (host.port === 0 || last > host.port)) {
-    return ['a range cannot be chosen', 'Give its first port, or add its ports one by one.'];
+    return ['the host cannot choose a range', 'Give its first port, or add its ports one by one.'];
   }
   return undefined;
 }
 
 function guestFault({ host, guest, count }: ForwardSpec): Fault {
   if (!isWithin(guest.port, 1, 65_535) || guest.port + count > 65_536) {
-    return ['these are no ports of a guest', 'Ports go from 1 to 65535.'];
+    return ['these are not ports of a guest', 'Ports go from 1 to 65535.'];
   }
   if (guest.kind !== 'ssh') return undefined;
-  if (host.kind !== 'unix') return ['only a socket reaches a socket by ssh', 'Give a path of this computer.'];
-  if (guest.user === '') return ['ssh needs a user', 'Say which one the guest knows.'];
-  if (!guest.path.startsWith('/')) return ['that is no path in the guest', 'Give an absolute one.'];
-  if (!guest.keyFile.startsWith('/')) return ['that is no path of a key', 'Give an absolute one of this computer.'];
+  if (host.kind !== 'unix') return ['ssh leads from a socket to a socket', 'Give a path of this computer.'];
+  if (guest.user === '') return ['ssh needs a user', 'Name a user of the guest.'];
+  if (!guest.path.startsWith('/')) return ['that is not a path in the guest', 'Give an absolute one.'];
+  if (!guest.keyFile.startsWith('/'))
+    return ['that is not the path of a key', 'Give an absolute one of this computer.'];
   return undefined;
 }
 
 function settingsFault({ protocol, count, waitSeconds, source, proxy, persistent, guest }: ForwardSpec): Fault {
-  if (!FORWARD_SOURCES.includes(source)) return [`${source} is no source`, 'It is client or gateway.'];
-  if (!PROXY_HEADERS.includes(proxy)) return [`${proxy} is no PROXY header`, 'It is none, v1 or v2.'];
+  if (!FORWARD_SOURCES.includes(source)) return [`${source} is not a source`, 'Use client or gateway.'];
+  if (!PROXY_HEADERS.includes(proxy)) return [`${proxy} is not a PROXY header`, 'Use none, v1 or v2.'];
   if (proxy !== 'none' && protocol === 'udp') return ['UDP has no PROXY header', 'Leave proxy out.'];
   if (!isWithin(waitSeconds, 0, MAX_WAIT_SECONDS)) {
     return [`clients cannot be held for ${waitSeconds} s`, `Give whole seconds up to ${MAX_WAIT_SECONDS}.`];
   }
-  if (count !== 1 && protocol === 'unix') return ['a socket has no range', 'Give one port.'];
+  if (count !== 1 && protocol === 'unix') return ['a socket takes no range', 'Give one port.'];
   if (persistent && guest.kind === 'ssh' && guest.passphrase !== undefined) {
     return [
-      'a passphrase is not kept on disk',
+      'a passphrase is never written to disk',
       'Use a key without one, or write the forward into the configuration file.',
     ];
   }

@@ -117,12 +117,12 @@ interface SaidEnds {
 
 /** Both ends, or what was expected instead. */
 function endsOf({ host, guest, ssh, protocol }: SaidEnds): readonly PublishedPort[] | Mismatch {
-  if ((guest === undefined) === (ssh === undefined)) return new Mismatch('guest or ssh, one of the two');
+  if ((guest === undefined) === (ssh === undefined)) return new Mismatch('either guest or ssh');
   if (host.kind === 'ports') {
-    if (guest === undefined) return new Mismatch('the path of a socket as host where ssh is');
+    if (guest === undefined) return new Mismatch('the path of a socket as host when ssh is given');
     return publishedPorts(protocol ?? 'tcp', host.address, host.ports, guest.address, guest.ports);
   }
-  if (protocol !== undefined) return new Mismatch('no protocol where host is the path of a socket');
+  if (protocol !== undefined) return new Mismatch('no protocol when host is the path of a socket');
   if (guest !== undefined && guest.ports.first !== guest.ports.last)
     return new Mismatch('one port of the guest for a socket');
   const ends = { protocol: 'unix', host: { kind: 'unix', path: host.path }, count: 1 } as const;

@@ -24,7 +24,7 @@ export function parseListenUrl(text: string): AttachmentUrl | string {
   const [, scheme = '', rest = '', query] = match ?? [];
   const kind = kindOf(scheme);
   if (kind === undefined) return LISTEN_FORMS;
-  if (query !== undefined && !kind.dials) return `nothing after a question mark: nobody can be dialled by ${scheme}`;
+  if (query !== undefined && !kind.dials) return `nothing after a question mark: ${scheme} cannot dial`;
   if (query !== undefined && query !== 'connect') return `nothing but "connect" after the question mark of the URL`;
   const connect = query === 'connect';
   const target = kind.parse(rest, connect);

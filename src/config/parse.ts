@@ -66,8 +66,8 @@ function checkAliases(document: Document, lines: LineCounter, file: string): voi
       if (target !== undefined && !path.includes(target)) return;
       throw new SlipwayError(
         'ERR_CONFIG_SYNTAX',
-        `${file}:${lines.linePos(alias.range?.[0] ?? 0).line}: the alias *${source} ${target === undefined ? `has no anchor &${source} before it` : 'stands inside of what it means'}`,
-        'Write out what is meant, or move the anchor; a text that begins with * needs quotes.',
+        `${file}:${lines.linePos(alias.range?.[0] ?? 0).line}: the alias *${source} ${target === undefined ? `has no anchor &${source} before it` : 'is inside the value that it stands for'}`,
+        'Write the value out, or move the anchor; text that begins with * needs quotes.',
       );
     },
   });
@@ -81,7 +81,7 @@ function plainValue(document: Document, file: string): unknown {
     throw new SlipwayError(
       'ERR_CONFIG_SYNTAX',
       `${file}: ${firstLine((cause as Error).message)}`,
-      `Write out what the aliases mean; at most ${MAX_ALIASES} values may come of them.`,
+      `Write the values out; aliases may expand to at most ${MAX_ALIASES} values.`,
       { cause },
     );
   }

@@ -44,13 +44,13 @@ export function parsePortSpec(text: string): readonly PublishedPort[] | Mismatch
   const guest = parsePortRange(guestText);
   if (guest === undefined || guest.first === 0) {
     return new Mismatch(
-      `a port of the guest from 1 to 65535, or a range such as 8000-8100, where ${quoted(guestText)} is`,
+      `a port of the guest from 1 to 65535, or a range such as 8000-8100, in place of ${quoted(guestText)}`,
     );
   }
   const host = hostText === '' ? { first: 0, last: 0 } : parsePortRange(hostText);
   if (host === undefined || (host.first === 0 && host.last > 0)) {
     return new Mismatch(
-      `a port of the host from 0 to 65535, or a range such as 8000-8100, where ${quoted(hostText)} is`,
+      `a port of the host from 0 to 65535, or a range such as 8000-8100, in place of ${quoted(hostText)}`,
     );
   }
   return publishedPorts(protocol, address, host, undefined, guest);
@@ -83,7 +83,7 @@ export function publishedPorts(
   if (count === hostCount) return [joined(host.first, guest.first, count)];
   if (count > 1) {
     return new Mismatch(
-      `two ranges of one length (the host's has ${counted(hostCount)}, the guest's ${counted(count)})`,
+      `two ranges of equal length (the host's has ${counted(hostCount)}, the guest's ${counted(count)})`,
     );
   }
   const one = joined(host.first, guest.first, 1);
@@ -104,7 +104,9 @@ function addressOf(text: string): string | Mismatch {
   const fits = bracketed === undefined || bracketed.includes(':');
   return address !== undefined && fits && text !== '*' && !text.includes('%')
     ? address
-    : new Mismatch(`an address of this computer such as 127.0.0.1 or [::1] before the ports, where ${quoted(text)} is`);
+    : new Mismatch(
+        `an address of this computer such as 127.0.0.1 or [::1] before the ports, in place of ${quoted(text)}`,
+      );
 }
 
 function counted(ports: number): string {

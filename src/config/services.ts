@@ -50,11 +50,11 @@ export function serviceSchema({ value, z }: SchemaParts): ZodType<ServiceInput> 
     })
     .superRefine(({ protocol, address, port, target }, context) => {
       const refuse = (message: string): void => context.addIssue({ code: 'custom', message });
-      if (address === undefined && port === undefined) refuse('port, address or both, for guests to find it at');
-      else if (target.kind === 'unix' && protocol === 'udp') refuse('tcp where the target is a unix socket');
-      else if (target.kind === 'unix' && port === undefined) refuse('a port where the target is a unix socket');
+      if (address === undefined && port === undefined) refuse('port, address or both, for guests to connect to');
+      else if (target.kind === 'unix' && protocol === 'udp') refuse('tcp when the target is a unix socket');
+      else if (target.kind === 'unix' && port === undefined) refuse('a port when the target is a unix socket');
       else if (target.kind === 'port' && target.port > 0 && port === undefined)
-        refuse('a port where the target has one');
+        refuse('a port when the target has one');
     });
 }
 
@@ -80,7 +80,7 @@ export function resolveServices(
       throw new SlipwayError(
         'ERR_CONFIG_INVALID',
         `${keyOf(index)}: ${key} is listed twice`,
-        'Each can lead to one target.',
+        'Each can have one target.',
       );
     }
     seen.add(key);
@@ -123,7 +123,7 @@ function checkGatewayPort(key: string, protocol: 'tcp' | 'udp', port: number, ap
   if (own === undefined || (own === 'api-guest' && api.guest === 'none')) return;
   throw new SlipwayError(
     'ERR_CONFIG_INVALID',
-    `${key}: at the gateway's ${protocol} port ${port} is ${GATEWAY_SERVICE_TITLES[own]}, which no guest would reach any more`,
+    `${key}: the gateway's ${protocol} port ${port} is ${GATEWAY_SERVICE_TITLES[own]}, which guests could no longer reach`,
     'Choose another port, or an address of its own.',
   );
 }

@@ -43,7 +43,7 @@ export const EPOLL_ATTACHMENTS: Readonly<Record<Carrier, EpollMaker>> = {
 
 const LISTEN_HINTS: Readonly<Record<string, string>> = {
   EACCES: 'Choose a folder that you may write to, or a port above 1023.',
-  ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
+  ENOTSOCK: 'The path is a file that is not a socket: move it away, or choose another path.',
 };
 
 /** The socket, or what its errno means to people: throws ERR_LISTEN_IN_USE or ERR_LISTEN_FAILED. */

@@ -59,7 +59,7 @@ function privateFolder(): string {
 function unusable(where: string, cause: unknown): SlipwayError {
   return new SlipwayError(
     'ERR_RUNTIME_FOLDER',
-    `no private folder can be made in ${where}: ${(cause as Error).message}`,
+    `cannot make a private folder in ${where}: ${(cause as Error).message}`,
     'Set XDG_RUNTIME_DIR or TMPDIR to a folder that you may write to.',
     { cause },
   );

@@ -38,7 +38,7 @@ export class SubnetOverlap {
       const free = freeSubnet(this.#subnet.prefix, specific);
       const way = free === undefined ? 'choose another subnet' : `${free} is free`;
       this.#log.warn(
-        `the guests' subnet ${formatCidr(this.#subnet)} overlaps ${name}, to which this computer has a route by ${device}: guests do not reach it; ${way} (--subnet, network.subnet)`,
+        `the guests' subnet ${formatCidr(this.#subnet)} overlaps ${name}, which this computer reaches through ${device}: guests cannot reach it; ${way} (--subnet, network.subnet)`,
       );
     }
   }

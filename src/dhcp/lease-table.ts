@@ -33,7 +33,7 @@ export interface Lease {
   readonly untilMs: number;
   /** When the client was last heard. */
   readonly seenMs: number;
-  /** What the client calls itself, or its reservation calls it; '' for neither. */
+  /** The name that the client or its reservation gives; '' for neither. */
   readonly hostName: string;
   /** It was bound to this client once. */
   readonly known: boolean;

@@ -56,7 +56,7 @@ export function configOf(wanted: NetworkConfig): Config {
     throw new SlipwayError(
       'ERR_CONFIG_INVALID',
       `${alien}: unknown key`,
-      'A program calls functions in the place of this key.',
+      'The library has functions instead of this key.',
     );
   }
   const read = readBySchema<ConfigInput>(configSchema, wanted);

@@ -90,7 +90,7 @@ export class DnsPlaces {
       this.#tell({ event: 'listening', name, address, port: opened.port });
     } catch (error) {
       if ((error as ListenError).code !== 'EADDRNOTAVAIL') return error as ListenError;
-      return this.#wait(place, 'absent', () => `${address} is no address of this machine`);
+      return this.#wait(place, 'absent', () => `${address} is not an address of this machine`);
     }
     return undefined;
   }
@@ -120,7 +120,7 @@ function refusal(place: DnsPlace, error: ListenError): SlipwayError {
     const holder = portHolder(transport, place.port);
     return new SlipwayError(
       'ERR_GUEST_PORT_IN_USE',
-      `${where} is held by ${holder ?? 'another program, which /proc does not tell'}`,
+      `${where} is held by ${holder ?? 'another program (/proc does not show which)'}`,
       'End that program, or name other addresses with --listen. The stub of systemd-resolved, at 127.0.0.53, is not in the way.',
       cause,
     );

@@ -33,7 +33,7 @@ export function assertConfined(): void {
   if (faults.length === 0) return;
   throw new SlipwayError(
     'ERR_HELPER_CONFINEMENT',
-    `the helper does not serve like this: ${[...new Set(faults)].join('; ')}`,
+    `the helper refuses to serve like this: ${[...new Set(faults)].join('; ')}`,
     'Let systemd start it (slipway helper install --print), or setpriv: setpriv --reuid <user> --regid <group> --clear-groups ' +
       '--inh-caps -all,+net_bind_service --ambient-caps -all,+net_bind_service --bounding-set -all,+net_bind_service ' +
       '--no-new-privs slipway helper serve --socket <path> --allow-user <name>',

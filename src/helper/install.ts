@@ -69,10 +69,10 @@ export function programFaults(program: string): string[] {
     const found: Stats | undefined = statSync(at, { throwIfNoEntry: false });
     if (found === undefined) return [`${at} does not exist`];
     const sticky = found.isDirectory() && (found.mode & 0o1000) !== 0;
-    if (found.uid !== 0) faults.push(`${at} belongs to uid ${found.uid}, who can so bind any privileged port`);
-    else if ((found.mode & 0o022) !== 0 && !sticky) faults.push(`${at} can be changed by others than root`);
+    if (found.uid !== 0) faults.push(`${at} belongs to uid ${found.uid}, who could then bind any privileged port`);
+    else if ((found.mode & 0o022) !== 0 && !sticky) faults.push(`${at} can be changed by users other than root`);
     const needed = at === program ? 0o004 : 0o001;
-    if ((found.mode & needed) === 0) faults.push(`${at} is closed to the helper's user, which could not start`);
+    if ((found.mode & needed) === 0) faults.push(`${at} is closed to the helper's user, so the helper could not start`);
     if (HIDDEN.includes(at)) faults.push(`${at} is hidden from the helper, which has one of its own`);
     if (at === path.dirname(at)) return faults;
   }
@@ -82,7 +82,11 @@ function needRoot(folder: string): void {
   try {
     accessSync(folder, constants.W_OK);
   } catch {
-    throw new SlipwayError('ERR_HELPER_INSTALL', `this user may not write to ${folder}`, 'Run the same with sudo.');
+    throw new SlipwayError(
+      'ERR_HELPER_INSTALL',
+      `this user may not write to ${folder}`,
+      'Run the same command with sudo.',
+    );
   }
 }
 

@@ -23,7 +23,7 @@ export const PLIST_FILE = 'slipway.helper.plist';
 export function socketUnit({ socket, uids, gids }: UnitOptions): string {
   const group = uids.length === 0 && gids.length === 1 ? gids[0] : undefined;
   return `[Unit]
-Description=Slipway helper: where ports below 1024 are asked for
+Description=Slipway helper: socket for requests for ports below 1024
 
 [Socket]
 ListenStream=${escapeUnit(socket)}

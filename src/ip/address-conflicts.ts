@@ -53,7 +53,7 @@ export class AddressConflicts {
     const { counters, log } = this.#options;
     counters.add('address-conflict');
     if (this.#lines.take(port, nowMs)) {
-      log.warn('two guests have the same address; the first keeps it, the other is not heard: give it another', {
+      log.warn('two guests have the same address: the first keeps it, and the other is ignored; give it another', {
         address: formatIpv4Address(known.address),
         guest: known.port.attachment,
         other: port.attachment,

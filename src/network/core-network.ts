@@ -301,7 +301,7 @@ export class CoreNetwork {
   #warnOfOwner(address: number): void {
     const guest = this.#interface.neighbors.find(address);
     if (guest === undefined || this.#interface.own.has(address)) return;
-    this.#world.log.warn('a guest has the address of a service: it is not heard any more; give one of them another', {
+    this.#world.log.warn('a guest has the address of a service and is now ignored: give one of them another', {
       address: formatIpv4Address(address),
       guest: guest.port.name,
     });

@@ -116,7 +116,7 @@ export class KeptFile {
       const { what, log } = this.#options;
       this.#closed = `the ${what} in ${this.path} cannot be read (${(error as Error).message})`;
       log.warn(
-        `${this.#closed}; the file stays as it is, and the ${what} of this run are not kept. Put that right and start again`,
+        `${this.#closed}; the file stays as it is, and the ${what} of this run are not kept. Fix this and start again`,
       );
       return;
     }
@@ -150,7 +150,7 @@ function contentOf(file: string): { readonly text: string } | { readonly problem
   const stat = statSync(file, { throwIfNoEntry: false });
   if (stat === undefined) return undefined;
   // Whoever opens a pipe may wait for ever.
-  if (!stat.isFile()) return { problem: 'it is no regular file' };
+  if (!stat.isFile()) return { problem: 'it is not a regular file' };
   if (stat.size > MAX_FILE_BYTES) return { problem: `it has ${stat.size} bytes` };
   return { text: readFileSync(file, 'utf8') };
 }

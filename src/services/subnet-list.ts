@@ -29,7 +29,7 @@ export function parseSubnetList<T>(text: string, subnet: Cidr, { name, most, rea
   }
   if (!isObject(raw)) return `it is not a list of ${name}`;
   if (raw.version !== VERSION) return `its version is ${JSON.stringify(raw.version)}, not ${VERSION}`;
-  if (raw.subnet !== formatCidr(subnet)) return `it is of the subnet ${JSON.stringify(raw.subnet)}`;
+  if (raw.subnet !== formatCidr(subnet)) return `it belongs to the subnet ${JSON.stringify(raw.subnet)}`;
   const list = raw[name];
   if (!Array.isArray(list) || list.length > most) return `it is not a list of ${name}`;
   const entries: T[] = [];

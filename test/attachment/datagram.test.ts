@@ -84,7 +84,7 @@ describe('DatagramAttachment', () => {
     const qemu = attach();
     qemu.pipe.push(ascii('VFKT'));
     qemu.run();
-    assert.deepEqual(qemu.reasons, ['its first datagram is no frame']);
+    assert.deepEqual(qemu.reasons, ['its first datagram is not a frame']);
   });
 
   it('detaches a stranger, whose first datagram is no frame, with a line that shows it', () => {
@@ -93,7 +93,7 @@ describe('DatagramAttachment', () => {
       t.pipe.push(ascii(first));
       t.pipe.push(FRAME);
       t.run();
-      assert.deepEqual(t.reasons, ['its first datagram is no frame']);
+      assert.deepEqual(t.reasons, ['its first datagram is not a frame']);
       assert.deepEqual([t.port.frames.length, t.pipe.closed, t.lines.length], [0, true, 1]);
       assert.equal(t.lines[0]?.fields?.ascii, first.slice(0, 24));
     }

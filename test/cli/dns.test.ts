@@ -125,7 +125,7 @@ test('--json prints one object with the records and the steps', async (t) => {
 
 test('what is no name, no type or no address is a slip that is named', async (t) => {
   for (const [args, said] of [
-    [['lookup', 'a..b'], /"a\.\.b" is no domain name/],
+    [['lookup', 'a..b'], /"a\.\.b" is not a domain name/],
     [['lookup', 'example.org', 'BOGUS'], /TYPE: expected a record type such as AAAA, MX or TYPE65, found "BOGUS"/],
     [['corefile', '--gateway', 'here'], /--gateway: expected .*, found "here"/],
     [['corefile', '--bind', 'docker0'], /--bind: expected an IP address, found "docker0"/],

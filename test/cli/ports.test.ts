@@ -141,7 +141,7 @@ test('up -p takes a port that was kept for another target, and two flags that co
     ),
   );
   const twice = await slipway(t, 'up', ...LISTEN, '-p', `127.0.0.1:${free}:80`, '-p', `127.0.0.1:${free}:81`);
-  assert.match(twice.stderr, /not possible beside[^\n]*\n {2}Leave one of the two out[\s\S]*ERR_FORWARD_EXISTS/);
+  assert.match(twice.stderr, /conflicts with[^\n]*\n {2}Leave one of the two out[\s\S]*ERR_FORWARD_EXISTS/);
 });
 
 test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s four flags', async (t) => {

@@ -80,7 +80,7 @@ test('a daemon whose log nobody reads serves on, and says what was lost when som
     log += drain();
     await new Promise(setImmediate);
   }
-  assert.match(log, /^slipway: \d+ lines are lost here: nobody read them\n\d{4}-/);
+  assert.match(log, /^slipway: \d+ lines were lost here: nobody read them\n\d{4}-/);
   fill();
   up.kill('SIGTERM');
   const [status] = await once(up, 'exit');

@@ -159,7 +159,7 @@ dns: { ttlSeconds: 7, zones: [{ name: new.example, records: [{ name: a, type: A,
     up.child.kill('SIGHUP');
     await until(() => /after a restart|stays as it was/.test(up.stderr));
     assert.match(up.stderr, /the configuration was read again: .*zone \+new\.example/);
-    assert.match(up.stderr, /limits, dns: changed, and in force only after a restart/);
+    assert.match(up.stderr, /limits, dns: changed, but takes effect only after a restart/);
     assert.match(await look('a.new.example'), /192\.168\.65\.9/);
     assert.doesNotMatch(await look('a.old.example'), /192\.168\.65\.9/);
 

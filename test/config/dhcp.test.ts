@@ -84,12 +84,12 @@ test('what does not fit the subnet is refused with key and range', () => {
   const cases: [string, RegExp][] = [
     [
       'range: { first: 10.0.0.1, last: 10.0.0.9 }',
-      /^dhcp\.range\.first: 10\.0\.0\.1 is no guest's address of the subnet/,
+      /^dhcp\.range\.first: 10\.0\.0\.1 is not a guest's address in the subnet/,
     ],
-    ['range: { first: 192.168.65.9, last: 192.168.65.255 }', /^dhcp\.range\.last: 192\.168\.65\.255 is no guest's/],
+    ['range: { first: 192.168.65.9, last: 192.168.65.255 }', /^dhcp\.range\.last: 192\.168\.65\.255 is not a guest's/],
     ['range: { first: 192.168.65.9, last: 192.168.65.8 }', /^dhcp\.range: first 192\.168\.65\.9 comes after last/],
-    ['range: { first: 192.168.65.1, last: 192.168.65.1 }', /^dhcp\.range: no address is left/],
-    ['routes: [{ to: 10.0.0.0/8, via: 10.0.0.1 }]', /^dhcp\.routes\.0\.via: 10\.0\.0\.1 is no guest's/],
+    ['range: { first: 192.168.65.1, last: 192.168.65.1 }', /^dhcp\.range: gateway and host address leave no address/],
+    ['routes: [{ to: 10.0.0.0/8, via: 10.0.0.1 }]', /^dhcp\.routes\.0\.via: 10\.0\.0\.1 is not a guest's/],
     [
       'reservations: [{ mac: 02:00:00:00:00:01, address: 10.0.0.1 }]',
       /^dhcp\.reservations\.0\.address: 10\.0\.0\.1 is/,

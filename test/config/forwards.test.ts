@@ -19,7 +19,7 @@ test('no service takes away from all guests what Slipway serves at the gateway',
     const [protocol, port] = place.split(':');
     const { code, message } = problem(`services: [{ protocol: ${protocol}, port: ${port}, target: "127.0.0.1:1" }]`);
     assert.equal(code, 'ERR_CONFIG_INVALID', name);
-    assert.ok(message.includes(`services.0.port: at the gateway's ${protocol} port ${port} is the `), message);
+    assert.ok(message.includes(`services.0.port: the gateway's ${protocol} port ${port} is the `), message);
   }
   const elsewhere = `
 services:
@@ -126,25 +126,25 @@ test('what does not fit names its place and what was expected', () => {
       'forwards:\n  - { host: 80, guest: 80, protocl: udp }',
       /forwards.0.protocl: unknown key; did you mean protocol|forwards.0.protocl: unknown key/,
     ],
-    ['forwards:\n  - { host: 80 }', /forwards.0: expected guest or ssh, one of the two/],
+    ['forwards:\n  - { host: 80 }', /forwards.0: expected either guest or ssh/],
     [
       'forwards:\n  - { host: web, guest: 80 }',
       /forwards.0.host: expected a port of this computer such as 8080.*found "web"/,
     ],
-    ['forwards:\n  - { host: 80-81, guest: 80-82 }', /expected two ranges of one length/],
+    ['forwards:\n  - { host: 80-81, guest: 80-82 }', /expected two ranges of equal length/],
     ['forwards:\n  - { host: 80, guest: "guest:80" }', /forwards.0.guest: expected a port of the guest/],
-    ['forwards:\n  - { host: /run/a.sock, guest: 80, protocol: tcp }', /no protocol where host is the path/],
+    ['forwards:\n  - { host: /run/a.sock, guest: 80, protocol: tcp }', /no protocol when host is the path/],
     [
       'forwards:\n  - { host: 80, ssh: { user: a, path: /a, keyFile: /k } }',
-      /the path of a socket as host where ssh is/,
+      /the path of a socket as host when ssh is given/,
     ],
     [
       'forwards:\n  - { host: /run/a.sock, ssh: { user: a, path: a, keyFile: /k } }',
       /forwards.0.ssh.path: expected an absolute path/,
     ],
     ['services:\n  - { target: 127.0.0.1 }', /services.0: expected port, address or both/],
-    ['services:\n  - { port: 80, protocol: udp, target: "unix:/a" }', /expected tcp where the target is a unix socket/],
-    ['services:\n  - { address: 192.168.65.9, target: "127.0.0.1:1" }', /expected a port where the target has one/],
+    ['services:\n  - { port: 80, protocol: udp, target: "unix:/a" }', /expected tcp when the target is a unix socket/],
+    ['services:\n  - { address: 192.168.65.9, target: "127.0.0.1:1" }', /expected a port when the target has one/],
     ['services:\n  - { port: 80, target: "localhost:1" }', /services.0.target: expected a service of this computer/],
   ];
   for (const [text, pattern] of cases) assert.match(problem(text).message, pattern);
@@ -153,8 +153,8 @@ test('what does not fit names its place and what was expected', () => {
 test('ends that cannot be are refused with the addresses that can', () => {
   const outside = problem('forwards: [{ host: 80, guest: "10.0.0.1:80" }]');
   assert.equal(outside.code, 'ERR_ADDRESSES');
-  assert.match(outside.message, /tcp:\*:80: 10.0.0.1 is no guest's address of 192.168.65.0\/24/);
-  assert.match(problem('forwards: [{ host: 80, guest: "192.168.65.1:80" }]').message, /no guest's address/);
+  assert.match(outside.message, /tcp:\*:80: 10.0.0.1 is not a guest's address in 192.168.65.0\/24/);
+  assert.match(problem('forwards: [{ host: 80, guest: "192.168.65.1:80" }]').message, /not a guest's address/);
   assert.match(problem('forwards: [80:80, 80:81]').message, /tcp:\*:80 is listed twice/);
   assert.match(problem('services: [{ address: 10.0.0.1, target: 127.0.0.1 }]').message, /outside of the subnet/);
   assert.match(problem('services: [{ address: 192.168.65.254, target: 127.0.0.1 }]').message, /is the host address/);

@@ -68,7 +68,7 @@ test('what does not parse says what was expected', () => {
     ['qemu+tcp://127.0.0.1:70000', /a port/],
     ['qemu+tcp://example.org:1', /IPv4 loopback/],
     ['qemu+tcp://127.0.0.1:0?connect', /1 to 65535/],
-    ['qemu+dgram:///run/a.sock?connect', /nobody can be dialled by qemu\+dgram/],
+    ['qemu+dgram:///run/a.sock?connect', /qemu\+dgram cannot dial/],
     [`qemu+dgram:///${'a'.repeat(102)}`, /at most 102 bytes \(this one has 103\)/],
     ['vfkit+unixgram:///run/a,b.sock', /without a comma/],
   ];

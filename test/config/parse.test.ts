@@ -103,8 +103,8 @@ test('a file that cannot be read is named with the reason', () => {
 
 test('an alias without an end or without a beginning is an error with its line', () => {
   for (const [text, line, why] of [
-    ['x: &a [*a,*a]\nlisten: *a\n', 1, '*a stands inside of what it means'],
-    ['network:\n  x: &a\n    <<: *a\n', 3, '*a stands inside of what it means'],
+    ['x: &a [*a,*a]\nlisten: *a\n', 1, '*a is inside the value that it stands for'],
+    ['network:\n  x: &a\n    <<: *a\n', 3, '*a is inside the value that it stands for'],
     ['log: {}\nlisten: [ *.example ]\n', 2, '*.example has no anchor &.example before it'],
   ] as const) {
     const error = problem(text);

@@ -216,7 +216,7 @@ test(
     await dns.prints(/^\{"event":"listening","name":"127\.0\.0\.1","address":"127\.0\.0\.1","port":53\}\n/m);
     await dns.prints(/^\{"event":"listening","name":"::1","address":"::1","port":53\}\n/m);
     await dns.prints(
-      /^\{"event":"waiting","name":"10\.9\.9\.9","why":"10\.9\.9\.9 is no address of this machine"\}\n/m,
+      /^\{"event":"waiting","name":"10\.9\.9\.9","why":"10\.9\.9\.9 is not an address of this machine"\}\n/m,
     );
     await dns.prints(/"event":"up"/);
     for (const transport of ['+notcp', '+tcp']) {
@@ -237,7 +237,7 @@ test('a default route that comes late is found, and another gateway is followed'
   const { guest } = await world(t);
   nsExec(guest, 'ip', 'route', 'delete', 'default');
   const dns = new GuestProcess(t, guest, process.execPath, bundle, 'dns', '--listen', '127.0.0.1:53');
-  await dns.prints(/^there is no default route yet, so no server: waiting for it\n/m);
+  await dns.prints(/^there is no default route yet, so no server is known: waiting for one\n/m);
   await dns.prints(/^process/m);
   assert.match(await dig(guest, '@127.0.0.1', 'www.example'), /status: SERVFAIL/);
   nsExec(guest, 'ip', 'route', 'add', 'default', 'via', '192.168.65.77');

@@ -49,7 +49,7 @@ for (const [fault, confinement] of [
   test(`a real process does not serve when ${fault}`, async (t) => {
     if (!canConfine(t)) return;
     const helper = new RunningHelper(t, { confinement });
-    await helper.says(new RegExp(`does not serve like this: .*${fault}`));
+    await helper.says(new RegExp(`refuses to serve like this: .*${fault}`));
     await helper.says(/ERR_HELPER_CONFINEMENT/);
     await helper.ended;
     assert.equal(helper.child.exitCode, 1);

@@ -37,7 +37,7 @@ export function refusal(
   if (given !== undefined && token !== undefined && sameToken(given, token)) return undefined;
   return new SlipwayError(
     'ERR_CONTROL_TOKEN',
-    given === undefined ? 'the request has no token' : 'the token of the request is another',
+    given === undefined ? 'the request has no token' : 'the token of the request is wrong',
     'Send "Authorization: Bearer TOKEN"; docs/api.md says where the token is.',
   );
 }

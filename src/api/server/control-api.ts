@@ -104,8 +104,8 @@ function tokenPath({ tokenFile, socket }: ControlConfig): string {
   if (socket !== '') return `${socket.replace(/\.sock$/, '')}.token`;
   throw new SlipwayError(
     'ERR_USAGE',
-    'the control API on TCP has no place for its token',
-    'Set control.tokenFile, or a control socket beside which the token can lie.',
+    'the control API on TCP needs a file for its token',
+    'Set control.tokenFile, or a control socket: the token file then is beside it.',
   );
 }
 

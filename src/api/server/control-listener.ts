@@ -143,7 +143,7 @@ function refusal(cause: NodeJS.ErrnoException, place: string): SlipwayError {
   return new SlipwayError(
     inUse ? 'ERR_LISTEN_IN_USE' : 'ERR_LISTEN_FAILED',
     inUse ? `another process listens at ${place}` : `the control API cannot listen at ${place}: ${cause.message}`,
-    'Choose another place (--control PATH), or none (--control none).',
+    'Choose another path (--control PATH), or none (--control none).',
     { cause },
   );
 }
@@ -153,7 +153,7 @@ async function takenBy(socketPath: string, cause: SlipwayError): Promise<Slipway
   return new SlipwayError(
     'ERR_LISTEN_IN_USE',
     `${pid === undefined ? 'another process' : `a slipway of process ${pid}`} has its control socket at ${socketPath}`,
-    'Stop it, or give this one another place (--control PATH) or none (--control none).',
+    'Stop it, or choose another path (--control PATH) or none (--control none).',
     { cause },
   );
 }

@@ -187,7 +187,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 
 /** A request that the HTTP parser rejected. */
 function unreadable(error: NodeJS.ErrnoException): Problem {
-  const [status, message] = UNREADABLE[error.code ?? ''] ?? [400, 'this is no HTTP/1.1'];
+  const [status, message] = UNREADABLE[error.code ?? ''] ?? [400, 'the request is not valid HTTP/1.1'];
   return { status, body: problemOf({ statusCode: 400, message }).body };
 }
 

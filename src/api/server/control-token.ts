@@ -36,7 +36,7 @@ export function tokenFile(path: string): TokenFile {
     const fd = openSync(path, 'wx', 0o600);
     try {
       const text = `${token}\n`;
-      if (writeSync(fd, text) < text.length) throw new Error('there is no room for all of it');
+      if (writeSync(fd, text) < text.length) throw new Error('there is not enough room');
       inode = fstatSync(fd).ino;
     } catch (error) {
       // On a full disk the file is there and the token is not: the next start would find no token in it.
@@ -68,17 +68,17 @@ export function readToken(path: string): string | undefined {
   try {
     const stats = fstatSync(fd);
     const { mode, uid } = stats;
-    if (!stats.isFile()) throw refused(path, 'is no ordinary file', 'Choose another place for it.');
+    if (!stats.isFile()) throw refused(path, 'is not a regular file', 'Choose another place for it.');
     if ((mode & 0o077) !== 0 || uid !== (process.getuid?.() ?? uid)) {
-      throw refused(path, 'is not its owner’s alone', `Say: chmod 600 ${path}`);
+      throw refused(path, 'is open to other users', `Run: chmod 600 ${path}`);
     }
     const token = readFileSync(fd, 'utf8').trim();
     if (token.length >= LEAST_CHARACTERS && token.length <= MOST_CHARACTERS && /^[\x21-\x7e]+$/.test(token))
       return token;
     throw refused(
       path,
-      `holds no token of ${LEAST_CHARACTERS} characters and more`,
-      'Remove it, and a new one is made.',
+      `holds no token of ${LEAST_CHARACTERS} characters or more`,
+      'Remove it; Slipway then makes a new one.',
     );
   } finally {
     closeSync(fd);

@@ -66,7 +66,7 @@ function fromFramework(error: unknown): SlipwayError {
     return new SlipwayError('ERR_CONTROL_MEDIA_TYPE', 'the body is not JSON, as its Content-Type says', hint);
   }
   if (statusCode === 400 && /JSON/.test(code)) {
-    return new SlipwayError('ERR_CONTROL_REQUEST', `the body is no valid JSON: ${message}`, SEE);
+    return new SlipwayError('ERR_CONTROL_REQUEST', `the body is not valid JSON: ${message}`, SEE);
   }
   if (statusCode >= 400 && statusCode < 500) return new SlipwayError('ERR_CONTROL_REQUEST', message, SEE);
   return new SlipwayError('ERR_CONTROL_DEFECT', 'the control API failed', 'Please report it with the log.');

@@ -7,7 +7,7 @@ const PARTS: Readonly<Record<string, string>> = { querystring: 'query', params: 
 
 /** Checks a part of the request; what is wrong names each field: `body.host: expected …, found …`. */
 export const schemaValidator: FastifySchemaCompiler<FastifySchema> = ({ schema, httpPart = '' }) => {
-  if (!(schema instanceof z.ZodType)) throw new TypeError('a route has a schema that is not zod’s');
+  if (!(schema instanceof z.ZodType)) throw new TypeError('a route has a schema that is not a zod schema');
   return (data: unknown) => {
     // fastify has null for a body that is not there.
     const read = readBySchema(schema, data ?? undefined, PARTS[httpPart] ?? httpPart);

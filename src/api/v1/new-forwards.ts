@@ -63,7 +63,7 @@ function fromText(raw: unknown): Read {
   const onlyGuest =
     first?.host.kind === 'port' && first.host.port === 0 && first.host.address === '' && publish.length === 1;
   if (unixSocket === undefined || (onlyGuest && first.protocol === 'tcp')) return { specs };
-  const message = 'the port of the guest alone, such as "80", where unixSocket says where clients come in';
+  const message = 'only the port of the guest, such as "80", when unixSocket is given';
   return { issues: [{ code: 'custom', path: ['publish'], message }] };
 }
 

@@ -66,7 +66,7 @@ export function forwardOf(port: Port): ForwardSpec | string {
   const guest = guestEnd(port);
   if (typeof guest === 'string') return guest;
   if (protocol === 'unix' && !port.out_path.startsWith('/'))
-    return `listen unix ${port.out_path}: it is no absolute path`;
+    return `listen unix ${port.out_path}: the path is not absolute`;
   const host: HostEnd =
     protocol === 'unix'
       ? { kind: 'unix', path: port.out_path }
@@ -81,7 +81,7 @@ function guestEnd({ in_ip, in_port, in_path }: Port): GuestEnd | string {
   }
   const itself = in_ip === '' || in_ip.startsWith('127.') || in_ip === '0.0.0.0' || in_ip === '::1' || in_ip === '::';
   const address = itself ? undefined : parseIpv4Address(listenAddress(in_ip) ?? '');
-  if (!itself && address === undefined) return `${in_ip} is no guest's address: guests have IPv4`;
+  if (!itself && address === undefined) return `${in_ip} is not the address of a guest: guests have IPv4`;
   return { kind: 'port', address, port: in_port };
 }
 

@@ -19,7 +19,7 @@ export const VFKIT_UNIXGRAM: AttachmentKind<UnixPlace> = {
   parse(rest) {
     const place = unixAddress('vfkit+unixgram', rest);
     if (typeof place === 'string') return place;
-    return place.path.includes(',') ? 'a path without a comma, at which vfkit cuts its options' : place;
+    return place.path.includes(',') ? 'a path without a comma, which would end it for vfkit' : place;
   },
   guestArguments: ({ path }) => ['--device', `virtio-net,unixSocketPath=${path}`],
 };

@@ -64,7 +64,7 @@ export class AttachmentListener implements PollHandler {
     this.#resume = new Timer(() => this.ready());
     context.descriptors.record(fd, 'listener');
     this.#slot = context.poller.add(fd, this, INPUT_EVENTS);
-    if (this.#slot < 0) throw new Error(`descriptor ${fd} is no listening socket (${errorCode(libc.errno())})`);
+    if (this.#slot < 0) throw new Error(`descriptor ${fd} is not a listening socket (${errorCode(libc.errno())})`);
   }
 
   ready(): void {

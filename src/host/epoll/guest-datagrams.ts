@@ -57,7 +57,7 @@ export class GuestDatagrams implements PollHandler {
     context.descriptors.record(fd, 'listener');
     raiseBuffers(context.memory, fd, BUFFER_BYTES);
     this.#slot = context.poller.add(fd, this);
-    if (this.#slot < 0) throw new Error(`descriptor ${fd} is no socket (${errorCode(libc.errno())})`);
+    if (this.#slot < 0) throw new Error(`descriptor ${fd} is not a socket (${errorCode(libc.errno())})`);
     context.poller.timers.arm(this.#timer, LOOK_MS);
     this.#adoptPeer();
   }

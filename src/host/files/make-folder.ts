@@ -19,7 +19,7 @@ export function makeFolder(folder: string): void {
     }
   }
   if (isFolder(folder)) return;
-  throw Object.assign(new Error(`ENOTDIR: ${folder} is a file and no folder`), { code: 'ENOTDIR' });
+  throw Object.assign(new Error(`ENOTDIR: ${folder} is a file, not a folder`), { code: 'ENOTDIR' });
 }
 
 function isFolder(at: string): boolean {

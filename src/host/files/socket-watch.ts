@@ -58,13 +58,13 @@ export class SocketWatch {
     if (standing === 'taken') {
       this.#tell(
         socket,
-        `${file.path} is no longer ${what}: another program's file (of user ${file.look()?.uid}) is in its place and is left alone; remove it, and the socket is made again`,
+        `${file.path} is no longer ${what}: another program's file (of user ${file.look()?.uid}) is in its place and is left alone; remove it, and Slipway makes the socket again`,
       );
     }
     if (standing !== 'gone') return;
     try {
       await socket.again();
-      this.#tell(socket, `${what} ${file.path} was removed, and is made again`);
+      this.#tell(socket, `${what} ${file.path} was removed; Slipway makes it again`);
     } catch (error) {
       this.#tell(socket, `${what} ${file.path} was removed, and cannot be made again: ${(error as Error).message}`);
     }

@@ -110,13 +110,13 @@ export function tunError(reason: string): SlipwayError {
   if (reason === 'EACCES' || reason === 'EPERM') {
     return new SlipwayError(
       'ERR_TUN_DENIED',
-      `This user may not open /dev/net/tun (${reason}), which the guest's network interface is made with.`,
+      `This user may not open /dev/net/tun (${reason}), which the guest's network interface needs.`,
       'Allow it with: sudo chmod 0666 /dev/net/tun (in a container: add --device /dev/net/tun), or run Slipway as root.',
     );
   }
   return new SlipwayError(
     'ERR_TUN_MISSING',
-    `There is no usable /dev/net/tun (${reason}), which the guest's network interface is made with.`,
+    `There is no usable /dev/net/tun (${reason}), which the guest's network interface needs.`,
     'Load the driver with: sudo modprobe tun (in a container: start it with --device /dev/net/tun).',
   );
 }

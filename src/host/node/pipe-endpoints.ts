@@ -155,7 +155,7 @@ function listenError(target: PipeTarget, cause: unknown): SlipwayError {
 
 const HINTS: Readonly<Record<string, string>> = {
   EACCES: 'Choose a folder that you may write to, or a port above 1023.',
-  ENOTSOCK: 'A file that is no socket is there: move it away, or choose another path.',
+  ENOTSOCK: 'The path is a file that is not a socket: move it away, or choose another path.',
 };
 
 function isSocket(path: string): boolean {

@@ -81,7 +81,7 @@ function refused(
     case 'not-allowed': {
       const uid = process.geteuid?.() ?? 0;
       const why = `permission denied: ${named} does not serve user ${userName(uid)}`;
-      const hint = `Name the user, and everyone else whom it is to serve: sudo slipway helper install --yes --allow-uid ${uid} …`;
+      const hint = `Name this user and all others that it serves: sudo slipway helper install --yes --allow-uid ${uid} …`;
       return listenError('ERR_HELPER_DENIED', request, at, why, hint);
     }
     case 'too-often':
@@ -97,8 +97,8 @@ function refused(
         'ERR_HELPER_UNAVAILABLE',
         request,
         at,
-        `permission denied: ${named} does not understand (${answer.status})`,
-        'It is of another version: sudo slipway helper install --yes replaces it.',
+        `permission denied: ${named} does not understand the request (${answer.status})`,
+        'It is another version: sudo slipway helper install --yes replaces it.',
       );
   }
 }

@@ -23,8 +23,8 @@ export function portError(request: PortRequest, failure: BindFailure, own: OwnFo
   if (failure.failure === 'no-address') {
     return new SlipwayError(
       'ERR_PORT_ADDRESS',
-      `listen ${request.protocol} ${request.address}: bind: cannot assign requested address: it is no IP address`,
-      'Give an address of this computer, or none for all of them.',
+      `listen ${request.protocol} ${request.address}: bind: cannot assign requested address: it is not an IP address`,
+      'Give an address of this computer, or leave it out for all of them.',
     );
   }
   if (failure.failure === 'limit') return limitError(request, failure);
@@ -40,7 +40,7 @@ export function portError(request: PortRequest, failure: BindFailure, own: OwnFo
         request,
         failure,
         'cannot assign requested address',
-        'This computer has no such address now (ip address shows them); an address that comes later, as a VPN’s, can be waited for.',
+        'This computer has no such address now (ip address shows them); Slipway can wait for an address that comes later, such as a VPN’s.',
       );
     case 'EMFILE':
     case 'ENFILE':
@@ -71,7 +71,7 @@ export function deniedHint(port: number): string {
   const allow = /^\d+$/.test(name) ? `--allow-uid ${name}` : `--allow-user ${name}`;
   return (
     `Ports below ${start} are privileged. Let a small service bind them for this user: sudo slipway helper install --yes ${allow}; ` +
-    `or open them to all users: sudo sysctl net.ipv4.ip_unprivileged_port_start=${port}; or take a port from ${start} on.`
+    `or open them to all users: sudo sysctl net.ipv4.ip_unprivileged_port_start=${port}; or choose a port from ${start} up.`
   );
 }
 
@@ -108,7 +108,7 @@ function limitError(
   const takes = count * places.length;
   const families = places.length > 1 ? `, one for IPv4 and one for IPv6 each` : '';
   const wanted = room.open + takes + DESCRIPTORS_KEPT_FREE;
-  const fewer = places.length > 1 ? `, or take IPv4 alone, which needs half` : '';
+  const fewer = places.length > 1 ? `, or use IPv4 only, which needs half as many` : '';
   return new SlipwayError(
     'ERR_PORT_LIMIT',
     `listen ${protocol} ${showPlace(places[0]!, port, port + count - 1)}: too many open files: ${count} ports take ${takes} descriptors${families}; ` +

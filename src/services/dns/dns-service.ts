@@ -90,7 +90,11 @@ export class DnsService implements DnsAnswers {
     const room = new Uint8Array(DNS_HEADER_BYTES + DNS_MAX_NAME_BYTES + 4 + DNS_OPT_BYTES);
     const length = writeDnsQuery(room, 0, room.length, 0, name, type);
     if (length < 0) {
-      throw new SlipwayError('ERR_USAGE', `${JSON.stringify(name)} is no domain name`, 'A label has 1 to 63 octets.');
+      throw new SlipwayError(
+        'ERR_USAGE',
+        `${JSON.stringify(name)} is not a domain name`,
+        'A label has 1 to 63 octets.',
+      );
     }
     const end = appendOpt(room, length, { udpBytes: DNS_OWN_UDP_BYTES, extendedRcode: 0, dnssecOk });
     const bytes = room.slice(0, end);

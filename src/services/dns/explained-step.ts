@@ -49,7 +49,7 @@ function cacheSentence(outcome: 'hit' | 'miss' | 'joined' | 'stale', ttlSeconds:
     case 'joined':
       return 'The same question is already in progress; its answer is used here too.';
     case 'stale':
-      return 'The cache has an answer whose time is over.';
+      return 'The cache has an expired answer.';
   }
 }
 

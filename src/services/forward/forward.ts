@@ -166,7 +166,7 @@ export class Forward {
     if (before === 0) return;
     const [from, to] = [before, address].map(formatIpv4Address);
     this.#edges.log.warn(
-      `${describeForward(this.#spec)} reaches another guest now: ${to}, since ${from} is gone; publish it with a guest's address to keep it there`,
+      `${describeForward(this.#spec)} reaches another guest now: ${to}, since ${from} is gone; publish it with a guest's address to keep it at that guest`,
     );
   }
 

@@ -37,7 +37,7 @@ export function isSame(one: ForwardSpec, other: ForwardSpec): boolean {
 export function inTheWay(spec: ForwardSpec, other: ForwardSpec): SlipwayError {
   return new SlipwayError(
     'ERR_FORWARD_EXISTS',
-    `${describeForward(spec)} is not possible beside ${describeForward(other)} (by ${other.owner})`,
+    `${describeForward(spec)} conflicts with ${describeForward(other)} (by ${other.owner})`,
     `Remove that first: slipway ports unexpose ${forwardId(other)}`,
   );
 }

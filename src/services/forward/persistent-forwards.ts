@@ -53,7 +53,7 @@ export class PersistentForwards {
       throw new SlipwayError(
         'ERR_FORWARD_NOT_KEPT',
         `${describeForward(spec)} cannot be kept for the next start: ${why}`,
-        'Put that right, or publish it without persistence; slipway up --state FOLDER says where it is kept.',
+        'Fix this, or publish it without persistence; slipway up --state FOLDER sets where it is kept.',
       );
     }
     for (const one of [...ids, id]) this.#leftOut.delete(one);
@@ -66,7 +66,7 @@ export class PersistentForwards {
     throw new SlipwayError(
       'ERR_FORWARD_STAYS',
       `${id} stays published: it is kept for the next start, and that cannot be undone now: ${why}`,
-      'Put that right (a full disk, a folder that became read-only) and unexpose it again.',
+      'Fix this (a full disk, a read-only folder), then unexpose it again.',
     );
   }
 

@@ -120,19 +120,20 @@ function checkService(service: ServiceForward, { subnet, hostAddress }: AddressP
   };
   const range = `Choose a free one from ${formatIpv4Address(firstHost(subnet))} to ${formatIpv4Address(lastHost(subnet))}.`;
   if (!cidrContains(subnet, address) || address < firstHost(subnet) || address > lastHost(subnet)) {
-    refuse(`the address is none of ${formatCidr(subnet)}`, range);
+    refuse(`the address is not in ${formatCidr(subnet)}`, range);
   }
   if (address === hostAddress) refuse('the host address reaches every port of this computer already', range);
   if (isOwnName(name)) refuse(`${name} is one of Slipway's own names`, 'Choose another name, or leave it out.');
-  if (!isPort(port)) refuse('that is no port', 'Ports go from 1 to 65535; 0 stands for all of them.');
+  if (!isPort(port)) refuse('that is not a port', 'Ports go from 1 to 65535; 0 means all of them.');
   if (target.kind === 'unix') {
-    if (!target.path.startsWith('/')) refuse('its target is no absolute path', 'Give the path of a socket.');
-    if (protocol !== 'tcp') refuse('a unix socket takes no UDP', 'Use tcp.');
-    if (port === 0) refuse('a unix socket stands for one port', 'Say which.');
+    if (!target.path.startsWith('/')) refuse('its target is not an absolute path', 'Give the path of a socket.');
+    if (protocol !== 'tcp') refuse('a unix socket cannot serve UDP', 'Use tcp.');
+    if (port === 0) refuse('a unix socket serves one port', 'Say which.');
     return;
   }
-  if (!isPort(target.port)) refuse('its target is no port', 'Ports go from 1 to 65535; 0 keeps the number.');
-  if (port === 0 && target.port !== 0) refuse('all ports cannot lead to one', 'Say which port, or none of the target.');
+  if (!isPort(target.port)) refuse('its target is not a port', 'Ports go from 1 to 65535; 0 keeps the number.');
+  if (port === 0 && target.port !== 0)
+    refuse('all ports cannot lead to one port', 'Name one port, or leave out the port of the target.');
 }
 
 function isPort(port: number): boolean {

@@ -162,7 +162,7 @@ async function readBounded(file: string): Promise<Buffer> {
   // Without O_NONBLOCK the open of a pipe waits for its writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    if (!(await handle.stat()).isFile()) throw new Error('it is no regular file');
+    if (!(await handle.stat()).isFile()) throw new Error('it is not a regular file');
     // One byte more than a key may have, and not the size that the file system names: the file may be growing.
     const room = Buffer.alloc(MAX_KEY_BYTES + 1);
     let bytes = 0;
@@ -189,8 +189,8 @@ function connectError(end: SshEnd, error: Error & ClientErrorExtensions, strange
   if (strange) {
     return new SlipwayError(
       'ERR_SSH_HOST_KEY',
-      `the sshd of ${at} shows another host key than at the first connection`,
-      'If the guest was made anew, remove the forward and add it again; else another guest has its address.',
+      `the sshd of ${at} shows a different host key than at the first connection`,
+      'If the guest was recreated, remove the forward and add it again; otherwise another guest has its address.',
     );
   }
   if (error.level === 'client-authentication') {

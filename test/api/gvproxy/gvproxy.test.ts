@@ -279,7 +279,7 @@ describe('gvproxy: /services/forwarder/expose refuses', () => {
 
   test('an address that no guest can have', async (t) => {
     const answer = await (await CompatWorld.open(t)).expose({ local: ':80', remote: '10.0.0.1:80' });
-    assert.match(answer, /^500 .*10\.0\.0\.1 is no guest's address of 192\.168\.65\.0\/24/);
+    assert.match(answer, /^500 .*10\.0\.0\.1 is not a guest's address in 192\.168\.65\.0\/24/);
   });
 });
 

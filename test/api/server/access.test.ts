@@ -96,7 +96,7 @@ test('a token file that is a pipe or a folder is refused at once', async (t) => 
   const pipe = path.join(folder, 'pipe');
   execFileSync('mkfifo', ['-m', '600', pipe]);
   for (const tokenFile of [pipe, folder]) {
-    await assert.rejects(onTcp(t, { tokenFile }), { code: 'ERR_CONTROL_TOKEN', message: /is no ordinary file$/ });
+    await assert.rejects(onTcp(t, { tokenFile }), { code: 'ERR_CONTROL_TOKEN', message: /is not a regular file$/ });
   }
 });
 

@@ -135,9 +135,9 @@ test('what does not fit is refused by the name of its field', async (t) => {
       { publish: '80:80', guestAddress: 'x', proxy: 3 },
       /^body\.proxy: expected one of none, v1, v2, found 3; body\.guestAddress: expected an IPv4/,
     ],
-    [{ publish: '8080:80', unixSocket: '/run/x.sock' }, /^body\.publish: expected the port of the guest alone/],
+    [{ publish: '8080:80', unixSocket: '/run/x.sock' }, /^body\.publish: expected only the port of the guest/],
     [{ publish: '80', owner: 'docker' }, /^body\.owner: expected one of api, cli/],
-    [{ host: 80 }, /^body: expected guest or ssh, one of the two/],
+    [{ host: 80 }, /^body: expected either guest or ssh/],
     [{ host: '/run/x', ssh: { user: 'a' } }, /^body\.ssh\.path: /],
     [null, /^body: expected keys with values, found nothing$/],
     [[], /^body: expected keys with values, found \[\]$/],
@@ -173,7 +173,7 @@ test('a service at the gateway or at an address of its own is opened, listed and
     json: { port: 53, protocol: 'udp', target: '127.0.0.1:5353' },
   });
   assert.equal(refusal(dns).status, 400);
-  assert.match(refusal(dns).message, /^body\.port: at the gateway's udp port 53 is the DNS of all guests/);
+  assert.match(refusal(dns).message, /^body\.port: the gateway's udp port 53 is the DNS of all guests/);
   const outside = await world.ask('POST', '/v1/services', { json: { ...whole, address: '10.0.0.1' } });
   assert.deepEqual([refusal(outside).status, refusal(outside).code], [400, 'ERR_ADDRESSES']);
   assert.match(refusal(outside).message, /^body\.address: 10\.0\.0\.1 is outside of the subnet/);

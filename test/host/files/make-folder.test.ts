@@ -16,7 +16,7 @@ test('folders that are missing are made for this user alone, and what is there s
 test('a file that stands in the place of a folder is named', () => {
   const file = path.join(temporaryFolder('folders'), 'file');
   writeFileSync(file, '');
-  assert.throws(() => makeFolder(file), { code: 'ENOTDIR', message: `ENOTDIR: ${file} is a file and no folder` });
+  assert.throws(() => makeFolder(file), { code: 'ENOTDIR', message: `ENOTDIR: ${file} is a file, not a folder` });
   assert.throws(() => makeFolder(path.join(file, 'below')), { code: 'ENOTDIR' });
 });
 

@@ -18,7 +18,7 @@ const SENTENCES: readonly (readonly [TraceStep, string])[] = [
   ],
   [{ kind: 'cache', outcome: 'hit', ttlSeconds: 12 }, 'The cache has it, for 12 s more.'],
   [{ kind: 'cache', outcome: 'miss' }, 'The cache does not have it.'],
-  [{ kind: 'cache', outcome: 'stale' }, 'The cache has an answer whose time is over.'],
+  [{ kind: 'cache', outcome: 'stale' }, 'The cache has an expired answer.'],
   [
     { kind: 'operating-system', family: 4, outcome: 'addresses', addresses: ['10.0.0.1', '10.0.0.2'], ms: 1.26 },
     'The operating system (getaddrinfo, IPv4) says 10.0.0.1, 10.0.0.2, after 1.3 ms.',

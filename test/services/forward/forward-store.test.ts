@@ -102,7 +102,7 @@ test('the configuration goes before what was kept, and what stands in the way is
   assert.match(second.world.lines[0]!, /no service can be at tcp 10.0.0.1:1/);
   assert.equal(
     second.world.lines[1],
-    'the forward tcp:*:8080 → the first guest:80, kept by an earlier process, is left out and stays kept: tcp:*:8080 → the first guest:80 is not possible beside tcp:*:8080 → the first guest:90 (by config)',
+    'the forward tcp:*:8080 → the first guest:80, kept by an earlier process, is left out and stays kept: tcp:*:8080 → the first guest:80 conflicts with tcp:*:8080 → the first guest:90 (by config)',
   );
   assert.equal(second.world.lines.length, 2);
 });
@@ -194,7 +194,7 @@ test('nothing that a port forward must not have is kept: a passphrase is refused
     'ERR_FORWARD_INVALID',
     world.table.open(socketSpec('/run/a', { guest, persistent: true })),
   );
-  assert.match(error.message, /a passphrase is not kept on disk/);
+  assert.match(error.message, /a passphrase is never written to disk/);
 });
 
 test('any value is read as a forward or refused, never thrown over', () => {
@@ -244,7 +244,7 @@ test('one kept forward that cannot be stops no other: it is listed with the reas
     'tcp:127.0.0.1:8080 failed ERR_FORWARD_EXISTS',
   ];
   assert.deepEqual(first.world.standing, standing);
-  assert.match(first.world.table.get('tcp:127.0.0.1:8080')!.why, /is not possible beside tcp:\*:8080/);
+  assert.match(first.world.table.get('tcp:127.0.0.1:8080')!.why, /conflicts with tcp:\*:8080/);
   assert.match(first.lines.join(), /the forward tcp:\*:9 in .* cannot be used; it stays there/);
   await first.world.add('9000:90', { persistent: true });
   await first.world.table.close('tcp:*:9000');

@@ -85,7 +85,7 @@ test('a forward that our own is in the way of is refused, and names it', async (
   const cases = ['8080:81', '127.0.0.1:8080:80', '[::1]:8080:80', '8000-8100:8000-8100', '[::]:8080:80'];
   for (const text of cases) {
     const error = await refusal('ERR_FORWARD_EXISTS', world.add(text));
-    assert.match(error.message, /not possible beside tcp:\*:8080 → the first guest:80 \(by api\)/);
+    assert.match(error.message, /conflicts with tcp:\*:8080 → the first guest:80 \(by api\)/);
     assert.equal(error.hint, 'Remove that first: slipway ports unexpose tcp:*:8080');
   }
   await refusal('ERR_FORWARD_EXISTS', world.add('8080:80', { source: 'gateway' }));

@@ -244,7 +244,7 @@ test('a key file that is no key is not read to its end, and a pipe is not waited
     const end: SshEnd = { kind: 'ssh', address: undefined, port: 22, user: 'u', path: '/x', keyFile };
     return (await refusal('ERR_SSH_KEY', readKey(end))).message;
   };
-  for (const keyFile of [pipe, '/dev/zero', folder]) assert.match(await said(keyFile), /it is no regular file$/);
+  for (const keyFile of [pipe, '/dev/zero', folder]) assert.match(await said(keyFile), /it is not a regular file$/);
   assert.match(await said(large), /it has more than 65536 bytes$/);
 });
 
@@ -257,7 +257,7 @@ test('an sshd that shows another host key than before gets nothing', async (t) =
   assert.equal(await ask('two'), '');
   assert.match(
     told.at(-1)!,
-    /^down the sshd of the first guest:22 shows another host key than at the first connection$/,
+    /^down the sshd of the first guest:22 shows a different host key than at the first connection$/,
   );
   assert.equal(sshd.logins, 1);
   sshd.hostKey = hostKey;

@@ -264,7 +264,7 @@ test('what is no file, or too large to be ours, is set aside and not read', asyn
     make();
     const daemon = new Daemon(t, folder);
     assert.equal(daemon.lines.length, 1);
-    assert.match(daemon.lines[0]!, /cannot be used \(it (is no regular file|has 8589934592 bytes)\)/);
+    assert.match(daemon.lines[0]!, /cannot be used \(it (is not a regular file|has 8589934592 bytes)\)/);
     daemon.bind(3);
     await daemon.store.stop();
     assert.deepEqual(new Daemon(t, folder).addresses, [3]);

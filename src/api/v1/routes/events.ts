@@ -27,7 +27,7 @@ const someTypes: ValueParser<readonly EventType[]> = (raw) => {
 
 const wantedTypes = value(someTypes)
   .optional()
-  .meta({ type: 'string', description: `Some of ${EVENT_TYPES.join(',')}; all unless told` });
+  .meta({ type: 'string', description: `Some of ${EVENT_TYPES.join(',')}; all by default` });
 
 /**
  * Server-sent events: what happens from now on. A reader that does not keep up is cut off

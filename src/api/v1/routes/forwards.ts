@@ -29,7 +29,7 @@ export const forwardSchema: z.ZodType<ForwardJson> = z
     id: z.string(),
     protocol: z.enum(FORWARD_PROTOCOLS),
     host: z.string().meta({ description: '"*:8080", "127.0.0.1:8000-8100", or the path of a unix socket' }),
-    guest: z.string().optional().meta({ description: '"80", "192.168.65.3:80", "9000-9100"; absent where ssh is' }),
+    guest: z.string().optional().meta({ description: '"80", "192.168.65.3:80", "9000-9100"; absent with ssh' }),
     ssh: sshSchema.optional(),
     count: z.int().meta({ description: 'Ports in a row' }),
     ipv4Only: z.boolean(),
@@ -45,7 +45,7 @@ export const forwardSchema: z.ZodType<ForwardJson> = z
     guestListens: z.enum(GUEST_LISTENS).meta({
       description: 'unseen: nothing sees the guest’s sockets, so a client that it refuses is accepted and reset',
     }),
-    note: z.string().meta({ description: 'What is not as usual with clients that are served; empty for nothing' }),
+    note: z.string().meta({ description: 'What differs from the usual for clients that are served; usually empty' }),
     boundPort: z.int().meta({ description: 'The first port that is bound; what the host chose for 0' }),
     connections: z.int(),
     descriptors: z.int(),
@@ -90,7 +90,7 @@ export function forwardRoutes(scope: ControlScope, { forwards }: Pick<ControlPar
     '/v1/forwards/:id',
     {
       schema: {
-        summary: 'Closes a forward; its connections live on unless told',
+        summary: 'Closes a forward; its connections go on unless connections=reset',
         tags: ['forwards'],
         params: ID,
         querystring: z.strictObject({ connections: z.enum(['keep', 'reset']).default('keep') }),

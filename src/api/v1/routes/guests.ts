@@ -8,7 +8,7 @@ const leaseSchema: z.ZodType<LeaseJson> = z
   .object({
     address: z.ipv4(),
     mac: z.string(),
-    name: z.string().meta({ description: 'What the client calls itself, or its reservation calls it' }),
+    name: z.string().meta({ description: 'The name that the client or its reservation gives' }),
     remainingSeconds: z.int().nullable().meta({ description: 'Null for a lease without end' }),
   })
   .meta({ id: 'Lease' });

@@ -23,14 +23,14 @@ const lookupSchema: z.ZodType<LookupJson> = z
     authority: z.array(record),
     additional: z.array(record),
     extendedError: z.object({ code: z.int(), text: z.string() }).optional(),
-    steps: z.array(z.unknown()).optional().meta({ description: 'How it came about; with explain' }),
+    steps: z.array(z.unknown()).optional().meta({ description: 'The steps of the lookup; with explain' }),
     explanation: z.array(z.string()).optional().meta({ description: 'The same in words' }),
     ms: z.number(),
   })
   .meta({ id: 'Lookup' });
 
 /** A word of a query. */
-const yes = z.enum(['true', 'false', '']).default('false').meta({ description: 'true, or the word alone' });
+const yes = z.enum(['true', 'false', '']).default('false').meta({ description: 'true, or the bare word' });
 
 /** Questions to the DNS servers of the gateway, as a guest would ask them. */
 export function lookupRoutes(scope: ControlScope, { lookups }: Pick<ControlParts, 'lookups'>): void {
@@ -38,7 +38,7 @@ export function lookupRoutes(scope: ControlScope, { lookups }: Pick<ControlParts
     '/v1/dns/lookup',
     {
       schema: {
-        summary: 'The answer that a guest would get, and how it came about',
+        summary: 'The answer that a guest would get, and the steps to it',
         tags: ['dns'],
         querystring: z.strictObject({
           name: z.string().max(1_024),

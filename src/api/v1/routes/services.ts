@@ -40,7 +40,7 @@ export function serviceRoutes(
     '/v1/services',
     {
       schema: {
-        summary: 'Opens a way from guests to a service of this computer',
+        summary: 'Makes a service of this computer reachable for guests',
         tags: ['services'],
         body: newService(schemaParts),
         response: { 201: serviceSchema },

@@ -23,7 +23,7 @@ const statusSchema: z.ZodType<StatusJson> = z
     descriptors: z.int().meta({ description: 'RLIMIT_NOFILE' }),
     limits: z.record(z.string(), count).meta({ description: 'How many of each there may be at once' }),
     gauges: z.record(z.string(), count).meta({ description: 'How many of each there are now' }),
-    counters: z.record(z.string(), count).meta({ description: 'What happened since the start, by its word' }),
+    counters: z.record(z.string(), count).meta({ description: 'Counts of what happened since the start, by name' }),
   })
   .meta({ id: 'Status' });
 

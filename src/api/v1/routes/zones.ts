@@ -26,8 +26,8 @@ const zoneJsonSchema: z.ZodType<ZoneJson> = z
     ttlSeconds: z.int().optional(),
     records: z.array(recordJsonSchema),
     serial: z.int(),
-    builtIn: z.boolean().meta({ description: 'Slipway has the zone by itself; it cannot be removed' }),
-    standing: z.array(recordJsonSchema).meta({ description: 'Records that Slipway has in the zone by itself' }),
+    builtIn: z.boolean().meta({ description: 'The zone is built in and cannot be removed' }),
+    standing: z.array(recordJsonSchema).meta({ description: 'Built-in records of the zone' }),
   })
   .meta({ id: 'Zone' });
 
@@ -78,7 +78,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     {
       bodyLimit: ZONE_BYTES,
       schema: {
-        summary: 'Sets a zone, in the place of the one of its name; the body may leave out the name',
+        summary: 'Sets a zone and replaces one of the same name; the body may leave out the name',
         tags: ['dns'],
         params: NAME,
         body: zoneSchema(schemaParts),
@@ -109,7 +109,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     '/v1/dns/zones/:name',
     {
       schema: {
-        summary: 'Removes what was set under the name; what is built in stays',
+        summary: 'Removes what was set under the name; built-in records stay',
         tags: ['dns'],
         params: NAME,
         response: { 204: z.undefined() },
@@ -126,7 +126,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     {
       bodyLimit: ZONE_BYTES,
       schema: {
-        summary: 'Adds records; one that is there already takes the new TTL',
+        summary: 'Adds records; a record that exists already takes the new TTL',
         tags: ['dns'],
         params: NAME,
         body: z.strictObject({ records: z.array(recordBody).min(1).max(MAX_ZONE_RECORDS) }),
@@ -144,7 +144,7 @@ export function zoneRoutes(scope: ControlScope, { zones }: Pick<ControlParts, 'z
     {
       bodyLimit: ZONE_BYTES,
       schema: {
-        summary: 'Removes records; says how many there were',
+        summary: 'Removes records and says how many',
         tags: ['dns'],
         params: NAME,
         body: z.strictObject({ records: z.array(selector).min(1).max(MAX_ZONE_RECORDS) }),

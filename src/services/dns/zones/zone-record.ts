@@ -53,7 +53,7 @@ export function recordKey(zone: string, name: string): string {
   if (name === '@' || name === '') return zone;
   const canonical = canonicalName(name);
   const relative = canonical === undefined ? undefined : dnsNameKey(canonical);
-  if (relative === undefined) throw recordError(name, zone, 'is no domain name', NAME_HINT);
+  if (relative === undefined) throw recordError(name, zone, 'is not a domain name', NAME_HINT);
   if (isAbsolute(name)) {
     if (isAtOrBelow(relative, zone)) return relative;
     throw recordError(
@@ -106,7 +106,8 @@ function checkedData(zone: string, key: string, record: ZoneRecord): DnsData {
   };
   const name = (text: string, rootAllowed: boolean): string => {
     const canonical = canonicalName(text);
-    if (canonical === undefined) return refuse(`points to ${JSON.stringify(text)}, which is no domain name`, NAME_HINT);
+    if (canonical === undefined)
+      return refuse(`points to ${JSON.stringify(text)}, which is not a domain name`, NAME_HINT);
     if (canonical === '' && !rootAllowed)
       return refuse('points to the root', 'Write the whole name that it points to.');
     return canonical;

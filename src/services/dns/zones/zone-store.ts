@@ -281,7 +281,7 @@ export class ZoneStore {
       throw recordError(
         record.name,
         zone,
-        `lies in the zone ${deepest}, which answers for it`,
+        `belongs to the zone ${deepest}, which answers for it`,
         `Add it to ${deepest}.`,
       );
     }
