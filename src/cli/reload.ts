@@ -166,8 +166,10 @@ export class Reload {
   async #engines(part: Part<DockerEngine>): Promise<string[]> {
     const changes: string[] = [];
     for (const engine of part.gone) {
-      await (await this.#options.docker()).remove(engine);
-      changes.push(`engine −${engine.engine}`);
+      await this.#try(`the engine ${engine.engine}`, 'stays', part, engine, async () => {
+        await (await this.#options.docker()).remove(engine);
+        changes.push(`engine −${engine.engine}`);
+      });
     }
     for (const engine of part.come) {
       await this.#try(`the engine ${engine.engine}`, 'is left out', part, engine, async () => {
