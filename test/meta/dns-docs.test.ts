@@ -17,7 +17,7 @@ test('every test that docs/dns.md points to exists, with that name', () => {
 
 test('every complaint in docs/dns.md has a test', () => {
   const text = readFileSync(new URL('docs/dns.md', root), 'utf8');
-  const table = text.slice(text.indexOf('## What users complained of'), text.indexOf('## What it costs'));
+  const table = text.slice(text.indexOf('## Complaints of users'), text.indexOf('## What it costs'));
   const rows = table.split('\n').filter((line) => line.startsWith('| ') && !line.startsWith('| complaint'));
   assert.deepEqual(
     rows.filter((row) => !/`test\/[^`]+`: “/.test(row)),
