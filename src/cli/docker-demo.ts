@@ -1,5 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { resolveConfig } from '../config/config.ts';
@@ -149,8 +159,8 @@ function searchPath(): string {
 /** dockerd in its guest, and all that it leaves on this computer: a folder and cgroups. */
 class DemoEngine {
   /** Below /tmp, as the guest's /run is its own. */
-  readonly #folder = mkdtempSync(`/tmp/slipway-docker-${process.pid}-`);
-  readonly #cgroup = `slipway-docker-${process.pid}`;
+  readonly #folder = mkdtempSync(`/tmp/${nameOf(process.pid)}-`);
+  readonly #cgroup = nameOf(process.pid);
   #guest: CommandGuest | undefined;
 
   /** The engine's own socket. */
@@ -165,6 +175,7 @@ class DemoEngine {
 
   /** Rejects with ERR_DOCKER_FAILED, and the end of dockerd's log, where it does not come to answer. */
   async start(startGuest: (command: readonly string[]) => Promise<CommandGuest>): Promise<void> {
+    await sweep();
     const log = path.join(this.#folder, 'dockerd.log');
     writeFileSync(log, '');
     const options = ['--data-root', '/run/docker-data', '--cgroup-parent', `/${this.#cgroup}`];
@@ -204,6 +215,24 @@ class DemoEngine {
     } catch {
       return false;
     }
+  }
+}
+
+/** What a demo leaves on this computer has its process's number in its name. */
+function nameOf(pid: number): string {
+  return `slipway-docker-${pid}`;
+}
+
+/** Removes what demos left that were killed: their guests went with them. What cannot be removed stays. */
+async function sweep(): Promise<void> {
+  for (const name of readdirSync('/tmp')) {
+    const pid = Number(/^slipway-docker-(\d+)-/.exec(name)?.[1]);
+    const folder = path.join('/tmp', name);
+    // Anybody may make a folder of that name.
+    if (Number.isNaN(pid) || existsSync(`/proc/${pid}`)) continue;
+    if (lstatSync(folder, { throwIfNoEntry: false })?.uid !== process.getuid?.()) continue;
+    await removeCgroup(nameOf(pid)).catch(() => {});
+    rmSync(folder, { recursive: true, force: true });
   }
 }
 

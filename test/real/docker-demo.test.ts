@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SlipwayProcess } from '../cli/slipway.ts';
 import { canRunDockerd } from '../support/dockerd.ts';
@@ -110,6 +111,31 @@ test(
     assert.deepEqual([...missing.left, ...failed.left], []);
   },
 );
+
+test('a demo that is killed takes its guest along, and the next one removes the rest', LIMITS, async (t) => {
+  if (!canRunDemo(t)) return;
+  const demo = new SlipwayProcess(t, 'docker', 'demo', '--socket', join(temporaryFolder('docker-demo'), 'docker.sock'));
+  await demo.prints(/Ctrl-C ends it/);
+  const inside = processesBelow(demo.child.pid!);
+  demo.child.kill('SIGKILL');
+  await demo.end();
+  while (inside.some(lives)) await delay(20);
+  assert.ok(foldersOf(demo.child.pid!).length > 0);
+  const next = new SlipwayProcess(t, 'docker', 'demo', '--socket', join(temporaryFolder('docker-demo'), 'docker.sock'));
+  await next.prints(/Ctrl-C ends it/);
+  assert.deepEqual(foldersOf(demo.child.pid!), []);
+  next.child.kill('SIGTERM');
+  assert.equal((await next.end()).status, 0);
+});
+
+/** False too for one that has ended, and whose parent has not asked how. */
+function lives(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return false;
+  }
+}
 
 /** All processes that came of this one. */
 function processesBelow(pid: number): number[] {
