@@ -103,7 +103,7 @@ async function checkOnBestGuest(
   }
 }
 
-/** Throws what would stand in the way of a namespace guest. */
+/** Throws the reason why there cannot be a namespace guest. */
 function refuseNamespace({ engine }: RunningNetwork): void {
   if (process.env[GUEST_VARIABLE] === 'memory') {
     throw new SlipwayError('ERR_TUN_MISSING', `${GUEST_VARIABLE}=memory selects the other guest.`);

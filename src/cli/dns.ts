@@ -26,7 +26,7 @@ export interface LookupFlags {
   readonly dnssec?: boolean;
   readonly internal?: boolean;
   readonly json?: boolean;
-  /** Whom to ask; 'none' asks nobody. */
+  /** The daemon to ask; 'none' asks none. */
   readonly control?: string;
 }
 
@@ -39,7 +39,10 @@ export interface CorefileFlags {
 /** 127.0.0.1, and docker0's address unless dockerd was told otherwise. */
 const COREFILE_BIND: readonly string[] = ['127.0.0.1', '172.17.0.1'];
 
-/** Exit statuses: the name has such records; it has none (NXDOMAIN, NODATA); nobody could tell (SERVFAIL, REFUSED). */
+/**
+ * Exit statuses: the name has such records; it has none (NXDOMAIN, NODATA); there is no usable answer (SERVFAIL,
+ * REFUSED).
+ */
 const STATUS_FOUND = 0;
 const STATUS_NONE = 3;
 const STATUS_NO_ANSWER = 4;

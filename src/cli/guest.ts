@@ -35,8 +35,8 @@ Examples:
 const SEE_HELP = 'See slipway guest dns --help.';
 
 /**
- * `slipway guest …`, and all of the bundle that a virtual machine gets. Settles when the command stands or has said its
- * piece.
+ * `slipway guest …`, and all of the bundle that a virtual machine gets. Settles when the command runs or has printed
+ * its result.
  */
 export async function guest(args: readonly string[]): Promise<void> {
   const [command, ...rest] = args;

@@ -60,8 +60,8 @@ function levelOf(line: string): string {
 }
 
 /**
- * `2026-12-01 12:00:01.250 +01:00 warn  message key=value`, for the journal `<4>message key=value`; a stack stands
- * below.
+ * `2026-12-01 12:00:01.250 +01:00 warn  message key=value`, for the journal `<4>message key=value`; a stack trace
+ * follows below.
  */
 function readable(line: string, isJournal: boolean): string {
   const { level, time, msg, stack, ...fields } = JSON.parse(line) as Record<string, unknown>;

@@ -175,7 +175,7 @@ program
   .exitOverride()
   .action(async (args: string[]) => (await import('./guest.ts')).guest(args));
 
-/** Whom the helper serves; without any, `install` takes who runs it. */
+/** The users that the helper serves; without any, `install` uses the caller. */
 function addAllowFlags(command: Command): Command {
   return command
     .option('--allow-user <name...>', 'serve this user')
@@ -187,7 +187,7 @@ function addAllowFlags(command: Command): Command {
 addDockerCommands(program);
 addControlCommands(program, fail);
 
-/** A flag that may stand there several times, each time with one value. */
+/** A flag that may be repeated, each time with one value. */
 function repeated(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }

@@ -12,8 +12,7 @@ const STATUS_NOT_EXECUTABLE = 126;
 const STATUS_NOT_FOUND = 127;
 
 /**
- * The exit status for a failure that has none of its own: a slip on the command line is told from what went wrong
- * later.
+ * The exit status for a failure that has none of its own: a mistake on the command line differs from a later failure.
  */
 export function statusOf(error: unknown): number {
   const isSlip = error instanceof SlipwayError && (error.code === 'ERR_USAGE' || error.code === 'ERR_LISTEN_URL');

@@ -16,7 +16,7 @@ export interface ReloadOptions {
   readonly network: Pick<RunningNetwork, 'forwards' | 'dns'>;
   readonly docker: () => Promise<Pick<DockerEngines, 'add' | 'remove'>>;
   readonly attach: (url: AttachmentUrl) => Promise<void>;
-  /** Nobody attaches there any more; guests that did stay. */
+  /** No new guest attaches there; attached guests stay. */
   readonly detach: (url: AttachmentUrl) => Promise<void>;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly log: ControlLog;
@@ -191,7 +191,7 @@ export class Reload {
   }
 }
 
-/** One list of the configuration: as it stands, and as it is to be. */
+/** One list of the configuration: the current and the new state. */
 class Part<T> {
   readonly next: readonly T[];
   readonly gone: readonly T[];

@@ -17,7 +17,7 @@ interface Picture {
   readonly forwards: readonly ForwardJson[];
 }
 
-/** `slipway status`: what runs, who is attached, what is published, and what was counted. */
+/** `slipway status`: the daemon, guests, published ports and counters. */
 export async function status(flags: StatusFlags): Promise<void> {
   const client = controlClient(flags);
   const picture: Picture = {

@@ -34,7 +34,7 @@ export interface UpFlags extends NetworkFlags, PublishFlags {
 const STATUS_DEFECT = 70;
 
 /**
- * `slipway up`: the daemon in the foreground. Settles when it stands; the process then lives until a signal ends it.
+ * `slipway up`: the daemon in the foreground. Settles when it is up; the process then lives until a signal ends it.
  */
 export async function up(flags: UpFlags): Promise<void> {
   const published = publishedBy(flags);
@@ -128,7 +128,7 @@ function chosenByHost({ config, forwards }: RunningNetwork): readonly ForwardSta
   return forwards.ownedBy('config').filter(({ id }) => !ids.has(id));
 }
 
-/** What stands when the daemon does. */
+/** What runs once the daemon is up. */
 interface Standing {
   readonly network: RunningNetwork;
   readonly listening: Listening[];

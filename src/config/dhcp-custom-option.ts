@@ -66,7 +66,7 @@ function addressBytes(addresses: readonly number[]): Uint8Array {
   return Uint8Array.from(addresses.flatMap((one) => [one >>> 24, (one >>> 16) & 0xff, (one >>> 8) & 0xff, one & 0xff]));
 }
 
-/** Undefined for what is no hexadecimal, and for nothing. */
+/** Undefined if it is not hexadecimal, or empty. */
 export function hexBytes(digits: string): Uint8Array | undefined {
   if (!/^(?:[0-9a-f]{2})+$/i.test(digits)) return undefined;
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));

@@ -30,7 +30,7 @@ export interface ZoneDescription {
 }
 
 /**
- * Names that a regular expression (Go's syntax, looked for in what stands before the zone's name) gives an IPv4
+ * Names that a regular expression (Go's syntax, looked for in the part before the zone's name) gives an IPv4
  * address.
  */
 export interface ZonePattern {

@@ -64,7 +64,7 @@ export type DnsInput = {
 
 const NAMESERVER = 'a nameserver such as 10.0.0.53, 127.0.0.1:5353, fd00::1 or "[fd00::1]:5353"';
 
-/** An address, perhaps with a port; an IPv6 address with a port stands in brackets. */
+/** An address, perhaps with a port; an IPv6 address with a port is in brackets. */
 export const nameserver: ValueParser<Nameserver> = (raw) => {
   const text = typeof raw === 'string' ? raw : '';
   const match = /^\[([^\]]*)\](?::(\d{1,5}))?$/.exec(text) ?? /^([\d.]+)(?::(\d{1,5}))?$/.exec(text) ?? [text, text];

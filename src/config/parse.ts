@@ -57,7 +57,7 @@ export function parseConfig(text: string, file: string): ConfigInput {
   );
 }
 
-/** An alias inside of what it stands for would be a value without an end. */
+/** An alias inside the value that it stands for would never end. */
 function checkAliases(document: Document, lines: LineCounter, file: string): void {
   visit(document, {
     Alias(_key, alias, path) {

@@ -154,7 +154,7 @@ function place(text: unknown): readonly [string | undefined, string | undefined]
 
 /**
  * An address to listen at in the one spelling by which two are the same: IPv4 dotted, IPv6 as RFC 5952 with its zone
- * ("fe80::1%eth0"), '' for every address ("" or "*"), IPv4 in IPv6's form as IPv4. Undefined for what is no address.
+ * ("fe80::1%eth0"), '' for every address ("" or "*"), IPv4 in IPv6's form as IPv4. Undefined if it is not an address.
  */
 export function listenAddress(text: string): string | undefined {
   if (text === '' || text === '*') return '';

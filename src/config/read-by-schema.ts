@@ -3,7 +3,7 @@ import { schemaProblems } from './schema-problem.ts';
 import { keysUnder } from './schema-parts.ts';
 
 /**
- * What `raw` becomes by `schema`; else what is wrong, a text for each thing: `host: expected …, found …`. With `name`
+ * The value of `raw` by `schema`; otherwise the problems, one text each: `host: expected …, found …`. With `name`
  * each text says what it is a part of: `body.host: expected …, found …`. Never throws.
  */
 export function readBySchema<T>(

@@ -29,7 +29,7 @@ export function value<T>(parse: ValueParser<T>): z.ZodType<T> {
   return nothing instanceof Mismatch ? schema.meta({ description: nothing.expected, ...nothing.json }) : schema;
 }
 
-/** The words that refuse what is no value at all. */
+/** The words that refuse a missing value. */
 function words(parse: ValueParser<unknown>): string {
   const nothing = parse(undefined);
   return nothing instanceof Mismatch ? nothing.expected : 'anything';
@@ -133,7 +133,7 @@ function textOr<T>(parse: ValueParser<T>, shape: ShapeChoice<T>): z.ZodType<T> {
   return schema;
 }
 
-/** The keys that stand under `path` of `schema`; empty where there are none. */
+/** The keys under `path` of `schema`; empty if there are none. */
 export function keysUnder(schema: z.ZodType, path: readonly PropertyKey[]): readonly string[] {
   let at: z.core.$ZodType = schema;
   for (const key of path) {

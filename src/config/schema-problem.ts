@@ -4,7 +4,7 @@ import { shown } from './values.ts';
 
 /** What does not fit a schema, for a person. */
 export interface SchemaProblem {
-  /** Where; with `key` the key that nobody knows there. */
+  /** Where; with `key`, the unknown key there. */
   readonly path: readonly PropertyKey[];
   readonly key?: string;
   /** `dns.ttlSeconds: expected …, found …` */
@@ -12,7 +12,7 @@ export interface SchemaProblem {
 }
 
 /**
- * What is wrong with `raw`, one for each thing. `known` are the keys that may stand under a path, for "did you mean".
+ * The problems of `raw`. `known` are the keys allowed under a path, for "did you mean".
  */
 export function schemaProblems(
   issues: readonly z.core.$ZodIssue[],
@@ -36,7 +36,7 @@ export function schemaProblems(
   });
 }
 
-/** How zod begins what it says by itself. What a schema says in its place is meant for people already. */
+/** How zod's own texts begin. A schema's own text is already written for people. */
 const ZODS_OWN = /^(?:Too (?:small|big)|Invalid)\b/;
 
 const KINDS: Readonly<Record<string, string>> = {

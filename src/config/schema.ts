@@ -40,7 +40,7 @@ export const configSchema: ZodType<ConfigInput> = z
   })
   .partial();
 
-/** The keys that stand under `path`; empty where there are none. For "did you mean". */
+/** The keys under `path`; empty if there are none. For "did you mean". */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   return keysUnder(configSchema, path);
 }

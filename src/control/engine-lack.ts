@@ -1,6 +1,6 @@
 import { SlipwayError } from '../facts/errors.ts';
 
-/** Stands in an engine's table where it has no way to make an attachment. */
+/** The entry in an engine's table for an attachment that it cannot make. */
 export class EngineLack {
   readonly #why: string;
   readonly #hint: string;

@@ -109,7 +109,7 @@ export class KeptAttachments implements Kept {
     file.claim();
   }
 
-  /** A socket that outlived its thread is taken over; the portable engine makes its own anew. */
+  /** A socket that outlived its thread is taken over; the portable engine makes a new one. */
   async #relisten(thread: NetworkThreadHandle, listener: Listener): Promise<void> {
     const { url, file } = listener;
     const { fd } = listener.listening;

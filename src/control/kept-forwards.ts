@@ -12,7 +12,7 @@ export interface ForwardEvents {
   lost(id: number, errno: HostErrorCode): void;
 }
 
-/** What a thread died over: the next one says how it stands. */
+/** What a thread died over: the next one reports its state. */
 const OPENED_LATER: Omit<ForwardReport, 'id'> = {
   state: 'up',
   why: '',
@@ -38,8 +38,8 @@ export class KeptForwards implements Kept {
   }
 
   /**
-   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome. Resolves with how
-   * the forward stands, or with the host's word when it refuses; what a thread dies over is opened by the next one.
+   * Begins to listen on bound sockets. The network owns them from the call on, whatever the outcome. Resolves with the
+   * state of the forward, or with the host's error word; what a thread dies over is opened by the next one.
    */
   open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode> {
     const { id } = forward;

@@ -6,8 +6,8 @@ import type { RequestOf } from './operations.ts';
 type Lasting = 'addOwnPlaces' | 'reserveLeases';
 
 /**
- * What is asked of this network thread and, as it was, of every later one. Bound: its callers ask once for what the
- * configuration names.
+ * Requests to this network thread that are repeated unchanged to every later one. Bound: its callers ask once for what
+ * the configuration names.
  */
 export class KeptRequests implements Kept {
   readonly #withThread: WithThread;

@@ -13,7 +13,7 @@ import { replaceSocketServices, serviceRoute } from './socket-services.ts';
 import type { Listening, ListenRequest, StreamGuest, TapGuest, ThreadEngine } from './thread-engine.ts';
 
 /**
- * All that the control thread asks of the network thread: a name, and what the network thread does. The types of the
+ * All requests of the control thread to the network thread: a name, and what the network thread does. The types of the
  * request and of the answer are those of the function; both cross threads, so they are plain data. A function that
  * throws or rejects refuses the request: `message`, `code` and `hint` of a SlipwayError arrive, of any other error only
  * the message.
@@ -76,8 +76,7 @@ export const OPERATIONS = {
   },
 
   /**
-   * Takes bound sockets over and begins to listen on them. Answered with how the forward stands, or with what the host
-   * says when it refuses.
+   * Takes bound sockets over and begins to listen on them. The answer is the state of the forward, or the host's error.
    */
   openForward(
     network: CoreNetwork,

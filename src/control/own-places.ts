@@ -16,8 +16,8 @@ export type OwnPlace =
     };
 
 /**
- * A TCP listener of this process at an address as text, IPv6 perhaps in brackets. What is no address of ours in
- * particular counts as every address.
+ * A TCP listener of this process at an address as text, IPv6 perhaps in brackets. Anything that is not one of our
+ * addresses counts as every address.
  */
 export function ownPort(text: string, port: number): OwnPlace {
   const bare = text.replace(/^\[|\]$/g, '');

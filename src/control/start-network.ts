@@ -63,7 +63,7 @@ export interface GatewayService {
   close(): void;
 }
 
-/** Makes a service that stands on what the network offers. */
+/** Makes a service on top of what the network offers. */
 export type GatewayServiceMaker = (parts: {
   readonly forwards: Forwards;
   readonly counters: Counters;

@@ -14,7 +14,7 @@ export class Refusal extends Error {
   }
 }
 
-/** What a handler gave: nothing, or what is sent as JSON. */
+/** The result of a handler: nothing, or the JSON to send. */
 export function answered(value: unknown): TextAnswer {
   return { status: 200, body: value === undefined ? '' : `${JSON.stringify(value)}\n` };
 }

@@ -113,7 +113,7 @@ export class DnsZones {
 /** What answers: for each name the first record that gvproxy would find, by name or by expression. */
 function inForce(zone: string, all: readonly GoRecord[]): { records: ZoneRecord[]; patterns: ZonePattern[] } {
   const patterns: ZonePattern[] = [];
-  /** Where each pattern stands among all records. */
+  /** The place of each pattern among all records. */
   const places: number[] = [];
   for (const [place, { IP, Regexp }] of all.entries()) {
     const address = parseIpv4Address(IP);

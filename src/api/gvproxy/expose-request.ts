@@ -37,7 +37,7 @@ export function readExposeRequest(body: Uint8Array): ExposeRequest {
 
 /**
  * The remote with the caller's own address where it has none. `caller` is its address and port, '' for a client of a
- * unix socket. Throws Refusal 400 for what is no address and port.
+ * unix socket. Throws Refusal 400 if it is not an address and port.
  */
 export function remoteOf({ remote, protocol }: ExposeRequest, caller: string): string {
   if (protocol === 'unix' || protocol === 'npipe') return remote;
@@ -47,7 +47,7 @@ export function remoteOf({ remote, protocol }: ExposeRequest, caller: string): s
   return joinHostPort(host, split.port);
 }
 
-/** The forward that is asked for. Throws Refusal 500 for what is none. */
+/** The forward that the request asks for. Throws Refusal 500 if it is invalid. */
 export function forwardOf({ local, protocol }: ExposeRequest, remote: string, owner: ForwardOwner): ForwardSpec {
   const rest = { ...FORWARD_DEFAULTS, count: 1, owner };
   switch (protocol) {

@@ -12,7 +12,7 @@ import { allowHalfOpen } from '../server/half-open.ts';
 const SLOW_MS = 10_000;
 /** A request is some 100 bytes. */
 const MAX_BODY_BYTES = 64 * 1024;
-/** Twice all forwards that a guest may have: whoever starts all of its containers anew is not held up. */
+/** Twice all forwards that a guest may have, so that a restart of all its containers is not held up. */
 const EXPOSES_AT_ONCE = 1_024;
 /** Each takes about a millisecond of the control thread, so this is at most a twentieth of it. */
 const EXPOSES_PER_SECOND = 50;

@@ -37,7 +37,7 @@ interface Asked {
   readonly remoteAddress: string;
 }
 
-/** Gives what is sent as JSON, or nothing; throws a Refusal. */
+/** Returns the JSON to send, or nothing; throws a Refusal. */
 type Handler = (asked: Asked) => unknown;
 
 /** Paths and handlers. The method counts only where gvproxy looks at it. */

@@ -42,8 +42,8 @@ type ShownForward = Pick<ExposeRequest, 'local' | 'remote' | 'protocol'>;
  * others made (configuration, command line, Docker) are listed, a range port by port; those of one port can be removed
  * too. One for all who ask.
  *
- * A request of a guest takes a time that does not grow with the table, which many guests may have filled. What is
- * refused is thrown as a Refusal.
+ * A request of a guest takes a time that does not grow with the table, which many guests may have filled. A refusal is
+ * thrown as a Refusal.
  */
 export class PortForwarder {
   readonly #forwards: Forwards;
@@ -144,7 +144,7 @@ export class PortForwarder {
 
 const forwarders = new WeakMap<Forwards, PortForwarder>();
 
-/** The one forwarder of a table: what guests and control clients asked for stands in one list. */
+/** The one forwarder of a table: guests and control clients share one list. */
 export function portForwarder(forwards: Forwards): PortForwarder {
   const made = forwarders.get(forwards) ?? new PortForwarder(forwards);
   forwarders.set(forwards, made);

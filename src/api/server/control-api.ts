@@ -42,9 +42,8 @@ export interface ControlApi {
 }
 
 /**
- * Opens the control sockets; what serves them is loaded by the first client, so that a daemon which nobody asks pays
- * nothing. Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind
- * then.
+ * Opens the control sockets; the server is loaded for the first client, so a daemon without clients pays nothing.
+ * Rejects with SlipwayError (ERR_LISTEN_…, ERR_RUNTIME_FOLDER, ERR_CONTROL_TOKEN) and leaves nothing behind then.
  */
 export async function openControlApi(options: ControlApiOptions): Promise<ControlApi> {
   const { config, privateFolder, tokenOnSocket, counters, log } = options;

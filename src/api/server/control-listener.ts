@@ -22,7 +22,7 @@ export interface ListeningSocket {
 /** Who serves connections. */
 export interface ConnectionServer {
   accept(socket: Socket): void;
-  /** Whether nobody would miss an answer if this connection ended now. */
+  /** Whether no client waits for an answer on this connection. */
   isIdle(socket: Socket): boolean;
 }
 

@@ -58,7 +58,7 @@ const COMPILERS = {
 const UPGRADE = 'Connection: upgrade\r\nUpgrade: slipway\r\n';
 
 /**
- * An HTTP server that listens nowhere: it is handed connections. All that it refuses, however early, is `{code,
+ * An HTTP server that does not listen itself: it is handed connections. Every refusal, however early, is `{code,
  * message, hint}`.
  *
  * `scope` is fastify; what is added in a scope of its own (`register`) may have its own content types, errors and
@@ -142,7 +142,7 @@ export class ControlServer {
     await this.scope.ready();
   }
 
-  /** Whether nobody would miss an answer if this connection ended now. */
+  /** Whether no client waits for an answer on this connection. */
   isIdle(socket: Socket): boolean {
     return this.#inFlight.isIdle(socket);
   }

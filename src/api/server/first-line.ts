@@ -15,7 +15,7 @@ const LINE_FEED = 0x0a;
 
 /**
  * Reads the first line of a new connection and hands the socket on with all that was read still in it. `begin` gets
- * undefined for what is no request line; it returns bytes to put behind the line, if any. A connection that ends or
+ * undefined if it is not a request line; it returns bytes to put behind the line, if any. A connection that ends or
  * dawdles before is closed.
  */
 export function firstLine(socket: Socket, begin: (line: RequestLine | undefined) => HandOver): void {

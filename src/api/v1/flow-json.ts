@@ -19,7 +19,7 @@ export function flowJson(flow: FlowStatus): FlowJson {
   };
 }
 
-/** The flow that an id names; undefined for what is no id. */
+/** The flow that an id names; undefined if the text is not an id. */
 export function flowOfId(id: string): FlowName | undefined {
   const match = /^(tcp|udp)-([\d.]+):(\d{1,5})-([\d.]+):(\d{1,5})$/.exec(id);
   const [guestAddress, remoteAddress] = [parseIpv4Address(match?.[2] ?? ''), parseIpv4Address(match?.[4] ?? '')];

@@ -13,8 +13,8 @@ export interface VpnkitAnswer {
 const DONE: VpnkitAnswer = { status: 200, json: undefined };
 
 /**
- * vpnkit's forwarder: /forwards/{expose,unexpose}/{port,pipe}, list and dump on top of the table of forwards. A port is
- * known by all that it says; exposing it again does nothing, and neither does unexposing what is not there.
+ * vpnkit's forwarder: /forwards/{expose,unexpose}/{port,pipe}, list and dump on top of the table of forwards. All
+ * fields together identify a port; exposing it again does nothing, nor does unexposing an unknown one.
  */
 export class PortExposer {
   readonly #forwards: Forwards;
@@ -63,7 +63,7 @@ export class PortExposer {
     return { status: 200, json: ports.length === 0 ? null : ports };
   }
 
-  /** For people: vpnkit shows what its multiplexer did last; here, how each forward stands. */
+  /** For people: vpnkit shows what its multiplexer did last; here, the state of each forward. */
   dump(): string {
     const lines = this.#forwards.list().map(({ id, state, why, connections }) => {
       const reason = why === '' ? '' : `: ${why}`;
@@ -113,7 +113,7 @@ function keyOf({ annotation: _, ...ends }: Port): string {
   return JSON.stringify(ends);
 }
 
-/** Something that is no socket is there: nobody takes it away. */
+/** The path is a file that is not a socket: it is left alone. */
 function isNoSocket(path: string): boolean {
   try {
     return !(lstatSync(path, { throwIfNoEntry: false })?.isSocket() ?? true);

@@ -31,7 +31,7 @@ const wantedTypes = value(someTypes)
 
 /**
  * Server-sent events: what happens from now on. A reader that does not keep up is cut off
- * ('control-event-reader-dropped'), and sees what it missed by asking for the lists anew; nothing is replayed.
+ * ('control-event-reader-dropped'). It can reread the lists to see what it missed; nothing is replayed.
  */
 export function eventRoutes(
   scope: ControlScope,
