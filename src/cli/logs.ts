@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs';
 import type { LogLevel } from '../config/log.ts';
 import type { ControlLog } from '../control/network-control.ts';
 import type { LogFields } from '../env/log.ts';
-import { note, STANDARD_ERROR } from './say.ts';
+import { note, noteWithoutWaiting, STANDARD_ERROR } from './say.ts';
 
 /** What sd-daemon(3) has before a line for syslog's priorities; the journal takes it off. */
 const PRIORITIES: Readonly<Record<string, string>> = { debug: '<7>', info: '<6>', warn: '<4>', error: '<3>' };
@@ -15,7 +15,7 @@ export interface DaemonLog extends ControlLog {
 
 /** The daemon's log: pino on standard error, as JSON lines or, for people, as text. */
 export async function daemonLog(level: LogLevel, json: boolean): Promise<DaemonLog> {
-  const { pino } = await import('pino');
+  const [{ pino }] = await Promise.all([import('pino'), noteWithoutWaiting()]);
   const options = {
     level,
     base: null,

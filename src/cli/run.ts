@@ -17,7 +17,7 @@ import { quietLog } from './logs.ts';
 import { configOf, type NetworkFlags } from './options.ts';
 import { describeError, STATUS_OWN_FAILURE } from './print-error.ts';
 import { type PublishFlags, publish, publishFlag } from './published.ts';
-import { note, STANDARD_ERROR, say } from './say.ts';
+import { note, noteWithoutWaiting, STANDARD_ERROR, say } from './say.ts';
 
 export interface RunFlags extends NetworkFlags, Pick<PublishFlags, 'publish'> {}
 
@@ -27,6 +27,7 @@ export async function run(command: readonly string[], flags: RunFlags): Promise<
   const config = await configOf(flags, { network: { mtu: DEFAULT_RUN_MTU }, log: { level: 'warn' } });
   // Its guest is gone with it: nothing is worth keeping.
   const events = new EventFeed();
+  await noteWithoutWaiting();
   const log = events.listeningTo(quietLog(config.log.level));
   const onFatal = (error: SlipwayError): void => {
     note(describeError(error));

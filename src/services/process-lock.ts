@@ -13,12 +13,19 @@ interface Holder {
  * replaced as a whole).
  */
 export class ProcessLock {
+  /** Of this process: what ends it before anybody could release them leaves none behind. As many as it keeps files. */
+  static readonly #held = new Set<ProcessLock>();
+  static readonly #onExit = (): void => {
+    for (const lock of ProcessLock.#held) lock.release();
+  };
   readonly #file: string;
   readonly #text: string;
 
   private constructor(file: string, text: string) {
     this.#file = file;
     this.#text = text;
+    if (ProcessLock.#held.size === 0) process.on('exit', ProcessLock.#onExit);
+    ProcessLock.#held.add(this);
   }
 
   /** Takes the lock, or tells the process that has it. Throws what the file system says (no space, no right). */
@@ -35,6 +42,8 @@ export class ProcessLock {
 
   /** Never throws: it runs on the way out. */
   release(): void {
+    ProcessLock.#held.delete(this);
+    if (ProcessLock.#held.size === 0) process.off('exit', ProcessLock.#onExit);
     try {
       if (readFileSync(this.#file, 'utf8') === this.#text) unlinkSync(this.#file);
     } catch {
@@ -47,8 +56,7 @@ export class ProcessLock {
 function create(file: string, text: string): boolean {
   const beside = `${file}.${process.pid}`;
   try {
-    removeIfThere(beside);
-    writeFileSync(beside, text, { flag: 'wx', mode: 0o600 });
+    writeAnew(beside, text);
     linkSync(beside, file);
     return true;
   } catch (error) {
@@ -56,6 +64,18 @@ function create(file: string, text: string): boolean {
     throw error;
   } finally {
     removeIfThere(beside);
+  }
+}
+
+/** What an earlier process of this id left there goes. */
+function writeAnew(file: string, text: string): void {
+  const options = { flag: 'wx', mode: 0o600 } as const;
+  try {
+    writeFileSync(file, text, options);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    removeIfThere(file);
+    writeFileSync(file, text, options);
   }
 }
 
@@ -134,6 +154,7 @@ function removeIfThere(file: string): void {
   try {
     unlinkSync(file);
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    // A file system that is read-only says that first, also of what is not there.
+    if (!['ENOENT', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
 }

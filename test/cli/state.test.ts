@@ -31,6 +31,16 @@ test('a daemon holds the leases of its state folder, a second one says whose the
   assert.deepEqual(readdirSync(folder), ['other.yaml']);
 });
 
+test('a daemon that is told to end while it starts leaves no lock in its state folder', async (t) => {
+  const folder = temporaryFolder('state');
+  const up = new SlipwayProcess(t, 'up', '--state', folder, '--control', 'none', ...LISTEN);
+  // No timer: it must be between the lock and the first line.
+  while (!readdirSync(folder).includes(`${FILE}.lock`)) await new Promise(setImmediate);
+  up.child.kill('SIGTERM');
+  assert.equal((await up.end()).status, 0, up.stderr);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
 test('the state folder follows the XDG base directories, and there is none without a home', () => {
   assert.equal(stateFolder({ HOME: '/home/me', XDG_STATE_HOME: '/var/me/' }), '/var/me/slipway');
   assert.equal(stateFolder({ HOME: '/home/me', XDG_STATE_HOME: 'relative' }), '/home/me/.local/state/slipway');

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { ProcessLock } from '../../src/services/process-lock.ts';
+import { needs, needsRoot } from '../support/needs.ts';
 import { temporaryFolder } from '../support/temporary-folder.ts';
 
 const MODULE = new URL('../../src/services/process-lock.ts', import.meta.url);
@@ -77,4 +78,25 @@ test('a killed process whose parent has not asked for its status holds no lock',
   const lock = ProcessLock.take(file);
   assert.ok(typeof lock === 'object');
   lock.release();
+});
+
+test('a process that ends without releasing its locks leaves none behind', async () => {
+  const folder = temporaryFolder('lock');
+  const files = ['a.lock', 'b.lock'].map((name) => path.join(folder, name));
+  const script = `import { ProcessLock } from ${JSON.stringify(MODULE.href)};
+for (const file of process.argv.slice(1)) ProcessLock.take(file);
+process.exit(0);`;
+  execFileSync(process.execPath, ['--input-type=module', '-e', script, ...files]);
+  assert.deepEqual(readdirSync(folder), []);
+});
+
+test('on a read-only file system the error names what was wanted', (t) => {
+  if (!needsRoot(t) || !needs(t, 'unshare')) return;
+  const folder = temporaryFolder('lock');
+  const script = `import { ProcessLock } from ${JSON.stringify(MODULE.href)};
+try { ProcessLock.take(process.argv[1]); } catch (error) { console.log(error.message); }`;
+  const mounted = 'mount -t tmpfs -o ro none "$1" && exec "$2" --input-type=module -e "$3" "$1/state.lock"';
+  const args = ['--mount', 'sh', '-c', mounted, 'sh', folder, process.execPath, script];
+  const said = execFileSync('unshare', args, { encoding: 'utf8' });
+  assert.match(said, /^EROFS: read-only file system, open '.*state\.lock\.\d+'\n$/);
 });

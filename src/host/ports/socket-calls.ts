@@ -15,6 +15,7 @@ import {
   F_SETFL,
   FD_CLOEXEC,
   MSG_DONTWAIT,
+  MSG_NOSIGNAL,
   O_NONBLOCK,
   SOCK_DGRAM,
   SOCK_FLAGS,
@@ -61,6 +62,9 @@ const getsockopt: (fd: number, level: number, option: number, value: Int32Array,
   declare('int getsockopt(int fd, int level, int option, void *value, void *length)');
 const recv: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
   'intptr_t recv(int fd, void *bytes, size_t length, int flags)',
+);
+const send: (fd: number, bytes: Uint8Array, length: number, flags: number) => number = declare(
+  'intptr_t send(int fd, const void *bytes, size_t length, int flags)',
 );
 const fcntl: (fd: number, command: number, argument: number) => number = declare(
   'int fcntl(int fd, int command, int64_t argument)',
@@ -220,6 +224,12 @@ function peerGroups(fd: number): number[] {
  */
 export function receiveBytes(fd: number, bytes: Uint8Array, at: number): number {
   const count = recv(fd, bytes.subarray(at), bytes.length - at, MSG_DONTWAIT);
+  return count < 0 ? -koffi.errno() : count;
+}
+
+/** Sends bytes [at, bytes.length) as far as there is room just now: the count, or the negative errno. */
+export function sendBytes(fd: number, bytes: Uint8Array, at: number): number {
+  const count = send(fd, bytes.subarray(at), bytes.length - at, MSG_DONTWAIT | MSG_NOSIGNAL);
   return count < 0 ? -koffi.errno() : count;
 }
 
