@@ -7,10 +7,10 @@ import { FrameFraming } from './frame-framing.ts';
 import { FramePipeAttachment } from './frame-pipe-attachment.ts';
 
 /**
- * A guest on a datagram socket: one datagram is one frame, both ways. What is no frame is dropped and counted
- * ('datagram-runt', 'datagram-oversized'), but for the first datagram of a guest: it shows who is there. It may be the
- * greeting of the guest's kind, which nothing answers; else one that is no frame is a stranger's, who is detached with
- * a log line that shows its bytes.
+ * A guest on a datagram socket: one datagram is one frame, both ways. A datagram that is not a frame is dropped and
+ * counted ('datagram-runt', 'datagram-oversized'), but for the first datagram of a guest: it shows who is there. It may
+ * be the greeting of the guest's kind, which nothing answers; otherwise a datagram that is not a frame comes from a
+ * stranger, which is detached with a log line that shows its bytes.
  *
  * States: made → started (`start`) → detached, for good.
  */

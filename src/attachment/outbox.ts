@@ -58,7 +58,7 @@ export class Outbox {
   }
 
   /**
-   * Offset for a frame of up to `length` bytes (its prefix lies before it), or −1. Continues the open series or begins
+   * Offset for a frame of up to `length` bytes (its prefix is before it), or −1. Continues the open series or begins
    * one.
    */
   reserve(length: number): number {

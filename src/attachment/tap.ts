@@ -5,8 +5,8 @@ import { FramePipeAttachment } from './frame-pipe-attachment.ts';
 import { FrameFacts, TapFraming } from './tap-framing.ts';
 
 /**
- * A guest behind a tap device opened with IFF_VNET_HDR: before each frame, both ways, stand ten bytes of virtio-net
- * header with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
+ * A guest behind a tap device opened with IFF_VNET_HDR: each frame, both ways, follows ten bytes of virtio-net header
+ * with its offload facts, so segments of 64 KiB cross at any MTU and checksums are left to the kernel.
  *
  * A tap takes every frame: what the guest's queue has no room for is lost inside the kernel, unseen. A frame with a
  * header that contradicts it, from either side, is dropped and counted ('tap-bad-virtio-header', 'tap-frame-refused').

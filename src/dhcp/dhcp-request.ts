@@ -66,7 +66,7 @@ export function requestOf<Origin extends DhcpOrigin>(
   };
 }
 
-/** The host's own part of a name when it could stand in DNS (RFC 1123 §2.1), else ''. */
+/** The host's own part of a name if DNS allows it (RFC 1123 §2.1), else ''. */
 function firstLabel(name: string | undefined): string {
   const [label = ''] = (name ?? '').split('.', 1);
   return /^[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?$/.test(label) ? label : '';

@@ -197,7 +197,7 @@ export class VirtualNetwork {
     return this.#running.forwards.close(id);
   }
 
-  /** Every forward as it stands now, by id. */
+  /** The current state of every forward, by id. */
   async forwards(): Promise<ForwardJson[]> {
     await this.#running.forwards.refresh();
     return this.#running.forwards.list().map(forwardJson);

@@ -21,7 +21,7 @@ export const OLD_DOCKER_BEGINNINGS: readonly string[] = ['docker.for.mac', 'dock
 
 /** A name that Slipway's DNS server answers by itself. */
 export interface BuiltInName {
-  /** The zone that it stands in, which takes all names below it from the host's resolver. */
+  /** The zone that it is in, which takes all names below it from the host's resolver. */
   readonly zone: string;
   /** Below the zone; '@' is the zone itself. */
   readonly name: string;

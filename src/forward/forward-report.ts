@@ -2,7 +2,7 @@ import type { ForwardContext } from './forward-context.ts';
 import type { ForwardReport } from './forward-request.ts';
 import type { ForwardTarget } from './forward-target.ts';
 
-/** How a forward stands, whatever its protocol. `why` is '' while clients are taken. */
+/** The state of a forward, whatever its protocol. `why` is '' while clients are taken. */
 export function reportOf(
   { routes }: Pick<ForwardContext, 'routes'>,
   { guest, guestListens }: ForwardTarget,

@@ -28,7 +28,7 @@ export interface ForwardRequest {
 /** 'up': clients are taken. 'down': no guest is there, or its own socket table says that nobody listens. */
 export type ForwardReach = 'up' | 'down';
 
-/** How a forward stands. */
+/** The state of a forward. */
 export interface ForwardStanding {
   readonly state: ForwardReach;
   /** A sentence for a person ("nobody listens at 192.168.65.3:80"); '' when up. */
@@ -47,7 +47,7 @@ export interface ForwardChange extends ForwardStanding {
   readonly id: number;
 }
 
-/** An open forward as it stands. */
+/** The state of an open forward. */
 export interface ForwardReport extends ForwardChange {
   /** Open connections, or clients of a UDP forward that are remembered. */
   readonly connections: number;

@@ -1,7 +1,7 @@
 /**
- * Clients joined to who listens only at a guest's own loopback: there is no packet of the guest's network in it, but a
- * second socket, connected from within the guest (`GuestSockets.dialLoopback`). What one socket has to read the other
- * is given; the hosts' queues are the only buffers, so who reads slowly slows down who writes.
+ * Clients joined to programs that listen only at a guest's own loopback: there is no packet of the guest's network in
+ * it, but a second socket, connected from within the guest (`GuestSockets.dialLoopback`). What one socket has to read
+ * the other is given; the hosts' queues are the only buffers, so who reads slowly slows down who writes.
  *
  * A half-close passes as one, a reset as a reset: at once, also past bytes that nobody reads. Each turn moves so much
  * of a relay and then the others'.

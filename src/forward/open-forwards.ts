@@ -55,7 +55,7 @@ export interface ForwardOptions {
   readonly changed: (change: ForwardChange) => void;
 }
 
-/** Called once: how the forward stands, or what the host said where it is not open. */
+/** Called once: the state of the forward, or the host's error if it is not open. */
 export type ForwardDone = (outcome: ForwardReport | HostErrorCode) => void;
 
 /** A forward whose opening has not been answered. */

@@ -23,7 +23,7 @@ export interface DnsExchange {
 
 export interface DnsFrontOptions {
   readonly routes: DnsRoutes;
-  /** Where a server is now; undefined while nobody knows (there is no default route yet). */
+  /** Where a server is now; undefined while it is unknown (there is no default route yet). */
   readonly servers: (name: GatewayServer) => Nameserver | undefined;
   readonly counters: Counters;
 }

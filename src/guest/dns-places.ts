@@ -18,7 +18,7 @@ export type PlaceEvent =
 interface Place {
   readonly wanted: DnsPlace;
   listener: DnsListener | undefined;
-  /** What was last told to stand in the way: 'absent' or an errno's name; empty when nothing does. */
+  /** The obstacle that was last reported: 'absent' or an errno's name; empty when nothing does. */
   obstacle: string;
 }
 

@@ -1,4 +1,4 @@
-/** Whom the helper serves. */
+/** The users that the helper serves. */
 import type { PeerCredentials } from '../host/ports/socket-calls.ts';
 
 export interface AllowList {

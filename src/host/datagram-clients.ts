@@ -1,5 +1,5 @@
 /**
- * The clients of one UDP server, each by a handle: what stands in the table is what an answer needs. Bounded: a new
+ * The clients of one UDP server, each by a handle: the table holds what an answer needs. Bounded: a new
  * client takes the place of the one that was silent for longest, whose handle then reaches no one (a handle is a place
  * and how often it was taken). A client that comes back gets a new handle, and its guest sees a new flow.
  *
@@ -52,7 +52,7 @@ export class DatagramClients {
     return this.#used;
   }
 
-  /** The handle (≥ 0) of the client whose key stands in `key`; it is the last used from now on. */
+  /** The handle (≥ 0) of the client whose key is in `key`; it is the last used from now on. */
   find(): number {
     const bucket = this.#bucketOfKey();
     for (let place = this.#buckets[bucket] as number; place >= 0; place = this.#chain[place] as number) {
@@ -146,7 +146,7 @@ export class DatagramClients {
     return (hash >>> 0) % this.#buckets.length;
   }
 
-  /** More places; who stands in the table keeps his, and his turn. */
+  /** More places; clients in the table keep theirs, and their turn. */
   #grow(places: number): void {
     const inOrder: number[] = [];
     for (let place = this.#newer[this.#places]; inOrder.length < this.#used; place = this.#newer[place as number]) {

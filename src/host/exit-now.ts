@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 
 /**
- * Ends the process by _exit(2): no thread is waited for, nothing else is told. Comes back where there is no such call
+ * Ends the process by _exit(2): no thread is waited for, nothing else is told. Returns where there is no such call
  * (Windows). Loads the FFI only now, because most processes never come here.
  */
 export function exitNow(status: number): void {

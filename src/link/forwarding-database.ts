@@ -84,7 +84,7 @@ export class ForwardingDatabase {
     this.#counters.add('switch-address-moved');
   }
 
-  /** Removes what is too old: all of it stands at the front. */
+  /** Removes entries that are too old: they are all at the front. */
   #expire(nowMs: number): void {
     for (const station of this.#stations.values()) {
       if (nowMs - station.seenMs <= AGEING_MS) return;

@@ -1,8 +1,8 @@
 import { TokenBucket } from '../turn/token-bucket.ts';
 
 /**
- * Attachments with a count of their own: 64 are there at once, and most come back under their name. Beyond, all are
- * counted anew.
+ * Attachments with a count of their own: 64 are there at once, and most come back under their name. Beyond it, counting
+ * starts again.
  */
 const MAX_COUNTED = 4_096;
 

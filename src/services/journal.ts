@@ -74,7 +74,7 @@ export class Journal {
     });
   }
 
-  /** Waits for what is being written, syncs it, and gives the file free. */
+  /** Waits for pending writes, syncs them, and releases the file. */
   async stop(): Promise<void> {
     await this.#working;
     await this.#sync();

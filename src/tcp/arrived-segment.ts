@@ -6,7 +6,7 @@ export interface ArrivedSegment {
   readonly header: TcpHeader;
   /** Only when the header has any. */
   readonly options: TcpOptions | undefined;
-  /** The text lies at [at, at + length). */
+  /** The text is at [at, at + length). */
   readonly at: number;
   readonly length: number;
   /** Above 1 it stands for that many segments in sequence (a train, link/Frame), the texts `stride` apart. */

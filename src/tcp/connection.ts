@@ -78,7 +78,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, FlowEnds 
   #hostShut = false;
   /** The RST that ended it found the outlet full. */
   #resetDue = false;
-  /** While DRAINING: whom the stream belongs to. */
+  /** While DRAINING: the owner of the stream. */
   #drain: HostDrain | undefined;
   readonly #timer: GuestTimer;
   readonly #commitWork: Work;
@@ -306,7 +306,7 @@ export class TcpConnection implements HostStreamHandler, OutletWaiter, FlowEnds 
   }
 
   /**
-   * The guest may have started anew, and know nothing of a flow that is idle: it is asked at once, and while it stays
+   * The guest may have restarted, and know nothing of a flow that is idle: it is asked at once, and while it stays
    * silent as at the end of the idle time. What is in flight asks for itself.
    */
   ask(): void {

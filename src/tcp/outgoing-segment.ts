@@ -9,7 +9,7 @@ import type { Ranges } from './ranges.ts';
 export class OutgoingSegment extends TcpHeader {
   /** Ranges to report by SACK; not on a SYN, nor with text. */
   held: Ranges | undefined = undefined;
-  /** With text: where the frame lies that its outlet reserved. The text begins SEGMENT_HEADER_BYTES after it. */
+  /** With text: the place of the frame that its outlet reserved. The text begins SEGMENT_HEADER_BYTES after it. */
   frameAt = 0;
   textBytes = 0;
   /** Text bytes of one segment on the wire (more text is a super-segment); on a SYN, what we offer to take. */

@@ -18,7 +18,7 @@ export const SLICE = 256;
 export const SLICE_MS = 4;
 
 /**
- * Guests that may have started anew without leaving the link, as a VM does that is reset. Such a guest knows nothing of
+ * Guests that may have restarted without leaving the link, as a VM does that is reset. Such a guest knows nothing of
  * the flows that it had: those with something in flight learn it from the answer to that, the idle ones would stay for
  * hours. So they are asked; a guest that lives answers, and all goes on.
  */
@@ -37,7 +37,7 @@ export class RestartedGuests {
     this.#flows = flows;
   }
 
-  /** A guest behind `port` has begun to speak anew. */
+  /** A guest behind `port` has begun to speak again. */
   started(port: Port): void {
     this.#due.add(port);
     if (!this.#timer.armed) this.#turn.timers.arm(this.#timer, LOOK_MS);

@@ -27,7 +27,7 @@ const RAISE_MS = 600_000;
 /**
  * How long the segments to a guest may be. The handshake says what the guest takes; behind it the path may be narrower
  * (a nested router, a VPN). A router there tells by ICMP (RFC 1191); where that is lost, timeouts make the size fall,
- * and single longer segments then find what passes (RFC 4821). Whoever lies about it slows down flows of his own.
+ * and single longer segments then find what passes (RFC 4821). A guest that lies about it slows down its own flows.
  */
 export class SegmentSize {
   /** Payload bytes of a segment now. */

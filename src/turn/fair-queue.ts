@@ -3,7 +3,7 @@ import type { Slice } from './slice.ts';
 
 /** Work for somebody: of those who share a queue each gets its turn. */
 export interface FairWork extends Work {
-  /** For whom: a guest's port. */
+  /** The owner: a guest's port. */
   readonly lane: object;
 }
 

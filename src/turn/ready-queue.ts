@@ -4,7 +4,7 @@ import type { Slice } from './slice.ts';
  * Something with work to do in this turn. `work` does at most its own quota and adds itself again while more remains.
  */
 export interface Work {
-  /** Owned by the ReadyQueue: true while it stands in one. A Work stands in at most one queue. */
+  /** Owned by the ReadyQueue: true while it is in one. A Work is in at most one queue. */
   queued: boolean;
   work(): void;
 }

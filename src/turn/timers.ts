@@ -14,7 +14,7 @@ const SLOTS = 1024;
 export class Timer {
   /** When it fires; Infinity while it is not armed. */
   deadlineMs: number = Number.POSITIVE_INFINITY;
-  /** Wheel bookkeeping: the slot's tick at which the entry will be looked at, −1 when it stands in no slot. */
+  /** Wheel bookkeeping: the slot's tick at which the entry will be looked at, −1 when it is in no slot. */
   tick = -1;
   previous: Timer | undefined;
   next: Timer | undefined;

@@ -11,9 +11,9 @@ export const BATCH_DATAGRAMS = 64;
 /** Sockets gathered for at the same time. Beyond, everything gathered is sent early: it costs calls, not datagrams. */
 const MAX_BATCHES = 64;
 
-/** A guest's datagram on its way to the host. Whoever gathers keeps one and fills it anew for each. */
+/** A guest's datagram on its way to the host. The gatherer keeps one and refills it for each. */
 export class GatheredDatagram {
-  /** The payload lies at [at, at + length). */
+  /** The payload is at [at, at + length). */
   at = 0;
   length = 0;
   address: HostAddress = 0;

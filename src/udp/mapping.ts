@@ -28,7 +28,7 @@ const IDLE_MS = 120_000;
 /** A new port asked DNS one question and has its answer: resolvers take another port for the next. */
 const DNS_ANSWERED_MS = 5_000;
 
-/** Where a configured service stands for the guest. */
+/** The place of a configured service for the guest. */
 export interface Translation {
   readonly address: number;
   readonly port: number;

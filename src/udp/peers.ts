@@ -59,7 +59,7 @@ export class UdpPeers {
     return this.#table.get(guestAddress, guestPort, address, port);
   }
 
-  /** Whom a guest's datagram is for, if for one of them. */
+  /** The peer that a guest's datagram is for, if it is one of them. */
   find(packet: Packet, header: UdpHeader): UdpPeer | undefined {
     if (this.#table.size === 0) return undefined;
     return this.#table.get(packet.source, header.sourcePort, packet.destination, header.destinationPort);

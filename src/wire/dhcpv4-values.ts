@@ -18,7 +18,7 @@ const FQDN_ENCODED = 0x04;
 
 /**
  * The names as option 119 has them: DNS wire format, each compressed against those before it, pointers counted from the
- * value's start (RFC 3397 §2). Throws a RangeError for what is no name.
+ * value's start (RFC 3397 §2). Throws a RangeError if it is not a name.
  */
 export function encodeSearchList(names: readonly string[]): Uint8Array {
   const bytes = new Uint8Array(names.reduce((sum, name) => sum + name.length + 2, 0));

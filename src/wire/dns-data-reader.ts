@@ -21,7 +21,7 @@ export class DnsDataReader {
   readonly #end: number;
   #bad = false;
 
-  /** The data at [at, end) of the message that begins at `messageAt`; names may point to what stands before. */
+  /** The data at [at, end) of the message that begins at `messageAt`; names may point to earlier octets. */
   constructor(bytes: Uint8Array, messageAt: number, at: number, end: number) {
     this.#bytes = bytes;
     this.#messageAt = messageAt;

@@ -82,7 +82,7 @@ export function dataTypeNumber(data: DnsData): number {
 }
 
 /**
- * The data of a record as people write it in zone files: `10 mail.example.` for an MX. It lies at [dataAt, dataAt +
+ * The data of a record as people write it in zone files: `10 mail.example.` for an MX. It is at [dataAt, dataAt +
  * dataLength) of the message [messageAt, end). Types without a form here, and data that is not what its type wants,
  * come in hex (RFC 3597 §5). Never throws, never reads past `end`.
  */

@@ -27,7 +27,7 @@ export interface DnsEdns {
   readonly extendedRcode: number;
   /** The DO bit: the sender wants signatures (RFC 3225). */
   readonly dnssecOk: boolean;
-  /** The OPT record lies at [optAt, optEnd). */
+  /** The OPT record is at [optAt, optEnd). */
   readonly optAt: number;
   readonly optEnd: number;
   /** Options in it. */

@@ -76,7 +76,7 @@ export class DnsQuestion {
   name = '';
   type = 0;
   class = 0;
-  /** The question as it stands in the message: to be repeated in the answer. */
+  /** The question as it is in the message: to be repeated in the answer. */
   questionAt = 0;
   questionEnd = 0;
 
@@ -155,8 +155,8 @@ function lowerCase(byte: number): number {
 }
 
 /**
- * Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 when `qname` is no name or has
- * no room.
+ * Writes a query with one question up to `end`; RD is set. Returns the bytes written, −1 if `qname` is not a name or
+ * there is no room.
  */
 export function writeDnsQuery(
   bytes: Uint8Array,
@@ -238,7 +238,7 @@ export function dnsTypeName(type: number): string {
   return nameOfType.get(type) ?? `TYPE${type}`;
 }
 
-/** The type that a mnemonic or TYPE1234 (RFC 3597 §5) stands for, in any case; undefined for other text. */
+/** The type that a mnemonic or TYPE1234 (RFC 3597 §5) means, in any case; undefined for other text. */
 export function dnsTypeNumber(text: string): number | undefined {
   const upper = text.toUpperCase();
   const known = typeOfName.get(upper);

@@ -138,7 +138,7 @@ export function encodeDnsName(text: string, into: Uint8Array): number {
 }
 
 /**
- * What stands behind a backslash: three decimal digits, or a character that is itself; NaN when it is neither (RFC 1035
+ * What follows a backslash: three decimal digits, or a character that is itself; NaN when it is neither (RFC 1035
  * §5.1).
  */
 function escapedOctet(text: string, at: number): number {

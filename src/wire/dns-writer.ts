@@ -48,7 +48,7 @@ export class DnsWriter {
   readonly #counts = [0, 0, 0];
   #questionKey = '';
   /**
-   * Where in the message each name and each parent of one stands, by key. The question's are in it from the first name
+   * The place in the message of each name and each parent of one, by key. The question's are in it from the first name
    * that needs them.
    */
   readonly #suffixes = new Map<string, number>();
@@ -197,7 +197,7 @@ export class DnsWriter {
     return fixedAt + SOA_FIXED_BYTES;
   }
 
-  /** A name, its end as a pointer to the longest part of it that stands in the message already. */
+  /** A name, its end as a pointer to the longest part of it that is in the message already. */
   #name(at: number, text: string): number {
     const key = dnsNameKey(text);
     if (key === '') return this.#plainName(at, '');

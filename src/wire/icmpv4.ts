@@ -3,7 +3,7 @@ import { foldedComplement, sumBytes } from './checksum.ts';
 
 /** ICMP for IPv4 (RFC 792). Every message that we read or write begins with eight bytes. */
 export const ICMP_HEADER_BYTES = 8;
-/** Where the checksum stands in the message. */
+/** The place of the checksum in the message. */
 export const ICMP_CHECKSUM_OFFSET = 2;
 
 /** Types (RFC 792; RFC 1812 §5.2.7 for who sends which). */

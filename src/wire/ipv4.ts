@@ -3,7 +3,7 @@ import { foldedComplement, sumBytes } from './checksum.ts';
 
 /** IPv4 (RFC 791). Addresses are unsigned 32-bit numbers. The header without options: */
 export const IPV4_HEADER_BYTES = 20;
-/** Where the source address stands in the header. */
+/** The place of the source address in the header. */
 export const IPV4_SOURCE_OFFSET = 12;
 /** Largest packet, header included. */
 export const IPV4_MAX_BYTES = 65_535;
@@ -30,7 +30,7 @@ export type Ipv4Fault = 'ipv4-truncated' | 'ipv4-bad-version' | 'ipv4-bad-header
 export class Ipv4Header {
   /** Options included: 20 to 60. */
   headerBytes = 0;
-  /** Header and payload; what lies between it and the end of the frame is padding. */
+  /** Header and payload; the rest up to the end of the frame is padding. */
   totalLength = 0;
   identification = 0;
   dontFragment = false;

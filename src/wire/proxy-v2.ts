@@ -32,7 +32,7 @@ export interface ProxyV2Header {
   readonly sourcePort: number;
   readonly destinationAddress: number;
   readonly destinationPort: number;
-  /** Where the attachment's name stands in the bytes; both 0 where the header has none. */
+  /** The place of the attachment's name in the bytes; both 0 where the header has none. */
   readonly attachmentAt: number;
   readonly attachmentBytes: number;
   /** Of the whole header, extensions included: the stream's own bytes begin there. */

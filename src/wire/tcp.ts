@@ -2,7 +2,7 @@ import { readU16, readU32, writeU16, writeU32 } from './bytes.ts';
 
 /** TCP (RFC 9293 §3.1). The header without options: */
 export const TCP_HEADER_BYTES = 20;
-/** Where the checksum stands in the header. */
+/** The place of the checksum in the header. */
 export const TCP_CHECKSUM_OFFSET = 16;
 
 /** Control bits (RFC 9293 §3.1; ECE and CWR: RFC 3168). */

@@ -2,7 +2,7 @@ import { readU16, writeU16 } from './bytes.ts';
 
 /** UDP (RFC 768). */
 export const UDP_HEADER_BYTES = 8;
-/** Where the checksum stands in the header. */
+/** The place of the checksum in the header. */
 export const UDP_CHECKSUM_OFFSET = 6;
 /** Largest payload over IPv4: 65,535 − 20 − 8. */
 export const UDP_MAX_PAYLOAD_BYTES = 65_507;

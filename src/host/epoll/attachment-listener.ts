@@ -213,7 +213,7 @@ function bindTo(memory: KernelMemory, fd: number, place: AttachmentPlace): numbe
   return 0;
 }
 
-/** Whether the unix socket whose address stands in `memory.name` refuses: its owner is gone. */
+/** Whether the unix socket whose address is in `memory.name` refuses: its owner is gone. */
 function isAbandoned(memory: KernelMemory, length: number): boolean {
   const probe = libc.socket(libc.AF_UNIX, libc.SOCK_STREAM | libc.SOCK_FLAGS, 0);
   if (probe < 0) return false;

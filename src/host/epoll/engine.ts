@@ -187,8 +187,8 @@ export class EpollHost implements Host, HostListeners {
   }
 
   /**
-   * Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error when it is
-   * no such socket.
+   * Makes a guest of a connected stream socket, which it owns; turned away, it is closed. Returns the error if it is
+   * not such a socket.
    */
   welcome(fd: number, accept: AcceptGuest): HostErrorCode | undefined {
     const pipe = welcome(this.#context, fd, accept);

@@ -4,7 +4,7 @@
  * keep-set).
  *
  * TCP: paused is bound without listening, so the kernel refuses clients and keeps the port. `shutdown(SHUT_RD)` ends
- * the listening and resets what waits in the backlog; `listen` begins again. SO_REUSEADDR stands while it listens and
+ * the listening and resets what waits in the backlog; `listen` begins again. SO_REUSEADDR is set while it listens and
  * only then: without it `listen` fails beside connections that were accepted before (EADDRINUSE, also at the next bind
  * of the port), and with it somebody else could bind the port of a paused one. A port must have been bound by number:
  * one that the kernel chose (bind to 0) is lost at the first pause. All probed on Linux 6.18.

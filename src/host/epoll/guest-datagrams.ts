@@ -25,7 +25,7 @@ const GONE: readonly number[] = [Errno.ECONNREFUSED, Errno.ENOENT, Errno.ENOTDIR
  * (EPERM), lifts the limit of the guest's own (net.unix.max_dgram_qlen), and tells when the guest takes more.
  *
  * The guest has left when nobody is at its address any more: a send says so, and a look each second. The next sender is
- * the next guest. One that is started anew at the same address is the same guest.
+ * the next guest. One that restarts at the same address is the same guest.
  *
  * It refuses to answer senders without an address ('datagram-sender-unnamed') or that cannot be connected to
  * ('datagram-sender-unreachable').

@@ -204,7 +204,7 @@ export class KernelMemory implements OptionSetter {
     return done === 0 ? this.readAddress(this.name) : -1;
   }
 
-  /** Where a TCP socket's struct tcp_info lies until the next call; −1 when the kernel refuses. */
+  /** Where a TCP socket's struct tcp_info is until the next call; −1 when the kernel refuses. */
   tcpInfo(fd: number): number {
     this.setU32(this.scalar, TCP_INFO_BYTES);
     const { level, number } = TCP_INFO;

@@ -27,7 +27,7 @@ const MAX_RETRIES = 64;
 const BUFFER_BYTES = 4 * 2 ** 20;
 
 /**
- * What stands before the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.)
+ * What precedes the payload in a packet. (An echo's own header counts as payload: eight bytes more are cut then.)
  */
 const IPV4_AND_UDP_HEADER_BYTES = IPV4_HEADER_BYTES + UDP_HEADER_BYTES;
 
@@ -41,7 +41,7 @@ export interface MessageShape {
   readonly segments: boolean;
   /** Bytes that the kernel puts before the payload; they are received beside it. */
   readonly prefixBytes: number;
-  /** Length of the payload of message `index`, which lies at `at`; −1 when it belongs to another socket. */
+  /** Length of the payload of message `index`, which is at `at`; −1 when it belongs to another socket. */
   undress(tables: MessageTables, index: number, at: number, received: number): number;
   /** Whether an error that quotes this identifier is ours. */
   ownsError(identifier: number): boolean;

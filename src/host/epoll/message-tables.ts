@@ -30,7 +30,7 @@ export class MessageTables {
     this.segments = new UdpSegments(memory);
   }
 
-  /** Where message `index` keeps bytes that stand before its payload but not in the batch. */
+  /** Where message `index` keeps bytes that precede its payload but are not in the batch. */
   prefix(index: number): number {
     return this.#prefixes + index * PREFIX_STRIDE;
   }

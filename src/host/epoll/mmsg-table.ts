@@ -90,12 +90,12 @@ export class MmsgTable {
     this.memory.setU32(this.#message(index) + PIECE_COUNT_AT, count);
   }
 
-  /** Before a send: how long the name is that stands in `name(index)`. */
+  /** Before a send: the length of the name in `name(index)`. */
   setNameBytes(index: number, bytes: number): void {
     this.memory.setU32(this.#message(index) + NAME_BYTES_AT, bytes);
   }
 
-  /** Before a send: how much control data stands in `control(index)`. */
+  /** Before a send: the length of the control data in `control(index)`. */
   setControlBytes(index: number, bytes: number): void {
     this.memory.setU32(this.#message(index) + CONTROL_BYTES_AT, bytes);
   }

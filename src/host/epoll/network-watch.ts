@@ -2,13 +2,12 @@
  * Notices when the host's own network changes (Wi-Fi to cellular, VPN up or down) and ends what cannot live on.
  *
  * Linux leaves a TCP socket alone when its local address goes: it would repeat into nowhere for a quarter of an hour,
- * and carry on if the address came back meanwhile. So an rtnetlink socket stands in the poller. Whatever it says of
- * addresses or links is only the occasion to list the addresses anew; those that were there before and are not any more
- * are missing. A dial from one ends at once, since the guest's next SYN dials from an address that there is.
- * Established flows are cut when the address has been missing for GRACE_MS: a transient (Wi-Fi, ifdown and ifup, a
- * renewed lease) is not an end. Nothing is cut for an address that was never in the list (another VRF, a route of type
- * local). An address on a link that was taken down is missing; one whose cable is only pulled is not: its flows may
- * live on.
+ * and carry on if the address came back meanwhile. So the poller has an rtnetlink socket. Whatever it says of addresses
+ * or links only triggers a new list of the addresses; those that were there before and are not any more are missing. A
+ * dial from one ends at once, since the guest's next SYN dials from an address that there is. Established flows are cut
+ * when the address has been missing for GRACE_MS: a transient (Wi-Fi, ifdown and ifup, a renewed lease) is not an end.
+ * Nothing is cut for an address that was never in the list (another VRF, a route of type local). An address on a link
+ * that was taken down is missing; one whose cable is only pulled is not: its flows may live on.
  *
  * Messages that the socket had no room for (ENOBUFS) cost nothing but the knowledge which links are down.
  *

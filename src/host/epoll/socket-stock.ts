@@ -2,8 +2,8 @@
  * Unconnected TCP sockets of a guest's network namespace, as the guest's init makes and hands them over (SCM_RIGHTS). A
  * few are in store, so that a connection into the guest waits for no other process.
  *
- * What comes is the guest's word: its root may have taken over init. So nothing is used that is no TCP socket, and no
- * more is kept than was asked for.
+ * What comes is the guest's word: its root may have taken over init. So only TCP sockets are used, and no more are kept
+ * than were asked for.
  */
 import { Timer } from '../../turn/timers.ts';
 import type { EpollContext } from './context.ts';
@@ -11,7 +11,7 @@ import { SCM_RIGHTS, SO_PROTOCOL, SO_TYPE } from '../socket-options.ts';
 import * as libc from './libc.ts';
 import { INPUT_EVENTS, type PollHandler } from './poller.ts';
 
-/** Kept at most; asked for anew when half of them are gone. init gives 32 for one request. */
+/** Kept at most; more are asked for when half of them are gone. init gives 32 for one request. */
 const STOCK = 32;
 /** How long an answer may take before it is asked for again: the network thread that asked may have died. */
 const ANSWER_MS = 1_000;

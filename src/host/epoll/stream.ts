@@ -64,7 +64,7 @@ export class EpollStream implements HostStream, PollHandler {
   #moreMayWait = false;
   /** The dial has a time to live of its own. */
   traced = false;
-  /** Kept here for OpenStreams: keepalive is on, and where the stream stands there (−1: not). */
+  /** Kept here for OpenStreams: keepalive is on, and the place of the stream there (−1: none). */
   probed = false;
   place = -1;
   #owed = false;

@@ -45,7 +45,7 @@ export function segmentsFrom(batch: DatagramBatch, first: number, end: number): 
 export class UdpSegments {
   readonly #memory: KernelMemory;
   readonly #table: MmsgTable;
-  /** Where the length of each segment stands. */
+  /** The place of the length of each segment. */
   readonly #segmentBytes: number;
 
   constructor(memory: KernelMemory) {

@@ -4,8 +4,8 @@ import path from 'node:path';
 /**
  * Makes a folder that a person named, with those above it that are missing, for this user alone (0700). What is there
  * stays as it is. Level by level, because Node's own recursive mkdir never ends where the kernel says ENOENT below a
- * folder that exists, as in /proc. Throws what the file system says of the first that cannot be made, ENOTDIR for a
- * file that stands there.
+ * folder that exists, as in /proc. Throws the file system's error for the first that cannot be made, ENOTDIR if there
+ * is a file.
  */
 export function makeFolder(folder: string): void {
   const missing: string[] = [];

@@ -59,7 +59,7 @@ export class NodeStream implements HostStream {
   #readableOwed = false;
   #writableOwed = false;
 
-  /** `open`: where connections to the outside stand until their descriptor is closed. */
+  /** `open`: the connections to the outside until their descriptor is closed. */
   constructor(
     arena: Uint8Array,
     target: NodeStreamTarget,

@@ -11,7 +11,7 @@ import { describeOwner, type PortOwner, portOwner } from './owner.ts';
 import { showPlace } from './places.ts';
 import type { Place, PortProtocol } from './socket-calls.ts';
 
-/** A forward of this process that stands at a port: "tcp:*:80 → 192.168.65.3:80"; undefined when there is none. */
+/** A forward of this process at a port: "tcp:*:80 → 192.168.65.3:80"; undefined when there is none. */
 export type OwnForward = (protocol: PortProtocol, place: Place, port: number) => string | undefined;
 
 type Refusal = Extract<BindFailure, { readonly failure: 'refused' }>;

@@ -26,7 +26,7 @@ const ERROR_BYTES = 256;
 const POINTER = 0xc000;
 
 /**
- * Where names stand in the data of the types that may have compressed ones (RFC 3597 §4): octets before them, and how
+ * Where names are in the data of the types that may have compressed ones (RFC 3597 §4): octets before them, and how
  * many. A name of any other type stands there whole, and its data is copied as it is.
  */
 const NAMES_IN_DATA: ReadonlyMap<number, readonly [before: number, names: number]> = new Map([
@@ -53,7 +53,7 @@ const NAMES_IN_DATA: ReadonlyMap<number, readonly [before: number, names: number
 /**
  * One answer of two: `chain`, CNAMEs that lead to another name, and `rest`, the answer to that name. It has the
  * question of `chain`, the response code of `rest` (RFC 6604 §3), the answers of both and the authorities of `rest`;
- * names are written anew, for pointers mean nothing in another message. Additional records are left out but for an
+ * names are rewritten, because pointers mean nothing in another message. Additional records are left out but for an
  * extended error. Undefined when one of the messages is broken. Both stay the caller's.
  */
 export function joinedAnswer(chain: Uint8Array, rest: Uint8Array): Uint8Array | undefined {
@@ -69,7 +69,7 @@ export function joinedAnswer(chain: Uint8Array, rest: Uint8Array): Uint8Array | 
 /** A message that grows record by record. */
 class MessageCopy {
   readonly #bytes = new Uint8Array(DNS_MAX_MESSAGE_BYTES);
-  /** Where an owner stands, by key. */
+  /** The place of an owner, by key. */
   readonly #owners = new Map<string, number>();
   readonly #records = new DnsRecords();
   readonly #cursor = new DnsRecordCursor();

@@ -64,8 +64,7 @@ export interface ForwardPorts {
 
 export interface ForwardNetwork {
   /**
-   * Takes the sockets over, whatever happens. Resolves with how the forward stands, or with the host's word when it
-   * refuses.
+   * Takes the sockets over, whatever happens. Resolves with the state of the forward, or with the host's error word.
    */
   open(forward: ForwardRequest): Promise<ForwardReport | HostErrorCode>;
   close(id: number, connections: boolean): Promise<void>;

@@ -104,7 +104,7 @@ export class PersistentForwards {
     return this.#leftOut.get(id);
   }
 
-  /** It is not left out any more: it stands, or somebody closed it. */
+  /** It is not left out any more: it is open, or somebody closed it. */
   takeBack(id: string): void {
     this.#leftOut.delete(id);
   }

@@ -27,11 +27,11 @@ const MAX_KEY_BYTES = 64 * 1024;
 const FINAL: ReadonlySet<string> = new Set(['ERR_SSH_KEY', 'ERR_SSH_LOGIN', 'ERR_SSH_HOST_KEY', 'ERR_SSH_SOCKET']);
 
 /**
- * One SSH connection to a guest's sshd, made when the first channel is wanted and made anew when it broke.
+ * One SSH connection to a guest's sshd, made for the first channel and remade after it broke.
  *
  * The sshd's key is taken on trust at the first connection and held against it at every later one: another guest that
- * takes the address over has another key, and gets nothing. Nothing of it is written to disk: a new forward trusts
- * anew.
+ * takes the address over has another key, and gets nothing. Nothing of it is written to disk: a new forward starts
+ * without trust.
  *
  * States: none → connecting → connected → none (broken, or ended by `end`).
  */

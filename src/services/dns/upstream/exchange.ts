@@ -22,7 +22,7 @@ export interface ServerAnswer {
   readonly broken: boolean;
 }
 
-/** Whom the exchange tells, once, what came of it. */
+/** The receiver of the exchange's result, which is told once. */
 interface ExchangeEnd {
   answered(answer: ServerAnswer): void;
   /** Nothing comes of it: an errno's name or 'busy', 'closed', 'timeout'. */

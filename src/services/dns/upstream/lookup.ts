@@ -25,7 +25,7 @@ const ATTEMPTS = 2;
 
 interface LookupOptions {
   readonly query: OwnQuery;
-  /** Whom to ask now, in order. */
+  /** The nameservers to ask now, in order. */
   readonly servers: () => readonly UpstreamServer[];
   readonly timers: DnsTimers;
   readonly counters: Counters;

@@ -23,8 +23,8 @@ interface StandingName {
 /**
  * The names that Slipway has by itself, whatever becomes of the zones around them: each stands in the deepest zone that
  * is there, and what was given there by configuration or API hides it. A service's name without a zone has one of just
- * its name, so that all other names stay the host's. Names of guests are guests' own words: they never stand outside of
- * the guest zone.
+ * its name, so that all other names stay the host's. Guests choose their own names, so these never appear outside the
+ * guest zone.
  *
  * Bounds: 4,096 services, 65,536 leases, and the built-in names.
  */

@@ -55,7 +55,7 @@ export function childKey(label: string, parent: string): string {
   return parent === '' ? label : `${label}.${parent}`;
 }
 
-/** Whether `key` is `ancestor` or lies below it. */
+/** Whether `key` is `ancestor` or below it. */
 export function isAtOrBelow(key: string, ancestor: string): boolean {
   if (ancestor === '' || key === ancestor) return true;
   if (!key.endsWith(ancestor)) return false;
@@ -69,7 +69,7 @@ export function isAbsolute(text: string): boolean {
   return text.charCodeAt(last) === DOT && !isEscaped(text, last);
 }
 
-/** Whether an odd number of backslashes stands before the character at `at`. */
+/** Whether an odd number of backslashes precedes the character at `at`. */
 function isEscaped(text: string, at: number): boolean {
   let before = at;
   while (before > 0 && text.charCodeAt(before - 1) === BACKSLASH) before--;
