@@ -105,7 +105,7 @@ test('a range of ports is one forward, of any length that the descriptors allow'
     );
     assert.equal(code, 'ERR_PORT_LIMIT');
     assert.match(message, /64512 ports take 129024 descriptors, one for IPv4 and one for IPv6 each/);
-    assert.match(hint, /ulimit -n \d+.*IPv4 alone/);
+    assert.match(hint, /ulimit -n \d+.*IPv4 only/);
   });
 
   await t.test('a port that the host chooses is the same for both families', async () => {

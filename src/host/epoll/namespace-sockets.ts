@@ -38,6 +38,8 @@ const LONGEST_MS = 1_000;
 /** 'nobody' is said only of a look that is no older, or, where looks are dear, than twenty of them take. */
 const FRESH_MS = 5;
 const FRESH_LOOKS = 20;
+/** The wake for a look takes less: what the thread does besides in that time is not the look's cost. */
+const MAX_WAKE_MS = 1;
 /** Parts of one list, of up to 32 KiB each; more hold more listeners than are kept. */
 const MAX_PARTS = 64;
 
@@ -55,7 +57,8 @@ export class NamespaceSockets implements GuestSockets {
   /** The last look found out. */
   #known = false;
   #lookedMs = Number.NEGATIVE_INFINITY;
-  /** What a look and the wake for it take of a processor, on the average. */
+  /** What a look takes of a processor, on the average; and with the wake for it. */
+  #lookMs = 0;
   #costMs = 0;
   /** What this thread had used of it, and how often it had waited, as the last look began. */
   #begunMs = 0;
@@ -140,7 +143,7 @@ export class NamespaceSockets implements GuestSockets {
   }
 
   get #isFresh(): boolean {
-    return performance.now() - this.#lookedMs < Math.max(FRESH_MS, this.#costMs * FRESH_LOOKS);
+    return performance.now() - this.#lookedMs < Math.max(FRESH_MS, this.#lookMs * FRESH_LOOKS);
   }
 
   #stateOf(address: number, port: number): ListenState {
@@ -198,14 +201,13 @@ export class NamespaceSockets implements GuestSockets {
     this.#weigh(begunMs);
   }
 
-  /**
-   * Where the thread has waited once since the last look, it has done nothing but that look and the wake for this one.
-   */
+  /** Where the thread has waited once since the last look, most of what it did was that look and the wake for this one. */
   #weigh(begunMs: number): void {
     const { waits } = this.#context.poller;
-    const endedMs = this.#processorMs();
-    const tookMs = waits === this.#waits + 1 ? begunMs - this.#begunMs : endedMs - begunMs;
-    this.#costMs += (tookMs - this.#costMs) * WEIGHT;
+    const lookMs = this.#processorMs() - begunMs;
+    const sinceMs = waits === this.#waits + 1 ? begunMs - this.#begunMs : lookMs;
+    this.#lookMs += (lookMs - this.#lookMs) * WEIGHT;
+    this.#costMs += (Math.min(sinceMs, lookMs + MAX_WAKE_MS) - this.#costMs) * WEIGHT;
     this.#waits = waits;
     this.#begunMs = begunMs;
   }
