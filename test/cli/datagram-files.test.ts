@@ -27,7 +27,7 @@ test('the file of a datagram socket for guests is private, made again, and gone 
   assert.match((await second.end()).stderr, /ERR_LISTEN_IN_USE/);
 
   rmSync(place);
-  await up.warns(/the socket for guests \S+ was removed, and is made again/);
+  await up.warns(/the socket for guests \S+ was removed; Slipway makes it again/);
   assert.equal(statSync(place).mode & 0o777, 0o600);
   assert.equal(guest.send(FRAME, place), '');
   await up.warns(/guest attached[\s\S]*guest attached/);

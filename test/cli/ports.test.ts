@@ -137,11 +137,11 @@ test('up -p takes a port that was kept for another target, and two flags that co
   assert.match(
     stderr,
     new RegExp(
-      `tcp:127\\.0\\.0\\.1:${free} → the first guest:80, kept by .* is left out and stays kept: .* not possible beside`,
+      `tcp:127\\.0\\.0\\.1:${free} → the first guest:80, kept by .* is left out and stays kept: .* conflicts with`,
     ),
   );
   const twice = await slipway(t, 'up', ...LISTEN, '-p', `127.0.0.1:${free}:80`, '-p', `127.0.0.1:${free}:81`);
-  assert.match(twice.stderr, /conflicts with[^\n]*\n {2}Leave one of the two out[\s\S]*ERR_FORWARD_EXISTS/);
+  assert.match(twice.stderr, /conflicts with[^\n]*\n {2}Remove one of the two[\s\S]*ERR_FORWARD_EXISTS/);
 });
 
 test('up --forward-sock gives a socket of a guest a path here, with gvproxy’s four flags', async (t) => {

@@ -62,8 +62,8 @@ for (const engine of ['epoll', 'node']) {
     const before = files.map(inode);
 
     for (const file of files) rmSync(file);
-    await up.warns(/the socket for guests \S+ was removed, and is made again/);
-    await up.warns(/the control socket \S+ was removed, and is made again/);
+    await up.warns(/the socket for guests \S+ was removed; Slipway makes it again/);
+    await up.warns(/the control socket \S+ was removed; Slipway makes it again/);
     await up.warns(/the socket of .*web\.sock.* was removed; it is made again/);
     assert.equal(await status(control), 200);
     await connected(t, guests);

@@ -25,7 +25,7 @@ function warnings(subnet: string, ...looks: readonly (readonly Ipv4Route[])[]): 
 test('a route into the guests’ subnet, around it or the same is a warning that names it and a free one', () => {
   for (const range of ['192.168.65.0/24', '192.168.65.128/25', '192.168.0.0/16', '192.168.65.7/32']) {
     assert.deepEqual(warnings('192.168.65.0/24', [route('0.0.0.0/0', 'eth0'), route(range)]), [
-      `the guests' subnet 192.168.65.0/24 overlaps ${range}, to which this computer has a route by tun0: guests do not reach it; 10.87.0.0/24 is free (--subnet, network.subnet)`,
+      `the guests' subnet 192.168.65.0/24 overlaps ${range}, which this computer reaches through tun0: guests cannot reach it; 10.87.0.0/24 is free (--subnet, network.subnet)`,
     ]);
   }
 });
@@ -60,5 +60,5 @@ test('a route that comes while the network runs is told then', { timeout: 60_000
   assert.deepEqual(slipway.log, []);
   nsExec(home, 'ip', 'route', 'add', '192.168.0.0/16', 'dev', 'vpn0');
   const { message } = await slipway.hear((said) => said.event === 'log');
-  assert.match(String(message), /192\.168\.65\.0\/24 overlaps 192\.168\.0\.0\/16, .* by vpn0/);
+  assert.match(String(message), /192\.168\.65\.0\/24 overlaps 192\.168\.0\.0\/16, .* through vpn0/);
 });

@@ -42,7 +42,7 @@ test('its socket is made again where somebody removed it, and another program’
   if (!canConfine(t)) return;
   const helper = await RunningHelper.start(t);
   rmSync(helper.socket);
-  await helper.says(/the helper's socket \S+ was removed, and is made again/);
+  await helper.says(/the helper's socket \S+ was removed; Slipway makes it again/);
   assert.equal(statSync(helper.socket).mode & 0o777, 0o666);
   assert.equal((await helper.publishes(t, FRIEND, { port: 80 })).boundPort, 80);
   rmSync(helper.socket);

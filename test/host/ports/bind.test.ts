@@ -151,7 +151,7 @@ test('a range that takes too many descriptors says how many, before it binds any
   );
   assert.match(
     said.hint,
-    /^Start Slipway after ulimit -n 4\d\d \(LimitNOFILE=4\d\d in a systemd unit\), or take IPv4 alone/,
+    /^Start Slipway after ulimit -n 4\d\d \(LimitNOFILE=4\d\d in a systemd unit\), or use IPv4 only/,
   );
 });
 
