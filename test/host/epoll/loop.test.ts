@@ -30,6 +30,21 @@ describe('the loop', () => {
     assert.equal(control.beats, 5);
   });
 
+  it('returns after a turn in which it is to pause, and goes on when it is called again', (t) => {
+    const harness = createEpollHarness();
+    t.after(() => harness.close());
+    const clock = { nowMs: () => performance.now() };
+    const control = new LoopControl();
+    let pauses = true;
+    const turn = { waitMs: () => 0, run: () => void (control.beats === 3 && control.stop()) };
+    const loop = { turn, clock, control, poller: harness.poller, pauses: () => pauses };
+    runLoop(loop);
+    assert.equal(control.beats, 1);
+    pauses = false;
+    runLoop(loop);
+    assert.equal(control.beats, 3);
+  });
+
   it('lets an exception of a handler through', async (t) => {
     const harness = createEpollHarness();
     t.after(() => harness.close());
