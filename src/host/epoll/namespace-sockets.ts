@@ -201,7 +201,7 @@ export class NamespaceSockets implements GuestSockets {
     this.#weigh(begunMs);
   }
 
-  /** Where the thread has waited once since the last look, most of what it did was that look and the wake for this one. */
+  /** Where the thread has waited once since the last look, it did little but that look and the wake for this one. */
   #weigh(begunMs: number): void {
     const { waits } = this.#context.poller;
     const lookMs = this.#processorMs() - begunMs;

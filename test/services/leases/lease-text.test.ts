@@ -72,7 +72,7 @@ test('what is not ours is refused with the reason', () => {
     ['[]', /not a list of leases/],
     ['null', /not a list of leases/],
     [changed({ version: 2 }), /its version is 2, not 1/],
-    [changed({ subnet: '10.0.0.0/24' }), /of the subnet "10\.0\.0\.0\/24"/],
+    [changed({ subnet: '10.0.0.0/24' }), /the subnet "10\.0\.0\.0\/24"/],
     [changed({ leases: {} }), /not a list of leases/],
     [changed({ leases: [null] }), /entry 0 of its leases cannot be used/],
     [lease({ address: '10.0.0.1' }), /entry 0 of its leases cannot be used/],
