@@ -39,17 +39,27 @@ export function containerExchanges(options: ContainerExchangesOptions): Decode {
     if (method === 'GET' && SHOW.test(target)) return new ShowExchange();
     if (method !== 'POST' && method !== 'DELETE') return undefined;
     const started = method === 'POST' ? START.exec(target) : null;
-    if (started !== null) return new StartExchange(options, decodeURIComponent(started[1]!));
-    const changed = CHANGE.exec(target);
-    if (changed === null || changed[1] === 'prune') return undefined;
-    return new ChangeExchange(options, decodeURIComponent(changed[1]!));
+    const changed = started ?? CHANGE.exec(target);
+    const name = unescaped(changed?.[1]);
+    if (name === undefined || name === 'prune') return undefined;
+    return started === null ? new ChangeExchange(options, name) : new StartExchange(options, name);
   };
+}
+
+/** What the escapes in a part of a path stand for; undefined where one is none, which the engine refuses. */
+function unescaped(part: string | undefined): string | undefined {
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part);
+  } catch {
+    return undefined;
+  }
 }
 
 /**
  * Ports that the host has to choose, and addresses that only the host has, are settled before the engine hears of them.
  */
 class CreateExchange implements Exchange {
+  readonly reads = 'body';
   readonly #options: ContainerExchangesOptions;
 
   constructor(options: ContainerExchangesOptions) {
@@ -85,6 +95,7 @@ class CreateExchange implements Exchange {
 
 /** The host's ports are bound before the engine starts anything, and released where it refuses. */
 class StartExchange implements Exchange {
+  readonly reads = 'head';
   readonly #options: ContainerExchangesOptions;
   readonly #name: string;
   #others: readonly string[] = [];
@@ -135,6 +146,7 @@ class StartExchange implements Exchange {
 
 /** Whoever asks the engine to end a container may use its ports when it has answered. */
 class ChangeExchange implements Exchange {
+  readonly reads = 'head';
   readonly #options: ContainerExchangesOptions;
   readonly #name: string;
   #id: string | undefined;
@@ -162,6 +174,7 @@ class ChangeExchange implements Exchange {
 
 /** Ports are shown as they were asked for. */
 class ShowExchange implements Exchange {
+  readonly reads = 'head';
   async before({ bytes }: Whole<RequestHead>): Promise<BeforeResult> {
     return { pass: bytes };
   }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { Decode, Exchange } from '../../src/docker/http/exchange.ts';
 import { relayed } from '../support/relayed-engine.ts';
 
 const GET = 'GET /v1.41/info HTTP/1.1\r\nHost: docker\r\n\r\n';
@@ -162,4 +163,79 @@ test('without an engine the client is told so in the engine’s own form', async
   client.end();
   assert.match(await client.whole(), /^HTTP\/1\.1 503 .*Connection: close.*\{"message":".*ENOENT.*"\}\n$/s);
   await ended;
+});
+
+/** Reads what it is told to, and changes nothing. */
+function reading(reads: Exchange['reads']): { decode: Decode; seen: string[] } {
+  const seen: string[] = [];
+  const exchange: Exchange = {
+    reads,
+    before: async ({ bytes }) => {
+      seen.push(`before ${bytes.length}`);
+      return { pass: bytes };
+    },
+    after: async ({ bytes, body }) => {
+      seen.push(`after ${body}`);
+      return bytes;
+    },
+    failed: async () => void seen.push('failed'),
+  };
+  return { decode: () => exchange, seen };
+}
+
+test('an answer that ends with its connection keeps its head, where it was to be read whole', async (t) => {
+  const { decode, seen } = reading('head');
+  const { client, engine } = await relayed(t, { decode });
+  client.send(GET);
+  await (await engine).has('info');
+  const answer = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n400 Bad Request';
+  (await engine).send(answer);
+  (await engine).end();
+  assert.equal(await client.whole(), answer);
+  assert.deepEqual(seen.slice(1), ['failed']);
+});
+
+test('a request that ends before its length reaches the engine as it is, with its end', async (t) => {
+  const { decode, seen } = reading('body');
+  for (const [framing, part] of [
+    ['Content-Length: 50', '{"Image":'],
+    ['Transfer-Encoding: chunked', '9\r\n{"Im'],
+    ['Transfer-Encoding: chunked', 'zz\r\n'],
+  ]) {
+    const { client, engine, ended } = await relayed(t, { decode });
+    const request = `POST /containers/create HTTP/1.1\r\nHost: d\r\n${framing}\r\n\r\n${part}`;
+    client.send(request);
+    client.end();
+    assert.equal(await (await engine).whole(), request);
+    (await engine).send('HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}');
+    (await engine).end();
+    assert.match(await client.whole(), /400 Bad Request/);
+    await ended;
+  }
+  assert.deepEqual(seen, []);
+});
+
+test('the body of a request of which only the head is read follows as it comes, and may come after the answer', async (t) => {
+  const { decode, seen } = reading('head');
+  const { client, engine } = await relayed(t, { decode });
+  client.send('POST /containers/x/start HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n');
+  await (await engine).has('\r\n\r\n');
+  assert.equal(client.text, '', 'it is the engine’s to ask for the body');
+  (await engine).send('HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}');
+  await client.has('{}');
+  assert.deepEqual(seen.slice(1), ['after {}']);
+  client.send(`body${GET}`);
+  await (await engine).has('bodyGET');
+});
+
+test('a client that waits for 100 Continue gets it once, also where Slipway reads the body', async (t) => {
+  const { decode } = reading('body');
+  const { client, engine } = await relayed(t, { decode });
+  client.send('POST /containers/create HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n');
+  await client.has('HTTP/1.1 100 Continue\r\n\r\n');
+  client.send('{}');
+  await (await engine).has('{}');
+  (await engine).send('HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}');
+  await client.has('201');
+  assert.equal(client.text.split('100 Continue').length, 2);
 });

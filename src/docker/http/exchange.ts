@@ -11,6 +11,8 @@ export interface Whole<Head extends RequestHead | ResponseHead> {
 
 /** One request that is read, and perhaps changed, before it passes; and its answer likewise. */
 export interface Exchange {
+  /** What `before` needs of the request. Of a head, the body follows as it comes, and `body` is empty. */
+  readonly reads: 'head' | 'body';
   /** What goes to the engine, or what the client is told in its place. */
   before(request: Whole<RequestHead>): Promise<{ readonly pass: Buffer } | { readonly answer: Buffer }>;
   /** What the client gets for the engine's answer. Not called where `before` answered. */

@@ -20,6 +20,9 @@ export interface RelayLimits {
   readonly lingerMs: number;
 }
 
+/** As Go's server has it. */
+const CONTINUE: Buffer = Buffer.from('HTTP/1.1 100 Continue\r\n\r\n');
+
 /** Where the relay goes on after an exchange. */
 type Next = 'request' | 'raw' | 'end';
 
@@ -90,10 +93,12 @@ export class Relay {
     if (engine === undefined) return 'end';
     this.#sending = this.#sendRequest(engine.sink, head.bytes, framing);
     const answered = await this.#passAnswer(head.method);
-    if (answered !== 'request') return answered;
-    // An engine that answered before it had all of the request reads the rest, or it closes.
-    const more = this.#engineSource!.more();
-    const sent = await Promise.race([this.#sending, more]);
+    return answered === 'request' ? this.#sent() : answered;
+  }
+
+  /** An engine that answered before it had all of the request reads the rest, or it closes. */
+  async #sent(): Promise<Next> {
+    const sent = await Promise.race([this.#sending, this.#engineSource!.more()]);
     return sent ? 'request' : 'end';
   }
 
@@ -127,71 +132,90 @@ export class Relay {
     return hasWord(head, 'connection', 'close') ? 'end' : 'request';
   }
 
-  /** The head of the final answer, or of a 101; other 1xx are passed on the way. Undefined where it is no HTTP/1. */
-  async #readAnswerHead(): Promise<ResponseHead | undefined> {
+  /**
+   * The head of the final answer, or of a 101; other 1xx are passed on the way, but for a 100 that the client has.
+   * Undefined where it is no HTTP/1.
+   */
+  async #readAnswerHead(isContinued = false): Promise<ResponseHead | undefined> {
     for (;;) {
       const bytes = await this.#engineSource!.readHead();
       if (bytes === undefined) return undefined;
       const head = parseResponseHead(bytes);
       if (head === undefined) this.#engineSource!.unread(bytes);
       if (head === undefined || head.status >= 200 || head.status === 101) return head;
-      await write(this.#client.sink, bytes);
+      if (!isContinued || head.status !== 100) await write(this.#client.sink, bytes);
     }
   }
 
   /** A request that `exchange` reads. */
   async #read(exchange: Exchange, head: RequestHead, framing: Framing): Promise<Next> {
-    if (hasWord(head, 'expect', '100-continue')) {
-      await write(this.#client.sink, Buffer.from('HTTP/1.1 100 Continue\r\n\r\n'));
-    }
-    const request = await this.#whole(this.#clientSource, head, framing, this.#limits.requestBytes);
-    if (request === undefined) {
+    const isContinued = exchange.reads === 'body' && hasWord(head, 'expect', '100-continue');
+    if (isContinued) await write(this.#client.sink, CONTINUE);
+    const request = await this.#readRequest(exchange, head, framing);
+    if (request === 'cut') return 'raw';
+    if (request === 'long') {
       const limit = `the request's body is longer than the ${this.#limits.requestBytes} bytes that Slipway reads`;
       await write(this.#client.sink, errorAnswer(413, limit, { close: true }));
       return 'end';
     }
+    const rest: Framing = exchange.reads === 'body' ? { kind: 'none' } : framing;
     const before = await exchange.before(request);
     if ('answer' in before) {
       await write(this.#client.sink, before.answer);
-      return 'request';
+      return rest.kind === 'none' || (rest.kind === 'length' && rest.bytes === 0) ? 'request' : 'end';
     }
     let settled = false;
     try {
       const engine = await this.#connect();
       if (engine === undefined) return 'end';
-      await write(engine.sink, before.pass);
-      this.#passHalfClose();
-      const answer = await this.#readAnswerHead();
+      this.#sending = this.#sendRequest(engine.sink, before.pass, rest);
+      const answer = await this.#readAnswerHead(isContinued);
       const framing = answer && responseFraming(answer, head.method);
-      if (answer === undefined || framing === undefined || framing.kind === 'close' || answer.status === 101)
+      if (answer === undefined || framing === undefined) return 'raw';
+      if (framing.kind === 'close' || answer.status === 101) {
+        this.#engineSource!.unread(answer.bytes);
         return 'raw';
+      }
       const whole = await this.#whole(this.#engineSource!, answer, framing, this.#limits.responseBytes);
-      if (whole === undefined) return 'raw';
+      if (typeof whole === 'string') return 'raw';
       settled = true;
       await write(this.#client.sink, await exchange.after(whole));
-      return hasWord(answer, 'connection', 'close') ? 'end' : 'request';
+      return hasWord(answer, 'connection', 'close') ? 'end' : this.#sent();
     } finally {
       if (!settled) await exchange.failed();
     }
   }
 
+  async #readRequest(
+    { reads }: Exchange,
+    head: RequestHead,
+    framing: Framing,
+  ): Promise<Whole<RequestHead> | 'long' | 'cut'> {
+    if (reads === 'head') return { head, body: Buffer.alloc(0), bytes: head.bytes };
+    return this.#whole(this.#clientSource, head, framing, this.#limits.requestBytes);
+  }
+
   /**
-   * The message that `head` begins; undefined where it is longer than `most`: its head and what was read is unread
-   * then.
+   * The message that `head` begins. Where it is longer than `most`, or the source ends within it, its head and what was
+   * read are unread: the other end is to see just that.
    */
   async #whole<Head extends RequestHead | ResponseHead>(
     source: ByteSource,
     head: Head,
     framing: Framing,
     most: number,
-  ): Promise<Whole<Head> | undefined> {
+  ): Promise<Whole<Head> | 'long' | 'cut'> {
     const parts: Buffer[] = [];
     let length = 0;
+    let isCut = false;
     if (framing.kind !== 'close') {
       const counter = bodyCounter(framing);
       while (!counter.done && length <= most) {
         const bytes = await source.read();
-        if (bytes === undefined) throw new Error('the message ended before its end');
+        if (bytes === undefined) {
+          isCut = true;
+          break;
+        }
         const taken = counter.take(bytes);
         parts.push(bytes.subarray(0, taken));
         length += taken;
@@ -200,9 +224,9 @@ export class Relay {
     }
     const raw = Buffer.concat(parts, length);
     const bytes = Buffer.concat([head.bytes, raw]);
-    if (length > most) {
+    if (isCut || length > most) {
       source.unread(bytes);
-      return undefined;
+      return isCut ? 'cut' : 'long';
     }
     return { head, body: framing.kind === 'chunked' ? dechunked(raw) : raw, bytes };
   }

@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { type Node, type ParseError, parseTree } from 'jsonc-parser';
 import { ASKED_LABEL, type AskedBindings } from './asked-label.ts';
 import { type Binding, type HostPortWish, isEngineAddress, parseHostPort, parsePortKey } from './binding.ts';
@@ -28,7 +29,10 @@ interface Found extends BindingWish {
 
 const PUBLISHES_NOTHING = /^(host|none|container:.*)$/;
 
-/** Undefined where the body is no JSON object, or publishes nothing: it passes as it is. */
+/**
+ * Undefined where the body is no JSON object, publishes nothing, or has a binding that is none: it passes as it is, and
+ * what is wrong with it is the engine's to say.
+ */
 export function readCreateRequest(body: Buffer): CreateRequest | undefined {
   const text = body.toString('utf8');
   const errors: ParseError[] = [];
@@ -36,20 +40,31 @@ export function readCreateRequest(body: Buffer): CreateRequest | undefined {
   if (root?.type !== 'object' || errors.length > 0) return undefined;
   const hosts = members(root, 'hostconfig');
   if (PUBLISHES_NOTHING.test(lastString(hosts, 'networkmode'))) return undefined;
-  const wishes = hosts.flatMap((host) => members(host, 'portbindings')).flatMap(readWishes);
-  if (wishes.length === 0) return undefined;
+  const wishes = readAllWishes(hosts.flatMap((host) => members(host, 'portbindings')));
+  if (wishes === undefined || wishes.length === 0) return undefined;
   return { wishes, withBindings: (bindings) => Buffer.from(spliced(text, root, wishes, bindings)) };
 }
 
-function readWishes(ports: Node): Found[] {
-  return properties(ports).flatMap(([key, list]) => {
+function readAllWishes(ports: readonly Node[]): Found[] | undefined {
+  const found: Found[] = [];
+  for (const [key, list] of ports.flatMap(properties)) {
     const port = parsePortKey(key);
-    if (port === undefined || list.type !== 'array') return [];
-    return (list.children ?? []).flatMap((node) => {
-      const hostPort = parseHostPort(lastString([node], 'hostport'));
-      return hostPort === undefined ? [] : [{ ...port, key, list, hostIp: lastString([node], 'hostip'), hostPort }];
-    });
-  });
+    if (port === undefined || list.type !== 'array') continue;
+    for (const node of list.children ?? []) {
+      const wish = readWish(node);
+      if (wish === undefined) return undefined;
+      found.push({ ...port, ...wish, key, list });
+    }
+  }
+  return found;
+}
+
+function readWish(node: Node): Pick<BindingWish, 'hostIp' | 'hostPort'> | undefined {
+  const texts = ['hostip', 'hostport'].flatMap((name) => members(node, name));
+  if (node.type !== 'object' || texts.some(({ type }) => type !== 'string' && type !== 'null')) return undefined;
+  const hostIp = lastString([node], 'hostip');
+  const hostPort = parseHostPort(lastString([node], 'hostport'));
+  return hostPort === undefined || (hostIp !== '' && isIP(hostIp) === 0) ? undefined : { hostIp, hostPort };
 }
 
 /** All values in an object whose key is `name` (in lower case), whatever its case. */
