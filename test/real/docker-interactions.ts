@@ -314,19 +314,19 @@ function takenOver(): Interaction[] {
     ...['/v1.24', '/v1.41', ''].flatMap((v) => [
       exec('cat', ['cat']),
       {
-        ...talk(started(`${v}/exec/{cat}/start`, ...UPGRADE), /101 UPGRADED[^]*\r\n\r\n/, 'stdin', 'end'),
+        ...talk(started(`${v}/exec/{cat}/start`, ...UPGRADE), /101 UPGRADED[\s\S]*\r\n\r\n/, 'stdin', 'end'),
         name: `${v} exec 101`,
       },
       exec('cat', ['cat']),
-      { ...talk(started(`${v}/exec/{cat}/start`), /200 OK[^]*\r\n\r\n/, 'stdin', 'end'), name: `${v} exec 200` },
+      { ...talk(started(`${v}/exec/{cat}/start`), /200 OK[\s\S]*\r\n\r\n/, 'stdin', 'end'), name: `${v} exec 200` },
       exec('both', ['sh', '-c', 'echo out; sleep 0.2; echo err >&2; exit 3']),
       { ...talk(started(`${v}/exec/{both}/start`, ...UPGRADE)), name: `${v} exec that ends by itself` },
       get(`${v}/exec/{both}/json`),
       exec('tty', ['sh', '-c', 'stty -echo; read line; echo "got $line"'], { Tty: true }),
       {
         ...talk(
-          head(`POST ${v}/exec/{tty}/start`, JSON_TYPE, 'Content-Length: 12', ...UPGRADE) + '{"Tty":true}',
-          /101 UPGRADED[^]*\r\n\r\n/,
+          `${head(`POST ${v}/exec/{tty}/start`, JSON_TYPE, 'Content-Length: 12', ...UPGRADE)}{"Tty":true}`,
+          /101 UPGRADED[\s\S]*\r\n\r\n/,
           'line\n',
         ),
         name: `${v} exec with a terminal`,
@@ -351,12 +351,12 @@ function takenOver(): Interaction[] {
     { ...talk(started('/exec/{nobody}/start', ...UPGRADE)), name: 'exec of no program' },
     post('/containers/create?name=cat', shell('exec cat', { OpenStdin: true, StdinOnce: true, AttachStdin: true })),
     {
-      ...talk(begins('POST /containers/cat/attach?stream=1&stdout=1', ...UPGRADE), /101[^]*\r\n\r\n/, 'leave'),
+      ...talk(begins('POST /containers/cat/attach?stream=1&stdout=1', ...UPGRADE), /101[\s\S]*\r\n\r\n/, 'leave'),
       name: 'attach before the start, and away again',
     },
     post('/containers/cat/start'),
     {
-      ...talk(begins(`POST ${attach}`, ...UPGRADE), /101[^]*\r\n\r\n/, 'one ', /one /, 'two', 'end'),
+      ...talk(begins(`POST ${attach}`, ...UPGRADE), /101[\s\S]*\r\n\r\n/, 'one ', /one /, 'two', 'end'),
       name: 'attach with stdin to its end',
     },
     post('/containers/cat/wait'),
@@ -364,7 +364,7 @@ function takenOver(): Interaction[] {
     { ...talk(begins('POST /containers/cat/attach?logs=1&stdout=1', ...UPGRADE)), name: 'attach for the logs' },
     { ...talk(begins('POST /containers/nobody/attach?stream=1', 'Connection: close, Upgrade', 'Upgrade: tcp'), 'end') },
     {
-      ...talk(begins('POST /containers/loop/attach?stream=1&stdout=1'), /200 OK[^]*\r\n\r\n/, 'leave'),
+      ...talk(begins('POST /containers/loop/attach?stream=1&stdout=1'), /200 OK[\s\S]*\r\n\r\n/, 'leave'),
       name: 'attach without Upgrade',
     },
     {
@@ -374,9 +374,12 @@ function takenOver(): Interaction[] {
     },
     { ...talk(begins('GET /containers/loop/logs?tail=x&stdout=1', 'Connection: close')) },
     { ...talk(begins('POST /containers/loop/wait', 'Connection: close'), 'end'), name: 'wait, called off' },
-    { ...talk(begins('POST /containers/loop/wait?condition=next-exit'), /200 OK[^]*\r\n\r\n/, 'leave'), name: 'wait' },
-    { ...talk(begins('GET /events'), /200 OK[^]*\r\n\r\n/, 'leave'), name: 'events, left' },
-    { ...talk(begins('GET /events'), /200 OK[^]*\r\n\r\n/, 'end'), name: 'events, half-closed' },
+    {
+      ...talk(begins('POST /containers/loop/wait?condition=next-exit'), /200 OK[\s\S]*\r\n\r\n/, 'leave'),
+      name: 'wait',
+    },
+    { ...talk(begins('GET /events'), /200 OK[\s\S]*\r\n\r\n/, 'leave'), name: 'events, left' },
+    { ...talk(begins('GET /events'), /200 OK[\s\S]*\r\n\r\n/, 'end'), name: 'events, half-closed' },
     {
       ...talk(
         begins(
@@ -384,21 +387,21 @@ function takenOver(): Interaction[] {
           ...['Connection: Upgrade', 'Upgrade: websocket', 'Origin: http://docker'],
           ...['Sec-WebSocket-Version: 13', 'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=='],
         ),
-        /101[^]*\r\n\r\n/,
+        /101[\s\S]*\r\n\r\n/,
         'leave',
       ),
       name: 'attach by WebSocket',
-      mask: [/\r\n\r\n[^]*/g],
+      mask: [/\r\n\r\n[\s\S]*/g],
     },
     ...['/session', '/grpc', '/v1.41/session', '/v1.41/grpc'].map(
       (path): Dialogue => ({
         ...talk(
           `POST ${path} HTTP/1.1\r\nHost: \r\nConnection: Upgrade\r\nUpgrade: h2c\r\nX-Docker-Expose-Session-Uuid: ${path.replaceAll('/', '')}\r\nX-Docker-Expose-Session-Name: n\r\nX-Docker-Expose-Session-Sharedkey: \r\nX-Docker-Expose-Session-Grpc-Method: /a/b\r\nX-Docker-Expose-Session-Grpc-Method: /c/d\r\n\r\n`,
-          ...(path.endsWith('session') ? [/PRI \* HTTP\/2\.0\r\n\r\nSM\r\n\r\n/] : [/101[^]*\r\n\r\n/]),
+          ...(path.endsWith('session') ? [/PRI \* HTTP\/2\.0\r\n\r\nSM\r\n\r\n/] : [/101[\s\S]*\r\n\r\n/]),
           'leave',
         ),
         name: path,
-        mask: [/(?<=SM\r\n\r\n)[^]*/g, /(?<=Upgrade: h2c\r\n\r\n)(?!PRI)[^]*/g],
+        mask: [/(?<=SM\r\n\r\n)[\s\S]*/g, /(?<=Upgrade: h2c\r\n\r\n)(?!PRI)[\s\S]*/g],
       }),
     ),
     { ...talk(begins('POST /session', 'Connection: close'), 'end') },
@@ -454,7 +457,10 @@ function images(): Interaction[] {
     get('/images/search'),
     post('/images/create?fromImage=127.0.0.1:1/nobody&tag=x', undefined, { mask: [/"message":"[^"]*"/g] }),
     post('/images/imported/push', undefined, { fields: ['X-Registry-Auth: e30='] }),
-    post('/images/imported/push?tag=x', undefined, { fields: ['X-Registry-Auth: e30='], mask: [/docker\.io\S*[^]*/g] }),
+    post('/images/imported/push?tag=x', undefined, {
+      fields: ['X-Registry-Auth: e30='],
+      mask: [/docker\.io\S*[\s\S]*/g],
+    }),
     post('/build?t=built&q=0', undefined, {
       body: tarOf('Dockerfile', 'FROM machine\nLABEL a=b\nENV c=d\n'),
       fields: tar,
@@ -541,7 +547,7 @@ function commandLine(): Interaction[] {
     docker('version', { mask: [/Built:.*/g] }),
     docker('ps -a'),
     docker('images -q'),
-    docker('run --rm nobody', { mask: [/docker: [^]*/g] }),
+    docker('run --rm nobody', { mask: [/docker: [\s\S]*/g] }),
     run('echo out; echo err >&2; exit 7', '--rm'),
     run('cat', '--rm -i', { stdin: 'stdin to its end' }),
     run('cat', '--rm -i', { stdin: big, binary: true }),
@@ -595,7 +601,7 @@ function commandLine(): Interaction[] {
     docker('volume rm v'),
     docker('system df', { mask: [/\d[\d.]*[kMG]?B/g] }),
     docker('service ls'),
-    docker('search x', { mask: [/Error[^]*/g] }),
+    docker('search x', { mask: [/Error[\s\S]*/g] }),
     docker('events --since 1 --until 2'),
   ];
 }

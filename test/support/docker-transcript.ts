@@ -212,8 +212,8 @@ class OpenConnection {
 
   /** Takes one answer off, 1xx before it included; how it was framed stands in place of lengths. */
   async answer(method: string): Promise<string> {
-    let end = -1;
-    await this.until(() => (end = headEnd(this.bytes, 0)) >= 0);
+    await this.until(() => headEnd(this.bytes, 0) >= 0);
+    const end = headEnd(this.bytes, 0);
     if (end < 0) return `${this.#take(this.bytes.length).toString('latin1')}<end>`;
     const bytes = this.#take(end);
     const head = parseResponseHead(bytes);
